@@ -1,0 +1,90 @@
+"""Titles and what is known about them."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pandas costs half a second that workers need not pay
+    import pandas as pd
+
+__all__ = ["CATALOGUE_COLUMNS", "DERIVED_COLUMNS", "Catalogue"]
+
+CATALOGUE_COLUMNS = (
+    "unique_id",
+    "source",
+    "show_id",
+    "type",
+    "title",
+    "director",
+    "cast",
+    "country",
+    "date_added",
+    "release_year",
+    "rating",
+    "duration",
+    "listed_in",
+    "description",
+)
+"""The published 14-column form of a streaming catalogue."""
+
+DERIVED_COLUMNS = ("duration_minutes", "n_seasons", "maturity")
+"""Columns that readers add: minutes of a film, seasons of a show, and the age from
+which the content rating allows it (an ordered scale common to all rating systems)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalogue:
+    """One row a title, aligned with the item codes of some ratings.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_items, n_columns) or (0, 0)
+        Row ``k`` describes item code ``k``; index 0, 1, ... Columns are a subset of
+        `CATALOGUE_COLUMNS` and `DERIVED_COLUMNS`; lists (cast, listed_in, director,
+        country) are comma-separated text. What is unknown is missing (NaN / None /
+        NaT). An item without any metadata is a row of missing values.
+    """
+
+    frame: "pd.DataFrame"
+
+    @classmethod
+    def empty(cls) -> "Catalogue":
+        """Make a catalogue that knows nothing.
+
+        Returns
+        -------
+        Catalogue
+            With no row and no column.
+        """
+        import pandas as pd
+
+        return cls(pd.DataFrame())
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def has(self, *columns: str) -> bool:
+        """Say whether all these columns are there with at least one value each.
+
+        Parameters
+        ----------
+        *columns : str
+            Names of columns.
+
+        Returns
+        -------
+        bool
+            True if each has a value somewhere.
+        """
+        return all(c in self.frame and self.frame[c].notna().any() for c in columns)
+
+    def fingerprint(self) -> str:
+        """Hash the content.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits (of SHA-256).
+        """
+        text = self.frame.to_csv(index=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,53 @@
+"""A data set: ratings, the catalogue of their titles, and where both come from."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Ratings and the catalogue of their titles.
+
+    Parameters
+    ----------
+    name : str
+        Short name for studies, runs and reports: ``"ml-100k"``.
+    ratings : Ratings
+        All ratings, training and test part alike.
+    catalogue : Catalogue
+        Empty, or one row for each item code.
+    source : str
+        What the user named: a path, or the name of an embedded data set.
+    simulated : bool, default False
+        Whether the ratings were made by a program; every report says so.
+    notes : tuple of str
+        What the reader repaired or left out, counted, one sentence each.
+    predefined_test : ndarray of bool, shape (n_ratings,), optional
+        True for the ratings of the test part that the source itself defines.
+    watch_minutes : ndarray of float32, shape (n_ratings,), optional
+        Minutes watched, where the source knows them.
+    """
+
+    name: str
+    ratings: Ratings
+    catalogue: Catalogue
+    source: str
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+    predefined_test: npt.NDArray[np.bool_] | None = None
+    watch_minutes: npt.NDArray[np.float32] | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of ratings and catalogue: 16 hexadecimal digits."""
+        parts = self.ratings.fingerprint() + self.catalogue.fingerprint()
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]

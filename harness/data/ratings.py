@@ -1,0 +1,203 @@
+"""Ratings, in memory: the one form in which every model gets them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DataError
+
+__all__ = ["RatingScale", "Ratings"]
+
+
+@dataclass(frozen=True, slots=True)
+class RatingScale:
+    """The lowest and the highest rating that can be given.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the scale in stars, ``low < high``.
+
+    Raises
+    ------
+    DataError
+        If the scale is empty.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise DataError(
+                f"A rating scale needs low < high, but got {self.low:g} to {self.high:g}."
+            )
+
+    def clip(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Move values outside the scale to its nearer end.
+
+        Parameters
+        ----------
+        values : ndarray of float, any shape
+            Predictions in stars.
+
+        Returns
+        -------
+        ndarray of float32, same shape
+            The same predictions, all of them possible ratings.
+        """
+        return np.clip(values, self.low, self.high).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ratings:
+    """Explicit ratings as parallel arrays, sorted by user.
+
+    Within a user, ratings are in the order of the source. Subsets keep the codes
+    and ids of the whole, so that a user of the test part has the same code in the
+    training part, even with no rating there.
+
+    Parameters
+    ----------
+    users, items : ndarray of int32, shape (n_ratings,)
+        Codes: positions in `user_ids` and `item_ids`. `users` never decreases.
+    values : ndarray of float32, shape (n_ratings,)
+        Ratings in stars, within `scale`.
+    rows : ndarray of int32, shape (n_ratings,)
+        Position of each rating in the source, from 0. Splits and folds are drawn
+        over these, so that they equal those that scikit-learn and scikit-surprise
+        draw over the file.
+    timestamps : ndarray of int64, shape (n_ratings,), optional
+        Seconds since 1970-01-01 UTC.
+    user_ids, item_ids : ndarray of str (object), shape (n_users,) and (n_items,)
+        The original ids. Items may include titles nobody has rated.
+    scale : RatingScale
+        What a rating can be.
+    """
+
+    users: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int32]
+    user_ids: npt.NDArray[np.object_]
+    item_ids: npt.NDArray[np.object_]
+    scale: RatingScale
+    timestamps: npt.NDArray[np.int64] | None = None
+
+    @classmethod
+    def from_columns(
+        cls,
+        users: Sequence[str] | npt.NDArray[Any],
+        items: Sequence[str] | npt.NDArray[Any],
+        values: Sequence[float] | npt.NDArray[Any],
+        *,
+        scale: RatingScale,
+        timestamps: npt.NDArray[np.int64] | None = None,
+        unrated_items: Sequence[str] = (),
+    ) -> Self:
+        """Build from the columns of a table.
+
+        Codes are given in order of first appearance.
+
+        Parameters
+        ----------
+        users, items : sequence of str, length n_ratings
+            Ids as the source has them.
+        values : sequence of float, length n_ratings
+            Ratings in stars.
+        scale : RatingScale
+            What a rating can be.
+        timestamps : ndarray of int64, shape (n_ratings,), optional
+            Seconds since 1970-01-01 UTC.
+        unrated_items : sequence of str, optional
+            Ids of titles to append to the items; those already rated are ignored.
+
+        Returns
+        -------
+        Ratings
+            The same ratings, sorted by user.
+        """
+        import pandas as pd
+
+        user_codes, user_ids = pd.factorize(np.asarray(users, dtype=object))
+        item_codes, item_ids = pd.factorize(np.asarray(items, dtype=object))
+        rated = set(item_ids.tolist())
+        more = [item for item in dict.fromkeys(unrated_items) if item not in rated]
+        all_items = np.empty(len(item_ids) + len(more), dtype=object)
+        all_items[: len(item_ids)] = item_ids
+        all_items[len(item_ids) :] = more
+        order = np.argsort(user_codes, kind="stable")
+        return cls(
+            users=user_codes[order].astype(np.int32),
+            items=item_codes[order].astype(np.int32),
+            values=np.asarray(values, dtype=np.float32)[order],
+            rows=order.astype(np.int32),
+            user_ids=np.asarray(user_ids, dtype=object),
+            item_ids=all_items,
+            scale=scale,
+            timestamps=None if timestamps is None else timestamps[order],
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, with a rating here or not."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, with a rating here or not."""
+        return len(self.item_ids)
+
+    @property
+    def mean(self) -> float:
+        """Mean rating in stars; the middle of the scale where there is no rating."""
+        if not len(self):
+            return (self.scale.low + self.scale.high) / 2
+        return float(self.values.mean(dtype=np.float64))
+
+    def take(self, chosen: npt.NDArray[Any]) -> "Ratings":
+        """Keep some of the ratings, with all codes and ids as they are.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool, shape (n_ratings,), or of int, shape (n_chosen,)
+            A mask, or positions in ascending order.
+
+        Returns
+        -------
+        Ratings
+            The chosen ratings in unchanged order.
+        """
+        return replace(
+            self,
+            users=self.users[chosen],
+            items=self.items[chosen],
+            values=self.values[chosen],
+            rows=self.rows[chosen],
+            timestamps=None if self.timestamps is None else self.timestamps[chosen],
+        )
+
+    def fingerprint(self) -> str:
+        """Hash the content: equal ratings in equal order have equal fingerprints.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits (of SHA-256).
+        """
+        digest = hashlib.sha256()
+        digest.update(f"{self.scale.low:g} {self.scale.high:g}\n".encode())
+        for ids in (self.user_ids, self.item_ids):
+            digest.update("\x1f".join(map(str, ids)).encode("utf-8", "surrogatepass"))
+            digest.update(b"\n")
+        for array in (self.users, self.items, self.values, self.rows, self.timestamps):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
+            digest.update(b"\n")
+        return digest.hexdigest()[:16]

@@ -1,0 +1,90 @@
+"""Errors the harness raises on purpose.
+
+The tree is::
+
+    HarnessError
+    ├── DataError            ratings or a catalogue that cannot be used
+    ├── DownloadError        a data set that could not be fetched intact
+    ├── SpaceError           a search space that cannot be sampled
+    ├── ParameterError       a hyperparameter outside its domain
+    ├── UnknownNameError     a family, metric or data set nobody registered
+    ├── StudyError           a study that cannot be started, continued or read
+    ├── TrackingError        an MLflow store that cannot be used
+    ├── MissingExtraError    an optional library that is not installed
+    └── NotFittedError       a prediction asked of a model without parameters
+
+The command line prints these without a traceback and exits with code 2.
+Anything else is a bug, and is allowed to crash.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "DownloadError",
+    "HarnessError",
+    "MissingExtraError",
+    "NotFittedError",
+    "ParameterError",
+    "SpaceError",
+    "StudyError",
+    "TrackingError",
+    "UnknownNameError",
+]
+
+
+class HarnessError(Exception):
+    """Base class of every error the harness raises on purpose."""
+
+
+class DataError(HarnessError, ValueError):
+    """Ratings or a catalogue that cannot be used: says where and what is allowed."""
+
+
+class DownloadError(HarnessError, OSError):
+    """A data set that could not be fetched intact; nothing is left behind."""
+
+
+class SpaceError(HarnessError, ValueError):
+    """A search space that cannot be sampled: names file, key and line."""
+
+
+class ParameterError(HarnessError, ValueError):
+    """A hyperparameter outside its domain."""
+
+
+class StudyError(HarnessError, RuntimeError):
+    """A study that cannot be started, continued or read."""
+
+
+class TrackingError(HarnessError, RuntimeError):
+    """An MLflow store that cannot be used."""
+
+
+class MissingExtraError(HarnessError, ImportError):
+    """An optional library that is not installed: says what to install."""
+
+
+class NotFittedError(HarnessError, AttributeError):
+    """A prediction asked of a model that has no parameters yet."""
+
+
+class UnknownNameError(HarnessError, LookupError):
+    """A name that is not in the registry it was looked up in.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked up, as a singular noun: ``"family"``.
+    name : str
+        The name that was not found.
+    known : iterable of str
+        The names that would have been.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {known}."
+        super().__init__(f"There is no {kind} named {name!r}. {hint}")
