@@ -1,0 +1,62 @@
+"""The command line: one module for each command or group, and no logic.
+
+Nothing heavy is imported here, so that ``--help`` answers at once; a command imports
+what it needs when it runs.
+"""
+
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from harness import __version__
+from harness.cli import data
+from harness.errors import HarnessError
+
+__all__ = ["app", "main"]
+
+
+class HarnessGroup(TyperGroup):
+    """Prints the errors that harness raises on purpose in one sentence; exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; see the class."""
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    cls=HarnessGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if asked:
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _harness(
+    version: Annotated[  # noqa: ARG001 - acts in its callback
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Find out which recommender to use for your ratings, and prove it."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

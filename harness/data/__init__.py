@@ -1,0 +1,1 @@
+"""Data: ratings, catalogues, readers, downloads and the simulated data set."""

@@ -1,0 +1,1 @@
+"""Features of titles and of users."""

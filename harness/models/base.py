@@ -1,0 +1,332 @@
+"""What every model is."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings, RatingScale
+from harness.errors import DataError, NotFittedError, ParameterError
+
+__all__ = ["IterativeRecommender", "Recommender", "check_range"]
+
+Codes = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.float32]
+
+
+def check_range(
+    model: object,
+    name: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+) -> None:
+    """Check that a hyperparameter lies in its domain.
+
+    Parameters
+    ----------
+    model : object
+        Holds the hyperparameter; its class is named in the error.
+    name : str
+        Name of the hyperparameter.
+    low, high : float, optional
+        Smallest and largest value allowed.
+    above : float, optional
+        The value must be greater than this.
+
+    Raises
+    ------
+    ParameterError
+        If the value is outside the domain, or not a finite number.
+    """
+    value = getattr(model, name)
+    rules = []
+    if above is not None:
+        rules.append((f"be greater than {above:g}", value > above))
+    if low is not None:
+        rules.append((f"be at least {low:g}", value >= low))
+    if high is not None:
+        rules.append((f"be at most {high:g}", value <= high))
+    if not all(holds for _, holds in rules) or not np.isfinite(value):
+        must = " and ".join(rule for rule, _ in rules) or "be finite"
+        raise ParameterError(
+            f"{type(model).__name__}: {name} must {must}, but got {value!r}."
+        )
+
+
+@dataclass(kw_only=True)
+class Recommender(ABC):
+    """A model that predicts ratings.
+
+    A subclass is a keyword-only dataclass: its fields are its hyperparameters,
+    stored as given, and nothing else. What it learns goes into attributes that end
+    in an underscore: NumPy arrays, numbers and strings. Its constructor raises
+    `ParameterError` for a value outside its domain.
+
+    A subclass defines `name`, `_fit` and `_predict`; the rest follows.
+    """
+
+    name: ClassVar[str]
+    """Name of the family on the command line and in files."""
+
+    scale_: RatingScale | None = field(default=None, init=False, repr=False)
+    user_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
+    item_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
+
+    @abstractmethod
+    def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
+        """Learn from ratings, forgetting what was learnt before."""
+
+    @abstractmethod
+    def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
+        """Predict without clipping; codes may be beyond those learnt, or -1."""
+
+    def fit(self, ratings: Ratings, catalogue: Catalogue) -> Self:
+        """Learn from ratings, forgetting what was learnt before.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What to learn from. It is not modified.
+        catalogue : Catalogue
+            What is known about the titles; may be empty.
+
+        Returns
+        -------
+        Self
+            The model, fitted.
+        """
+        self._begin(ratings)
+        self._fit(ratings, catalogue)
+        return self
+
+    def _begin(self, ratings: Ratings) -> None:
+        self.scale_ = ratings.scale
+        self.user_ids_ = ratings.user_ids
+        self.item_ids_ = ratings.item_ids
+        self._seen_offsets_ = np.searchsorted(
+            ratings.users, np.arange(ratings.n_users + 1)
+        ).astype(np.int64)
+        self._seen_items_ = ratings.items
+
+    def _fitted_scale(self) -> RatingScale:
+        if self.scale_ is None:
+            raise NotFittedError(
+                f"This {type(self).__name__} model is not fitted. Call fit() first."
+            )
+        return self.scale_
+
+    def predict(self, users: Codes, items: Codes) -> Floats:
+        """Predict one rating for each pair of user and item.
+
+        Parameters
+        ----------
+        users, items : ndarray of int, shape (n_pairs,)
+            Codes of the pairs. Users and items without a rating are welcome, and so
+            are codes the model has never seen (-1, or beyond the last).
+
+        Returns
+        -------
+        ndarray of float32, shape (n_pairs,)
+            Finite predictions in stars, within the rating scale.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        """
+        scale = self._fitted_scale()
+        return scale.clip(self._predict(np.asarray(users), np.asarray(items)))
+
+    def recommend(
+        self, user: int, n: int = 10, *, exclude_seen: bool = True
+    ) -> tuple[npt.NDArray[np.int32], Floats]:
+        """Rank the titles for one user.
+
+        Parameters
+        ----------
+        user : int
+            Code of the user; an unknown one gets what is best for anybody.
+        n : int, default 10
+            How many titles; fewer where there are fewer.
+        exclude_seen : bool, default True
+            Leave out titles that the user has rated in the training part.
+
+        Returns
+        -------
+        items : ndarray of int32, shape (n,)
+            Codes of the titles, best first; ties go to the smaller code.
+        scores : ndarray of float32, shape (n,)
+            What they are ranked by, in stars, not clipped: clipping would tie the
+            best titles with each other.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        """
+        self._fitted_scale()
+        scores = np.asarray(self._score_all_items(user), dtype=np.float32)
+        if exclude_seen:
+            scores = scores.copy()
+            scores[self.seen(user)] = -np.inf
+        n = min(n, int(np.isfinite(scores).sum()))
+        # Partition first: sorting 27,000 scores costs more than computing them.
+        if n < len(scores):
+            threshold = np.partition(scores, len(scores) - n)[len(scores) - n :].min(
+                initial=np.inf
+            )
+            candidates = np.flatnonzero(scores >= threshold)
+        else:
+            candidates = np.arange(len(scores))
+        best = candidates[np.argsort(-scores[candidates], kind="stable")][:n]
+        return best.astype(np.int32), scores[best]
+
+    def _score_all_items(self, user: int) -> npt.NDArray[Any]:
+        """Score every item for one user; a family overrides it where it can be faster."""
+        items = np.arange(len(self.item_ids_), dtype=np.int32)
+        return self._predict(np.full(len(items), user, dtype=np.int32), items)
+
+    def seen(self, user: int) -> npt.NDArray[np.int32]:
+        """List the items that a user has rated in the training part.
+
+        Parameters
+        ----------
+        user : int
+            Code of the user, known or not.
+
+        Returns
+        -------
+        ndarray of int32, shape (n_seen,)
+            Codes of the items.
+        """
+        if not 0 <= user < len(self.user_ids_):
+            return np.empty(0, dtype=np.int32)
+        start, end = self._seen_offsets_[user : user + 2]
+        return self._seen_items_[start:end]
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Collect the hyperparameters.
+
+        Returns
+        -------
+        dict
+            Names and values, as given to the constructor.
+        """
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted model as ``model.json`` and ``model.npz``, without pickle.
+
+        Parameters
+        ----------
+        folder : Path
+            Made if it does not exist.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        """
+        scale = self._fitted_scale()
+        learnt = {k: v for k, v in vars(self).items() if k.endswith("_")}
+        arrays = {k: v for k, v in learnt.items() if isinstance(v, np.ndarray)}
+        plain = {
+            k: v for k, v in learnt.items() if k not in arrays and k != "scale_"
+        }
+        arrays |= {
+            k: v.astype(np.str_) for k, v in arrays.items() if v.dtype == np.object_
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        header = {
+            "family": self.name,
+            "hyperparameters": self.hyperparameters(),
+            "scale": asdict(scale),
+            "learnt": plain,
+        }
+        (folder / "model.json").write_text(json.dumps(header, indent=2))
+        np.savez(folder / "model.npz", allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model that `save` has written.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it was saved.
+
+        Returns
+        -------
+        Self
+            A fitted model with equal predictions.
+
+        Raises
+        ------
+        DataError
+            If the folder does not hold a model of this family.
+        """
+        path = folder / "model.json"
+        try:
+            header = json.loads(path.read_text())
+            archive = np.load(folder / "model.npz", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder}: no saved model can be read: {error}") from error
+        if header["family"] != cls.name:
+            raise DataError(
+                f"{path}: holds a model of family {header['family']!r}, not {cls.name!r}."
+            )
+        model = cls(**header["hyperparameters"])
+        model.scale_ = RatingScale(**header["scale"])
+        for name, value in header["learnt"].items():
+            setattr(model, name, value)
+        with archive:
+            for name in archive.files:
+                array = archive[name]
+                text = array.dtype.kind == "U"
+                setattr(model, name, array.astype(object) if text else array)
+        return model
+
+
+@dataclass(kw_only=True)
+class IterativeRecommender(Recommender):
+    """A model that is trained in epochs and can predict after each of them.
+
+    A subclass has a hyperparameter ``n_epochs`` and defines `_fit_epochs` in place
+    of `_fit`.
+    """
+
+    n_epochs: int
+
+    @abstractmethod
+    def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
+        """Yield the number of epochs done, after each of them."""
+
+    def fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
+        """Learn epoch by epoch, so that a caller can look in between, and stop.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What to learn from. It is not modified.
+        catalogue : Catalogue
+            What is known about the titles; may be empty.
+
+        Yields
+        ------
+        int
+            Number of epochs done: 1, 2, ..., `n_epochs`. The model can predict.
+        """
+        self._begin(ratings)
+        yield from self._fit_epochs(ratings, catalogue)
+
+    def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
+        for _ in self._fit_epochs(ratings, catalogue):
+            pass

@@ -1,0 +1,61 @@
+"""The registry of model families: an entry-point group, the built-in ones included."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+from harness.errors import MissingExtraError, UnknownNameError
+from harness.models.base import Recommender
+
+__all__ = ["GROUP", "family_names", "load_family"]
+
+GROUP = "harness.families"
+"""Entry-point group; each entry names a `Recommender` class."""
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def family_names() -> list[str]:
+    """List the registered families.
+
+    Returns
+    -------
+    list of str
+        Names in alphabetical order.
+    """
+    return sorted(_entries())
+
+
+def load_family(name: str) -> type[Recommender]:
+    """Import a family.
+
+    Parameters
+    ----------
+    name : str
+        Name of the family: ``"svd"``.
+
+    Returns
+    -------
+    type
+        Its `Recommender` class.
+
+    Raises
+    ------
+    UnknownNameError
+        If no family of that name is registered.
+    MissingExtraError
+        If the family needs a library that is not installed.
+    """
+    entries = _entries()
+    if name not in entries:
+        raise UnknownNameError("family", name, entries)
+    try:
+        family = entries[name].load()
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(
+            f"The family {name!r} needs {error.name!r}, which is not installed."
+        ) from error
+    assert issubclass(family, Recommender)
+    return family

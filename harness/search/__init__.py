@@ -1,0 +1,1 @@
+"""Search: spaces, samplers, pruners, the trial engine, storage and resume."""

@@ -1,0 +1,139 @@
+"""What is known of a study and its trials, without Optuna: what trackers and reports read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+__all__ = [
+    "NoListener",
+    "ParamValue",
+    "StudyListener",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialState",
+]
+
+TrialState = Literal["running", "complete", "pruned", "failed"]
+ParamValue = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial, as the storage has it.
+
+    Parameters
+    ----------
+    number : int
+        Number of the trial in its study, from 0.
+    state : {"running", "complete", "pruned", "failed"}
+        How it ended.
+    params : mapping
+        Hyperparameters of the model, those found on the way (``n_epochs``) included.
+    value : float or None
+        Objective: mean over the folds of the RMSE in stars; None unless complete.
+    fold_values : tuple of float
+        RMSE of each fold that was evaluated, in the order of the folds.
+    metrics : mapping
+        Means over the evaluated folds: ``rmse``, ``mae``, ``r2``, ``within_half_star``,
+        ``within_one_star``, ``fit_seconds`` ...
+    seed : int
+        Seed of the models of this trial.
+    started, ended : datetime
+        With time zone UTC; `ended` is None while it runs.
+    error : str or None
+        Traceback of a failed trial.
+    duplicate_of : int or None
+        Number of the trial with equal parameters whose values were taken over.
+    """
+
+    number: int
+    state: TrialState
+    params: Mapping[str, ParamValue]
+    value: float | None
+    fold_values: tuple[float, ...]
+    metrics: Mapping[str, float]
+    seed: int
+    started: datetime
+    ended: datetime | None
+    error: str | None = None
+    duplicate_of: int | None = None
+
+    @property
+    def rmse(self) -> float | None:
+        """RMSE over the folds evaluated, be it all of them or not."""
+        if self.value is not None:
+            return self.value
+        return self.metrics.get("rmse")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """One study, as the storage has it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the study in the Optuna storage.
+    family : str
+        Family of models that is tuned.
+    settings : mapping
+        JSON-like settings that fix the search: ``sampler``, ``pruner`` (each a mapping
+        with ``name`` and every argument), ``n_folds``, ``seed``, ``jobs``, ``engine``,
+        ``space`` (name to distribution) ...
+    dataset : mapping
+        JSON-like facts: ``name``, ``source``, ``fingerprint``, ``n_users``, ``n_items``,
+        ``n_ratings``, ``scale``, ``simulated``, ``notes``.
+    split : mapping
+        JSON-like facts: ``method``, ``seed``, ``fingerprint``, ``n_train``, ``n_test``.
+    code_version : str
+        Version of harness, with the commit where it is known.
+    storage : str
+        Where the study is kept: URL or path, without a password.
+    trials : tuple of TrialRecord
+        In the order of their numbers.
+    final : mapping or None
+        JSON-like result of the final evaluation on the test set, once there is one.
+    """
+
+    name: str
+    family: str
+    settings: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    split: Mapping[str, Any]
+    code_version: str
+    storage: str
+    trials: tuple[TrialRecord, ...] = field(default=())
+    final: Mapping[str, Any] | None = None
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the lowest value; the earliest of equals."""
+        complete = [t for t in self.trials if t.state == "complete"]
+        return min(complete, key=lambda t: (t.value, t.number), default=None)
+
+
+class StudyListener(Protocol):
+    """Something that is told how a study goes. It must return at once, and not raise."""
+
+    def on_study_start(self, study: StudyRecord) -> None:
+        """Hear that a study starts or continues; `study.trials` are those there are."""
+
+    def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
+        """Hear that a trial has ended; `study` is the record given at the start."""
+
+    def on_study_end(self, study: StudyRecord) -> None:
+        """Hear that the search has ended, interrupted or not; all trials are there."""
+
+
+class NoListener:
+    """A listener that ignores everything."""
+
+    def on_study_start(self, study: StudyRecord) -> None:
+        """Ignore it."""
+
+    def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
+        """Ignore it."""
+
+    def on_study_end(self, study: StudyRecord) -> None:
+        """Ignore it."""

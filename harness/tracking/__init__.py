@@ -1,0 +1,1 @@
+"""Tracking: studies and trials as MLflow runs."""
