@@ -6,7 +6,6 @@ what it needs when it runs.
 
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -20,7 +19,7 @@ __all__ = ["app", "main"]
 class HarnessGroup(TyperGroup):
     """Prints the errors that harness raises on purpose in one sentence; exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; see the class."""
         try:
             return super().invoke(ctx)
@@ -47,10 +46,13 @@ def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
 
 @app.callback()
 def _harness(
-    version: Annotated[  # noqa: ARG001 - acts in its callback
+    version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version.",
         ),
     ] = False,
 ) -> None:

@@ -50,7 +50,10 @@ class RatingScale:
         ndarray of float32, same shape
             The same predictions, all of them possible ratings.
         """
-        return np.clip(values, self.low, self.high).astype(np.float32, copy=False)
+        clipped: npt.NDArray[np.float32] = np.clip(values, self.low, self.high).astype(
+            np.float32, copy=False
+        )
+        return clipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -238,9 +238,7 @@ class Recommender(ABC):
         scale = self._fitted_scale()
         learnt = {k: v for k, v in vars(self).items() if k.endswith("_")}
         arrays = {k: v for k, v in learnt.items() if isinstance(v, np.ndarray)}
-        plain = {
-            k: v for k, v in learnt.items() if k not in arrays and k != "scale_"
-        }
+        plain = {k: v for k, v in learnt.items() if k not in arrays and k != "scale_"}
         arrays |= {
             k: v.astype(np.str_) for k, v in arrays.items() if v.dtype == np.object_
         }

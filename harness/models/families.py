@@ -50,7 +50,7 @@ def load_family(name: str) -> type[Recommender]:
     if name not in entries:
         raise UnknownNameError("family", name, entries)
     try:
-        family = entries[name].load()
+        family: type[Recommender] = entries[name].load()
     except MissingExtraError:
         raise
     except ImportError as error:
