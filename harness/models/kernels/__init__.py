@@ -1,0 +1,1 @@
+"""Compiled (Numba) loops, one module for each family that has any."""

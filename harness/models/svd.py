@@ -1,0 +1,223 @@
+"""Biased matrix factorisation, trained by stochastic gradient descent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.errors import ParameterError
+from harness.models.base import Codes, IterativeRecommender, check_range
+from harness.models.kernels.svd import predict_pairs, sgd_epoch
+
+__all__ = ["SVD"]
+
+
+@dataclass(kw_only=True)
+class SVD(IterativeRecommender):
+    r"""Matrix factorisation with biases, as popularised by the Netflix prize [1]_.
+
+    .. math:: \hat r_{ui} = \mu + b_u + b_i + q_i^\top p_u
+
+    minimises the squared error plus a penalty on the size of biases and factors, by
+    stochastic gradient descent over the ratings in the order of users. A user or item
+    without ratings has no bias and no factors: what is left is predicted. The
+    defaults are those of scikit-surprise, whose ``SVD`` is the reference: same seed,
+    same predictions.
+
+    Parameters
+    ----------
+    n_factors : int, default 100
+        Number of latent factors; at least 1.
+    n_epochs : int, default 20
+        Passes over the ratings; at least 1.
+    learning_rate : float, default 0.005
+        Step of the descent for the factors, and for the biases unless they have their
+        own; greater than 0.
+    regularization : float, default 0.02
+        Penalty on the factors, and on the biases unless they have their own; at least 0.
+    bias_learning_rate, bias_regularization : float or None, default None
+        The same for the biases; None takes the values of the factors.
+    init_std : float, default 0.1
+        Standard deviation of the normal distribution that the factors start from; at
+        least 0.
+    biased : bool, default True
+        Whether to learn biases. Without them the factors have to explain the mean too.
+    precision : {"single", "double"}, default "single"
+        Floating-point numbers of the training.
+    engine : {"harness", "surprise"}, default "harness"
+        Own kernel, or the reference itself (double precision; the epochs cannot be
+        looked into).
+    seed : int, default 0
+        Seed of the initial factors.
+
+    Attributes
+    ----------
+    mean_ : float
+        The global mean :math:`\mu` in stars.
+    user_bias_, item_bias_ : ndarray of float, shapes (n_users,) and (n_items,)
+        Biases in stars.
+    user_factors_, item_factors_ : ndarray of float, shapes (n_users, n_factors), \
+(n_items, n_factors)
+        Factors :math:`p_u` and :math:`q_i`.
+    rated_user_, rated_item_ : ndarray of bool, shapes (n_users,) and (n_items,)
+        Whether there was a rating to learn from.
+
+    References
+    ----------
+    .. [1] Y. Koren, R. Bell and C. Volinsky, "Matrix factorization techniques for
+       recommender systems", Computer 42(8), 2009.
+    """
+
+    name: ClassVar[str] = "svd"
+
+    n_factors: int = 100
+    n_epochs: int = 20
+    learning_rate: float = 0.005
+    regularization: float = 0.02
+    bias_learning_rate: float | None = None
+    bias_regularization: float | None = None
+    init_std: float = 0.1
+    biased: bool = True
+    precision: Literal["single", "double"] = "single"
+    engine: Literal["harness", "surprise"] = "harness"
+    seed: int = 0
+
+    mean_: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_epochs"):
+            check_range(self, name, low=1)
+        check_range(self, "learning_rate", above=0)
+        check_range(self, "regularization", low=0)
+        check_range(self, "init_std", low=0)
+        if self.bias_learning_rate is not None:
+            check_range(self, "bias_learning_rate", above=0)
+        if self.bias_regularization is not None:
+            check_range(self, "bias_regularization", low=0)
+        for name, allowed in (
+            ("precision", ("single", "double")),
+            ("engine", ("harness", "surprise")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(
+                    f"SVD: {name} must be one of {allowed}, "
+                    f"but got {getattr(self, name)!r}."
+                )
+
+    def _rates(self) -> tuple[float, float, float, float]:
+        bias_rate, bias_penalty = self.bias_learning_rate, self.bias_regularization
+        return (
+            self.learning_rate if bias_rate is None else bias_rate,
+            self.regularization if bias_penalty is None else bias_penalty,
+            self.learning_rate,
+            self.regularization,
+        )
+
+    def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
+        del catalogue
+        self.mean_ = ratings.mean
+        self.rated_user_ = np.bincount(ratings.users, minlength=ratings.n_users) > 0
+        self.rated_item_ = np.bincount(ratings.items, minlength=ratings.n_items) > 0
+        if self.engine == "surprise":
+            self._run_reference(ratings)
+            yield self.n_epochs
+            return
+        self._initialise(ratings)
+        dtype = self.user_bias_.dtype.type
+        arguments = (
+            ratings.users,
+            ratings.items,
+            ratings.values.astype(dtype, copy=False),
+            dtype(self.mean_ if self.biased else 0.0),
+            (self.user_bias_, self.item_bias_),
+            (self.user_factors_, self.item_factors_),
+            tuple(dtype(rate) for rate in self._rates()),
+            self.biased,
+        )
+        for epoch in range(1, self.n_epochs + 1):
+            sgd_epoch(*arguments)
+            yield epoch
+
+    def _initialise(self, ratings: Ratings) -> None:
+        dtype = np.float64 if self.precision == "double" else np.float32
+        # The legacy generator, users before items: scikit-surprise draws like this.
+        rng = np.random.RandomState(self.seed)
+        self.user_factors_ = self._draw(rng, self.rated_user_, dtype)
+        self.item_factors_ = self._draw(rng, self.rated_item_, dtype)
+        self.user_bias_ = np.zeros(ratings.n_users, dtype)
+        self.item_bias_ = np.zeros(ratings.n_items, dtype)
+
+    def _draw(
+        self,
+        rng: np.random.RandomState,
+        rated: npt.NDArray[np.bool_],
+        dtype: type[np.floating[Any]],
+    ) -> npt.NDArray[np.floating[Any]]:
+        factors = rng.normal(0.0, self.init_std, (len(rated), self.n_factors))
+        # Nobody will ever train these rows: without this they would stay noise.
+        factors[~rated] = 0.0
+        return factors.astype(dtype, copy=False)
+
+    def _run_reference(self, ratings: Ratings) -> None:
+        from harness.models.surprise_engine import fit_reference_svd
+
+        bias_rate, bias_penalty, rate, penalty = self._rates()
+        learnt = fit_reference_svd(
+            ratings,
+            n_factors=self.n_factors,
+            n_epochs=self.n_epochs,
+            biased=self.biased,
+            init_std_dev=self.init_std,
+            lr_bu=bias_rate,
+            lr_bi=bias_rate,
+            lr_pu=rate,
+            lr_qi=rate,
+            reg_bu=bias_penalty,
+            reg_bi=bias_penalty,
+            reg_pu=penalty,
+            reg_qi=penalty,
+            random_state=self.seed,
+        )
+        self.user_bias_, self.item_bias_ = learnt["bu"], learnt["bi"]
+        self.user_factors_ = learnt["pu"] * self.rated_user_[:, None]
+        self.item_factors_ = learnt["qi"] * self.rated_item_[:, None]
+
+    def _predict(self, users: Codes, items: Codes) -> npt.NDArray[np.floating[Any]]:
+        out: npt.NDArray[np.floating[Any]] = np.empty(len(users), self.user_bias_.dtype)
+        predict_pairs(
+            users,
+            items,
+            self.mean_ if self.biased else 0.0,
+            (self.user_bias_, self.item_bias_),
+            (self.user_factors_, self.item_factors_),
+            out,
+        )
+        if not self.biased:
+            out[
+                ~(
+                    _is_rated(self.rated_user_, users)
+                    & _is_rated(self.rated_item_, items)
+                )
+            ] = self.mean_
+        # A learning rate far too high overflows; what is left to predict is the mean.
+        np.nan_to_num(out, copy=False, nan=self.mean_)
+        return out
+
+    def _score_all_items(self, user: int) -> npt.NDArray[np.floating[Any]]:
+        items = np.arange(len(self.item_ids_), dtype=np.int32)
+        if not 0 <= user < len(self.user_bias_) or not self.biased:
+            return self._predict(np.full(len(items), user, dtype=np.int32), items)
+        scores = self.item_factors_ @ self.user_factors_[user]
+        scores += self.item_bias_
+        scores += scores.dtype.type(self.mean_ + self.user_bias_[user])
+        return scores
+
+
+def _is_rated(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
+    known = (codes >= 0) & (codes < len(rated))
+    known[known] = rated[codes[known]]
+    return known

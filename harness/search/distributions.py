@@ -1,0 +1,158 @@
+"""The distributions a hyperparameter can be sampled from, as written in TOML."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import optuna
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "Categorical",
+    "Distribution",
+    "Epochs",
+    "Fixed",
+    "Float",
+    "Int",
+    "Value",
+]
+
+Value = bool | int | float | str
+Condition = Mapping[str, Value | tuple[Value, ...]]
+
+
+class _Base(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    when: Condition | None = None
+
+    def is_active(self, params: Mapping[str, Any]) -> bool:
+        """Say whether the condition `when` holds for parameters already drawn."""
+        for name, wanted in (self.when or {}).items():
+            allowed = wanted if isinstance(wanted, tuple) else (wanted,)
+            if params.get(name) not in allowed:
+                return False
+        return True
+
+
+def _require_sound(low: float, high: float, *, log: bool, step: float | None) -> None:
+    if low > high:
+        raise ValueError(f"low must not exceed high, but low={low} and high={high}")
+    if log and low <= 0:
+        raise ValueError(f"a log range must start above 0, but low={low}")
+    if log and step is not None:
+        raise ValueError("log and step exclude each other: give one of them")
+    if step is not None and step <= 0:
+        raise ValueError(f"step must be greater than 0, but step={step}")
+
+
+class Int(_Base):
+    """An integer between `low` and `high`, both included."""
+
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+    step: int | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _require_sound(self.low, self.high, log=self.log, step=self.step)
+        return self
+
+    def suggest(self, trial: optuna.Trial, name: str) -> int:
+        """Draw a value for `name`, and record it on `trial`."""
+        return trial.suggest_int(
+            name, self.low, self.high, log=self.log, step=self.step or 1
+        )
+
+    def corners(self) -> list[Value]:
+        """List the ends of the range."""
+        return [self.low, self.high]
+
+    def grid(self) -> list[Value] | None:
+        """List all values, or None where there is no end of them."""
+        return list(range(self.low, self.high + 1, self.step or 1))
+
+
+class Float(_Base):
+    """A real number between `low` and `high`, both included."""
+
+    type: Literal["float"]
+    low: Annotated[float, Field(strict=False)]
+    high: Annotated[float, Field(strict=False)]
+    log: bool = False
+    step: Annotated[float | None, Field(strict=False)] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _require_sound(self.low, self.high, log=self.log, step=self.step)
+        return self
+
+    def suggest(self, trial: optuna.Trial, name: str) -> float:
+        """Draw a value for `name`, and record it on `trial`."""
+        return trial.suggest_float(
+            name, self.low, self.high, log=self.log, step=self.step
+        )
+
+    def corners(self) -> list[Value]:
+        """List the ends of the range."""
+        return [self.low, self.high]
+
+    def grid(self) -> list[Value] | None:
+        """List all values, or None where there is no end of them."""
+        if self.step is None:
+            return None
+        count = int((self.high - self.low) / self.step + 1e-9) + 1
+        return [self.low + k * self.step for k in range(count)]
+
+
+class Categorical(_Base):
+    """One of a few values that have no order."""
+
+    type: Literal["categorical"]
+    choices: Annotated[tuple[Value, ...], Field(min_length=1, strict=False)]
+
+    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+        """Draw a value for `name`, and record it on `trial`."""
+        return trial.suggest_categorical(name, self.choices)
+
+    def corners(self) -> list[Value]:
+        """List all choices."""
+        return list(self.choices)
+
+    def grid(self) -> list[Value] | None:
+        """List all choices."""
+        return list(self.choices)
+
+
+class Fixed(_Base):
+    """A value that is not searched, in place of the family's default."""
+
+    type: Literal["fixed"]
+    value: Value
+
+    def corners(self) -> list[Value]:
+        """List the one value."""
+        return [self.value]
+
+
+class Epochs(_Base):
+    """The number of epochs, found on the way: each training is scored after every epoch.
+
+    Training stops `patience` epochs after the last improvement, at the latest after
+    `high`. The trial gets the epoch that is best in the mean over its folds.
+    """
+
+    type: Literal["epochs"]
+    high: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)] = 5
+
+    def corners(self) -> list[Value]:
+        """List the ends of the range."""
+        return [1, self.high]
+
+
+Distribution = Annotated[
+    Int | Float | Categorical | Fixed | Epochs, Field(discriminator="type")
+]
+"""Any of them; the key ``type`` tells which."""

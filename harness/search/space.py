@@ -1,0 +1,301 @@
+"""Search spaces: read from TOML, checked against their family, sampled with Optuna."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import optuna
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import ParameterError, SpaceError, UnknownNameError
+from harness.models.base import IterativeRecommender, Recommender
+from harness.search.distributions import (
+    Categorical,
+    Distribution,
+    Epochs,
+    Fixed,
+    Float,
+    Int,
+    Value,
+)
+
+__all__ = ["SearchSpace", "find_space", "load_space"]
+
+
+class _StudyFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str
+    parameters: Mapping[str, Distribution]
+    initial: Mapping[str, Value] = {}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a study samples, and where it starts.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family of models.
+    distributions : mapping
+        Name of a hyperparameter to its distribution, in the order of sampling.
+    initial : mapping
+        All hyperparameters of trial 0.
+    source : str
+        The file it was read from.
+    """
+
+    family: str
+    distributions: Mapping[str, Int | Float | Categorical | Fixed | Epochs]
+    initial: Mapping[str, Any]
+    source: str
+
+    @property
+    def epochs(self) -> Epochs | None:
+        """How the number of epochs is found on the way, where it is."""
+        found = (d for d in self.distributions.values() if isinstance(d, Epochs))
+        return next(found, None)
+
+    @property
+    def searched(self) -> dict[str, Int | Float | Categorical]:
+        """The distributions that a sampler draws from."""
+        return {
+            name: d
+            for name, d in self.distributions.items()
+            if isinstance(d, Int | Float | Categorical)
+        }
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Draw the active hyperparameters, and record them on `trial`.
+
+        Parameters
+        ----------
+        trial : optuna.Trial
+            A running trial.
+
+        Returns
+        -------
+        dict
+            Hyperparameters drawn or fixed; those not named keep their defaults.
+        """
+        params: dict[str, Any] = {}
+        for name, distribution in self.distributions.items():
+            if not distribution.is_active(params):
+                continue
+            if isinstance(distribution, Fixed):
+                params[name] = distribution.value
+            elif not isinstance(distribution, Epochs):
+                params[name] = distribution.suggest(trial, name)
+        return params
+
+    def initial_point(self) -> dict[str, Any]:
+        """Collect what trial 0 has for the hyperparameters that are searched.
+
+        Returns
+        -------
+        dict
+            Values to enqueue.
+        """
+        return {name: self.initial[name] for name in self.searched}
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Convert to plain data for storages and reports.
+
+        Returns
+        -------
+        dict of dict
+            By hyperparameter: type, low, high, log, step, choices, value, when.
+        """
+        return {
+            name: d.model_dump(mode="json", exclude_none=True)
+            for name, d in self.distributions.items()
+        }
+
+
+def find_space(name: str) -> Path:
+    """Look up a search space: a path, then ``./studies``, then the shipped ones.
+
+    Parameters
+    ----------
+    name : str
+        A path to a TOML file, or the name of a file in ``studies`` without suffix.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such file.
+    """
+    if name.endswith(".toml"):
+        if Path(name).is_file():
+            return Path(name)
+        raise SpaceError(f"{name}: there is no such file.")
+    folders = [Path("studies"), *_shipped_folders()]
+    for folder in folders:
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    known = {path.stem for folder in folders for path in folder.glob("*.toml")}
+    raise UnknownNameError("search space", name, known)
+
+
+def _shipped_folders() -> list[Path]:
+    package = Path(str(files("harness")))
+    # In a wheel the spaces lie inside the package, in a checkout beside it.
+    return [package / "shipped" / "studies", package.parent / "studies"]
+
+
+def load_space(path: Path, family: type[Recommender]) -> SearchSpace:
+    """Read a search space, and check it against its family.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file with ``family``, ``[parameters]`` and optionally ``[initial]``.
+    family : type
+        Class of the models whose hyperparameters it names.
+
+    Returns
+    -------
+    SearchSpace
+        Ready to be sampled.
+
+    Raises
+    ------
+    SpaceError
+        If anything in the file is not what it must be: names file, line and key.
+    """
+    text = _read(path)
+    complain = _Complaint(path, text)
+    try:
+        content = _StudyFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SpaceError(f"{path}: is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        raise complain.about_validation(error) from error
+    if content.family != family.name:
+        raise complain("family", f"must be {family.name!r}, but is {content.family!r}.")
+    _check_names(content, family, complain)
+    _check_conditions(content, complain)
+    _check_domains(content, family, complain)
+    initial = _initial(content, family)
+    _check_initial(content, initial, complain)
+    return SearchSpace(family.name, content.parameters, initial, str(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"{path}: cannot be read: {error}.") from error
+
+
+class _Complaint:
+    """Builds errors that name file, line and key."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+
+    def __call__(self, key: str, rule: str) -> SpaceError:
+        line = self._line_of(key)
+        where = f"{self._path}:{line}" if line else str(self._path)
+        return SpaceError(f"{where}: {key}: {rule}")
+
+    def _line_of(self, key: str) -> int | None:
+        name = re.escape(key.rsplit(".", 1)[-1])
+        pattern = re.compile(rf"""^\s*(\[.*\b)?["']?{name}["']?\s*[\]=]""")
+        found = (n for n, line in enumerate(self._lines, 1) if pattern.match(line))
+        return next(found, None)
+
+    def about_validation(self, error: ValidationError) -> SpaceError:
+        first = error.errors()[0]
+        location = [str(part) for part in first["loc"]]
+        if location[:1] in (["parameters"], ["initial"]) and len(location) > 1:
+            # The discriminator's tag ("int") stands between parameter and field.
+            field = ".".join(location[3:])
+            message = first["msg"].removeprefix("Value error, ")
+            return self(location[1], f"{field + ': ' if field else ''}{message}.")
+        return self(".".join(location), f"{first['msg']}.")
+
+
+def _check_names(
+    content: _StudyFile, family: type[Recommender], complain: _Complaint
+) -> None:
+    known = [f.name for f in fields(family) if f.init and f.name != "seed"]
+    for name, distribution in content.parameters.items():
+        if name not in known:
+            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
+            raise complain(name, str(unknown))
+        if isinstance(distribution, Epochs) and (
+            name != "n_epochs" or not issubclass(family, IterativeRecommender)
+        ):
+            raise complain(
+                name, 'type "epochs" is for n_epochs of families trained in epochs.'
+            )
+    for name in content.initial:
+        if name not in known:
+            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
+            raise complain(name, str(unknown))
+
+
+def _check_conditions(content: _StudyFile, complain: _Complaint) -> None:
+    drawn: list[str] = []
+    for name, distribution in content.parameters.items():
+        for other in distribution.when or {}:
+            if other not in drawn:
+                raise complain(
+                    name, f"when: {other!r} must be a parameter that stands above it."
+                )
+        drawn.append(name)
+
+
+def _check_domains(
+    content: _StudyFile, family: type[Recommender], complain: _Complaint
+) -> None:
+    for name, distribution in content.parameters.items():
+        for value in distribution.corners():
+            try:
+                family(**{name: value})
+            except (ParameterError, TypeError) as error:
+                raise complain(name, str(error)) from error
+
+
+def _initial(content: _StudyFile, family: type[Recommender]) -> dict[str, Any]:
+    defaults = {
+        f.name: f.default
+        for f in fields(family)
+        if f.init and f.name != "seed" and f.default is not MISSING
+    }
+    fixed = {
+        name: d.value for name, d in content.parameters.items() if isinstance(d, Fixed)
+    }
+    return defaults | fixed | dict(content.initial)
+
+
+def _check_initial(
+    content: _StudyFile, initial: Mapping[str, Any], complain: _Complaint
+) -> None:
+    for name, distribution in content.parameters.items():
+        value = initial[name]
+        inside = True
+        if isinstance(distribution, Categorical):
+            inside = value in distribution.choices
+        elif isinstance(distribution, Int | Float):
+            inside = (
+                value is not None and distribution.low <= value <= distribution.high
+            )
+        if not inside:
+            raise complain(
+                name,
+                f"the initial value {value!r} must lie in the space: widen it, "
+                "or set another one under [initial].",
+            )
