@@ -94,6 +94,9 @@ class StudyRecord:
         In the order of their numbers.
     final : mapping or None
         JSON-like result of the final evaluation on the test set, once there is one.
+    identity : str
+        Drawn at random when the study was created and kept with it: tells studies of
+        the same name in different storages apart. Empty where none was kept.
     """
 
     name: str
@@ -105,6 +108,7 @@ class StudyRecord:
     storage: str
     trials: tuple[TrialRecord, ...] = field(default=())
     final: Mapping[str, Any] | None = None
+    identity: str = ""
 
     @property
     def best(self) -> TrialRecord | None:
