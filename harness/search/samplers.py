@@ -1,0 +1,195 @@
+"""Samplers by name, with every argument set and recorded: Optuna 5 changed defaults."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+from harness.errors import MissingExtraError, SpaceError, UnknownNameError
+from harness.search.space import SearchSpace
+
+__all__ = ["SAMPLERS", "SamplerSequence", "trial_seed"]
+
+Arguments = dict[str, Any]
+Build = Callable[[int, Arguments, SearchSpace], optuna.samplers.BaseSampler]
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Derive the seed of a trial.
+
+    Parameters
+    ----------
+    study_seed : int
+        Seed of the study; at least 0.
+    number : int
+        Number of the trial.
+
+    Returns
+    -------
+    int
+        Between 0 and 2**31 - 1.
+    """
+    state = np.random.SeedSequence((study_seed, number)).generate_state(1)
+    return int(state[0] >> 1)
+
+
+def _tpe(
+    seed: int, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    conditional = any(d.when for d in space.distributions.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, group=conditional, **arguments)
+
+
+def _random(
+    seed: int, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    del space
+    return optuna.samplers.RandomSampler(seed=seed, **arguments)
+
+
+def _cmaes(
+    seed: int, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    del space
+    try:
+        import cmaes  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "The sampler 'cmaes' needs the library cmaes: "
+            "install it with pip install 'harness[cmaes]'."
+        ) from error
+    return optuna.samplers.CmaEsSampler(seed=seed, **arguments)
+
+
+def _qmc(
+    seed: int, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    del space
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.QMCSampler(seed=seed, **arguments)
+
+
+def _grid(
+    seed: int, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    grid = {}
+    for name, distribution in space.searched.items():
+        values = distribution.grid()
+        if values is None:
+            raise SpaceError(
+                f"{space.source}: {name}: the sampler 'grid' needs a step "
+                "for every float: add one, or make it categorical."
+            )
+        grid[name] = values
+    return optuna.samplers.GridSampler(grid, seed=seed, **arguments)
+
+
+SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
+    {
+        "tpe": (
+            _tpe,
+            {
+                "n_startup_trials": 10,
+                "n_ei_candidates": 24,
+                "multivariate": True,
+                "constant_liar": True,
+            },
+        ),
+        "random": (_random, {}),
+        "cmaes": (
+            _cmaes,
+            {
+                "n_startup_trials": 1,
+                "warn_independent_sampling": False,
+                "consider_pruned_trials": True,
+                "with_margin": False,
+                "lr_adapt": False,
+            },
+        ),
+        "qmc": (
+            _qmc,
+            {
+                "qmc_type": "sobol",
+                "scramble": True,
+                "warn_independent_sampling": False,
+                "warn_asynchronous_seeding": False,
+            },
+        ),
+        "grid": (_grid, {}),
+    }
+)
+"""Name to constructor and its arguments."""
+
+_SEEDED_PER_STUDY = {"qmc", "grid"}
+
+
+class SamplerSequence:
+    """A sampler for each trial, seeded by the study's seed and the trial's number.
+
+    A study that is killed and continued then draws what it would have drawn.
+
+    Parameters
+    ----------
+    name : str
+        One of `SAMPLERS`.
+    seed : int
+        Seed of the study.
+    space : SearchSpace
+        What is sampled.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such sampler.
+    SpaceError
+        If the sampler cannot sample the space.
+    MissingExtraError
+        If it needs a library that is not installed.
+    """
+
+    def __init__(self, name: str, *, seed: int, space: SearchSpace) -> None:
+        if name not in SAMPLERS:
+            raise UnknownNameError("sampler", name, SAMPLERS)
+        self._name = name
+        self._seed = seed
+        self._space = space
+        self._first = self._build(seed)
+
+    def _build(self, seed: int) -> optuna.samplers.BaseSampler:
+        build, arguments = SAMPLERS[self._name]
+        return build(seed, arguments, self._space)
+
+    def describe(self) -> dict[str, Any]:
+        """Name every argument.
+
+        Returns
+        -------
+        dict
+            ``name``, and the arguments of the constructor.
+        """
+        return {"name": self._name, **SAMPLERS[self._name][1]}
+
+    def for_trial(self, number: int) -> optuna.samplers.BaseSampler:
+        """Make the sampler of a trial.
+
+        Parameters
+        ----------
+        number : int
+            Number of the trial.
+
+        Returns
+        -------
+        optuna.samplers.BaseSampler
+            A sequence that covers the space evenly has to stay one sequence: it is the
+            same sampler for all trials.
+        """
+        if self._name in _SEEDED_PER_STUDY:
+            return self._first
+        return self._build(trial_seed(self._seed, number))

@@ -1,0 +1,236 @@
+"""Storages: Optuna's own formats, opened for one owner, and read as records."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.errors import StudyError, UnknownNameError
+from harness.search import records
+from harness.search.records import StudyRecord, TrialRecord
+
+__all__ = [
+    "DEFAULT_STORAGE",
+    "list_studies",
+    "open_storage",
+    "read_study",
+    "study_record",
+    "trial_record",
+]
+
+DEFAULT_STORAGE = "optuna.log"
+"""A journal file in the working folder; ``optuna-dashboard optuna.log`` shows it."""
+
+_STATES: Mapping[TrialState, records.TrialState] = {
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+class _FileLock(BaseJournalFileLock):
+    """A lock that the operating system releases when its process dies.
+
+    Optuna's own lock is a file that a killed process leaves behind; the next start
+    would wait 30 seconds for it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle = -1
+
+    def acquire(self) -> bool:
+        import fcntl
+
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        os.close(self._handle)
+
+
+def open_storage(storage: str, *, create: bool = True) -> BaseStorage:
+    """Open an Optuna storage.
+
+    Parameters
+    ----------
+    storage : str
+        A URL (``sqlite:///study.db``, ``postgresql://...``), or the path of a journal
+        file.
+    create : bool, default True
+        Whether a file that does not exist is made.
+
+    Returns
+    -------
+    BaseStorage
+        Ready to use.
+
+    Raises
+    ------
+    StudyError
+        If it cannot be opened.
+    """
+    try:
+        if "://" in storage:
+            return RDBStorage(storage)
+        return _open_journal(Path(storage), create=create)
+    except StudyError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StudyError(
+            f"The storage {_without_password(storage)} cannot be opened: {reason}"
+        ) from error
+
+
+def _open_journal(path: Path, *, create: bool) -> BaseStorage:
+    if not path.exists() and not create:
+        raise StudyError(
+            f"There is no study storage {str(path)!r} here: run a study first, "
+            "or name another one with --storage."
+        )
+    if os.name != "posix":
+        return JournalStorage(JournalFileBackend(str(path)))
+    lock = _FileLock(path.with_name(path.name + ".flock"))
+    lock.acquire()
+    try:
+        _cut_torn_tail(path)
+    finally:
+        lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Remove half a line at the end: its writer was killed in the middle."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        os.truncate(path, end)
+
+
+def _without_password(storage: str) -> str:
+    if "://" not in storage:
+        return storage
+    from sqlalchemy.engine import make_url
+
+    return make_url(storage).render_as_string(hide_password=True)
+
+
+def list_studies(storage: str) -> list[str]:
+    """List the studies that harness has made in a storage.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+
+    Returns
+    -------
+    list of str
+        Names in the order of creation.
+    """
+    opened = open_storage(storage, create=False)
+    studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
+    return [s.study_name for s in studies if "harness" in s.user_attrs]
+
+
+def read_study(storage: str, name: str) -> StudyRecord:
+    """Read a study without changing it.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+    name : str
+        Name of the study.
+
+    Returns
+    -------
+    StudyRecord
+        With all its trials.
+
+    Raises
+    ------
+    UnknownNameError
+        If the storage has no such study.
+    """
+    known = list_studies(storage)
+    if name not in known:
+        raise UnknownNameError("study", name, known)
+    study = optuna.load_study(study_name=name, storage=open_storage(storage))
+    return study_record(study, storage)
+
+
+def study_record(study: optuna.Study, storage: str) -> StudyRecord:
+    """Convert a study that harness has made.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+    storage : str
+        Where it is kept.
+
+    Returns
+    -------
+    StudyRecord
+        With all its trials.
+    """
+    attrs = study.user_attrs
+    trials = study.get_trials(deepcopy=False)
+    return StudyRecord(
+        name=study.study_name,
+        storage=_without_password(storage),
+        trials=tuple(trial_record(t) for t in trials if t.state != TrialState.WAITING),
+        final=attrs.get("final"),
+        **attrs["harness"],
+    )
+
+
+def trial_record(trial: FrozenTrial) -> TrialRecord:
+    """Convert a trial of a study that harness has made.
+
+    Parameters
+    ----------
+    trial : FrozenTrial
+        The trial.
+
+    Returns
+    -------
+    TrialRecord
+        What is known of it.
+    """
+    attrs = trial.user_attrs
+    state = _STATES[trial.state]
+    error = attrs.get("error")
+    if state == "failed" and error is None:
+        error = "The process ended while this trial was running."
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        params=attrs.get("params", trial.params),
+        value=trial.value if state == "complete" else None,
+        fold_values=tuple(attrs.get("fold_values", ())),
+        metrics=attrs.get("metrics", {}),
+        seed=attrs.get("seed", 0),
+        started=_as_utc(trial.datetime_start) or datetime.now(UTC),
+        ended=_as_utc(trial.datetime_complete),
+        error=error,
+        duplicate_of=attrs.get("duplicate_of"),
+    )
+
+
+def _as_utc(moment: datetime | None) -> datetime | None:
+    # Optuna writes local time without a zone.
+    return None if moment is None else moment.astimezone(UTC)
