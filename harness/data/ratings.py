@@ -128,6 +128,54 @@ class Ratings:
 
         user_codes, user_ids = pd.factorize(np.asarray(users, dtype=object))
         item_codes, item_ids = pd.factorize(np.asarray(items, dtype=object))
+        return cls.from_codes(
+            (user_codes, np.asarray(user_ids, dtype=object)),
+            (item_codes, np.asarray(item_ids, dtype=object)),
+            values,
+            scale=scale,
+            timestamps=timestamps,
+            unrated_items=unrated_items,
+        )
+
+    @classmethod
+    def from_codes(
+        cls,
+        users: tuple[npt.NDArray[Any], npt.NDArray[np.object_]],
+        items: tuple[npt.NDArray[Any], npt.NDArray[np.object_]],
+        values: Sequence[float] | npt.NDArray[Any],
+        *,
+        scale: RatingScale,
+        timestamps: npt.NDArray[np.int64] | None = None,
+        unrated_items: Sequence[str] = (),
+    ) -> Self:
+        """Build from columns whose ids are already numbered.
+
+        The numbers are replaced by codes in order of first appearance; ids without a
+        rating are dropped, unless they are among `unrated_items`.
+
+        Parameters
+        ----------
+        users, items : (ndarray of int, length n_ratings), (ndarray of str)
+            Positions in the ids that follow them, and those ids, all different.
+        values : sequence of float, length n_ratings
+            Ratings in stars.
+        scale : RatingScale
+            What a rating can be.
+        timestamps : ndarray of int64, shape (n_ratings,), optional
+            Seconds since 1970-01-01 UTC.
+        unrated_items : sequence of str, optional
+            Ids of titles to append to the items; those already rated are ignored.
+
+        Returns
+        -------
+        Ratings
+            The same ratings, sorted by user.
+        """
+        import pandas as pd
+
+        user_codes, user_order = pd.factorize(users[0])
+        item_codes, item_order = pd.factorize(items[0])
+        item_ids = items[1][item_order]
         rated = set(item_ids.tolist())
         more = [item for item in dict.fromkeys(unrated_items) if item not in rated]
         all_items = np.empty(len(item_ids) + len(more), dtype=object)
@@ -139,7 +187,7 @@ class Ratings:
             items=item_codes[order].astype(np.int32),
             values=np.asarray(values, dtype=np.float32)[order],
             rows=order.astype(np.int32),
-            user_ids=np.asarray(user_ids, dtype=object),
+            user_ids=users[1][user_order],
             item_ids=all_items,
             scale=scale,
             timestamps=None if timestamps is None else timestamps[order],

@@ -1,0 +1,283 @@
+"""Tables of ratings: any CSV or parquet file with columns for user, item and rating."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.delimited import TextTable, sniff
+from harness.data.identifiers import encode_ids
+from harness.data.places import ParquetPlaces, Places, shorten
+from harness.data.rating_table import RatingTable
+from harness.data.read_options import ReadOptions
+from harness.data.timestamps import to_seconds
+from harness.errors import DataError, UnknownNameError
+
+__all__ = ["USUAL_NAMES", "RatingColumns", "read_table"]
+
+USUAL_NAMES = {
+    "user": ("user", "userid", "uid", "customer", "customerid", "reviewerid", "profileid"),
+    "item": (
+        "item", "itemid", "iid", "movie", "movieid", "titleid", "showid", "uniqueid",
+        "productid", "product", "asin", "isbn", "bookid", "contentid",
+    ),
+    "rating": ("rating", "ratings", "stars", "score", "userrating", "overall"),
+    "timestamp": (
+        "timestamp", "ts", "time", "date", "datetime", "ratedat", "createdat",
+        "unixreviewtime",
+    ),
+}  # fmt: skip
+"""Names that are recognised, in lower case, without spaces, hyphens and underscores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingColumns:
+    """Which column of a table plays which part.
+
+    Parameters
+    ----------
+    user, item, rating : str
+        Names of columns.
+    timestamp, watch_minutes, split : str, optional
+        Names of columns that need not be there.
+    split_is_asked_for : bool, default False
+        Whether the user named the column `split`, so that it has to make sense.
+    """
+
+    user: str
+    item: str
+    rating: str
+    timestamp: str | None = None
+    watch_minutes: str | None = None
+    split: str | None = None
+    split_is_asked_for: bool = False
+
+
+def read_table(path: Path, options: ReadOptions) -> RatingTable:
+    """Read ratings from a CSV (comma, tab, semicolon, ``|`` or ``::``) or parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; ``.parquet`` is parquet, anything else text, ``.gz`` unpacked.
+        A text file whose first line has a number in the third place has no header;
+        its columns are then user, item, rating and, if there is a fourth, time.
+    options : ReadOptions
+        Names of columns; encoding.
+
+    Returns
+    -------
+    RatingTable
+        In the order of the file.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or ambiguous, or a value is not what it has to be.
+    """
+    if path.suffix == ".parquet":
+        return _read_parquet(path, options)
+    text = sniff(path, options.encoding)
+    if text.has_header:
+        columns = _find_columns(path, text.columns, options)
+        return _assemble(_read_text(text, columns), columns, text, text.path)
+    columns = _numbered_columns(text)
+    table = _assemble(_read_text(text, columns), columns, text, text.path)
+    return table
+
+
+def _numbered_columns(text: TextTable) -> RatingColumns:
+    names = text.columns
+    times = names[3] if len(names) > 3 else None
+    return RatingColumns(user=names[0], item=names[1], rating=names[2], timestamp=times)
+
+
+def _find_columns(
+    path: Path, names: Sequence[str], options: ReadOptions
+) -> RatingColumns:
+    times = options.timestamp_column
+    split = options.predefined
+    if split and split not in names:
+        raise DataError(
+            f"{path}: has no column {split!r} that says 'train' or 'test'; its columns "
+            f"are {list(names)}."
+        )
+    return RatingColumns(
+        user=_required(path, names, "user", options.user_column),
+        item=_required(path, names, "item", options.item_column),
+        rating=_required(path, names, "rating", options.rating_column),
+        timestamp=None if times == "none" else _find(path, names, "timestamp", times),
+        watch_minutes="watch_minutes" if "watch_minutes" in names else None,
+        split=split or ("split" if "split" in names else None),
+        split_is_asked_for=split is not None,
+    )
+
+
+def _required(path: Path, names: Sequence[str], part: str, named: str | None) -> str:
+    found = _find(path, names, part, named)
+    if found is None:
+        raise DataError(
+            f"{path}: no column looks like the {part}s' (its columns are "
+            f"{[*names]}); name it with --{part}-column."
+        )
+    return found
+
+
+def _find(path: Path, names: Sequence[str], part: str, named: str | None) -> str | None:
+    if named is not None:
+        if named not in names:
+            raise DataError(f"{path}: {UnknownNameError('column', named, names)}")
+        return named
+    plain = [
+        n.strip().lower().replace("_", "").replace("-", "").replace(" ", "")
+        for n in names
+    ]
+    matches = [n for n, p in zip(names, plain, strict=True) if p in USUAL_NAMES[part]]
+    if len(matches) > 1:
+        raise DataError(
+            f"{path}: the columns {matches} could all be the {part}s'; name the right "
+            f"one with --{part}-column."
+        )
+    return matches[0] if matches else None
+
+
+def _read_text(text: TextTable, columns: RatingColumns) -> Any:
+    import pyarrow as pa
+
+    numbered = pa.dictionary(pa.int32(), pa.string())
+    types: dict[str, Any] = {columns.user: numbered, columns.item: numbered}
+    types[columns.rating] = pa.float64()
+    if columns.timestamp:
+        types[columns.timestamp] = None
+    if columns.split:
+        types[columns.split] = numbered
+    if columns.watch_minutes:
+        types[columns.watch_minutes] = pa.float64()
+    try:
+        return text.read(types)
+    except pa.ArrowInvalid:
+        # Some number or time is none: read all as text, and look which.
+        slow = {k: numbered if t == numbered else pa.string() for k, t in types.items()}
+        return text.read(slow)
+
+
+def _read_parquet(path: Path, options: ReadOptions) -> RatingTable:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = _find_columns(path, file.schema_arrow.names, options)
+            wanted = [
+                columns.user, columns.item, columns.rating,
+                columns.timestamp, columns.watch_minutes, columns.split,
+            ]  # fmt: skip
+            table = file.read([name for name in wanted if name])
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path}: is not a parquet file that can be read: {error}"
+        ) from error
+    if not len(table):
+        raise DataError(f"{path}: has no rows; at least two ratings are needed.")
+    return _assemble(table, columns, ParquetPlaces(path), path)
+
+
+def _assemble(
+    table: Any, columns: RatingColumns, places: Places, path: Path
+) -> RatingTable:
+    users, user_notes = encode_ids(table[columns.user], columns.user, places)
+    items, item_notes = encode_ids(table[columns.item], columns.item, places)
+    values = _numbers(table[columns.rating], columns.rating, places)
+    times, time_notes = None, list[str]()
+    if columns.timestamp:
+        times, time_notes = to_seconds(
+            table[columns.timestamp], columns.timestamp, places
+        )
+    watched = None
+    if columns.watch_minutes:
+        name = columns.watch_minutes
+        watched = _numbers(table[name], name, places).astype(np.float32)
+    return RatingTable(
+        users=users,
+        items=items,
+        values=values,
+        timestamps=times,
+        in_test=_test_part(table, columns, places),
+        watch_minutes=watched,
+        rating_column=columns.rating,
+        source=str(path),
+        places=places,
+        notes=(*user_notes, *item_notes, *time_notes),
+    )
+
+
+def _numbers(column: Any, name: str, places: Places) -> npt.NDArray[np.float64]:
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _parsed_numbers(column.to_pylist(), name, places)
+    if not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise _no_number(0, name, places, f"this column holds values of type {kind}")
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy()))
+        raise _no_number(row, name, places, "this cell is empty")
+    values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    broken = np.flatnonzero(~np.isfinite(values))
+    if len(broken):
+        row = int(broken[0])
+        raise _no_number(row, name, places, f"got {values[row]}")
+    return values
+
+
+def _parsed_numbers(
+    cells: Sequence[str | None], name: str, places: Places
+) -> npt.NDArray[np.float64]:
+    values = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        try:
+            values[row] = float(cell or "")
+        except ValueError:
+            what = f"got {shorten(cell)}" if cell else "this cell is empty"
+            raise _no_number(row, name, places, what) from None
+        if not np.isfinite(values[row]):
+            raise _no_number(row, name, places, f"got {cell!r}")
+    return values
+
+
+def _no_number(row: int, name: str, places: Places, what: str) -> DataError:
+    return DataError(
+        f"{places.of(row)}, column {name!r}: must be a finite number with a decimal "
+        f"point, but {what}; correct it or remove the row."
+    )
+
+
+def _test_part(
+    table: Any, columns: RatingColumns, places: Places
+) -> npt.NDArray[np.bool_] | None:
+    if columns.split is None:
+        return None
+    column, _ = encode_ids(table[columns.split], columns.split, places)
+    if set(column.ids) != {"train", "test"}:
+        if not columns.split_is_asked_for:
+            return None  # any column may happen to be called "split"
+        wrong = [i for i in column.ids if i not in ("train", "test")]
+        row = (
+            int(np.argmax(column.codes == list(column.ids).index(wrong[0])))
+            if wrong
+            else 0
+        )
+        raise DataError(
+            f"{places.of(row)}, column {columns.split!r}: must say 'train' or 'test' "
+            f"in each row, both at least once, but the values are {[*column.ids][:5]}."
+        )
+    in_test: npt.NDArray[np.bool_] = (column.ids == "test")[column.codes]
+    return in_test
