@@ -1,1 +1,6 @@
 """Tracking: studies and trials as MLflow runs."""
+
+from harness.tracking.sync import SyncCounts, log_report, sync
+from harness.tracking.tracker import MLflowTracker
+
+__all__ = ["MLflowTracker", "SyncCounts", "log_report", "sync"]

@@ -1,0 +1,134 @@
+"""Where runs are kept: the tracking URI, the experiment, and the links to them."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harness.errors import TrackingError
+
+__all__ = ["DEFAULT_EXPERIMENT", "DEFAULT_STORE", "Location", "locate", "runs_url"]
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+DEFAULT_EXPERIMENT = "harness"
+
+_SQLITE = "sqlite:///"
+_SERVERS = ("http", "https")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_OTHERS = ("databricks", "databricks-uc", "uc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """An experiment in an MLflow store.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        URI of the store; a local one holds an absolute path.
+    experiment : str
+        Name of the experiment.
+    """
+
+    tracking_uri: str
+    experiment: str
+
+    @property
+    def shown(self) -> str:
+        """The URI without a password, and short where it is the default store."""
+        default = _SQLITE + str(Path.cwd() / "mlflow.db")
+        if self.tracking_uri == default:
+            return DEFAULT_STORE
+        return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.tracking_uri)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the store is behind HTTP."""
+        return urlsplit(self.tracking_uri).scheme in _SERVERS
+
+    @property
+    def database(self) -> Path | None:
+        """The file that holds the store, where it is one."""
+        if not self.tracking_uri.startswith(_SQLITE):
+            return None
+        return Path(self.tracking_uri.removeprefix(_SQLITE))
+
+    @property
+    def artifacts(self) -> str | None:
+        """URI of the folder for artifacts beside the database file.
+
+        It is the folder that ``mlflow ui`` would use when started beside the database;
+        None leaves the choice to the server. MLflow's own default, ``mlruns``, would
+        make a later ``mlflow ui`` in that folder overlook the database.
+        """
+        if self.database is None:
+            return None
+        folder = re.sub(r"[^\w.-]+", "-", self.experiment).strip("-.") or "experiment"
+        return (self.database.parent / "mlartifacts" / folder).as_uri()
+
+
+def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Location:
+    """Say where runs are kept.
+
+    Parameters
+    ----------
+    tracking_uri : str, optional
+        URI of the store; by default ``MLFLOW_TRACKING_URI`` of the environment, else
+        the file ``mlflow.db`` in the working folder.
+    experiment : str, optional
+        Name of the experiment; by default ``MLFLOW_EXPERIMENT_NAME`` of the
+        environment, else ``harness``.
+
+    Returns
+    -------
+    Location
+        The place; nothing is opened or created.
+
+    Raises
+    ------
+    TrackingError
+        If the URI is not one that MLflow can keep runs at.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    parts = urlsplit(uri)
+    # "postgresql+psycopg2://..." names the driver after the database.
+    scheme = parts.scheme.split("+")[0]
+    known = scheme in _DATABASES + _OTHERS or (scheme in _SERVERS and parts.hostname)
+    if not known and uri not in _OTHERS:
+        raise TrackingError(
+            "The tracking URI must be a database or a server, such as "
+            f"{DEFAULT_STORE} or http://127.0.0.1:5000, but got {uri!r}."
+        )
+    if uri.startswith(_SQLITE):
+        path = Path(uri.removeprefix(_SQLITE))
+        uri = _SQLITE + str(Path.cwd() / path)
+    return Location(tracking_uri=uri, experiment=name)
+
+
+def runs_url(address: str, experiment_id: str) -> str:
+    """Link to the runs of an experiment.
+
+    Parameters
+    ----------
+    address : str
+        Address of the MLflow server: ``http://127.0.0.1:5000``.
+    experiment_id : str
+        Id of the experiment.
+
+    Returns
+    -------
+    str
+        Link that opens the list of runs in the model-training layout. The plain link
+        to an experiment opens MLflow's overview of language-model traces.
+
+    Examples
+    --------
+    >>> runs_url("http://127.0.0.1:5000/", "1")
+    'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning'
+    """
+    return (
+        f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs"
+        "?workflowType=machine_learning"
+    )

@@ -1,0 +1,359 @@
+"""What a study and a trial look like as runs: names, status, times, values, tags."""
+
+import functools
+import getpass
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from harness.search.records import StudyRecord, TrialRecord
+
+__all__ = [
+    "STUDY_TAG",
+    "TRIAL_TAG",
+    "DatasetFacts",
+    "MetricPoint",
+    "RunImage",
+    "project_study",
+    "project_trial",
+    "study_identity",
+]
+
+STUDY_TAG = "harness.study_id"
+TRIAL_TAG = "harness.trial"
+
+RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
+_STATUS: dict[str, RunStatus] = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "failed": "FAILED",
+}
+_LONGEST_VALUE = 5000  # MLflow cuts a tag at 8000 characters, older servers at 5000
+_LONGEST_DIGEST = 36
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricPoint:
+    """One value of a metric: name, value, time in ms since 1970 (UTC), step."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """A dataset as MLflow wants it; `source`, `schema` and `profile` are JSON."""
+
+    name: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunImage:
+    """A run as it should be.
+
+    Parameters
+    ----------
+    trial : int or None
+        Number of the trial; None for the run of the study.
+    name : str
+        Name of the run.
+    status : {"RUNNING", "FINISHED", "KILLED", "FAILED"}
+        MLflow's status.
+    started, ended : int or None
+        Times in ms since 1970 (UTC).
+    params, tags : mapping of str to str
+        What MLflow calls so.
+    points : tuple of MetricPoint
+        Values of metrics.
+    dataset : DatasetFacts
+        The input.
+    """
+
+    trial: int | None
+    name: str
+    status: RunStatus
+    started: int | None
+    ended: int | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    points: tuple[MetricPoint, ...]
+    dataset: DatasetFacts
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """The value that MLflow shows of each metric: that of the last step."""
+        ordered = sorted(self.points, key=lambda p: (p.step, p.timestamp, p.value))
+        return {point.key: point.value for point in ordered}
+
+
+def study_identity(study: StudyRecord) -> str:
+    """Identify a study among all that are logged to one store.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits. They come from the identity that the storage keeps, so
+        that a study of the same name in another storage has others; without one, from
+        name, family, seed and the fingerprints of dataset and split.
+    """
+    parts = (
+        [study.identity]
+        if study.identity
+        else [
+            study.name,
+            study.family,
+            study.settings.get("seed"),
+            study.dataset.get("fingerprint"),
+            study.split.get("fingerprint"),
+        ]
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
+    """Show a trial as a run.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study it belongs to.
+    trial : TrialRecord
+        The trial, ended.
+
+    Returns
+    -------
+    RunImage
+        The run. A pruned trial has its folds' values, and no means: a mean over fewer
+        folds would be ranked among those over all of them.
+    """
+    ended = _milliseconds(trial.ended or trial.started)
+    return RunImage(
+        trial=trial.number,
+        name=f"{study.family} #{trial.number} {_outcome(trial)}",
+        status=_STATUS[trial.state],
+        started=_milliseconds(trial.started),
+        ended=ended,
+        params={key: _text(value) for key, value in trial.params.items()},
+        tags=_trial_tags(study, trial),
+        points=tuple(_trial_points(trial, ended)),
+        dataset=_dataset(study),
+    )
+
+
+def _outcome(trial: TrialRecord) -> str:
+    if trial.state == "complete" and trial.value is not None:
+        return f"rmse {trial.value:.4f}"
+    return trial.state
+
+
+def _trial_points(trial: TrialRecord, ended: int) -> Iterator[MetricPoint]:
+    means = dict(trial.metrics)
+    if trial.value is not None:
+        means["rmse"] = trial.value
+    for key, value in means.items():
+        ranked = trial.state == "complete" or key.endswith("_seconds")
+        if ranked and math.isfinite(value):
+            yield MetricPoint(key=key, value=float(value), timestamp=ended)
+    for fold, value in enumerate(trial.fold_values):
+        if math.isfinite(value):
+            yield MetricPoint(
+                key="fold_rmse", value=float(value), timestamp=ended, step=fold
+            )
+
+
+def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+    tags = _shared_tags(study) | {
+        TRIAL_TAG: str(trial.number),
+        "trial": str(trial.number),
+        "state": trial.state,
+        "seed": str(trial.seed),
+    }
+    if trial.error:
+        # The end of a traceback says what happened.
+        tags["traceback"] = trial.error[-_LONGEST_VALUE:]
+    if trial.duplicate_of is not None:
+        tags["duplicate_of"] = str(trial.duplicate_of)
+    return tags
+
+
+def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
+    """Show a study as a run, the parent of its trials' runs.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study with its trials.
+    status : {"RUNNING", "FINISHED"}
+        Whether it goes on.
+
+    Returns
+    -------
+    RunImage
+        The run. What can change when the study is continued (the best parameters)
+        stands in tags, because MLflow's parameters cannot change.
+    """
+    name = f"{study.name} study"
+    if status != "RUNNING" and study.best is not None:
+        name += f", best rmse {study.best.value:.4f}"
+    started = [_milliseconds(t.started) for t in study.trials]
+    ended = [_milliseconds(t.ended) for t in study.trials if t.ended is not None]
+    return RunImage(
+        trial=None,
+        name=name,
+        status=status,
+        started=min(started, default=None),
+        ended=None if status == "RUNNING" else max(ended, default=None),
+        params=_study_params(study),
+        tags=_study_tags(study),
+        points=() if status == "RUNNING" else tuple(_study_points(study)),
+        dataset=_dataset(study),
+    )
+
+
+def _study_params(study: StudyRecord) -> dict[str, str]:
+    params = {"family": study.family}
+    for key, value in study.settings.items():
+        if isinstance(value, Mapping):
+            if "name" in value:
+                params[key] = _text(value["name"])
+        elif not isinstance(value, list | tuple):
+            params[key] = _text(value)
+    params["split"] = _text(study.split.get("method"))
+    return params
+
+
+def _study_tags(study: StudyRecord) -> dict[str, str]:
+    tags = _shared_tags(study) | {
+        "seed": _text(study.settings.get("seed")),
+        "storage": study.storage,
+        "settings": _json(study.settings)[:_LONGEST_VALUE],
+        "split": _json(study.split)[:_LONGEST_VALUE],
+        "mlflow.note.content": _note(study),
+    }
+    if study.best is not None:
+        tags["best_trial"] = str(study.best.number)
+        tags |= {f"best_{key}": _text(v) for key, v in study.best.params.items()}
+    return tags
+
+
+def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
+    """Yield the best value so far by trial, the numbers of trials, the test's figures."""
+    ended = [t for t in study.trials if t.ended is not None]
+    if not ended:
+        return
+    best = math.inf
+    for trial in ended:
+        if trial.state == "complete" and trial.value is not None and trial.value < best:
+            best = trial.value
+            yield MetricPoint(
+                key="best_rmse",
+                value=best,
+                timestamp=_milliseconds(trial.ended or trial.started),
+                step=trial.number,
+            )
+    counts = Counter(trial.state for trial in ended)
+    now = max(_milliseconds(t.ended or t.started) for t in ended)
+    figures: dict[str, float] = {
+        "n_trials": len(ended),
+        **{f"n_{state}": counts[state] for state in ("complete", "pruned", "failed")},
+        **dict(_numbers(study.final or {}, "test")),
+    }
+    for key, value in figures.items():
+        yield MetricPoint(key=key, value=value, timestamp=now, step=len(ended))
+
+
+def _numbers(facts: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+    for key, value in facts.items():
+        name = f"{prefix}_{key}"
+        if isinstance(value, Mapping):
+            yield from _numbers(value, name)
+        elif _is_number(value) and math.isfinite(value):
+            yield name, float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shared_tags(study: StudyRecord) -> dict[str, str]:
+    return {
+        STUDY_TAG: study_identity(study),
+        "study": study.name,
+        "family": study.family,
+        "dataset": _text(study.dataset.get("name")),
+        "dataset_fingerprint": _text(study.dataset.get("fingerprint")),
+        "split_fingerprint": _text(study.split.get("fingerprint")),
+        "code_version": study.code_version,
+        "mlflow.source.name": f"harness study {study.family}",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+    }
+
+
+@functools.cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"
+
+
+def _note(study: StudyRecord) -> str:
+    data = study.dataset
+    summary = (
+        f"Search of `{study.family}` on **{data.get('name')}**: "
+        f"{data.get('n_ratings')} ratings, {data.get('n_users')} users, "
+        f"{data.get('n_items')} titles; split `{study.split.get('method')}`."
+    )
+    lines = [summary]
+    if data.get("simulated"):
+        lines.append("These ratings are **simulated**.")
+    if study.best is not None:
+        lines.append(
+            f"Best: trial {study.best.number}, RMSE {study.best.value:.4f} stars "
+            f"(mean over the folds)."
+        )
+    return "\n\n".join(lines)
+
+
+def _dataset(study: StudyRecord) -> DatasetFacts:
+    facts = study.dataset
+    columns = {"user": "string", "item": "string", "rating": "float"}
+    schema = [{"name": name, "type": kind} for name, kind in columns.items()]
+    profile = {key: value for key, value in facts.items() if key != "source"}
+    return DatasetFacts(
+        name=_text(facts.get("name")),
+        digest=_text(facts.get("fingerprint"))[:_LONGEST_DIGEST],
+        source=_json({"uri": _text(facts.get("source"))}),
+        schema=_json({"mlflow_colspec": schema}),
+        profile=_json({"num_rows": facts.get("n_ratings"), **profile}),
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _text(value: object) -> str:
+    return str(value)[:_LONGEST_VALUE]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=str)

@@ -1,0 +1,303 @@
+"""The MLflow store: opens it quietly, reads and writes the runs of one study."""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import TrackingError
+from harness.tracking.location import Location
+from harness.tracking.projection import STUDY_TAG, RunImage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Experiment, Run
+
+__all__ = ["RunStore", "open_store", "quieten", "reason", "unusable"]
+
+_PAGE = 1000
+_SECONDS_PER_REQUEST = "10"
+
+
+def quieten() -> None:
+    """Set MLflow's documented switches for a library in the background.
+
+    What the user has set in the environment stays, save for the repetition of requests:
+    MLflow would send a request again that the server has already answered too late, and
+    so create a run twice.
+    """
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": _SECONDS_PER_REQUEST,
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def open_store(location: Location) -> "RunStore":
+    """Open a store, creating the database and the experiment where there are none.
+
+    Parameters
+    ----------
+    location : Location
+        Where.
+
+    Returns
+    -------
+    RunStore
+        The store.
+
+    Raises
+    ------
+    TrackingError
+        If the database is not one, cannot be written, or the experiment was deleted.
+    MlflowException, OSError
+        If the server does not answer, or refuses.
+    """
+    quieten()
+    if location.database is not None:
+        _check_database(location.database)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(location.tracking_uri)
+    return RunStore(client, _experiment(client, location).experiment_id)
+
+
+def _check_database(path: Path) -> None:
+    """Say at once what MLflow would find out after minutes of repetition."""
+    if not path.parent.is_dir():
+        raise TrackingError(
+            f"{path}: the folder of the MLflow database must exist. Create it first."
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise TrackingError(
+            f"{path}: the MLflow database must be writable. Change its permissions, or "
+            "choose another with --tracking-uri."
+        )
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(
+            f"{path}: the MLflow database must be an SQLite file, but SQLite says: "
+            f"{error}. Move it away, or choose another with --tracking-uri."
+        ) from error
+
+
+def _experiment(client: "MlflowClient", location: Location) -> "Experiment":
+    from mlflow.exceptions import MlflowException
+
+    name = location.experiment
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            client.create_experiment(
+                name,
+                artifact_location=location.artifacts,
+                tags={"mlflow.experimentKind": "custom_model_development"},
+            )
+        except MlflowException as error:
+            # Another process may have created it since.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"The MLflow experiment {name!r} is deleted. Restore it with 'mlflow "
+            "experiments restore', or choose another with --experiment."
+        )
+    return found
+
+
+class RunStore:
+    """Reads and writes the runs of studies in one experiment.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Client of the store.
+    experiment_id : str
+        Id of the experiment.
+    """
+
+    def __init__(self, client: "MlflowClient", experiment_id: str) -> None:
+        self._client = client
+        self.experiment_id = experiment_id
+
+    def runs(self, study_id: str) -> "list[Run]":
+        """Read the runs of a study, oldest first.
+
+        Parameters
+        ----------
+        study_id : str
+            Identity of the study.
+
+        Returns
+        -------
+        list of mlflow.entities.Run
+            The runs that are not deleted.
+        """
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                filter_string=f"tags.`{STUDY_TAG}` = '{study_id}'",
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
+
+    def read(self, run_id: str) -> "Run":
+        """Read one run."""
+        return self._client.get_run(run_id)
+
+    def create(self, image: RunImage, *, parent: str | None = None) -> str:
+        """Create a run and complete it.
+
+        Parameters
+        ----------
+        image : RunImage
+            The run as it should be.
+        parent : str, optional
+            Id of the run of the study.
+
+        Returns
+        -------
+        str
+            Id of the run.
+        """
+        tags = dict(image.tags)
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        # The tags that identify a run are written with it: were the process killed
+        # after this line, the next one would find the run and complete it.
+        run = self._client.create_run(
+            self.experiment_id,
+            start_time=image.started,
+            tags=tags,
+            run_name=image.name,
+        )
+        self.complete(run.info.run_id, image, params=image.params, tags={})
+        return str(run.info.run_id)
+
+    def complete(
+        self,
+        run_id: str,
+        image: RunImage,
+        *,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Write what a run lacks; its status comes last and says that all is there.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        image : RunImage
+            The run as it should be.
+        params, tags : mapping of str to str
+            Those of the image that are missing.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics = [Metric(p.key, p.value, p.timestamp, p.step) for p in image.points]
+        self._client.log_batch(
+            run_id,
+            metrics=metrics,
+            params=[Param(key, value) for key, value in params.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        self._client.log_inputs(run_id, [_dataset_input(image)])
+        if image.status == "RUNNING":
+            self._client.update_run(run_id, status="RUNNING", name=image.name)
+        else:
+            self._client.set_terminated(run_id, image.status, image.ended)
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        self._client.update_run(run_id, name=name)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run, as the interface does: it can be restored."""
+        self._client.delete_run(run_id)
+
+    def attach(self, run_id: str, folder: Path, *, under: str) -> None:
+        """Copy the files of a folder to a run's artifacts.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        folder : Path
+            What to copy.
+        under : str
+            Name of the folder in the artifacts.
+        """
+        self._client.log_artifacts(run_id, str(folder), under)
+
+
+def _dataset_input(image: RunImage) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    facts = image.dataset
+    return DatasetInput(
+        Dataset(
+            name=facts.name,
+            digest=facts.digest,
+            source_type="local",
+            source=facts.source,
+            schema=facts.schema,
+            profile=facts.profile,
+        ),
+        [InputTag("mlflow.data.context", "training")],
+    )
+
+
+def unusable(location: Location, error: Exception) -> TrackingError:
+    """Say that a store cannot be used.
+
+    Parameters
+    ----------
+    location : Location
+        Where it is.
+    error : Exception
+        What MLflow, its database or its server raised.
+
+    Returns
+    -------
+    TrackingError
+        To be raised.
+    """
+    return TrackingError(
+        f"The MLflow store {location.shown} must be reachable and writable, but: "
+        f"{reason(error)} Start it, or choose another with --tracking-uri."
+    )
+
+
+def reason(error: Exception) -> str:
+    """Say in one line what was wrong.
+
+    Parameters
+    ----------
+    error : Exception
+        What MLflow, its database or its server raised.
+
+    Returns
+    -------
+    str
+        The first line of the message, at most 200 characters, with a full stop.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip(". ") + "."
