@@ -1,0 +1,140 @@
+"""How many stars a user gives to a title."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.ott import calibration as c
+from harness.data.ott.people import People
+from harness.data.ott.titles import Titles
+
+__all__ = ["Leanings", "draw_leanings", "draw_stars"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Leanings:
+    """What moves ratings, each on a scale of its own.
+
+    Parameters
+    ----------
+    users : ndarray of float, shape (N_USERS,)
+        How generous a user is.
+    titles : ndarray of float, shape (n_titles,)
+        How good a title is, in standard deviations.
+    tastes : ndarray of float, shape (N_USERS, n_titles)
+        How well a title suits a user.
+    """
+
+    users: Floats
+    titles: Floats
+    tastes: Floats
+
+
+def draw_leanings(
+    rng: np.random.Generator, titles: Titles, people: People, primary: Ints
+) -> Leanings:
+    """Draw user biases, title biases and tastes.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    titles : Titles
+        Genres, themes, years and age classes explain part of the bias and of taste.
+    people : People
+        Directors and casts explain another part of the bias.
+    primary : ndarray of int, shape (N_USERS,)
+        Users like their primary genre a little better.
+
+    Returns
+    -------
+    Leanings
+        Not yet scaled to the calibrated variances.
+    """
+    return Leanings(
+        users=rng.normal(size=c.N_USERS),
+        titles=_title_biases(rng, titles, people),
+        tastes=_tastes(rng, titles, primary),
+    )
+
+
+def _title_biases(rng: np.random.Generator, titles: Titles, people: People) -> Floats:
+    n_titles, n_genres = titles.genres.shape
+    n_genres_of = titles.genres.sum(axis=1)
+    by_actor = np.append(rng.normal(size=len(people.names)), 0.0)  # -1 is nobody
+    parts = {
+        c.GENRE_SHARE: titles.genres @ rng.normal(size=n_genres) / n_genres_of,
+        c.DIRECTOR_SHARE: rng.normal(size=len(people.names))[people.directors],
+        c.CAST_SHARE: by_actor[people.casts].sum(axis=1),
+        c.YEAR_SHARE: -titles.years.astype(float),
+        c.AGE_SHARE: titles.age_classes.astype(float),
+        c.THEME_SHARE: rng.normal(size=titles.themes.max() + 1)[titles.themes],
+    }
+    own = 1.0 - sum(parts)
+    total = np.sqrt(own) * rng.normal(size=n_titles)
+    for share, part in parts.items():
+        total += np.sqrt(share) * _standardised(part)
+    return _standardised(total)
+
+
+def _tastes(rng: np.random.Generator, titles: Titles, primary: Ints) -> Floats:
+    n_titles, n_genres = titles.genres.shape
+    genre = rng.normal(size=(c.N_USERS, n_genres))
+    genre[np.arange(c.N_USERS), primary] += c.BUMP_OF_PRIMARY_GENRE
+    genre_of = titles.genres / np.sqrt(titles.genres.sum(axis=1, keepdims=True))
+    theme = rng.normal(size=(c.N_USERS, titles.themes.max() + 1))
+    hidden = rng.normal(size=(c.N_USERS, c.N_HIDDEN_TASTES))
+    hidden_of = rng.normal(size=(n_titles, c.N_HIDDEN_TASTES))
+    hidden_share = 1.0 - c.GENRE_TASTE_SHARE - c.THEME_TASTE_SHARE
+    tastes: Floats = (
+        np.sqrt(c.GENRE_TASTE_SHARE) * genre @ genre_of.T
+        + np.sqrt(c.THEME_TASTE_SHARE) * theme[:, titles.themes]
+        + np.sqrt(hidden_share / c.N_HIDDEN_TASTES) * hidden @ hidden_of.T
+    )
+    return tastes
+
+
+def draw_stars(
+    rng: np.random.Generator, leanings: Leanings, users: Ints, items: Ints
+) -> npt.NDArray[np.float32]:
+    """Let users rate what they have chosen.
+
+    .. math:: r_{ui} = \\mathrm{round}(\\mu + b_u + b_i + t_{ui} + \\varepsilon_{ui})
+
+    Over the given pairs, each term has exactly mean 0 and its calibrated variance, so
+    that all seeds give the same statistics.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    leanings : Leanings
+        What moves ratings.
+    users, items : ndarray of int, shape (n_ratings,)
+        Who rates what.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_ratings,)
+        1, 1.5, ..., 5 stars.
+    """
+    latent = (
+        c.LATENT_MEAN
+        + np.sqrt(c.USER_VARIANCE) * _standardised(leanings.users[users])
+        + np.sqrt(c.TITLE_VARIANCE) * _standardised(leanings.titles[items])
+        + np.sqrt(c.TASTE_VARIANCE) * _standardised(leanings.tastes[users, items])
+        + np.sqrt(c.NOISE_VARIANCE) * _standardised(rng.normal(size=len(users)))
+    )
+    stars: npt.NDArray[np.float32] = (
+        (np.round(2 * latent) / 2).clip(1, 5).astype(np.float32)
+    )
+    return stars
+
+
+def _standardised(values: Floats) -> Floats:
+    standardised: Floats = (values - values.mean()) / values.std()
+    return standardised
