@@ -34,22 +34,26 @@ def als_biases(users, items, values, mean, n_codes, penalties, n_epochs):
         Biases of users and items in stars; 0 for codes without a rating.
     """
     user_bias, item_bias = np.zeros(n_codes[0]), np.zeros(n_codes[1])
-    user_sum, item_sum = np.zeros(n_codes[0]), np.zeros(n_codes[1])
-    user_count, item_count = np.zeros(n_codes[0]), np.zeros(n_codes[1])
-    for k in range(len(values)):
-        user_count[users[k]] += 1.0
-        item_count[items[k]] += 1.0
+    user_weight = _shrunk_counts(users, n_codes[0], penalties[0])
+    item_weight = _shrunk_counts(items, n_codes[1], penalties[1])
     for _ in range(n_epochs):
-        item_sum[:] = 0.0
-        for k in range(len(values)):
-            item_sum[items[k]] += values[k] - mean - user_bias[users[k]]
-        for item in range(len(item_bias)):
-            if item_count[item] > 0:
-                item_bias[item] = item_sum[item] / (penalties[1] + item_count[item])
-        user_sum[:] = 0.0
-        for k in range(len(values)):
-            user_sum[users[k]] += values[k] - mean - item_bias[items[k]]
-        for user in range(len(user_bias)):
-            if user_count[user] > 0:
-                user_bias[user] = user_sum[user] / (penalties[0] + user_count[user])
+        _solve(items, users, values, mean, user_bias, item_weight, item_bias)
+        _solve(users, items, values, mean, item_bias, user_weight, user_bias)
     return user_bias, item_bias
+
+
+@numba.njit(nogil=True, cache=True)
+def _shrunk_counts(codes, n_codes, penalty):
+    counts = np.zeros(n_codes)
+    for code in codes:
+        counts[code] += 1.0
+    # A code without ratings has a sum of 0: any weight but 0 keeps its bias at 0.
+    return np.where(counts > 0, counts + penalty, 1.0)
+
+
+@numba.njit(nogil=True, cache=True)
+def _solve(codes, others, values, mean, other_bias, weight, bias):
+    bias[:] = 0.0
+    for k in range(len(values)):
+        bias[codes[k]] += values[k] - mean - other_bias[others[k]]
+    bias /= weight
