@@ -38,7 +38,7 @@ class IdColumn:
 
 
 def encode_ids(column: Any, name: str, places: Places) -> tuple[IdColumn, list[str]]:
-    """Number the ids of a column, and check them.
+    """Encode a column of ids as numbers, and check them.
 
     Spaces around an id are removed; ids that a program has turned into floats
     (``7.0``) become whole numbers again. Whole numbers are equal to their text.

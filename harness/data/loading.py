@@ -102,7 +102,7 @@ def _read_folder(folder: Path, options: ReadOptions) -> _Content:
     if layout is not None:
         return _read_movielens(layout, options, name)
     files = _tables_in(folder)
-    if "train" in files and "test" in files and options.predefined in (None, "test"):
+    if "train" in files and "test" in files:
         train, test = (_read_file(files[k], options) for k in ("train", "test"))
         return replace(train, table=stack(train.table, test.table), name=name)
     candidates = {k: p for k, p in files.items() if k != "catalogue"}

@@ -111,7 +111,7 @@ class Layout:
         """
         halves = self.ratings.name.startswith("ratings.csv") or (
             self.ratings.name.startswith("ratings.dat")
-            and bool((table.values % 1 != 0).any())
+            and bool((table.stars % 1 != 0).any())
         )
         return (0.5, 5.0) if halves else (1.0, 5.0)
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.identifiers import IdColumn, join_ids
-from harness.data.places import Places
+from harness.data.notes import counted
+from harness.data.places import Places, shorten
 from harness.data.ratings import Ratings, RatingScale
 from harness.data.read_options import DuplicateRule
 from harness.errors import DataError
@@ -24,7 +25,7 @@ class RatingTable:
     ----------
     users, items : IdColumn
         Ids, n_ratings rows.
-    values : ndarray of float64, shape (n_ratings,)
+    stars : ndarray of float64, shape (n_ratings,)
         Finite ratings in stars.
     timestamps : ndarray of int64, shape (n_ratings,), optional
         Seconds since 1970-01-01 UTC.
@@ -44,7 +45,7 @@ class RatingTable:
 
     users: IdColumn
     items: IdColumn
-    values: npt.NDArray[np.float64]
+    stars: npt.NDArray[np.float64]
     timestamps: npt.NDArray[np.int64] | None = None
     in_test: npt.NDArray[np.bool_] | None = None
     watch_minutes: npt.NDArray[np.float32] | None = None
@@ -54,7 +55,7 @@ class RatingTable:
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.stars)
 
 
 def build_ratings(
@@ -94,11 +95,11 @@ def build_ratings(
     table = _scaled(table, scale)
     table = _without_duplicates(table, duplicates or "error")
     _refuse_nothing_to_learn(table)
-    low, high = scale or (float(table.values.min()), float(table.values.max()))
+    low, high = scale or (float(table.stars.min()), float(table.stars.max()))
     ratings = Ratings.from_codes(
         (table.users.codes, table.users.ids),
         (table.items.codes, table.items.ids),
-        table.values,
+        table.stars,
         scale=RatingScale(low, high),
         timestamps=table.timestamps,
         unrated_items=unrated_items,
@@ -108,18 +109,16 @@ def build_ratings(
 
 def _scaled(table: RatingTable, scale: tuple[float, float] | None) -> RatingTable:
     if scale is None:
-        low, high = table.values.min(), table.values.max()
+        low, high = table.stars.min(), table.stars.max()
         note = f"The rating scale was taken from the values: {low:g} to {high:g}."
         return replace(table, notes=(*table.notes, note))
     allowed = RatingScale(*scale)
-    outside = np.flatnonzero(
-        (table.values < allowed.low) | (table.values > allowed.high)
-    )
+    outside = np.flatnonzero((table.stars < allowed.low) | (table.stars > allowed.high))
     if len(outside):
         row = int(outside[0])
         raise DataError(
             f"{table.places.of(row)}, column {table.rating_column!r}: a rating must be "
-            f"from {allowed.low:g} to {allowed.high:g}, but got {table.values[row]:g} "
+            f"from {allowed.low:g} to {allowed.high:g}, but got {table.stars[row]:g} "
             f"({len(outside):,} such rows); correct it or give another scale."
         )
     return table
@@ -133,10 +132,10 @@ def _refuse_nothing_to_learn(table: RatingTable) -> None:
                 f"{table.source}: at least two {what}s are needed, but all "
                 f"{len(table):,} ratings are of {what} {str(ids[codes[0]])!r}."
             )
-    if (table.values == table.values[0]).all():
+    if (table.stars == table.stars[0]).all():
         raise DataError(
             f"{table.source}: ratings must differ for a model to learn from them, but "
-            f"all {len(table):,} are {table.values[0]:g}."
+            f"all {len(table):,} are {table.stars[0]:g}."
         )
 
 
@@ -148,11 +147,12 @@ def _without_duplicates(table: RatingTable, rule: DuplicateRule) -> RatingTable:
         return table
     _, group, count = np.unique(pairs, return_inverse=True, return_counts=True)
     if rule == "error":
-        raise _duplicate(table, group, count)
+        raise _duplicate(table, group, count > 1)
     if table.in_test is not None:
         tested = np.bincount(group, weights=table.in_test)
-        if ((tested > 0) & (tested < count)).any():
-            raise _duplicate(table, group, count)
+        crossing = (tested > 0) & (tested < count)
+        if crossing.any():
+            raise _duplicate(table, group, crossing)
     return _merged(table, group, count, rule)
 
 
@@ -162,26 +162,23 @@ def _merged(
     count: npt.NDArray[np.intp],
     rule: DuplicateRule,
 ) -> RatingTable:
-    order = np.arange(len(table))
-    if table.timestamps is not None:
-        order = np.argsort(table.timestamps, kind="stable")
-    latest = np.empty(len(count), dtype=np.intp)
-    latest[group[order]] = order  # the last assignment stays: the latest rating
-    kept = np.sort(latest)
-    values = table.values
+    times = table.timestamps
+    by_time = np.lexsort((group,) if times is None else (times, group))
+    kept = np.sort(by_time[np.cumsum(count) - 1])  # the latest of each group
+    stars = table.stars
     if rule == "mean":
-        values = (np.bincount(group, weights=values) / count)[group]
+        stars = (np.bincount(group, weights=stars) / count)[group]
     n_dropped = len(table) - len(kept)
-    verb = "averaged" if rule == "mean" else "reduced to the latest"
+    verb = "became their mean" if rule == "mean" else "kept only the latest"
     note = (
-        f"{(count > 1).sum():,} pairs of user and item were rated more than once and "
-        f"{verb}: {n_dropped:,} ratings fewer."
+        f"{counted(int((count > 1).sum()), 'pair')} of user and item rated more than "
+        f"once {verb}: {counted(n_dropped, 'rating')} fewer."
     )
     return replace(
         table,
         users=IdColumn(table.users.codes[kept], table.users.ids),
         items=IdColumn(table.items.codes[kept], table.items.ids),
-        values=values[kept],
+        stars=stars[kept],
         timestamps=_take(table.timestamps, kept),
         in_test=_take(table.in_test, kept),
         watch_minutes=_take(table.watch_minutes, kept),
@@ -194,24 +191,21 @@ def _take(array: npt.NDArray[Any] | None, kept: npt.NDArray[np.intp]) -> Any:
 
 
 def _duplicate(
-    table: RatingTable, group: npt.NDArray[np.intp], count: npt.NDArray[np.intp]
+    table: RatingTable, group: npt.NDArray[np.intp], wrong: npt.NDArray[np.bool_]
 ) -> DataError:
-    first, second = np.flatnonzero(group == group[np.argmax(count[group] > 1)])[:2]
-    user = table.users.ids[table.users.codes[first]]
-    item = table.items.ids[table.items.codes[first]]
-    pair = f"user {str(user)!r} and item {str(item)!r}"
-    crossing = (
-        table.in_test is not None and table.in_test[first] != table.in_test[second]
-    )
-    remedy = (
-        "remove it from the training or from the test part"
-        if crossing
-        else "keep the latest or the mean with duplicates 'last' or 'mean'"
-    )
+    """Word the error about the first of the wrong groups of equal pairs."""
+    rows = np.flatnonzero(group == group[np.argmax(wrong[group])])
+    first, second = int(rows[0]), int(rows[1])
+    remedy = "keep the latest or the mean with duplicates 'last' or 'mean'"
+    if table.in_test is not None and len(set(table.in_test[rows])) > 1:
+        second = int(rows[np.argmax(table.in_test[rows] != table.in_test[first])])
+        remedy = "remove it from the training or from the test part"
+    user = str(table.users.ids[table.users.codes[first]])
+    item = str(table.items.ids[table.items.codes[first]])
     return DataError(
-        f"{table.places.of(int(second))}: each pair may be rated once, but {pair} is "
-        f"there already ({table.places.of(int(first))}; {(count > 1).sum():,} such "
-        f"pairs); {remedy}."
+        f"{table.places.of(second)}: each pair may be rated once, but user "
+        f"{shorten(user)} and item {shorten(item)} are there already "
+        f"({table.places.of(first)}; {counted(int(wrong.sum()), 'such pair')}); {remedy}."
     )
 
 
@@ -240,18 +234,20 @@ def stack(train: RatingTable, test: RatingTable) -> RatingTable:
     RatingTable
         Training part first, with `in_test`.
     """
-    times = None
+    times, notes = None, (*train.notes, *test.notes)
     if train.timestamps is not None and test.timestamps is not None:
         times = np.concatenate([train.timestamps, test.timestamps])
+    elif train.timestamps is not None or test.timestamps is not None:
+        notes += ("Times are left out: only one part of the split has them.",)
     return replace(
         train,
         users=join_ids(train.users, test.users),
         items=join_ids(train.items, test.items),
-        values=np.concatenate([train.values, test.values]),
+        stars=np.concatenate([train.stars, test.stars]),
         timestamps=times,
         in_test=np.arange(len(train) + len(test)) >= len(train),
         watch_minutes=None,
         source=f"{train.source} and {test.source}",
         places=_StackedPlaces(train.places, len(train), test.places),
-        notes=(*train.notes, *test.notes),
+        notes=notes,
     )

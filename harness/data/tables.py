@@ -81,18 +81,31 @@ def read_table(path: Path, options: ReadOptions) -> RatingTable:
     if path.suffix == ".parquet":
         return _read_parquet(path, options)
     text = sniff(path, options.encoding)
-    if text.has_header:
-        columns = _find_columns(path, text.columns, options)
-        return _assemble(_read_text(text, columns), columns, text, text.path)
-    columns = _numbered_columns(text)
-    table = _assemble(_read_text(text, columns), columns, text, text.path)
-    return table
+    find = _find_columns if text.has_header else _count_columns
+    columns = find(path, text.columns, options)
+    return _assemble(_read_text(text, columns), columns, text, path)
 
 
-def _numbered_columns(text: TextTable) -> RatingColumns:
-    names = text.columns
-    times = names[3] if len(names) > 3 else None
-    return RatingColumns(user=names[0], item=names[1], rating=names[2], timestamp=times)
+def _count_columns(
+    path: Path, names: Sequence[str], options: ReadOptions
+) -> RatingColumns:
+    """Tell the parts by position, where there is no header."""
+    times = options.timestamp_column
+    named = [options.user_column, options.item_column, options.rating_column]
+    named += [options.predefined, None if times == "none" else times]
+    if any(named):
+        raise DataError(
+            f"{path}: has no header, so that no column can be called "
+            f"{next(filter(None, named))!r}; its columns are taken as user, item, "
+            "rating and time, or add a header line."
+        )
+    has_times = len(names) > 3 and times != "none"
+    return RatingColumns(
+        user=names[0],
+        item=names[1],
+        rating=names[2],
+        timestamp=names[3] if has_times else None,
+    )
 
 
 def _find_columns(
@@ -190,7 +203,7 @@ def _assemble(
 ) -> RatingTable:
     users, user_notes = encode_ids(table[columns.user], columns.user, places)
     items, item_notes = encode_ids(table[columns.item], columns.item, places)
-    values = _numbers(table[columns.rating], columns.rating, places)
+    stars = _numbers(table[columns.rating], columns.rating, places)
     times, time_notes = None, list[str]()
     if columns.timestamp:
         times, time_notes = to_seconds(
@@ -203,7 +216,7 @@ def _assemble(
     return RatingTable(
         users=users,
         items=items,
-        values=values,
+        stars=stars,
         timestamps=times,
         in_test=_test_part(table, columns, places),
         watch_minutes=watched,

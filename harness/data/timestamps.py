@@ -114,7 +114,7 @@ def _from_text(
     if len(odd):
         row = int(odd[0])
         raise _bad(row, name, places, f"got {shorten(values[row])}")
-    seconds = times.dt.as_unit("s").astype("int64").to_numpy()
+    seconds: npt.NDArray[np.int64] = times.dt.as_unit("s").to_numpy(dtype=np.int64)
     return seconds, [
         f"Column {name!r} holds times, taken as UTC where they name no zone."
     ]

@@ -1,0 +1,149 @@
+"""Catalogue files of any kind that is known: streaming, own, or written by harness."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
+from harness.data.delimited import sniff
+from harness.data.notes import counted
+from harness.data.repairs import derive_columns, repair
+from harness.data.streaming import (
+    STREAMING_COLUMNS,
+    read_streaming_catalogue,
+    read_text_columns,
+)
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read_catalogues", "read_written_catalogue"]
+
+OTHER_NAMES = {
+    "genres": "listed_in",
+    "genre": "listed_in",
+    "year": "release_year",
+    "name": "title",
+    "overview": "description",
+    "item_id": "unique_id",
+    "itemId": "unique_id",
+    "movie_id": "unique_id",
+    "movieId": "unique_id",
+    "id": "unique_id",
+}
+"""Usual names in other catalogues, and what they are called here."""
+
+NUMBERS = ("release_year", *DERIVED_COLUMNS)
+
+
+def read_catalogues(paths: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
+    """Read catalogues to be laid beside ratings.
+
+    Streaming catalogues of 12 columns get their source and unique ids, as
+    `harness.data.streaming.read_streaming_catalogue` does it. Any other table needs an
+    id and a title; columns with usual names are taken, the others left out.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        CSV files, or ``PLATFORM=file``.
+
+    Returns
+    -------
+    frame : DataFrame
+        A subset of `CATALOGUE_COLUMNS` and `DERIVED_COLUMNS`, with ``unique_id`` or
+        ``show_id``.
+    notes : list of str
+        What was repaired or left out, counted.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read or is no catalogue.
+    """
+    import pandas as pd
+
+    streaming, frames, notes = list[str](), list[pd.DataFrame](), list[str]()
+    for named in paths:
+        path = Path(named)
+        columns = sniff(path).columns if path.is_file() or "=" not in named else ()
+        if not columns or (
+            set(STREAMING_COLUMNS) <= set(columns) and "unique_id" not in columns
+        ):
+            streaming.append(named)
+        elif set(DERIVED_COLUMNS) <= set(columns):
+            frames.append(read_written_catalogue(path))
+        else:
+            frame, more = _read_own(path, columns)
+            frames.append(frame)
+            notes += [f"{path.name}: {note}" for note in more]
+    if streaming:
+        frame, more = read_streaming_catalogue(streaming)
+        frames.append(frame)
+        notes += more
+    return pd.concat(frames, ignore_index=True), notes
+
+
+def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
+    renamed = {c: OTHER_NAMES.get(c, c) for c in columns}
+    known = {n: c for c, n in renamed.items() if n in CATALOGUE_COLUMNS}
+    if "title" not in known or not {"unique_id", "show_id"} & known.keys():
+        raise DataError(
+            f"{path}: a catalogue needs a column of ids (unique_id, show_id, item_id "
+            f"or movieId) and one named title, but its columns are {[*columns]}."
+        )
+    text = read_text_columns(path, [*known.values()], required=[*known.values()])
+    text = text.rename(columns={c: n for n, c in known.items()})
+    if "listed_in" in text:
+        text["listed_in"] = text["listed_in"].str.replace("|", ", ", regex=False)
+    frame, notes = repair(text)
+    frame, more = derive_columns(frame)
+    ignored = [c for c in columns if c not in known.values()]
+    if ignored:
+        more.append(f"{counted(len(ignored), 'column')} left out: {ignored}.")
+    return frame, notes + more
+
+
+def read_written_catalogue(path: Path) -> "pd.DataFrame":
+    """Read a catalogue as harness writes it: repaired, with derived columns.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file.
+
+    Returns
+    -------
+    DataFrame
+        Numbers as float64, ``date_added`` as datetime64, all else text; missing where
+        a cell is empty.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a number or date is none.
+    """
+    known = (*CATALOGUE_COLUMNS, *DERIVED_COLUMNS)
+    frame = read_text_columns(path, known, required=["unique_id"])
+    frame = frame.mask(frame == "")
+    _convert(path, frame)
+    # A column without a value says nothing; not every catalogue has all of them.
+    return frame.dropna(axis=1, how="all")
+
+
+def _convert(path: Path, frame: "pd.DataFrame") -> None:
+    import pandas as pd
+
+    column = "date_added"
+    try:
+        if column in frame:
+            dates = pd.to_datetime(frame[column], format="ISO8601")
+            frame[column] = dates.dt.as_unit("s")
+        for column in filter(frame.__contains__, NUMBERS):
+            frame[column] = pd.to_numeric(frame[column]).astype("float64")
+    except ValueError as error:
+        what = "dates like 2021-09-25" if column == "date_added" else "numbers"
+        raise DataError(
+            f"{path}, column {column!r}: must hold {what} or nothing: {error}."
+        ) from error
