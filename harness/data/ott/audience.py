@@ -1,4 +1,6 @@
-"""Who watches what: how active users are, and which titles they choose."""
+"""Who watches what: the users, and which titles they choose."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -6,32 +8,64 @@ import numpy.typing as npt
 from harness.data.ott import calibration as c
 from harness.data.ott.titles import Titles
 
-__all__ = ["choose_titles", "draw_activity", "draw_primary_genres"]
+__all__ = ["Audience", "choose_titles", "draw_audience"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def draw_activity(rng: np.random.Generator) -> Ints:
-    """Draw how many ratings each user gives.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Audience:
+    """What users are.
+
+    Parameters
+    ----------
+    activity : ndarray of int, shape (N_USERS,)
+        How many ratings a user gives: at least 1 each, `N_RATINGS` together.
+    primary_genres : ndarray of int, shape (N_USERS,)
+        Code of the genre a user prefers.
+    generosity : ndarray of float, shape (N_USERS,)
+        Bias of a user, with mean 0 and variance 1 over users.
+    """
+
+    activity: Ints
+    primary_genres: Ints
+    generosity: Floats
+
+
+def draw_audience(rng: np.random.Generator, titles: Titles) -> Audience:
+    """Draw the users of the service.
 
     Parameters
     ----------
     rng : Generator
         Source of chance.
+    titles : Titles
+        A genre is preferred in proportion to the titles that name it first.
 
     Returns
     -------
-    ndarray of int, shape (N_USERS,)
-        At least 1 each, `N_RATINGS` together.
+    Audience
+        `N_USERS` of them.
     """
+    shares = np.bincount(titles.first_genres, minlength=titles.genres.shape[1])
+    return Audience(
+        activity=_draw_activity(rng),
+        primary_genres=rng.choice(len(shares), size=c.N_USERS, p=shares / shares.sum()),
+        # Bounded, so that few users sit at an end of the scale; the standard deviation
+        # of this beta distribution is the root of 1/20.
+        generosity=(rng.beta(2.0, 2.0, size=c.N_USERS) - 0.5) * np.sqrt(20),
+    )
+
+
+def _draw_activity(rng: np.random.Generator) -> Ints:
     n_newcomers = round(c.NEWCOMER_SHARE * c.N_USERS)
     newcomers = rng.integers(1, c.FEWEST_RATINGS_OF_REGULARS, size=n_newcomers)
     weights = rng.lognormal(0, c.ACTIVITY_SPREAD, c.N_USERS - n_newcomers)
     wanted = c.N_RATINGS - int(newcomers.sum())
     scale = wanted / weights.sum()
     regulars = weights
-    for _ in range(30):  # the bounds below take some away; the others make up for it
+    for _ in range(30):  # the bounds take some away; the others make up for it
         regulars = (scale * weights).clip(c.FEWEST_RATINGS_OF_REGULARS, c.MOST_RATINGS)
         scale *= wanted / regulars.sum()
     # Rounding the running total keeps it exact.
@@ -40,33 +74,14 @@ def draw_activity(rng: np.random.Generator) -> Ints:
     return rng.permutation(np.concatenate([newcomers, counts]))
 
 
-def draw_primary_genres(rng: np.random.Generator, titles: Titles) -> Ints:
-    """Draw the genre each user watches most.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        A genre is chosen in proportion to the titles that name it first.
-
-    Returns
-    -------
-    ndarray of int, shape (N_USERS,)
-        Codes of genres.
-    """
-    shares = np.bincount(titles.first_genres, minlength=titles.genres.shape[1])
-    return rng.choice(len(shares), size=c.N_USERS, p=shares / shares.sum())
-
-
 def choose_titles(
-    rng: np.random.Generator,
-    titles: Titles,
-    activity: Ints,
-    primary: Ints,
-    quality: Floats,
+    rng: np.random.Generator, titles: Titles, audience: Audience, quality: Floats
 ) -> tuple[Ints, Ints]:
     """Let each user choose titles, without replacement.
+
+    Some titles draw generous users, some draw critical ones. No metadata tell which.
+    So the mean rating of a title also depends on who has rated it, and models that
+    tell users' biases from titles' have an advantage over those that do not.
 
     Parameters
     ----------
@@ -74,12 +89,10 @@ def choose_titles(
         Source of chance.
     titles : Titles
         What there is to choose from.
-    activity : ndarray of int, shape (N_USERS,)
-        How many titles each user chooses.
-    primary : ndarray of int, shape (N_USERS,)
-        Genre each user prefers.
+    audience : Audience
+        Who chooses.
     quality : ndarray of float, shape (n_titles,)
-        Bias of each title in standard deviations.
+        Bias of each title in standard deviations; good titles are more popular.
 
     Returns
     -------
@@ -87,14 +100,17 @@ def choose_titles(
         The chosen pairs, sorted by user.
     """
     n_titles = len(titles.names)
-    popularity = (
-        rng.normal(0, c.POPULARITY_SPREAD, n_titles) + c.PULL_OF_QUALITY * quality
-    )
+    popularity = rng.normal(0, c.POPULARITY_SPREAD, n_titles)
+    popularity += c.PULL_OF_QUALITY * quality
     popularity -= np.where(rng.random(n_titles) < c.RARE_TITLE_SHARE, 4.0, 0.0)
-    weights = popularity + c.PULL_OF_PRIMARY_GENRE * titles.genres.T[primary]
-    # The k largest of log weight + Gumbel noise are a weighted draw without replacement.
+    crowd = c.PULL_OF_CROWD * rng.normal(size=n_titles)
+    weights = popularity + np.outer(audience.generosity, crowd)
+    weights += c.PULL_OF_PRIMARY_GENRE * titles.genres.T[audience.primary_genres]
+    # The k largest of log weight + Gumbel noise are a weighted draw without replacement
+    # (Efraimidis and Spirakis 2006).
     keys = (weights + rng.gumbel(size=weights.shape)).astype(np.float32)
     order = np.argsort(-keys, axis=1)
+    activity = audience.activity
     users = np.repeat(np.arange(len(activity)), activity)
     rank = np.arange(len(users)) - np.repeat(np.cumsum(activity) - activity, activity)
     return users, order[users, rank]

@@ -30,6 +30,7 @@ __all__ = [
     "N_TITLES",
     "N_USERS",
     "POPULARITY_SPREAD",
+    "PULL_OF_CROWD",
     "PULL_OF_PRIMARY_GENRE",
     "PULL_OF_QUALITY",
     "RARE_TITLE_SHARE",
@@ -81,6 +82,7 @@ NEWCOMER_SHARE = 0.06
 # for rare ones, and exp(PULL_OF_PRIMARY_GENRE) times as high in the primary genre.
 POPULARITY_SPREAD = 1.0
 PULL_OF_QUALITY = 0.25
+PULL_OF_CROWD = 0.4
 RARE_TITLE_SHARE = 0.05
 PULL_OF_PRIMARY_GENRE = 2.0
 N_GENRES_SHARES = (0.60, 0.32, 0.08)

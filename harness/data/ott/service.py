@@ -4,7 +4,7 @@ import numpy as np
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
-from harness.data.ott.audience import choose_titles, draw_activity, draw_primary_genres
+from harness.data.ott.audience import choose_titles, draw_audience
 from harness.data.ott.calibration import N_USERS
 from harness.data.ott.catalogue_frame import make_catalogue
 from harness.data.ott.people import draw_people
@@ -40,10 +40,9 @@ def generate_ott(seed: int = 0) -> Dataset:
     titles = draw_titles(chance[0])
     people = draw_people(chance[1], titles)
     frame = make_catalogue(chance[2], titles, people)
-    activity = draw_activity(chance[3])
-    primary = draw_primary_genres(chance[3], titles)
-    leanings = draw_leanings(chance[3], titles, people, primary)
-    users, items = choose_titles(chance[3], titles, activity, primary, leanings.titles)
+    audience = draw_audience(chance[3], titles)
+    leanings = draw_leanings(chance[3], titles, people, audience)
+    users, items = choose_titles(chance[3], titles, audience, leanings.titles)
     stars = draw_stars(chance[3], leanings, users, items)
     times = draw_times(chance[4], users)
     minutes = draw_minutes(chance[4], titles, items, stars)
@@ -58,7 +57,8 @@ def generate_ott(seed: int = 0) -> Dataset:
         timestamps=times[order],
         unrated_items=ids.tolist(),
     )
-    frame = frame.set_index("unique_id", drop=False).loc[ratings.item_ids]
+    row_of = {unique_id: row for row, unique_id in enumerate(ids)}
+    frame = frame.iloc[[row_of[i] for i in ratings.item_ids]]
     return Dataset(
         name="ott" if seed == 0 else f"ott-{seed}",
         ratings=ratings,

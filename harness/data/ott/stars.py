@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ott import calibration as c
+from harness.data.ott.audience import Audience
 from harness.data.ott.people import People
 from harness.data.ott.titles import Titles
 
@@ -35,9 +36,9 @@ class Leanings:
 
 
 def draw_leanings(
-    rng: np.random.Generator, titles: Titles, people: People, primary: Ints
+    rng: np.random.Generator, titles: Titles, people: People, audience: Audience
 ) -> Leanings:
-    """Draw user biases, title biases and tastes.
+    """Draw title biases and tastes.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def draw_leanings(
         Genres, themes, years and age classes explain part of the bias and of taste.
     people : People
         Directors and casts explain another part of the bias.
-    primary : ndarray of int, shape (N_USERS,)
-        Users like their primary genre a little better.
+    audience : Audience
+        Generosity is the users' bias; users like their primary genre a little better.
 
     Returns
     -------
@@ -56,9 +57,9 @@ def draw_leanings(
         Not yet scaled to the calibrated variances.
     """
     return Leanings(
-        users=rng.normal(size=c.N_USERS),
+        users=audience.generosity,
         titles=_title_biases(rng, titles, people),
-        tastes=_tastes(rng, titles, primary),
+        tastes=_tastes(rng, titles, audience.primary_genres),
     )
 
 
@@ -101,9 +102,9 @@ def _tastes(rng: np.random.Generator, titles: Titles, primary: Ints) -> Floats:
 def draw_stars(
     rng: np.random.Generator, leanings: Leanings, users: Ints, items: Ints
 ) -> npt.NDArray[np.float32]:
-    """Let users rate what they have chosen.
+    r"""Let users rate what they have chosen.
 
-    .. math:: r_{ui} = \\mathrm{round}(\\mu + b_u + b_i + t_{ui} + \\varepsilon_{ui})
+    .. math:: r_{ui} = \mathrm{round}(\mu + b_u + b_i + t_{ui} + \varepsilon_{ui})
 
     Over the given pairs, each term has exactly mean 0 and its calibrated variance, so
     that all seeds give the same statistics.

@@ -102,8 +102,8 @@ def _draw_genres(rng: np.random.Generator, first: Ints) -> npt.NDArray[np.bool_]
     weights = np.array(
         [[row["companions"].get(n, 0) for n in names] for row in table.values()]
     )
-    # The companions with the largest keys are a weighted draw without replacement
-    # (Efraimidis and Spirakis 2006); a genre without weight gets the key -inf.
+    # The companions with the largest keys are a weighted draw without replacement;
+    # a genre without weight gets the key -inf.
     with np.errstate(divide="ignore"):
         keys = np.log(weights.astype(float))[first] + rng.gumbel(
             size=(len(first), len(names))
@@ -112,13 +112,16 @@ def _draw_genres(rng: np.random.Generator, first: Ints) -> npt.NDArray[np.bool_]
     n_more = rng.choice(len(N_GENRES_SHARES), size=len(first), p=N_GENRES_SHARES)
     chosen = (ranks < n_more[:, np.newaxis]) & np.isfinite(keys)
     chosen[np.arange(len(first)), first] = True
-    return chosen
+    has: npt.NDArray[np.bool_] = chosen
+    return has
 
 
 def _draw_age_classes(rng: np.random.Generator, first_genres: Ints) -> Ints:
     weights = np.array([row["ages"] for row in vocabulary()["genres"].values()])
     upper = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
-    return (rng.random((len(first_genres), 1)) >= upper[first_genres, :-1]).sum(axis=1)
+    above = rng.random((len(first_genres), 1)) >= upper[first_genres, :-1]
+    classes: Ints = above.sum(axis=1)
+    return classes
 
 
 def _draw_minutes(

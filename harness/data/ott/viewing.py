@@ -110,4 +110,5 @@ def draw_minutes(
     episodes = minutes[shows] * rng.gamma(3.0, size=int(shows.sum()))
     left = c.MEAN_WATCH_MINUTES * len(items) - minutes[~shows].sum()
     minutes[shows] = episodes * left / episodes.sum()
-    return minutes.astype(np.float32)
+    watched: npt.NDArray[np.float32] = minutes.astype(np.float32)
+    return watched
