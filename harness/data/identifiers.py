@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.notes import counted
 from harness.data.places import Places, shorten
 from harness.errors import DataError
 
@@ -118,7 +119,7 @@ def _cleaned(
     if clean != values:
         count = sum(a != b for a, b in zip(clean, values, strict=True))
         notes.append(
-            f"Spaces around {count:,} different ids of column {name!r} were removed."
+            f"Spaces around {counted(count, 'different id')} of column {name!r} removed."
         )
     floats = [k for k, v in enumerate(clean) if WHOLE_FLOAT.fullmatch(v)]
     if floats:
@@ -128,8 +129,8 @@ def _cleaned(
         for k in floats:
             clean[k] = clean[k].partition(".")[0]
         notes.append(
-            f"{len(floats):,} different ids of column {name!r} were written as floats "
-            "(7.0) and are whole numbers now."
+            f"{counted(len(floats), 'different id')} of column {name!r} written as "
+            "float (7.0) read as whole numbers."
         )
     if not notes:
         return IdColumn(codes, _objects(values)), notes
@@ -161,7 +162,7 @@ def _check(column: IdColumn, name: str, places: Places) -> None:
 
 
 def _missing(name: str, places: Places, rows: npt.NDArray[np.intp]) -> DataError:
-    more = f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
+    more = f" ({counted(len(rows), 'such row')})" if len(rows) > 1 else ""
     return DataError(
         f"{places.of(int(rows[0]))}, column {name!r}: every row needs an id, but this "
         f"cell is empty{more}; fill it in or remove the row."

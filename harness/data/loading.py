@@ -63,6 +63,10 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     if source == EMBEDDED:
         return _embedded(options)
     path = Path(source).expanduser()
+    if not source.strip():
+        raise DataError(
+            "The source of the data must not be empty; give 'ott' or a path."
+        )
     if path.is_dir():
         return _put_together(_read_folder(path, options), source)
     if path.is_file():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.data.delimited import open_text
+from harness.data.notes import counted
 from harness.data.rating_table import RatingTable, stack
 from harness.data.read_options import ReadOptions
 from harness.data.tables import read_table
@@ -248,8 +249,8 @@ def _frame(films: Sequence[Film]) -> tuple["pd.DataFrame", list[str]]:
         }
     )
     counts = {
-        "have no title": frame["title"].isna().sum(),
-        "have no year": frame["release_year"].isna().sum(),
-        "have no genre": frame["listed_in"].isna().sum(),
+        "without title": frame["title"].isna().sum(),
+        "without year": frame["release_year"].isna().sum(),
+        "without genre": frame["listed_in"].isna().sum(),
     }
-    return frame, [f"{n:,} titles {what}." for what, n in counts.items() if n]
+    return frame, [f"{counted(n, 'film')} {what}." for what, n in counts.items() if n]

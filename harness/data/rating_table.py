@@ -92,26 +92,32 @@ def build_ratings(
         If a rating is outside the scale, all ratings are equal, there is one user or
         one item only, or a pair of user and item is there twice and may not be.
     """
-    table = _scaled(table, scale)
+    table, bounds = _scaled(table, scale)
     table = _without_duplicates(table, duplicates or "error")
     _refuse_nothing_to_learn(table)
-    low, high = scale or (float(table.stars.min()), float(table.stars.max()))
     ratings = Ratings.from_codes(
         (table.users.codes, table.users.ids),
         (table.items.codes, table.items.ids),
         table.stars,
-        scale=RatingScale(low, high),
+        scale=bounds,
         timestamps=table.timestamps,
         unrated_items=unrated_items,
     )
     return ratings, table
 
 
-def _scaled(table: RatingTable, scale: tuple[float, float] | None) -> RatingTable:
+def _scaled(
+    table: RatingTable, scale: tuple[float, float] | None
+) -> tuple[RatingTable, RatingScale]:
     if scale is None:
-        low, high = table.stars.min(), table.stars.max()
+        low, high = float(table.stars.min()), float(table.stars.max())
+        if low == high:
+            raise DataError(
+                f"{table.source}: ratings must differ for a model to learn from them, "
+                f"but all {len(table):,} are {low:g}."
+            )
         note = f"The rating scale was taken from the values: {low:g} to {high:g}."
-        return replace(table, notes=(*table.notes, note))
+        return replace(table, notes=(*table.notes, note)), RatingScale(low, high)
     allowed = RatingScale(*scale)
     outside = np.flatnonzero((table.stars < allowed.low) | (table.stars > allowed.high))
     if len(outside):
@@ -119,9 +125,9 @@ def _scaled(table: RatingTable, scale: tuple[float, float] | None) -> RatingTabl
         raise DataError(
             f"{table.places.of(row)}, column {table.rating_column!r}: a rating must be "
             f"from {allowed.low:g} to {allowed.high:g}, but got {table.stars[row]:g} "
-            f"({len(outside):,} such rows); correct it or give another scale."
+            f"({counted(len(outside), 'such row')}); correct it or give another --scale."
         )
-    return table
+    return table, allowed
 
 
 def _refuse_nothing_to_learn(table: RatingTable) -> None:
@@ -140,12 +146,13 @@ def _refuse_nothing_to_learn(table: RatingTable) -> None:
 
 
 def _without_duplicates(table: RatingTable, rule: DuplicateRule) -> RatingTable:
-    pairs = table.users.codes.astype(np.int64) * len(table.items.ids)
-    pairs += table.items.codes
-    ordered = np.sort(pairs)
-    if not (ordered[1:] == ordered[:-1]).any():
+    pairs = _pair_numbers(table)
+    pairs.sort()  # in place: 20 million ratings are 160 MB
+    if not (pairs[1:] == pairs[:-1]).any():
         return table
-    _, group, count = np.unique(pairs, return_inverse=True, return_counts=True)
+    _, group, count = np.unique(
+        _pair_numbers(table), return_inverse=True, return_counts=True
+    )
     if rule == "error":
         raise _duplicate(table, group, count > 1)
     if table.in_test is not None:
@@ -154,6 +161,13 @@ def _without_duplicates(table: RatingTable, rule: DuplicateRule) -> RatingTable:
         if crossing.any():
             raise _duplicate(table, group, crossing)
     return _merged(table, group, count, rule)
+
+
+def _pair_numbers(table: RatingTable) -> npt.NDArray[np.int64]:
+    pairs = table.users.codes.astype(np.int64)
+    pairs *= len(table.items.ids)
+    pairs += table.items.codes
+    return pairs
 
 
 def _merged(
@@ -196,7 +210,9 @@ def _duplicate(
     """Word the error about the first of the wrong groups of equal pairs."""
     rows = np.flatnonzero(group == group[np.argmax(wrong[group])])
     first, second = int(rows[0]), int(rows[1])
-    remedy = "keep the latest or the mean with duplicates 'last' or 'mean'"
+    remedy = (
+        "keep the latest with --duplicates last, or the mean with --duplicates mean"
+    )
     if table.in_test is not None and len(set(table.in_test[rows])) > 1:
         second = int(rows[np.argmax(table.in_test[rows] != table.in_test[first])])
         remedy = "remove it from the training or from the test part"

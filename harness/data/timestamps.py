@@ -124,5 +124,5 @@ def _bad(row: int, name: str, places: Places, what: str) -> DataError:
     return DataError(
         f"{places.of(row)}, column {name!r}: a time must be seconds or milliseconds "
         f"since 1970, or ISO 8601 like 2024-05-01T20:15:00Z, in all rows alike, but "
-        f"{what}; mend it, or leave times out with timestamp column 'none'."
+        f"{what}; mend it, or leave times out with --timestamp-column none."
     )

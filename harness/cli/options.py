@@ -1,0 +1,191 @@
+"""Options that several commands share: declared once, spread into each command."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from harness.errors import DataError
+
+if TYPE_CHECKING:  # NumPy is not needed to print a help text
+    from harness.data.dataset import Dataset
+
+__all__ = ["DataOptions", "Duplicates", "spread_options"]
+
+PANEL = "Data"
+
+
+def spread_options(command: Callable[..., Any]) -> Callable[..., None]:
+    """Let a command take groups of options as single arguments.
+
+    Each parameter whose type is a dataclass is replaced, on the command line, by the
+    fields of that dataclass; fields without default come first, as positional ones do.
+
+    Parameters
+    ----------
+    command : callable
+        A command with keyword arguments such as ``data: DataOptions``.
+
+    Returns
+    -------
+    callable
+        The same for Typer, to be decorated with ``@app.command()``.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {n: t for n, t in hints.items() if is_dataclass(t)}
+    parameters = [
+        p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY)
+        for p in inspect.signature(command).parameters.values()
+        if p.name not in groups
+    ]
+    for group in groups.values():
+        parameters += _parameters_of(group)
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{f.name: values.pop(f.name) for f in fields(group)})
+        command(**values)
+
+    # Typer reads the one, type checkers of decorators the other.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _parameters_of(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty
+            if field.default is MISSING
+            else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
+
+
+class Duplicates(StrEnum):
+    """What to do when a user has rated an item more than once."""
+
+    ERROR = "error"
+    LAST = "last"
+    MEAN = "mean"
+
+
+def _option(name: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=PANEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which ratings to use, and how to read them."""
+
+    data: Annotated[
+        str,
+        _option(
+            "--data",
+            "Ratings: a folder (MovieLens, or written by harness), a CSV or parquet "
+            "file, or 'ott', the embedded simulated data set.",
+            "PATH|ott",
+        ),
+    ] = "ott"
+    user_column: Annotated[
+        str | None, _option("--user-column", "Column of user ids.", "NAME")
+    ] = None
+    item_column: Annotated[
+        str | None, _option("--item-column", "Column of item ids.", "NAME")
+    ] = None
+    rating_column: Annotated[
+        str | None, _option("--rating-column", "Column of ratings.", "NAME")
+    ] = None
+    timestamp_column: Annotated[
+        str | None,
+        _option(
+            "--timestamp-column", "Column of times; 'none' reads no times.", "NAME"
+        ),
+    ] = None
+    scale: Annotated[
+        str | None,
+        _option(
+            "--scale",
+            "Lowest and highest rating that can be given; else that of MovieLens, or "
+            "of the values.",
+            "LOW:HIGH",
+        ),
+    ] = None
+    duplicates: Annotated[
+        Duplicates | None,
+        _option(
+            "--duplicates",
+            "Several ratings of one item by one user: refuse them (error, the default), "
+            "keep the latest, or take the mean.",
+        ),
+    ] = None
+    catalogue: Annotated[
+        list[str] | None,
+        _option(
+            "--catalogue",
+            "Titles to lay beside the ratings, by id; may be given several times.",
+            "[PLATFORM=]FILE",
+        ),
+    ] = None
+    predefined: Annotated[
+        str | None,
+        _option(
+            "--predefined",
+            "Split that the source defines: u1 for u1.base and u1.test, or a column "
+            "that says train or test.",
+            "NAME",
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        _option("--encoding", "Text encoding of the ratings; else UTF-8.", "NAME"),
+    ] = None
+
+    def load(self) -> "Dataset":
+        """Load the data set that these options name.
+
+        Returns
+        -------
+        Dataset
+            Ratings and catalogue.
+
+        Raises
+        ------
+        DataError
+            If it cannot be found, read or learnt from.
+        """
+        from harness.data.loading import load_dataset
+        from harness.data.read_options import ReadOptions
+
+        options = ReadOptions(
+            user_column=self.user_column,
+            item_column=self.item_column,
+            rating_column=self.rating_column,
+            timestamp_column=self.timestamp_column,
+            scale=None if self.scale is None else _parse_scale(self.scale),
+            duplicates=None if self.duplicates is None else self.duplicates.value,
+            catalogue=tuple(self.catalogue or ()),
+            predefined=self.predefined,
+            encoding=self.encoding,
+        )
+        return load_dataset(self.data, options)
+
+
+def _parse_scale(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise DataError(
+            f"--scale must be LOW:HIGH, such as 1:5 or 0.5:5, but got {text!r}."
+        ) from None
