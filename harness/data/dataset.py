@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,3 +52,25 @@ class Dataset:
         """Hash of ratings and catalogue: 16 hexadecimal digits."""
         parts = self.ratings.fingerprint() + self.catalogue.fingerprint()
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+    def facts(self) -> dict[str, Any]:
+        """Collect what trackers and reports say about the data set.
+
+        Returns
+        -------
+        dict
+            JSON-like: ``name``, ``source``, ``fingerprint``, ``n_users``, ``n_items``,
+            ``n_ratings``, ``scale``, ``simulated``, ``notes``.
+        """
+        ratings = self.ratings
+        return {
+            "name": self.name,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "n_users": ratings.n_users,
+            "n_items": ratings.n_items,
+            "n_ratings": len(ratings),
+            "scale": [ratings.scale.low, ratings.scale.high],
+            "simulated": self.simulated,
+            "notes": list(self.notes),
+        }

@@ -70,8 +70,8 @@ def rmse(truth: Floats, prediction: Floats) -> float:
     >>> rmse(np.array([1.0, 5.0]), np.array([4.0, 1.0]))
     3.5355339059327378
     """
-    errors = _errors(truth, prediction)
-    return float(np.sqrt(errors @ errors / len(errors)))
+    # Not errors @ errors: BLAS starts threads for it, which takes longer than the sum.
+    return float(np.sqrt(np.square(_errors(truth, prediction)).mean()))
 
 
 def mae(truth: Floats, prediction: Floats) -> float:
@@ -116,10 +116,9 @@ def r2(truth: Floats, prediction: Floats) -> float:
     >>> r2(np.array([1.0, 3.0, 5.0]), np.array([2.0, 3.0, 4.0]))
     0.75
     """
-    errors = _errors(truth, prediction)
-    deviations = truth.astype(np.float64) - truth.mean(dtype=np.float64)
-    total = float(deviations @ deviations)
-    return 1.0 - float(errors @ errors) / total if total > 0 else float("nan")
+    variance = float(truth.var(dtype=np.float64))
+    mean_square = float(np.square(_errors(truth, prediction)).mean())
+    return 1.0 - mean_square / variance if variance > 0 else float("nan")
 
 
 def within(truth: Floats, prediction: Floats, stars: float) -> float:

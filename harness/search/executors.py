@@ -16,6 +16,7 @@ from concurrent.futures import (
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -95,10 +96,19 @@ def _set_up(data: TrainingData) -> None:
 def _set_up_worker(folder: Path, rest: dict[str, Any]) -> None:
     # Ctrl-C is for the owner of the study, who then stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_exit_with_parent, daemon=True).start()
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     fold_of = arrays.pop("fold_of")
     train = Ratings(**arrays, **rest.pop("ratings"))
     _set_up(TrainingData(train=train, fold_of=fold_of, **rest))
+
+
+def _exit_with_parent() -> None:
+    # A worker whose owner was killed would wait for tasks for ever.
+    owner = multiprocessing.parent_process()
+    assert owner is not None
+    owner.join()
+    os._exit(1)
 
 
 class TaskRunner:

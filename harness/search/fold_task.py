@@ -15,7 +15,13 @@ from harness.data.ratings import Ratings
 from harness.evaluation.metrics import METRICS, OBJECTIVE
 from harness.models.base import IterativeRecommender, Recommender
 
-__all__ = ["FoldResult", "FoldTask", "Workbench", "best_epoch_of"]
+__all__ = [
+    "FoldResult",
+    "FoldTask",
+    "Workbench",
+    "best_epoch_of",
+    "score_on_fresh_folds",
+]
 
 _CACHE_BYTES = 1 << 30
 
@@ -178,3 +184,34 @@ def best_epoch_of(results: list[FoldResult]) -> int:
     mean = np.mean([curve[:n_common] for curve in curves], axis=0)
     best = np.argmin(mean) if OBJECTIVE.direction == "minimize" else np.argmax(mean)
     return int(best) + 1
+
+
+def score_on_fresh_folds(
+    data: Workbench, params: Mapping[str, Any], *, seed: int, n_folds: int
+) -> float:
+    """Evaluate parameters again, on folds that no search has seen.
+
+    The best of many trials looks better than it is, because it was chosen for its
+    values; this is the same measurement without the choice.
+
+    Parameters
+    ----------
+    data : Workbench
+        The training part, cut into other folds than those of the search.
+    params : mapping
+        All hyperparameters of the model.
+    seed : int
+        Seed of the models.
+    n_folds : int
+        Number of folds.
+
+    Returns
+    -------
+    float
+        Mean over the folds of the objective.
+    """
+    results = [
+        data.run(FoldTask(params=params, seed=seed, fold=fold))
+        for fold in range(n_folds)
+    ]
+    return float(np.mean([result.metrics[OBJECTIVE.name][-1] for result in results]))

@@ -15,7 +15,7 @@ __all__ = ["PRUNERS", "StudyAsOf", "describe_pruner", "make_pruner"]
 PRUNERS: Mapping[str, tuple[type[optuna.pruners.BasePruner], dict[str, Any]]] = (
     MappingProxyType(
         {
-            "race": (RacePruner, {"z": 3.0, "n_startup_trials": 4}),
+            "race": (RacePruner, {"z": 1.0}),
             "wilcoxon": (
                 optuna.pruners.WilcoxonPruner,
                 {"p_threshold": 0.1, "n_startup_steps": 2},

@@ -58,7 +58,7 @@ def _cmaes(
 ) -> optuna.samplers.BaseSampler:
     del space
     try:
-        import cmaes  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+        import cmaes  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             "The sampler 'cmaes' needs the library cmaes: "

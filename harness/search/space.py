@@ -45,7 +45,7 @@ class SearchSpace:
     distributions : mapping
         Name of a hyperparameter to its distribution, in the order of sampling.
     initial : mapping
-        All hyperparameters of trial 0.
+        Hyperparameters of trial 0; those not named have their defaults.
     source : str
         The file it was read from.
     """
@@ -278,7 +278,9 @@ def _initial(content: _StudyFile, family: type[Recommender]) -> dict[str, Any]:
     fixed = {
         name: d.value for name, d in content.parameters.items() if isinstance(d, Fixed)
     }
-    return defaults | fixed | dict(content.initial)
+    names = {*content.parameters, *content.initial}
+    complete = defaults | fixed | dict(content.initial)
+    return {name: value for name, value in complete.items() if name in names}
 
 
 def _check_initial(

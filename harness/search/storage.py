@@ -4,11 +4,10 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError, UnknownNameError
@@ -36,7 +35,7 @@ _STATES: Mapping[TrialState, records.TrialState] = {
 }
 
 
-class _FileLock(BaseJournalFileLock):
+class _FileLock(JournalFileOpenLock):
     """A lock that the operating system releases when its process dies.
 
     Optuna's own lock is a file that a killed process leaves behind; the next start
@@ -44,6 +43,7 @@ class _FileLock(BaseJournalFileLock):
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
         self._path = path
         self._handle = -1
 

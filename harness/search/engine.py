@@ -1,0 +1,267 @@
+"""The trial engine: one owner asks, hands out folds, and tells.
+
+The sequence of asks and tells is fixed by the seed and the number of jobs alone, not by
+which worker happens to be faster: trial ``n`` is asked for right after trial
+``n - window`` was told, trials are told in the order of their numbers, and a pruner sees
+of the study only what was told when the trial was asked for.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from harness.errors import StudyError
+from harness.search.executors import TaskRunner
+from harness.search.flight import Flight, Outcome
+from harness.search.fold_task import FoldResult
+from harness.search.pruners import StudyAsOf
+from harness.search.samplers import SamplerSequence, trial_seed
+from harness.search.space import SearchSpace
+
+__all__ = ["Budget", "Engine"]
+
+MAX_FAILURES_IN_A_ROW = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """When a search ends.
+
+    Parameters
+    ----------
+    n_trials : int
+        Complete or pruned trials in all, those of earlier sessions included.
+    timeout_seconds : float or None
+        No trial starts later than this.
+    """
+
+    n_trials: int
+    timeout_seconds: float | None = None
+
+
+class Engine:
+    """Runs the trials of one study.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        Where trials are kept.
+    space : SearchSpace
+        What is sampled.
+    samplers : SamplerSequence
+        A sampler for each trial.
+    pruner : optuna.pruners.BasePruner
+        Judges a trial after each fold.
+    seed : int
+        Seed of the study.
+    on_trial : callable
+        Called with the number of each trial that has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: optuna.Study,
+        space: SearchSpace,
+        samplers: SamplerSequence,
+        pruner: optuna.pruners.BasePruner,
+        seed: int,
+        on_trial: Callable[[int], None],
+    ) -> None:
+        self._study = study
+        self._space = space
+        self._samplers = samplers
+        self._pruner = pruner
+        self._seed = seed
+        self._on_trial = on_trial
+        self._flights: dict[int, Flight] = {}
+        self._known: dict[str, tuple[int, Outcome | None]] = {}
+        self._n_done = 0
+        self._failures: list[str] = []
+
+    def run(self, runner: TaskRunner, *, n_folds: int, budget: Budget) -> None:
+        """Run trials until the budget is used up.
+
+        Parameters
+        ----------
+        runner : TaskRunner
+            Evaluates folds.
+        n_folds : int
+            Number of folds.
+        budget : Budget
+            When to stop.
+
+        Raises
+        ------
+        StudyError
+            If ten trials in a row have failed.
+        KeyboardInterrupt
+            If the user stops it; trials under way are then marked as failed.
+        """
+        self._recover()
+        window = 2 * runner.jobs
+        limit = budget.timeout_seconds
+        deadline = float("inf") if limit is None else time.monotonic() + limit
+        try:
+            while True:
+                while len(self._flights) < window and self._may_ask(budget, deadline):
+                    self._ask(n_folds)
+                if not self._flights:
+                    return
+                self._feed(runner)
+                for (number, fold), result in runner.wait():
+                    self._receive(number, fold, result, window)
+                self._tell_in_order(budget, deadline, n_folds)
+        except KeyboardInterrupt:
+            self._abandon("The study was interrupted while this trial was running.")
+            raise
+
+    def _recover(self) -> None:
+        """Count what is there; mark as failed what a killed process has left behind."""
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state == TrialState.RUNNING:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+                self._on_trial(trial.number)
+            elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+                self._n_done += 1
+                outcome = Outcome(
+                    state=trial.state,
+                    value=trial.value if trial.state == TrialState.COMPLETE else None,
+                    steps=trial.intermediate_values,
+                    attributes=trial.user_attrs,
+                )
+                is_initial = trial.number == 0 and self._space.epochs is not None
+                key = _key(trial.params, is_initial=is_initial)
+                self._known.setdefault(key, (trial.number, outcome))
+
+    def _may_ask(self, budget: Budget, deadline: float) -> bool:
+        enough = self._n_done + len(self._flights) >= budget.n_trials
+        return not enough and time.monotonic() < deadline
+
+    def _ask(self, n_folds: int) -> None:
+        number = len(self._study.get_trials(deepcopy=False))
+        is_initial = number == 0
+        if is_initial:
+            self._study.enqueue_trial(self._space.initial_point())
+        self._study.sampler = self._samplers.for_trial(number)
+        trial = self._study.ask()
+        params = self._space.suggest(trial)
+        epochs = self._space.epochs
+        if epochs is not None:
+            # The initial settings are judged as they are, with their own epochs.
+            params["n_epochs"] = (
+                self._space.initial["n_epochs"] if is_initial else epochs.high
+            )
+        key = _key(trial.params, is_initial=is_initial and epochs is not None)
+        flight = Flight(
+            trial=trial,
+            key=key,
+            params={**self._space.initial, **params} if is_initial else params,
+            seed=trial_seed(self._seed, number),
+            n_folds=n_folds,
+            patience=None if epochs is None or is_initial else epochs.patience,
+        )
+        self._flights[number] = flight
+        if key in self._known:
+            flight.twin = self._known[key][0]
+        else:
+            self._known[key] = (number, None)
+
+    def _feed(self, runner: TaskRunner) -> None:
+        """Keep the workers busy: first what is sure to be needed, oldest trial first."""
+        for ahead in (False, True):
+            for flight in self._flights.values():
+                # One task waits in line, so that no worker waits for this process.
+                while runner.n_pending < runner.jobs + (not ahead):
+                    task = flight.next_task(ahead=ahead)
+                    if task is None:
+                        break
+                    runner.submit((flight.number, task.fold), task)
+
+    def _receive(self, number: int, fold: int, result: FoldResult, window: int) -> None:
+        flight = self._flights.get(number)
+        if flight is None or flight.outcome is not None:
+            return
+        flight.results[fold] = result
+        while flight.take_step() is not None:
+            if len(flight.steps) == flight.n_folds:
+                flight.finish(pruned=False)
+            elif self._is_dropped(flight, window):
+                flight.finish(pruned=True)
+
+    def _is_dropped(self, flight: Flight, window: int) -> bool:
+        frozen = self._study.get_trials(deepcopy=False)[flight.number]
+        seen = optuna.trial.FrozenTrial(
+            number=frozen.number,
+            state=frozen.state,
+            value=None,
+            datetime_start=frozen.datetime_start,
+            datetime_complete=None,
+            params=frozen.params,
+            distributions=frozen.distributions,
+            user_attrs=frozen.user_attrs,
+            system_attrs=frozen.system_attrs,
+            intermediate_values=dict(flight.steps),
+            trial_id=frozen._trial_id,  # noqa: SLF001 - the constructor wants it
+        )
+        view = StudyAsOf(self._study, flight.number - window + 1)
+        return self._pruner.prune(view.as_study(), seen)
+
+    def _tell_in_order(self, budget: Budget, deadline: float, n_folds: int) -> None:
+        while self._flights:
+            flight = next(iter(self._flights.values()))
+            if flight.twin is not None and flight.outcome is None:
+                self._settle_twin(flight)
+            if flight.outcome is None:
+                return
+            self._tell(flight, flight.outcome)
+            if self._may_ask(budget, deadline):
+                self._ask(n_folds)
+
+    def _settle_twin(self, flight: Flight) -> None:
+        assert flight.twin is not None
+        outcome = self._known[flight.key][1]
+        if outcome is None or outcome.state == TrialState.FAIL:
+            flight.twin = None
+        else:
+            flight.copy_outcome(flight.twin, outcome)
+
+    def _tell(self, flight: Flight, outcome: Outcome) -> None:
+        for name, value in outcome.attributes.items():
+            flight.trial.set_user_attr(name, value)
+        for step, value in outcome.steps.items():
+            flight.trial.report(value, step)
+        values = outcome.value if outcome.state == TrialState.COMPLETE else None
+        self._study.tell(flight.trial, values, state=outcome.state)
+        del self._flights[flight.number]
+        if self._known[flight.key][0] == flight.number:
+            self._known[flight.key] = (flight.number, outcome)
+        if outcome.state == TrialState.FAIL:
+            self._failures.append(str(outcome.attributes["error"]))
+        else:
+            self._n_done += 1
+            self._failures.clear()
+        self._on_trial(flight.number)
+        if len(self._failures) >= MAX_FAILURES_IN_A_ROW:
+            self._abandon("The study stopped: too many trials before it had failed.")
+            reason = self._failures[-1].strip().splitlines()[-1]
+            raise StudyError(
+                f"The study {self._study.study_name} stopped, because its last "
+                f"{MAX_FAILURES_IN_A_ROW} trials have all failed. The last one: {reason}"
+            )
+
+    def _abandon(self, why: str) -> None:
+        for flight in list(self._flights.values()):
+            flight.trial.set_user_attr("error", why)
+            self._study.tell(flight.trial, state=TrialState.FAIL)
+            del self._flights[flight.number]
+            self._on_trial(flight.number)
+
+
+def _key(params: Mapping[str, Any], *, is_initial: bool) -> str:
+    return json.dumps([is_initial, params], sort_keys=True)

@@ -1,0 +1,212 @@
+"""A study from its settings to its record: created or continued, run, and read back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.errors import StudyError
+from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.splits import assign_folds
+from harness.models.base import Recommender
+from harness.search.engine import Budget, Engine
+from harness.search.executors import TrainingData, open_runner
+from harness.search.pruners import describe_pruner, make_pruner
+from harness.search.records import StudyListener, StudyRecord
+from harness.search.samplers import SamplerSequence
+from harness.search.space import SearchSpace
+from harness.search.storage import open_storage, study_record, trial_record
+
+__all__ = ["StudyPlan", "run_study", "save_final"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyPlan:
+    """What fixes a study: the same plan and the same jobs give the same trials.
+
+    Parameters
+    ----------
+    name : str
+        Name of the study.
+    family : type
+        Class of the models.
+    space : SearchSpace
+        What is sampled.
+    sampler, pruner : str
+        Names of sampler and pruner.
+    n_folds : int
+        Number of folds.
+    seed : int
+        Seed of sampler, folds and models.
+    dataset, split : dict
+        Facts for the record; see `StudyRecord`.
+    code_version : str
+        Version of harness.
+    """
+
+    name: str
+    family: type[Recommender]
+    space: SearchSpace
+    sampler: str
+    pruner: str
+    n_folds: int
+    seed: int
+    dataset: dict[str, Any]
+    split: dict[str, Any]
+    code_version: str
+
+    def settings(self) -> dict[str, Any]:
+        """Collect the settings of the search, every argument by its name.
+
+        Returns
+        -------
+        dict
+            JSON-like; see `StudyRecord`.
+        """
+        samplers = SamplerSequence(self.sampler, seed=self.seed, space=self.space)
+        return {
+            "sampler": samplers.describe(),
+            "pruner": describe_pruner(self.pruner),
+            "n_folds": self.n_folds,
+            "seed": self.seed,
+            "space": self.space.describe(),
+            "initial": dict(self.space.initial),
+        }
+
+
+def run_study(
+    plan: StudyPlan,
+    train: Ratings,
+    catalogue: Catalogue,
+    *,
+    storage: str,
+    jobs: int,
+    budget: Budget,
+    listener: StudyListener,
+) -> StudyRecord:
+    """Run a study, or continue it.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+        What fixes the study.
+    train : Ratings
+        The training part; nothing here can see another.
+    catalogue : Catalogue
+        Of its titles.
+    storage : str
+        URL or path of the Optuna storage.
+    jobs : int
+        Number of worker processes.
+    budget : Budget
+        When to stop.
+    listener : StudyListener
+        Is told how it goes.
+
+    Returns
+    -------
+    StudyRecord
+        The study with all its trials.
+
+    Raises
+    ------
+    StudyError
+        If a study of that name exists with other settings, or its trials keep failing.
+    """
+    pruner = make_pruner(plan.pruner)
+    samplers = SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
+    fold_of = assign_folds(train, n_folds=plan.n_folds, seed=plan.seed)
+    study = _create_or_continue(plan, storage, jobs)
+    at_start = study_record(study, storage)
+    listener.on_study_start(at_start)
+
+    def on_trial(number: int) -> None:
+        ended = trial_record(study.get_trials(deepcopy=False)[number])
+        listener.on_trial_end(at_start, ended)
+
+    engine = Engine(
+        study=study,
+        space=plan.space,
+        samplers=samplers,
+        pruner=pruner,
+        seed=plan.seed,
+        on_trial=on_trial,
+    )
+    data = TrainingData(
+        family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
+    )
+    try:
+        with open_runner(data, jobs=jobs) as runner:
+            engine.run(runner, n_folds=plan.n_folds, budget=budget)
+    finally:
+        listener.on_study_end(study_record(study, storage))
+    return study_record(study, storage)
+
+
+def _create_or_continue(plan: StudyPlan, storage: str, jobs: int) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name=plan.name,
+        storage=open_storage(storage),
+        direction=OBJECTIVE.direction,
+        load_if_exists=True,
+    )
+    wanted = {
+        "family": plan.family.name,
+        "settings": {**plan.settings(), "jobs": jobs},
+        "dataset": plan.dataset,
+        "split": plan.split,
+        "code_version": plan.code_version,
+    }
+    there = study.user_attrs.get("harness")
+    if there is None:
+        if study.trials:
+            raise StudyError(
+                f"The study {plan.name!r} in {storage} was not made by harness: "
+                "choose another name with --name."
+            )
+        study.set_metric_names([OBJECTIVE.name])
+        study.set_user_attr("harness", wanted)
+    else:
+        _require_equal(plan.name, there, wanted)
+    return study
+
+
+def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    pairs = {
+        "family": (there["family"], wanted["family"]),
+        "dataset": (there["dataset"]["fingerprint"], wanted["dataset"]["fingerprint"]),
+        "split": (there["split"]["fingerprint"], wanted["split"]["fingerprint"]),
+    }
+    for key in ("space", "initial", "sampler", "pruner", "n_folds", "seed"):
+        pairs[key] = (there["settings"][key], wanted["settings"][key])
+    different = [key for key, (old, new) in pairs.items() if old != new]
+    if different:
+        raise StudyError(
+            f"The study {name!r} exists with another {' and '.join(different)}: "
+            "give this one a name of its own with --name, or repeat the old settings."
+        )
+
+
+def save_final(storage: str, name: str, final: dict[str, Any]) -> StudyRecord:
+    """Keep the result of the final evaluation with the study.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+    name : str
+        Name of the study.
+    final : dict
+        JSON-like result.
+
+    Returns
+    -------
+    StudyRecord
+        The study with its result.
+    """
+    study = optuna.load_study(study_name=name, storage=open_storage(storage))
+    study.set_user_attr("final", final)
+    return study_record(study, storage)
