@@ -25,7 +25,7 @@ __all__ = [
     "NEWCOMER_SHARE",
     "NOISE_VARIANCE",
     "N_GENRES_SHARES",
-    "N_HIDDEN_TASTES",
+    "N_TASTES",
     "N_RATINGS",
     "N_TITLES",
     "N_USERS",
@@ -51,11 +51,11 @@ N_RATINGS = 100_000
 
 # The rating process, in stars before rounding and clipping, which take away some of
 # the spread (clipping) and of the mean (more is cut off above than below).
-LATENT_MEAN = 3.72
-USER_VARIANCE = 0.53
+LATENT_MEAN = 3.745
+USER_VARIANCE = 0.602
 TITLE_VARIANCE = 0.03
-TASTE_VARIANCE = 0.05
-NOISE_VARIANCE = 0.28
+TASTE_VARIANCE = 0.053
+NOISE_VARIANCE = 0.295
 
 # What the bias of a title comes from: shares of its variance; the rest is its own.
 GENRE_SHARE = 0.20
@@ -68,7 +68,7 @@ THEME_SHARE = 0.10
 # What taste comes from: shares of its variance; the rest no metadata can tell.
 GENRE_TASTE_SHARE = 0.55
 THEME_TASTE_SHARE = 0.20
-N_HIDDEN_TASTES = 4
+N_TASTES = 2
 BUMP_OF_PRIMARY_GENRE = 0.5
 
 # How many ratings users give: log-normal, with newcomers of 1 to 5 ratings beside
@@ -82,7 +82,7 @@ NEWCOMER_SHARE = 0.06
 # for rare ones, and exp(PULL_OF_PRIMARY_GENRE) times as high in the primary genre.
 POPULARITY_SPREAD = 1.0
 PULL_OF_QUALITY = 0.25
-PULL_OF_CROWD = 0.4
+PULL_OF_CROWD = 0.62
 RARE_TITLE_SHARE = 0.05
 PULL_OF_PRIMARY_GENRE = 2.0
 N_GENRES_SHARES = (0.60, 0.32, 0.08)

@@ -83,19 +83,28 @@ def _title_biases(rng: np.random.Generator, titles: Titles, people: People) -> F
 
 
 def _tastes(rng: np.random.Generator, titles: Titles, primary: Ints) -> Floats:
+    """Place users and titles on a few axes of taste; taste is their inner product.
+
+    Few axes, so that ratings of other users can tell them: a factorisation recovers
+    an axis of variance v under noise of variance s only if v / s exceeds
+    1 / (density sqrt(n_users n_titles)) = 0.014 here.
+    """
     n_titles, n_genres = titles.genres.shape
-    genre = rng.normal(size=(c.N_USERS, n_genres))
-    genre[np.arange(c.N_USERS), primary] += c.BUMP_OF_PRIMARY_GENRE
-    genre_of = titles.genres / np.sqrt(titles.genres.sum(axis=1, keepdims=True))
-    theme = rng.normal(size=(c.N_USERS, titles.themes.max() + 1))
-    hidden = rng.normal(size=(c.N_USERS, c.N_HIDDEN_TASTES))
-    hidden_of = rng.normal(size=(n_titles, c.N_HIDDEN_TASTES))
-    hidden_share = 1.0 - c.GENRE_TASTE_SHARE - c.THEME_TASTE_SHARE
-    tastes: Floats = (
-        np.sqrt(c.GENRE_TASTE_SHARE) * genre @ genre_of.T
-        + np.sqrt(c.THEME_TASTE_SHARE) * theme[:, titles.themes]
-        + np.sqrt(hidden_share / c.N_HIDDEN_TASTES) * hidden @ hidden_of.T
-    )
+    by_genre = rng.normal(size=(n_genres, c.N_TASTES))
+    by_theme = rng.normal(size=(titles.themes.max() + 1, c.N_TASTES))
+    parts = {
+        c.GENRE_TASTE_SHARE: titles.genres @ by_genre,
+        c.THEME_TASTE_SHARE: by_theme[titles.themes],
+        1.0 - c.GENRE_TASTE_SHARE - c.THEME_TASTE_SHARE: rng.normal(
+            size=(n_titles, c.N_TASTES)
+        ),
+    }
+    places = np.zeros((n_titles, c.N_TASTES))
+    for share, part in parts.items():
+        places += np.sqrt(share) * _standardised(part)
+    leanings = rng.normal(size=(c.N_USERS, c.N_TASTES))
+    leanings += c.BUMP_OF_PRIMARY_GENRE * by_genre[primary]
+    tastes: Floats = leanings @ places.T
     return tastes
 
 
@@ -106,8 +115,8 @@ def draw_stars(
 
     .. math:: r_{ui} = \mathrm{round}(\mu + b_u + b_i + t_{ui} + \varepsilon_{ui})
 
-    Over the given pairs, each term has exactly mean 0 and its calibrated variance, so
-    that all seeds give the same statistics.
+    Over the given pairs, each term has mean 0 and its calibrated variance, and so has
+    their sum: all seeds give the same statistics.
 
     Parameters
     ----------
@@ -123,19 +132,22 @@ def draw_stars(
     ndarray of float32, shape (n_ratings,)
         1, 1.5, ..., 5 stars.
     """
-    latent = (
-        c.LATENT_MEAN
-        + np.sqrt(c.USER_VARIANCE) * _standardised(leanings.users[users])
-        + np.sqrt(c.TITLE_VARIANCE) * _standardised(leanings.titles[items])
-        + np.sqrt(c.TASTE_VARIANCE) * _standardised(leanings.tastes[users, items])
-        + np.sqrt(c.NOISE_VARIANCE) * _standardised(rng.normal(size=len(users)))
-    )
-    stars: npt.NDArray[np.float32] = (
-        (np.round(2 * latent) / 2).clip(1, 5).astype(np.float32)
-    )
-    return stars
+    terms = {
+        c.USER_VARIANCE: leanings.users[users],
+        c.TITLE_VARIANCE: leanings.titles[items],
+        c.TASTE_VARIANCE: leanings.tastes[users, items],
+        c.NOISE_VARIANCE: rng.normal(size=len(users)),
+    }
+    total = np.zeros(len(users))
+    for variance, term in terms.items():
+        total += np.sqrt(variance) * _standardised(term)
+    # The terms are almost, but not exactly, uncorrelated over the chosen pairs.
+    latent = c.LATENT_MEAN + np.sqrt(sum(terms)) * _standardised(total)
+    stars: npt.NDArray[np.float32] = (np.round(2 * latent) / 2).astype(np.float32)
+    return stars.clip(1, 5)
 
 
 def _standardised(values: Floats) -> Floats:
-    standardised: Floats = (values - values.mean()) / values.std()
+    """Give each column mean 0 and variance 1."""
+    standardised: Floats = (values - values.mean(axis=0)) / values.std(axis=0)
     return standardised
