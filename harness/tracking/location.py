@@ -107,7 +107,7 @@ def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Lo
     return Location(tracking_uri=uri, experiment=name)
 
 
-def runs_url(address: str, experiment_id: str) -> str:
+def runs_url(address: str, experiment_id: str, *, view: str | None = None) -> str:
     """Link to the runs of an experiment.
 
     Parameters
@@ -116,6 +116,8 @@ def runs_url(address: str, experiment_id: str) -> str:
         Address of the MLflow server: ``http://127.0.0.1:5000``.
     experiment_id : str
         Id of the experiment.
+    view : str, optional
+        Key of a view that the experiment has, see `harness.tracking.view`.
 
     Returns
     -------
@@ -128,7 +130,8 @@ def runs_url(address: str, experiment_id: str) -> str:
     >>> runs_url("http://127.0.0.1:5000/", "1")
     'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning'
     """
-    return (
+    link = (
         f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs"
         "?workflowType=machine_learning"
     )
+    return link if view is None else f"{link}&viewStateShareKey={view}"

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from harness.errors import TrackingError
 from harness.tracking.location import Location, runs_url
+from harness.tracking.view import VIEW_KEY, VIEW_TAG
 
 __all__ = ["Interface", "choose_port", "experiment_link", "serve"]
 
@@ -141,6 +142,8 @@ def _start(
     environment = {
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Seven processes that judge answers of language models in the background.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # A file called mlflow.py in the working folder is not what should start.
         "PYTHONSAFEPATH": "1",
     }
@@ -231,7 +234,9 @@ def experiment_link(address: str, experiment: str) -> str:
         raise _silent(address, error) from error
     except (OSError, ValueError, KeyError) as error:
         raise _silent(address, error) from error
-    return runs_url(address, found["experiment_id"])
+    has_view = any(tag["key"] == VIEW_TAG for tag in found.get("tags", []))
+    view = VIEW_KEY if has_view else None
+    return runs_url(address, found["experiment_id"], view=view)
 
 
 def _silent(address: str, error: Exception) -> TrackingError:

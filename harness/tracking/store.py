@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.errors import TrackingError
 from harness.tracking.location import Location
 from harness.tracking.projection import STUDY_TAG, RunImage
+from harness.tracking.view import VIEW_TAG, merge_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,7 +65,7 @@ def open_store(location: Location) -> "RunStore":
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)
-    return RunStore(client, _experiment(client, location).experiment_id)
+    return RunStore(client, _experiment(client, location))
 
 
 def _check_database(path: Path) -> None:
@@ -122,13 +123,27 @@ class RunStore:
     ----------
     client : MlflowClient
         Client of the store.
-    experiment_id : str
-        Id of the experiment.
+    experiment : mlflow.entities.Experiment
+        The experiment.
     """
 
-    def __init__(self, client: "MlflowClient", experiment_id: str) -> None:
+    def __init__(self, client: "MlflowClient", experiment: "Experiment") -> None:
         self._client = client
-        self.experiment_id = experiment_id
+        self.experiment_id: str = experiment.experiment_id
+        self._tags: dict[str, str] = dict(experiment.tags)
+
+    def show_columns(self, params: Iterable[str]) -> None:
+        """Show parameters as columns in the list of runs.
+
+        Parameters
+        ----------
+        params : iterable of str
+            Their names.
+        """
+        view = merge_view(self._tags, params)
+        if self._tags.get(VIEW_TAG) != view:
+            self._client.set_experiment_tag(self.experiment_id, VIEW_TAG, view)
+            self._tags[VIEW_TAG] = view
 
     def runs(self, study_id: str) -> "list[Run]":
         """Read the runs of a study, oldest first.

@@ -68,6 +68,7 @@ class StudyRuns:
         {"created", "unchanged"}
             What had to be done.
         """
+        self._store.show_columns(_columns(study))
         if self._parent is not None:
             return "unchanged"
         image = project_study(study, status="RUNNING")
@@ -139,6 +140,12 @@ class StudyRuns:
             return False
         self._store.complete(run.info.run_id, image, params=params, tags=tags)
         return True
+
+
+def _columns(study: StudyRecord) -> list[str]:
+    names = list(study.settings.get("space", {}))
+    names += [name for trial in study.trials[-1:] for name in trial.params]
+    return list(dict.fromkeys(names))
 
 
 def _can_become(run: "Run", image: RunImage) -> bool:
