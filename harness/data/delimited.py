@@ -1,15 +1,15 @@
 """Delimited text files, read fast; and, where that fails, slowly, to say why."""
 
 import csv
-import gzip
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from harness.data.places import shorten
+from harness.data.text_encoding import open_text, refuse_undecodable
 from harness.errors import DataError
 
 __all__ = ["TextTable", "sniff"]
@@ -138,7 +138,7 @@ class TextTable:
         DataError
             Naming the line; returns if there is none.
         """
-        _refuse_undecodable(self.path, self.encoding)
+        refuse_undecodable(self.path, self.encoding)
         width = len(self.columns) * len(self.delimiter) - (len(self.delimiter) - 1)
         for line, record in self._records():
             if len(record) != width:
@@ -158,27 +158,6 @@ class TextTable:
                 if record:
                     yield start, record
                 start = reader.line_num + 1
-
-
-def open_text(path: Path, encoding: str) -> TextIO:
-    """Open a text file, unpacking ``.gz``, keeping its line ends.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    encoding : str
-        Text encoding; a byte order mark of UTF-8 is skipped.
-
-    Returns
-    -------
-    file
-        To be closed by the caller.
-    """
-    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
 
 
 @contextmanager
@@ -219,7 +198,7 @@ def sniff(path: Path, encoding: str | None = None) -> TextTable:
             "usual ones are utf-8, latin-1, cp1252 and utf-16."
         ) from error
     except UnicodeError:
-        _refuse_undecodable(path, encoding)
+        refuse_undecodable(path, encoding)
         raise
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}.") from error
@@ -266,48 +245,3 @@ def _table(
             f"there {columns.count(twice[0])} times."
         )
     return TextTable(path, encoding, delimiter, columns, has_header)
-
-
-def _refuse_undecodable(path: Path, encoding: str) -> None:
-    """Name the first line that is not in the encoding, and an encoding that helps."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        start = file.read(4)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff") and "16" not in encoding:
-            raise DataError(
-                f"{path}, line 1: is not {encoding} but UTF-16; save the file as UTF-8 "
-                "or give --encoding utf-16."
-            )
-        if "16" in encoding:  # lines of UTF-16 do not end at a byte
-            return
-        file.seek(0)
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode(encoding)
-            except UnicodeError as error:
-                raise DataError(
-                    f"{path}, line {number}: is not {encoding} "
-                    f"({_offence(line, error)}); {_helping_encoding(line)}."
-                ) from error
-
-
-def _offence(line: bytes, error: UnicodeError) -> str:
-    if not isinstance(error, UnicodeDecodeError):
-        return str(error)
-    near = line[max(error.start - 15, 0) : error.start + 15]
-    return f"byte 0x{line[error.start]:02x} in {near.decode('latin-1')!r}"
-
-
-def _helping_encoding(line: bytes) -> str:
-    if b"\0" in line:
-        return "it has zero bytes, so it is no text file: export it as CSV in UTF-8"
-    try:
-        line.decode("cp1252")
-    except UnicodeError:
-        name = "latin-1"
-    else:
-        name = "cp1252" if any(0x80 <= byte < 0xA0 for byte in line) else "latin-1"
-    return (
-        f"it reads as {name}: save the file as UTF-8 (for ratings, --encoding {name} "
-        "will do as well)"
-    )

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data.delimited import open_text
 from harness.data.notes import counted
 from harness.data.rating_table import RatingTable, stack
 from harness.data.read_options import ReadOptions
 from harness.data.tables import read_table
+from harness.data.text_encoding import open_text
 from harness.errors import DataError
 
 if TYPE_CHECKING:

@@ -255,7 +255,7 @@ class Ratings:
 def _renumber(
     codes: npt.NDArray[Any],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """Number codes in order of first appearance; return which code each was."""
+    """Return codes in order of first appearance, and which code each was."""
     import pandas as pd
 
     numbers, order = pd.factorize(codes)

@@ -110,9 +110,12 @@ def _from_text(
         return _from_numbers(numbers.to_numpy(), name, places)
     times = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
     # A bare year ("2020") parses as ISO; beside real times it is a number all the same.
-    odd = np.flatnonzero(times.isna() | numbers.notna())
-    if len(odd):
-        row = int(odd[0])
+    is_number = numbers.notna().to_numpy()
+    odd = (times.isna() & numbers.isna()).to_numpy()
+    if not odd.any() and is_number.any():
+        odd = is_number if is_number.mean() < 1 / 2 else ~is_number
+    if odd.any():
+        row = int(odd.argmax())
         raise _bad(row, name, places, f"got {shorten(values[row])}")
     seconds: npt.NDArray[np.int64] = times.dt.as_unit("s").to_numpy(dtype=np.int64)
     return seconds, [

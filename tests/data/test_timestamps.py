@@ -1,0 +1,42 @@
+import pytest
+
+SECONDS = [1_600_000_000, 1_600_000_001, 1_600_003_600]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["1600000000", "1600000001", "1600003600"],
+        ["1600000000.9", "1600000001.0", "1600003600"],
+        ["1600000000999", "1600000001000", "1600003600000"],
+        ["1600000000999999", "1600000001000000", "1600003600000000"],
+        ["2020-09-13T12:26:40Z", "2020-09-13T12:26:41Z", "2020-09-13T13:26:40Z"],
+        ["2020-09-13 12:26:40", "2020-09-13 12:26:41", "2020-09-13 13:26:40"],
+        [
+            "2020-09-13T12:26:40Z",
+            "2020-09-13T14:26:41+02:00",
+            "2020-09-13T13:26:40.500Z",
+        ],
+    ],
+)
+def test_times_become_seconds_whatever_their_unit(load_rows, times):
+    pairs = ("a,x,3", "a,y,4", "b,x,5")
+    rows = [f"{p},{t}" for p, t in zip(pairs, times, strict=True)]
+    assert list(load_rows(*rows).ratings.timestamps) == SECONDS
+
+
+def test_dates_are_midnight_utc(load_rows):
+    dataset = load_rows("a,x,3,1970-01-01", "a,y,4,1970-01-02", "b,x,5,1970-01-03")
+    assert list(dataset.ratings.timestamps) == [0, 86_400, 172_800]
+    assert any("taken as UTC" in note for note in dataset.notes)
+
+
+def test_a_zero_says_nothing_about_the_unit(load_rows):
+    dataset = load_rows("a,x,3,0", "a,y,4,1600000001000", "b,x,5,1600003600000")
+    assert list(dataset.ratings.timestamps) == [0, *SECONDS[1:]]
+    assert "Column 'timestamp' was read as milliseconds." in dataset.notes
+
+
+def test_times_can_be_left_out(load_rows):
+    dataset = load_rows("a,x,3,?", "a,y,4,", "b,x,5,soon", timestamp_column="none")
+    assert dataset.ratings.timestamps is None
