@@ -1,0 +1,86 @@
+"""Ratings as lists, one for each user or item: the form that compiled loops want."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.models.kernels.grouping import group_by_code
+
+__all__ = ["RatingLists"]
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatingLists:
+    """The ratings of each user with the items, or of each item with the users.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape (n + 1,)
+        Where the list of each begins.
+    codes : ndarray of int32, shape (n_ratings,)
+        The other side.
+    values : ndarray of float64, shape (n_ratings,)
+        Ratings in stars, or deviations of them.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    values: Doubles
+
+    @classmethod
+    def build(
+        cls,
+        codes: npt.NDArray[np.int32],
+        others: npt.NDArray[np.int32],
+        values: npt.NDArray[Any],
+        *,
+        n: int,
+    ) -> "RatingLists":
+        """Group ratings by one side, in unchanged order within a list.
+
+        Parameters
+        ----------
+        codes, others : ndarray of int32, shape (n_ratings,)
+            Codes of the side to group by, and of the other.
+        values : ndarray of float, shape (n_ratings,)
+            Ratings in stars.
+        n : int
+            Number of codes of the side to group by.
+
+        Returns
+        -------
+        RatingLists
+            New arrays throughout.
+        """
+        offsets, order = group_by_code(codes, n)
+        return cls(offsets, others[order], values[order].astype(np.float64))
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Offsets, codes and values, as the kernels take them."""
+        return self.offsets, self.codes, self.values
+
+    @property
+    def owners(self) -> npt.NDArray[np.int32]:
+        """Whose list each rating is in: ndarray of int32, shape (n_ratings,)."""
+        n = len(self.offsets) - 1
+        return np.repeat(np.arange(n, dtype=np.int32), np.diff(self.offsets))
+
+    def turned(self, *, n: int) -> "RatingLists":
+        """Group by the other side; each list is then in ascending order.
+
+        Parameters
+        ----------
+        n : int
+            Number of codes of the other side.
+
+        Returns
+        -------
+        RatingLists
+            The same ratings.
+        """
+        return RatingLists.build(self.codes, self.owners, self.values, n=n)
