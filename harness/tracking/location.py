@@ -8,7 +8,14 @@ from urllib.parse import urlsplit
 
 from harness.errors import TrackingError
 
-__all__ = ["DEFAULT_EXPERIMENT", "DEFAULT_STORE", "Location", "locate", "runs_url"]
+__all__ = [
+    "DEFAULT_EXPERIMENT",
+    "DEFAULT_STORE",
+    "Location",
+    "hide_password",
+    "locate",
+    "runs_url",
+]
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 DEFAULT_EXPERIMENT = "harness"
@@ -40,7 +47,17 @@ class Location:
         default = _SQLITE + str(Path.cwd() / "mlflow.db")
         if self.tracking_uri == default:
             return DEFAULT_STORE
-        return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.tracking_uri)
+        return hide_password(self.tracking_uri)
+
+    @property
+    def options(self) -> list[str]:
+        """The options of the command line that lead here; none for the defaults."""
+        found = []
+        if self.shown != DEFAULT_STORE:
+            found += ["--tracking-uri", self.shown]
+        if self.experiment != DEFAULT_EXPERIMENT:
+            found += ["--experiment", self.experiment]
+        return found
 
     @property
     def is_server(self) -> bool:
@@ -66,6 +83,27 @@ class Location:
             return None
         folder = re.sub(r"[^\w.-]+", "-", self.experiment).strip("-.") or "experiment"
         return (self.database.parent / "mlartifacts" / folder).as_uri()
+
+
+def hide_password(text: str) -> str:
+    """Replace the passwords of the URIs in a text.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> hide_password("postgresql://ann:secret@host/runs")
+    'postgresql://ann:***@host/runs'
+    """
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
 
 
 def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Location:

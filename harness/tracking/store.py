@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import TrackingError
-from harness.tracking.location import Location
+from harness.errors import HarnessError, TrackingError
+from harness.tracking.location import Location, hide_password
 from harness.tracking.projection import STUDY_TAG, RunImage
 from harness.tracking.view import VIEW_TAG, merge_view
 
@@ -301,18 +301,25 @@ def unusable(location: Location, error: Exception) -> TrackingError:
     )
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Say in one line what was wrong.
 
     Parameters
     ----------
-    error : Exception
+    error : BaseException
         What MLflow, its database or its server raised.
 
     Returns
     -------
     str
-        The first line of the message, at most 200 characters, with a full stop.
+        The first line of the message, at most 200 characters, with a full stop: of the
+        innermost cause, because MLflow wraps "connection refused" four times.
     """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(". ") + "."
+    inner = error
+    while not isinstance(inner, HarnessError):
+        cause = inner.__cause__ or inner.__context__
+        if cause is None:
+            break
+        inner = cause
+    lines = str(inner).strip().splitlines() or [type(inner).__name__]
+    return hide_password(lines[0])[:200].rstrip(". ") + "."

@@ -61,7 +61,7 @@ class MLflowTracker:
         warn: Callable[[str], None] = _ignore,
     ) -> None:
         self.location = locate(tracking_uri, experiment)
-        self._warning = OneWarning(warn)
+        self._warning = OneWarning(self.location, warn)
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._writer = StudyWriter(self.location, self._warning)

@@ -1,5 +1,6 @@
 """Writes what is heard of a study to the store, again and again until it is there."""
 
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ __all__ = [
     "TrialEnded",
 ]
 
+_DEFAULT_STORAGE = "optuna.log"  # as `harness sync` has it
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 
@@ -52,11 +54,14 @@ class OneWarning:
 
     Parameters
     ----------
+    location : Location
+        Where the runs should be.
     warn : callable
         Is given the sentence.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    def __init__(self, location: Location, warn: Callable[[str], None]) -> None:
+        self._location = location
         self._warn = warn
         self._said = False
         self._lock = threading.Lock()
@@ -75,10 +80,15 @@ class OneWarning:
             if self._said:
                 return
             self._said = True
-        name = "" if study is None else f" {study.name}"
+        command = ["harness", "sync"]
+        if study is not None:
+            command.append(study.name)
+            if study.storage != _DEFAULT_STORAGE:
+                command += ["--storage", study.storage]
+        command += self._location.options
         self._warn(
-            f"MLflow does not keep up: {why} The study is not affected; "
-            f"'harness sync{name}' logs what is missing."
+            f"Not everything is logged to MLflow at {self._location.shown}: {why} The "
+            f"study is not affected; to log what is missing: {shlex.join(command)}"
         )
 
 

@@ -1,0 +1,84 @@
+import json
+import math
+
+from harness.tracking.projection import project_study, project_trial, study_identity
+
+
+def test_a_pruned_trial_has_folds_but_no_mean_that_could_be_ranked(
+    make_study, make_trial
+):
+    image = project_trial(make_study(), make_trial(0, "pruned"))
+    assert {p.key for p in image.points} == {"fold_rmse", "fit_seconds"}
+    assert image.latest["fold_rmse"] == 0.95
+
+
+def test_values_that_are_not_finite_are_left_out(make_study, make_trial):
+    trial = make_trial(0, metrics={"rmse": 0.94, "r2": math.nan, "mae": math.inf})
+    image = project_trial(make_study(), trial)
+    assert set(image.latest) == {"rmse", "fold_rmse"}
+
+
+def test_a_long_traceback_keeps_its_end(make_study, make_trial):
+    trial = make_trial(0, "failed", error="x" * 10_000 + "ValueError: diverged")
+    tag = project_trial(make_study(), trial).tags["traceback"]
+    assert len(tag) == 5000
+    assert tag.endswith("ValueError: diverged")
+
+
+def test_a_copied_trial_says_whose_values_it_has(make_study, make_trial):
+    image = project_trial(make_study(), make_trial(9, duplicate_of=4))
+    assert image.tags["duplicate_of"] == "4"
+
+
+def test_a_study_shows_how_its_best_value_fell(make_study, make_trial):
+    values = [0.95, 0.96, 0.92, 0.93, 0.91]
+    trials = [make_trial(n, value=value) for n, value in enumerate(values)]
+    image = project_study(make_study(trials), status="FINISHED")
+    best = [(p.step, p.value) for p in image.points if p.key == "best_rmse"]
+    assert best == [(0, 0.95), (2, 0.92), (4, 0.91)]
+    assert image.tags["best_trial"] == "4"
+
+
+def test_a_study_counts_its_trials_by_state(make_study, make_trial):
+    states = ["complete", "pruned", "pruned", "failed"]
+    trials = [make_trial(n, state) for n, state in enumerate(states)]
+    image = project_study(make_study(trials), status="FINISHED")
+    counts = {k: v for k, v in image.latest.items() if k.startswith("n_")}
+    assert counts == {"n_trials": 4, "n_complete": 1, "n_pruned": 2, "n_failed": 1}
+
+
+def test_a_study_lasts_from_its_first_trial_to_its_last(make_study, make_trial):
+    trials = [make_trial(0), make_trial(5)]
+    image = project_study(make_study(trials), status="FINISHED")
+    assert image.ended - image.started == 54_000  # 5 * 10 s until #5, and its 4 s
+
+
+def test_a_study_has_its_settings_in_full(make_study):
+    study = make_study()
+    image = project_study(study, status="RUNNING")
+    assert json.loads(image.tags["settings"]) == study.settings
+    assert image.params == {
+        "family": "svd",
+        "seed": "7",
+        "n_folds": "3",
+        "sampler": "tpe",
+        "split": "random",
+    }
+
+
+def test_a_study_says_that_its_ratings_are_simulated(make_study):
+    note = project_study(make_study(), status="RUNNING").tags["mlflow.note.content"]
+    assert "These ratings are **simulated**." in note
+
+
+def test_the_identity_is_that_of_the_storage(make_study):
+    one = study_identity(make_study(identity="a"))
+    assert one == study_identity(make_study(identity="a", name="renamed"))
+    assert one != study_identity(make_study(identity="b"))
+
+
+def test_without_an_identity_it_is_what_is_searched(make_study):
+    one = study_identity(make_study(identity=""))
+    assert one == study_identity(make_study(identity="", storage="elsewhere.log"))
+    assert one != study_identity(make_study(identity="", name="other"))
+    assert one != study_identity(make_study(identity="", split={"fingerprint": "x"}))
