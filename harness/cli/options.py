@@ -14,7 +14,7 @@ from harness.errors import DataError
 if TYPE_CHECKING:  # NumPy is not needed to print a help text
     from harness.data.dataset import Dataset
 
-__all__ = ["DataOptions", "Duplicates", "spread_options"]
+__all__ = ["DataOptions", "Duplicates", "StoreOptions", "spread_options"]
 
 PANEL = "Data"
 
@@ -189,3 +189,33 @@ def _parse_scale(text: str) -> tuple[float, float]:
         raise DataError(
             f"--scale must be LOW:HIGH, such as 1:5 or 0.5:5, but got {text!r}."
         ) from None
+
+
+def _store_option(name: str, text: str, metavar: str) -> Any:
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel="Stores")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions:
+    """Where studies and runs are kept."""
+
+    storage: Annotated[
+        str,
+        _store_option(
+            "--storage",
+            "Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
+            "FILE|URL",
+        ),
+    ] = "optuna.log"
+    tracking_uri: Annotated[
+        str | None,
+        _store_option(
+            "--tracking-uri",
+            "MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
+            "URI",
+        ),
+    ] = None
+    experiment: Annotated[
+        str | None,
+        _store_option("--experiment", "MLflow experiment; else harness.", "NAME"),
+    ] = None

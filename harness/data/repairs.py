@@ -19,9 +19,9 @@ __all__ = ["derive_columns", "repair"]
 
 INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NO-BREAK SPACE}\N{WORD JOINER}"
 UNSEEN: dict[str, Callable[[str], bool]] = {
-    "Invisible characters were": lambda v: any(c in v for c in INVISIBLE),
-    "Line breaks were": lambda v: len(v.strip().splitlines()) > 1,
-    "Spaces at the ends were": lambda v: v != v.strip(),
+    "Invisible characters": lambda v: any(c in v for c in INVISIBLE),
+    "Line breaks": lambda v: len(v.strip().splitlines()) > 1,
+    "Spaces at the ends": lambda v: v != v.strip(),
 }
 DURATION = re.compile(r"(\d+) (min|Seasons?)")
 LETTER = re.compile(r"[^\W\d_]")
@@ -95,8 +95,8 @@ def _move_durations(frame: "pd.DataFrame") -> list[str]:
     frame.loc[misplaced, "rating"] = ""
     count = int(misplaced.sum())
     note = (
-        f"{counted(count, 'duration')} stood in the column of content ratings and were "
-        f"moved ({films:,} in minutes, {count - films:,} in seasons)."
+        f"{counted(count, 'duration')} moved out of the column of content ratings "
+        f"({films:,} in minutes, {count - films:,} in seasons)."
     )
     return [note]
 
@@ -107,7 +107,11 @@ def _retype_shows(frame: "pd.DataFrame") -> list[str]:
     wrong = (frame["type"] == "Movie") & frame["duration"].str.contains(" Season")
     frame.loc[wrong, "type"] = "TV Show"
     count = int(wrong.sum())
-    return [f"{counted(count, 'show')} with seasons were typed Movie."] if count else []
+    return (
+        [f"{counted(count, 'show')} with seasons retyped from Movie to TV Show."]
+        if count
+        else []
+    )
 
 
 def _drop_copied_directors(frame: "pd.DataFrame") -> list[str]:
@@ -118,9 +122,7 @@ def _drop_copied_directors(frame: "pd.DataFrame") -> list[str]:
     count = int(wrong.sum())
     if not count:
         return []
-    return [
-        f"{counted(count, 'director')} repeated the description and are missing now."
-    ]
+    return [f"{counted(count, 'director')} set to missing: a copy of the description."]
 
 
 def _drop_placeholders(frame: "pd.DataFrame") -> list[str]:
@@ -139,7 +141,7 @@ def _drop_placeholders(frame: "pd.DataFrame") -> list[str]:
             values = by_name({repr(k): n for k, n in counts.items()})
             frame.loc[wrong, column] = ""
             notes.append(
-                f"{counted(int(wrong.sum()), 'placeholder')} in {column} are missing now "
+                f"{counted(int(wrong.sum()), 'placeholder')} in {column} set to missing "
                 f"({values})."
             )
     return notes
@@ -153,11 +155,9 @@ def _drop_zero_minutes(frame: "pd.DataFrame") -> list[str]:
     frame.loc[zero, "duration"] = ""
     if not short.any():
         return []
-    notes = [f"{counted(int(short.sum()), 'title')} of 0 to 3 minutes were kept."]
+    notes = [f"{counted(int(short.sum()), 'title')} of 0 to 3 minutes kept."]
     if zero.any():
-        notes.append(
-            f"{counted(int(zero.sum()), 'duration')} of 0 min are missing now."
-        )
+        notes.append(f"{counted(int(zero.sum()), 'duration')} of 0 min set to missing.")
     return notes
 
 
@@ -200,7 +200,7 @@ def derive_columns(frame: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
         if unknown := unknown_labels(labels):
             count = int(frame["rating"].isin(unknown).sum())
             notes.append(
-                f"{count:,} content ratings belong to no known system: {unknown}."
+                f"{counted(count, 'content rating')} of no known system: {unknown}."
             )
     return frame, notes
 
@@ -240,7 +240,7 @@ def _not_understood(
     if odd.empty:
         return []
     note = (
-        f"{counted(len(odd), 'cell')} of {column} could not be read and are missing now, "
-        f"such as {shorten(str(odd.iloc[0]))}."
+        f"{counted(len(odd), 'cell')} of {column} set to missing: it cannot be read, such "
+        f"as {shorten(str(odd.iloc[0]))}."
     )
     return [note]

@@ -15,7 +15,7 @@ TABLE = "user,item,rating,timestamp\nb,y,3,10\na,x,4,20\nb,x,5,30\n"
 def facts(dataset):
     r = dataset.ratings
     return list(
-        zip(r.user_ids[r.users], r.item_ids[r.items], r.values, r.rows, strict=True)  # noqa: PD011
+        zip(r.user_ids[r.users], r.item_ids[r.items], r.values, r.rows, strict=True)
     )
 
 
@@ -24,7 +24,7 @@ def test_ratings_are_sorted_by_user_with_codes_in_order_of_appearance(load):
     assert facts(dataset) == [("b", "y", 3, 0), ("b", "x", 5, 2), ("a", "x", 4, 1)]
     assert list(dataset.ratings.timestamps) == [10, 30, 20]
     assert dataset.ratings.users.dtype == np.int32
-    assert dataset.ratings.values.dtype == np.float32
+    assert dataset.ratings.values.dtype == np.float32  # noqa: PD011
     assert dataset.name == "ratings"
 
 

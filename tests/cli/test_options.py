@@ -1,0 +1,71 @@
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from harness.cli import HarnessGroup
+from harness.cli.options import DataOptions, spread_options
+
+TABLE = "who,what,liked\na,x,3\na,x,4\nb,y,5\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a command that takes the data options besides one of its own."""
+    app = typer.Typer(cls=HarnessGroup, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def _main():
+        pass
+
+    @app.command()
+    @spread_options
+    def show(
+        word: Annotated[str, typer.Argument()],
+        data: DataOptions,
+        trials: Annotated[int, typer.Option()] = 7,
+    ):
+        ratings = data.load().ratings
+        print(word, trials, list(ratings.values), ratings.scale.high)
+
+    (tmp_path / "r.csv").write_text(TABLE)
+
+    def run_with(*arguments):
+        line = ["show", "word", "--data", str(tmp_path / "r.csv"), *arguments]
+        return CliRunner().invoke(app, line)
+
+    return run_with
+
+
+NAMES = ["--user-column", "who", "--item-column", "what", "--rating-column", "liked"]
+
+
+def test_a_command_gets_the_options_beside_its_own(run):
+    result = run(*NAMES, "--duplicates", "last", "--scale", "1:10", "--trials", "3")
+    assert result.exit_code == 0
+    assert result.output == "word 3 [np.float32(4.0), np.float32(5.0)] 10.0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (NAMES, "--duplicates last"),
+        ([*NAMES, "--scale", "5"], "--scale must be LOW:HIGH"),
+        ([*NAMES, "--scale", "5:1"], "low < high"),
+        (["--user-column", "whoo"], "Did you mean 'who'?"),
+        ([*NAMES, "--duplicates", "first"], "'error', 'last'"),
+        ([*NAMES, "--catalogue", "nowhere.csv"], "nowhere.csv: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(run, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_help_lists_each_option_once(run):
+    output = run("--help").output
+    for name in ("--data", "--scale", "--timestamp-column", "--encoding", "--trials"):
+        assert output.count(f"{name} ") == 1
