@@ -1,0 +1,93 @@
+"""Markdown that foreign text cannot break: escaping, code spans, tables."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+__all__ = ["code", "escape", "table"]
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_LONGEST = 300
+
+
+def _one_line(text: object) -> str:
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f\u2028\u2029]", " ", str(text)).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def escape(text: object) -> str:
+    r"""Write text that is not ours so that it stands there as it is, on one line.
+
+    Parameters
+    ----------
+    text : object
+        Anything; its string is cut after 300 characters.
+
+    Returns
+    -------
+    str
+        Markdown for a sentence or a cell of a table.
+
+    Examples
+    --------
+    >>> print(escape("a|b <i> *c*"))
+    a\|b &lt;i&gt; \*c\*
+    """
+    plain = _one_line(text).translate(_ENTITIES)
+    marked = re.sub(r"([\\`*_{}\[\]|~$#!])", r"\\\1", plain)
+    # At the start of a line these would begin a list or a heading.
+    return re.sub(r"^(\d+)?([-+.)=:])", r"\1\\\2", marked)
+
+
+def code(text: object) -> str:
+    """Write text that is not ours as a code span.
+
+    Parameters
+    ----------
+    text : object
+        Anything; its string is cut after 300 characters.
+
+    Returns
+    -------
+    str
+        A code span, also for a cell of a table.
+
+    Examples
+    --------
+    >>> print(code("n_factors"))
+    `n_factors`
+    """
+    plain = _one_line(text).replace("|", "\\|") or " "
+    fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
+    pad = " " if "`" in plain else ""
+    return f"{fence}{pad}{plain}{pad}{fence}"
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = ""
+) -> str:
+    """Lay out a table; cells are markdown already.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Heads of the columns.
+    rows : iterable of sequence of str
+        One cell for each column.
+    align : str, default ""
+        ``l`` or ``r`` for each column; to the left where it says nothing.
+
+    Returns
+    -------
+    str
+        A table with lines of its own.
+
+    Examples
+    --------
+    >>> print(table(["model", "RMSE"], [["tuned", "0.9034"]], align="lr"))
+    | model | RMSE |
+    | :--- | ---: |
+    | tuned | 0.9034 |
+    """
+    rules = ["---:" if side == "r" else ":---" for side in align.ljust(len(head), "l")]
+    lines = [head, rules, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
