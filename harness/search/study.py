@@ -1,5 +1,6 @@
 """A study from its settings to its record: created or continued, run, and read back."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ class StudyPlan:
     ----------
     name : str
         Name of the study.
+    storage : str
+        URL or path of the Optuna storage.
     family : type
         Class of the models.
     space : SearchSpace
@@ -47,6 +50,7 @@ class StudyPlan:
     """
 
     name: str
+    storage: str
     family: type[Recommender]
     space: SearchSpace
     sampler: str
@@ -81,7 +85,6 @@ def run_study(
     train: Ratings,
     catalogue: Catalogue,
     *,
-    storage: str,
     jobs: int,
     budget: Budget,
     listener: StudyListener,
@@ -96,8 +99,6 @@ def run_study(
         The training part; nothing here can see another.
     catalogue : Catalogue
         Of its titles.
-    storage : str
-        URL or path of the Optuna storage.
     jobs : int
         Number of worker processes.
     budget : Budget
@@ -118,8 +119,8 @@ def run_study(
     pruner = make_pruner(plan.pruner)
     samplers = SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
     fold_of = assign_folds(train, n_folds=plan.n_folds, seed=plan.seed)
-    study = _create_or_continue(plan, storage, jobs)
-    at_start = study_record(study, storage)
+    study = _create_or_continue(plan, jobs)
+    at_start = study_record(study, plan.storage)
     listener.on_study_start(at_start)
 
     def on_trial(number: int) -> None:
@@ -141,15 +142,15 @@ def run_study(
         with open_runner(data, jobs=jobs) as runner:
             engine.run(runner, n_folds=plan.n_folds, budget=budget)
     finally:
-        listener.on_study_end(study_record(study, storage))
-    return study_record(study, storage)
+        listener.on_study_end(study_record(study, plan.storage))
+    return study_record(study, plan.storage)
 
 
-def _create_or_continue(plan: StudyPlan, storage: str, jobs: int) -> optuna.Study:
+def _create_or_continue(plan: StudyPlan, jobs: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name=plan.name,
-        storage=open_storage(storage),
+        storage=open_storage(plan.storage),
         direction=OBJECTIVE.direction,
         load_if_exists=True,
     )
@@ -164,11 +165,10 @@ def _create_or_continue(plan: StudyPlan, storage: str, jobs: int) -> optuna.Stud
     if there is None:
         if study.trials:
             raise StudyError(
-                f"The study {plan.name!r} in {storage} was not made by harness: "
+                f"The study {plan.name!r} in {plan.storage} was not made by harness: "
                 "choose another name with --name."
             )
-        study.set_metric_names([OBJECTIVE.name])
-        study.set_user_attr("harness", wanted)
+        study.set_user_attr("harness", {**wanted, "identity": secrets.token_hex(8)})
     else:
         _require_equal(plan.name, there, wanted)
     return study

@@ -1,0 +1,41 @@
+"""Which code is running."""
+
+import subprocess
+from pathlib import Path
+
+from harness import __version__
+
+__all__ = ["code_version"]
+
+
+def code_version() -> str:
+    """Name the version of harness, with the commit where it runs from a checkout.
+
+    Returns
+    -------
+    str
+        Such as ``"0.1.0"`` or ``"0.1.0+g1bb705b"``; ``".dirty"`` is appended where
+        tracked files differ from the commit.
+    """
+    checkout = Path(__file__).parent.parent
+    if not (checkout / ".git").exists():
+        return __version__
+    commit = _git(checkout, "rev-parse", "--short", "HEAD")
+    if commit is None:
+        return __version__
+    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    return f"{__version__}+g{commit}{'.dirty' if changed else ''}"
+
+
+def _git(checkout: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "-C", str(checkout), *arguments],  # noqa: S607 - the user's git
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

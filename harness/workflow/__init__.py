@@ -1,0 +1,1 @@
+"""Workflows: what a command does, from its settings to its result, without printing."""
