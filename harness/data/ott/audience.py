@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ott import calibration as c
+from harness.data.ott.stratified import deal, normal_scores, spread
 from harness.data.ott.titles import Titles
 
 __all__ = ["Audience", "choose_titles", "draw_audience"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-USERS_PER_STRATUM = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,12 +49,12 @@ def draw_audience(rng: np.random.Generator, titles: Titles) -> Audience:
     Audience
         `N_USERS` of them.
     """
-    shares = np.bincount(titles.first_genres, minlength=titles.genres.shape[1])
+    shares = np.bincount(titles.first_genres).astype(float)
     activity = _draw_activity(rng)
     return Audience(
         activity=activity,
-        primary_genres=rng.choice(len(shares), size=c.N_USERS, p=shares / shares.sum()),
-        generosity=_draw_generosity(rng, activity),
+        primary_genres=deal(shares, spread(rng, activity)),
+        generosity=_bounded_biases(spread(rng, activity)),
     )
 
 
@@ -74,22 +74,15 @@ def _draw_activity(rng: np.random.Generator) -> Ints:
     return rng.permutation(np.concatenate([newcomers, counts]))
 
 
-def _draw_generosity(rng: np.random.Generator, activity: Ints) -> Floats:
-    """Draw biases from a beta distribution with both parameters 2.
+def _bounded_biases(probabilities: Floats) -> Floats:
+    """Look up quantiles of the beta distribution with both parameters 2.
 
-    It is bounded, so that few users sit at an end of the scale. Among users who are
-    about equally active, the draws are spread evenly over the distribution (stratified
-    sampling): a handful of heavy raters would otherwise decide its variance.
+    It is bounded, so that few users sit at an end of the scale. Its distribution
+    function is 3 x^2 - 2 x^3, its mean 1/2 and its variance 1/20.
     """
-    by_activity = np.argsort(activity, kind="stable")
-    stratum = rng.permuted(np.arange(c.N_USERS).reshape(-1, USERS_PER_STRATUM), axis=1)
-    probability = (stratum % USERS_PER_STRATUM).ravel() + rng.random(c.N_USERS)
-    probability /= USERS_PER_STRATUM
-    # The inverse of the distribution function 3 x^2 - 2 x^3; its variance is 1/20.
-    quantiles = 0.5 - np.sin(np.arcsin(1 - 2 * probability) / 3)
-    generosity = np.empty(c.N_USERS)
-    generosity[by_activity] = (quantiles - 0.5) * np.sqrt(20)
-    return generosity
+    quantiles = 0.5 - np.sin(np.arcsin(1 - 2 * probabilities) / 3)
+    standardised: Floats = (quantiles - 0.5) * np.sqrt(20)
+    return standardised
 
 
 def choose_titles(
@@ -110,7 +103,8 @@ def choose_titles(
     audience : Audience
         Who chooses.
     quality : ndarray of float, shape (n_titles,)
-        Bias of each title in standard deviations; good titles are more popular.
+        Bias of each title in standard deviations; the better ones of a genre
+        are more popular.
 
     Returns
     -------
@@ -118,8 +112,11 @@ def choose_titles(
         The chosen pairs, sorted by user.
     """
     n_titles = len(titles.names)
-    popularity = rng.normal(0, c.POPULARITY_SPREAD, n_titles)
-    popularity += c.PULL_OF_QUALITY * quality
+    popularity = c.POPULARITY_SPREAD * normal_scores(spread(rng, titles.first_genres))
+    # Good titles are more popular, but among those of equal genres only: otherwise
+    # the luck of a genre would decide how varied the viewing of all users is.
+    of_genres = titles.genres @ np.linalg.lstsq(titles.genres, quality)[0]
+    popularity += c.PULL_OF_QUALITY * (quality - of_genres)
     popularity -= np.where(rng.random(n_titles) < c.RARE_TITLE_SHARE, 4.0, 0.0)
     crowd = c.PULL_OF_CROWD * rng.normal(size=n_titles)
     weights = popularity + np.outer(audience.generosity, crowd)

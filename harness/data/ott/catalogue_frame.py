@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.data.ott.calibration import AGE_OF_CLASS, FIRST_DAY
+from harness.data.maturity import age_from
+from harness.data.ott.calibration import FIRST_DAY
 from harness.data.ott.descriptions import describe_titles
 from harness.data.ott.people import People
 from harness.data.ott.titles import Titles
@@ -70,7 +71,7 @@ def make_catalogue(
             ],
             "country": np.array(list(words["countries"]))[titles.countries],
             "date_added": _dates_added(rng, titles),
-            "release_year": titles.years,
+            "release_year": titles.years.astype(float),
             "rating": rating,
             "duration": [
                 _duration(m, s)
@@ -83,7 +84,7 @@ def make_catalogue(
             "description": describe_titles(rng, titles),
             "duration_minutes": np.where(films, titles.minutes, np.nan),
             "n_seasons": np.where(films, np.nan, titles.seasons),
-            "maturity": [float(AGE_OF_CLASS[r]) for r in rating],
+            "maturity": [age_from(r) for r in rating.tolist()],
         }
     )
     _forget(rng, frame, titles)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ott.calibration import N_GENRES_SHARES, N_TITLES
+from harness.data.ott.stratified import deal, spread
 from harness.data.ott.vocabulary import vocabulary
 
 __all__ = ["Titles", "draw_titles"]
@@ -91,9 +92,9 @@ def draw_titles(rng: np.random.Generator) -> Titles:
 
 
 def _draw_shares(rng: np.random.Generator, rows: list[dict[str, Any]]) -> Ints:
-    """Draw a row for each title, with the probabilities in the column ``share``."""
+    """Give each row its share of the titles, by the column ``share``, at random."""
     shares = np.array([row["share"] for row in rows])
-    return rng.choice(len(rows), size=N_TITLES, p=shares / shares.sum())
+    return deal(shares, spread(rng, np.zeros(N_TITLES)))
 
 
 def _draw_genres(rng: np.random.Generator, first: Ints) -> npt.NDArray[np.bool_]:
@@ -109,7 +110,7 @@ def _draw_genres(rng: np.random.Generator, first: Ints) -> npt.NDArray[np.bool_]
             size=(len(first), len(names))
         )
     ranks = np.argsort(np.argsort(-keys, axis=1), axis=1)
-    n_more = rng.choice(len(N_GENRES_SHARES), size=len(first), p=N_GENRES_SHARES)
+    n_more = deal(np.array(N_GENRES_SHARES), spread(rng, first))
     chosen = (ranks < n_more[:, np.newaxis]) & np.isfinite(keys)
     chosen[np.arange(len(first)), first] = True
     has: npt.NDArray[np.bool_] = chosen
