@@ -4,7 +4,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.location import Location
@@ -21,6 +21,9 @@ __all__ = [
 ]
 
 _DEFAULT_STORAGE = "optuna.log"  # as `harness sync` has it
+# Importing MLflow and making its tables takes two seconds of a core, which at the start
+# of a study the workers need more.
+_HEAD_START_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 
@@ -113,6 +116,7 @@ class StudyWriter:
         self._parent_is_due = False
         self._pause = _FIRST_PAUSE_SECONDS
         self._retry_at = 0.0
+        self._has_head_start = False
         self.study: StudyRecord | None = None
 
     @property
@@ -137,6 +141,7 @@ class StudyWriter:
         """
         if isinstance(event, TrialEnded):
             self._trials[event.trial.number] = event.trial
+            self._end_head_start()
             return
         # The runs are read again at the start and at the end of a study: one search
         # finds whatever an earlier process, or a failure on the way, has left undone.
@@ -146,6 +151,16 @@ class StudyWriter:
         self._parent_is_due = True
         ended = [t for t in event.study.trials if t.state != "running"]
         self._trials = {trial.number: trial for trial in ended}
+        if not self._running:
+            self._end_head_start()
+        elif self._store is None:
+            self._has_head_start = True
+            self._retry_at = time.monotonic() + _HEAD_START_SECONDS
+
+    def _end_head_start(self) -> None:
+        if self._has_head_start:
+            self._has_head_start = False
+            self._retry_at = 0.0
 
     def flush(self) -> None:
         """Write what is to be written, unless the store failed a moment ago."""
@@ -160,6 +175,7 @@ class StudyWriter:
             self._write(self.study)
         # Whatever MLflow, a database driver or a server raises: the study goes on.
         except Exception as error:  # noqa: BLE001
+            self._has_head_start = False
             self._runs = None  # what was written is known after the next search only
             self._retry_at = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -172,9 +188,11 @@ class StudyWriter:
             self._store = open_store(self._location)
         if self._runs is None:
             self._runs = StudyRuns(self._store, study)
-            self._runs.begin(study)
+            ended = [self._trials[number] for number in sorted(self._trials)]
+            so_far = replace(study, trials=tuple(ended))
+            self._runs.begin(so_far)
             if self._running:
-                self._runs.write_parent(study, running=True)
+                self._runs.write_parent(so_far, running=True)
                 self._parent_is_due = False
         for number in sorted(self._trials):
             self._runs.write_trial(self._trials[number])
