@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +17,13 @@ from harness.data.item_catalogue import align_catalogue
 from harness.data.matching import KINDS, Match, MatchKind, WantedFilm, match_films
 from harness.data.ratings import Ratings
 from harness.data.titles import read_title
+from harness.data.written_folder import write_dataset
 from harness.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LINK_COLUMNS", "LinkCounts", "LinkResult", "link"]
+__all__ = ["LINK_COLUMNS", "LinkCounts", "LinkResult", "link", "write_linked"]
 
 LINK_COLUMNS = (
     "item_id",
@@ -159,6 +162,37 @@ def link(dataset: Dataset, catalogue: "pd.DataFrame") -> LinkResult:
         links=_links(dataset, matches, catalogue, n_ratings),
         counts=counts,
     )
+
+
+def write_linked(result: LinkResult, folder: Path) -> None:
+    """Write the linked data set, and the links in ``links.csv`` beside it.
+
+    Parameters
+    ----------
+    result : LinkResult
+        What to write.
+    folder : Path
+        A folder that does not exist yet, or is empty. It appears complete or not at all.
+
+    Raises
+    ------
+    DataError
+        If the folder holds something, or cannot be written.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise DataError(
+            f"{folder}: is there already and not empty; remove it or name another."
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its final place, so that the rename cannot cross file systems.
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as near:
+            unfinished = Path(near) / folder.name
+            write_dataset(result.dataset, unfinished)
+            result.links.to_csv(unfinished / "links.csv", index=False)
+            unfinished.replace(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error}.") from error
 
 
 def _wanted(dataset: Dataset) -> list[WantedFilm]:

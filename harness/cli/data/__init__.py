@@ -2,6 +2,9 @@
 
 import typer
 
+from harness.cli.data.get import get
+from harness.cli.data.link import link
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, link and describe data.")
@@ -10,3 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Fetch, link and describe data.")
 @app.callback()
 def _data() -> None:
     """Fetch, link and describe ratings and catalogues."""
+
+
+app.command("get")(get)
+app.command("link")(link)

@@ -1,0 +1,61 @@
+"""``harness data link``: give ratings the metadata of streaming catalogues."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import PANEL, DataOptions, spread_options
+
+__all__ = ["link"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkOptions(DataOptions):
+    """The ratings, and the catalogues to which their titles are linked."""
+
+    catalogue: Annotated[
+        list[str],
+        typer.Option(
+            "--catalogue",
+            help="Streaming catalogue of 12 columns; may be given several times.",
+            metavar="[PLATFORM=]FILE",
+            rich_help_panel=PANEL,
+        ),
+    ]
+
+
+@spread_options
+def link(
+    *,
+    data: LinkOptions,
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
+) -> None:
+    """Link ratings to streaming catalogues by title and year.
+
+    Writes the linked titles with their ratings and metadata, to be loaded with
+    --data, and links.csv, which says what was linked to what and why.
+    """
+    from harness.data.link import link as link_titles
+    from harness.data.link import write_linked
+    from harness.data.streaming import read_streaming_catalogue
+
+    dataset = replace(data, catalogue=[]).load()
+    catalogue, repairs = read_streaming_catalogue(data.catalogue)
+    typer.echo(f"{len(catalogue):,} titles in the catalogue. Repaired in it:")
+    for note in repairs:
+        typer.echo(f"  {note}")
+    result = link_titles(dataset, catalogue)
+    typer.echo("")
+    for sentence in result.counts.sentences():
+        typer.echo(sentence)
+    linked = result.dataset.ratings
+    typer.echo(
+        f"Linked: {linked.n_items:,} titles, {len(linked):,} ratings by "
+        f"{linked.n_users:,} users, mean {linked.mean:.3f}."
+    )
+    write_linked(result, out)
+    typer.echo(f"Written to {out}; links.csv in it shows every link.")
+    typer.echo(f"Next: harness study svd --data {quote(str(out))}")
