@@ -2,6 +2,7 @@
 
 import csv
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ class TextTable:
 
         try:
             table = self._read(types)
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read: {error}.") from error
         except (pa.ArrowInvalid, UnicodeError) as error:
             self.refuse_broken_text()
             if "Empty CSV" in str(error):
@@ -200,7 +203,7 @@ def sniff(path: Path, encoding: str | None = None) -> TextTable:
     except UnicodeError:
         refuse_undecodable(path, encoding)
         raise
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}.") from error
     if not first.strip():
         raise DataError(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from harness.data.delimited import TextTable, sniff
 from harness.data.identifiers import encode_ids
-from harness.data.places import ParquetPlaces, Places, shorten
+from harness.data.numeric_columns import to_numbers
+from harness.data.places import ParquetPlaces, Places
 from harness.data.rating_table import RatingTable
 from harness.data.read_options import ReadOptions
 from harness.data.timestamps import to_seconds
@@ -203,7 +204,7 @@ def _assemble(
 ) -> RatingTable:
     users, user_notes = encode_ids(table[columns.user], columns.user, places)
     items, item_notes = encode_ids(table[columns.item], columns.item, places)
-    stars = _numbers(table[columns.rating], columns.rating, places)
+    stars = to_numbers(table[columns.rating], columns.rating, places)
     times, time_notes = None, list[str]()
     if columns.timestamp:
         times, time_notes = to_seconds(
@@ -212,7 +213,7 @@ def _assemble(
     watched = None
     if columns.watch_minutes:
         name = columns.watch_minutes
-        watched = _numbers(table[name], name, places).astype(np.float32)
+        watched = to_numbers(table[name], name, places).astype(np.float32)
     return RatingTable(
         users=users,
         items=items,
@@ -224,52 +225,6 @@ def _assemble(
         source=str(path),
         places=places,
         notes=(*user_notes, *item_notes, *time_notes),
-    )
-
-
-def _numbers(column: Any, name: str, places: Places) -> npt.NDArray[np.float64]:
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _parsed_numbers(column.to_pylist(), name, places)
-    if not (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise _no_number(0, name, places, f"this column holds values of type {kind}")
-    if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy()))
-        raise _no_number(row, name, places, "this cell is empty")
-    values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
-    broken = np.flatnonzero(~np.isfinite(values))
-    if len(broken):
-        row = int(broken[0])
-        raise _no_number(row, name, places, f"got {values[row]}")
-    return values
-
-
-def _parsed_numbers(
-    cells: Sequence[str | None], name: str, places: Places
-) -> npt.NDArray[np.float64]:
-    values = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        try:
-            values[row] = float(cell or "")
-        except ValueError:
-            what = f"got {shorten(cell)}" if cell else "this cell is empty"
-            raise _no_number(row, name, places, what) from None
-        if not np.isfinite(values[row]):
-            raise _no_number(row, name, places, f"got {cell!r}")
-    return values
-
-
-def _no_number(row: int, name: str, places: Places, what: str) -> DataError:
-    return DataError(
-        f"{places.of(row)}, column {name!r}: must be a finite number with a decimal "
-        f"point, but {what}; correct it or remove the row."
     )
 
 

@@ -1,5 +1,6 @@
 """Each kind of bad input gets one sentence that says where, what and what is allowed."""
 
+import gzip
 import re
 
 import pandas as pd
@@ -19,6 +20,7 @@ GOOD = ["u1,i1,3,1", "u1,i2,4,2", "u2,i1,5,3"]
         ('u3,i1,"3,5",1', "line 5, column 'rating': .* decimal point, but got '3,5'"),
         ("u3,i1,NaN,1", "line 5, column 'rating': .* got nan"),
         ("u3,i1,-inf,1", "line 5, column 'rating': .* got -inf"),
+        ("u3,i1,1e39,1", "line 5, column 'rating': .* got 1e\\+39"),
         ("u3,i1,,1", "line 5, column 'rating': .* this cell is empty"),
         ("u3,i1,9,1", "line 5, column 'rating': .* from 1 to 5, but got 9"),
         (",i1,3,1", "line 5, column 'user': every row needs an id"),
@@ -139,6 +141,16 @@ def test_rows_of_parquet_are_numbered_from_one(tmp_path, column, values, message
     frame.assign(**{column: values}).to_parquet(path)
     with pytest.raises(DataError, match=message):
         load_dataset(str(path))
+
+
+def test_a_cut_off_archive_is_refused(write):
+    rows = "".join(f"{u},{u * 7919 % 1000003},{u % 5}\n" for u in range(50_000))
+    packed = gzip.compress(("user,item,rating\n" + rows).encode())
+    for length in (15, len(packed) // 2, len(packed) - 4):
+        with pytest.raises(DataError, match=r"ratings\.csv\.gz: "):
+            load_dataset(str(write(packed[:length], "ratings.csv.gz")))
+    with pytest.raises(DataError, match=r"ratings\.csv\.gz: cannot be read"):
+        load_dataset(str(write("user,item,rating\n", "ratings.csv.gz")))
 
 
 def test_a_broken_parquet_file_is_refused(write):
