@@ -2,6 +2,7 @@
 
 import typer
 
+from harness.cli.data.describe import describe
 from harness.cli.data.get import get
 from harness.cli.data.link import link
 
@@ -15,5 +16,6 @@ def _data() -> None:
     """Fetch, link and describe ratings and catalogues."""
 
 
+app.command("describe")(describe)
 app.command("get")(get)
 app.command("link")(link)

@@ -1,0 +1,55 @@
+"""``harness data describe``: what a data set is like, in tables and figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import DataOptions, spread_options
+
+if TYPE_CHECKING:  # tables of numbers need NumPy; a help text does not
+    from harness.report.data_tables import DataTable
+
+__all__ = ["describe"]
+
+
+@spread_options
+def describe(
+    *,
+    data: DataOptions,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report.", show_default="reports/data-<name>"),
+    ] = None,
+) -> None:
+    """Describe ratings and titles, beside what the published study prints.
+
+    Prints tables, and writes them with figures to describe.md.
+    """
+    from harness.data.profile import profile
+    from harness.report.data_report import SIMULATED, write_data_report
+    from harness.report.data_tables import data_tables
+
+    dataset = data.load()
+    measured = profile(dataset)
+    if dataset.simulated:
+        typer.echo(SIMULATED)
+    for note in dataset.notes:
+        typer.echo(note)
+    for table in data_tables(measured):
+        _print(table)
+    folder = out or Path("reports") / f"data-{dataset.name}"
+    typer.echo(f"Report: {write_data_report(dataset, measured, folder)}")
+
+
+def _print(shown: "DataTable") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=shown.title, title_justify="left")
+    for k, head in enumerate(shown.head):
+        table.add_column(head, justify="right" if k else "left")
+    for row in shown.rows:
+        table.add_row(*(Text(cell) for cell in row))  # not markup: it may be foreign
+    Console().print(table)

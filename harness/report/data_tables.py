@@ -1,0 +1,139 @@
+"""The profile of a data set as tables of plain text, for terminal and markdown alike."""
+
+from dataclasses import dataclass
+
+from harness.data.profile import DataProfile, Quantiles, published_characteristics
+
+__all__ = ["DataTable", "data_tables"]
+
+NOTHING = "-"
+NAMES = {
+    "sparsity": "sparsity",
+    "mean": "mean rating, stars",
+    "variance": "variance of ratings",
+    "ratings_per_week": "ratings per user and week",
+    "average_watch_minutes": "minutes watched, mean",
+    "peak_hours": "peak hours, UTC",
+    "weekend_to_weekday_ratio": "weekend day to weekday",
+    "primary_genre_affinity": "primary genre affinity",
+    "genre_diversity": "genre diversity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataTable:
+    """A table of text.
+
+    Parameters
+    ----------
+    title : str
+        What it shows.
+    head : tuple of str
+        Heads of the columns; all but the first hold numbers.
+    rows : tuple of tuple of str
+        Plain text, not escaped for anything.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
+    """Lay out a profile.
+
+    Parameters
+    ----------
+    profile : DataProfile
+        What to show.
+
+    Returns
+    -------
+    tuple of DataTable
+        Characteristics, those of the published study beside them; size; long tail;
+        missing values, if there is a catalogue.
+    """
+    tables = [
+        _characteristics(profile),
+        _size(profile),
+        _per_user_and_title(profile),
+        _long_tail(profile),
+    ]
+    if profile.missing:
+        rows = tuple((name, _percent(share)) for name, share in profile.missing.items())
+        tables.append(
+            DataTable("Missing values of titles", ("column", "missing"), rows)
+        )
+    return tuple(tables)
+
+
+def _size(profile: DataProfile) -> DataTable:
+    rows = [
+        ("ratings", f"{profile.n_ratings:,}"),
+        ("users", f"{profile.n_users:,}"),
+        ("titles with ratings", f"{profile.n_items:,}"),
+        ("titles without", f"{profile.n_titles - profile.n_items:,}"),
+    ]
+    if profile.times is not None:
+        rows += [
+            ("first rating, UTC", f"{profile.times.first_rating:%Y-%m-%d %H:%M}"),
+            ("last rating, UTC", f"{profile.times.last_rating:%Y-%m-%d %H:%M}"),
+        ]
+    return DataTable("Size", ("of the data", "number"), tuple(rows))
+
+
+def _characteristics(profile: DataProfile) -> DataTable:
+    published = published_characteristics()
+    rows = tuple(
+        (
+            NAMES[name],
+            _number(value),
+            _number(published[name]),
+            _gap(value, published[name]),
+        )
+        for name, value in profile.characteristics().items()
+    )
+    head = ("characteristic", "measured", "published", "difference")
+    return DataTable("Characteristics", head, rows)
+
+
+def _per_user_and_title(profile: DataProfile) -> DataTable:
+    rows = tuple(
+        (what, *_quantiles(quantiles))
+        for what, quantiles in (
+            ("user", profile.per_user),
+            ("title", profile.per_title),
+        )
+    )
+    head = ("ratings of a", "lowest", "quarter", "median", "three quarters", "highest")
+    return DataTable("Ratings per user and per title", head, rows)
+
+
+def _long_tail(profile: DataProfile) -> DataTable:
+    rows = (
+        ("share of the top 10 %", _percent(profile.top_titles_share)),
+        ("Gini coefficient", f"{profile.title_gini:.3f}"),
+    )
+    return DataTable("Long tail of titles", ("of their ratings", "number"), rows)
+
+
+def _quantiles(quantiles: Quantiles) -> tuple[str, ...]:
+    return tuple(f"{number:,g}" for number in vars(quantiles).values())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _number(value: float | str | None) -> str:
+    if value is None:
+        return NOTHING
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _gap(measured: float | str | None, published: float | str) -> str:
+    if measured is None:
+        return NOTHING
+    if isinstance(measured, str) or isinstance(published, str):
+        return "none" if measured == published else "other hours"
+    return f"{100 * (measured / published - 1):+.1f} %"
