@@ -27,26 +27,71 @@ __all__ = [
 
 
 @numba.njit(nogil=True, cache=True)
-def _average(similarities, deviations, scratch, n, neighbors):
-    k, at_least = neighbors
-    if min(n, k) < at_least or n == 0:
-        return math.nan
-    threshold, n_equal = similarities.dtype.type(0.0), 0
-    if n > k:
-        scratch[:n] = similarities[:n]
-        threshold = largest_threshold(scratch, n, k)
-        n_equal = k
-        for p in range(n):
-            n_equal -= similarities[p] > threshold
+def _count_above(values, threshold):
+    count = 0
+    for p in range(len(values)):  # by position: only this becomes vector instructions
+        count += values[p] > threshold
+    return count
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+def _sum_above(similarities, deviations, threshold):
     total, weighted = 0.0, 0.0
-    for p in range(n):
-        similarity = similarities[p]
-        if similarity == threshold and n_equal > 0:
-            n_equal -= 1
-        elif not similarity > threshold:
-            continue
-        total += similarity
-        weighted += similarity * deviations[p]
+    for p in range(len(similarities)):
+        weight = similarities[p] if similarities[p] > threshold else 0.0
+        total += weight
+        weighted += weight * deviations[p]
+    return total, weighted
+
+
+@numba.njit(nogil=True, cache=True)
+def _find_threshold(similarities, k, n_positive, scratch):
+    """Find t such that fewer than k values are above it, and at least k not below.
+
+    Halving an interval takes a count per step, which vector instructions do at 8 values a
+    cycle; selecting by comparison and swap mispredicts every other branch. So the
+    interval is halved until few values are left in it, and they are selected from.
+    """
+    low, high = 0.0, similarities.max()
+    n_above_low, n_above_high = n_positive, 0
+    for _ in range(8):
+        if n_above_low - n_above_high <= 8:
+            break
+        middle = 0.5 * (low + high)
+        n_above = _count_above(similarities, middle)
+        if n_above >= k:
+            low, n_above_low = middle, n_above
+        else:
+            high, n_above_high = middle, n_above
+    n_between = 0
+    for p in range(len(similarities)):
+        value = similarities[p]
+        # Written in any case, and overwritten if outside: no branch to mispredict.
+        scratch[n_between] = value
+        n_between += (value > low) & (value <= high)
+    return largest_threshold(scratch, n_between, k - n_above_high)
+
+
+@numba.njit(nogil=True, cache=True)
+def _average(similarities, deviations, neighbors, scratch):
+    """Average over the k most similar; `scratch` has room for one value more."""
+    k, at_least = neighbors
+    n_positive = _count_above(similarities, 0.0)
+    if n_positive == 0 or min(n_positive, k) < at_least:
+        return math.nan
+    if n_positive <= k:
+        total, weighted = _sum_above(similarities, deviations, 0.0)
+        return weighted / total
+    threshold = _find_threshold(similarities, k, n_positive, scratch)
+    total, weighted = _sum_above(similarities, deviations, threshold)
+    n_missing = k - _count_above(similarities, threshold)
+    for p in range(len(similarities)):
+        if n_missing == 0:
+            break
+        if similarities[p] == threshold:
+            n_missing -= 1
+            total += threshold
+            weighted += threshold * deviations[p]
     return weighted / total
 
 
@@ -69,7 +114,7 @@ def average_of_all(queries, matrices, weights, by_y, neighbors, out):
     matrices : tuple of ndarray
         Similarities and counts of `all_similarities`.
     weights : ndarray of float64, shape (n_y + 1,)
-        Factor for each number of common ratings.
+        Factor for each number of common ratings; the first, for ``x`` itself, is 1.
     by_y : tuple of ndarray
         Offsets, codes and deviations of the ratings of each ``y``.
     neighbors : tuple of int
@@ -80,35 +125,28 @@ def average_of_all(queries, matrices, weights, by_y, neighbors, out):
     xs, ys, order = queries
     offsets, codes, deviations = by_y
     longest = _longest(offsets)
-    similar, deviating = np.empty(longest), np.empty(longest)
-    scratch = np.empty(longest)
+    similar, scratch = np.empty(longest), np.empty(longest + 1)
     for query in order:
         x, y = xs[query], ys[query]
         row, counts = matrices[0][x], matrices[1][x]
-        n = 0
-        for p in range(offsets[y], offsets[y + 1]):
-            other = codes[p]
-            similarity = row[other] * weights[counts[other]]
-            if other == x:
-                similarity = 1.0
-            # Written in any case, and overwritten if not above 0: no branch to mispredict.
-            similar[n] = similarity
-            deviating[n] = deviations[p]
-            n += similarity > 0.0
-        out[query] = _average(similar, deviating, scratch, n, neighbors)
+        first, last = offsets[y], offsets[y + 1]
+        for p in range(last - first):
+            # Unsigned, or each index would be checked for counting from the end.
+            other = np.uint32(codes[first + p])
+            similar[p] = row[other] * weights[np.uint32(counts[other])]
+        found = similar[: last - first]
+        out[query] = _average(found, deviations[first:last], neighbors, scratch)
 
 
 @numba.njit(nogil=True, cache=True)
 def _answer(query, y, row, by_y, buffers, neighbors, out):
     offsets, codes, deviations = by_y
-    similar, deviating, scratch = buffers
-    n = 0
-    for p in range(offsets[y], offsets[y + 1]):
-        similarity = row[codes[p]]
-        similar[n] = similarity
-        deviating[n] = deviations[p]
-        n += similarity > 0.0
-    out[query] = _average(similar, deviating, scratch, n, neighbors)
+    similar, scratch = buffers
+    first, last = offsets[y], offsets[y + 1]
+    for p in range(last - first):
+        similar[p] = row[np.uint32(codes[first + p])]
+    found = similar[: last - first]
+    out[query] = _average(found, deviations[first:last], neighbors, scratch)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -128,11 +166,7 @@ def average_listed(queries, lists, by_y, neighbors, out):
     offsets, others, similarities = lists
     longest = _longest(by_y[0])
     row = np.zeros(len(offsets) - 1, np.float32)
-    buffers = (
-        np.empty(longest, np.float32),
-        np.empty(longest),
-        np.empty(longest, np.float32),
-    )
+    buffers = np.empty(longest, np.float32), np.empty(longest + 1, np.float32)
     spread = -1
     for query in order:
         x = xs[query]
@@ -166,12 +200,13 @@ def average_on_demand(queries, by_x, by_connection, measure, by_y, neighbors, ou
     n_x = len(by_x[0]) - 1
     longest = _longest(by_y[0])
     totals, row = new_totals(n_x, kind), np.empty(n_x)
-    buffers = np.empty(longest), np.empty(longest), np.empty(longest)
+    buffers = np.empty(longest), np.empty(longest + 1)
     filled = -1
     for query in order:
         x = xs[query]
         if x != filled:
-            add_up_row(x, by_x, by_connection, totals)
+            totals[:] = 0.0
+            add_up_row(x, by_x, by_connection, by_connection[0][:-1], totals)
             fill_row(x, totals, kind, weights, row)
             filled = x
         _answer(query, ys[query], row, by_y, buffers, neighbors, out)
@@ -213,8 +248,7 @@ def average_listed_row(y, columns, by_y, neighbors, out):
             found[end] = similarities[q]
             found_deviations[end] = deviations[p]
             ends[others[q]] = end + 1
-    scratch = np.empty(longest, np.float32)
+    scratch = np.empty(longest + 1, np.float32)
     for x in range(len(out)):
         part = slice(starts[x], ends[x])
-        n = ends[x] - starts[x]
-        out[x] = _average(found[part], found_deviations[part], scratch, n, neighbors)
+        out[x] = _average(found[part], found_deviations[part], neighbors, scratch)

@@ -2,7 +2,7 @@
 
 One side is compared (``x``: the items, for an item-based model), the other connects them
 (``y``: the users). Both sides come as lists ``(offsets, codes, values)``: the ratings of
-``x`` are ``codes[offsets[x]:offsets[x + 1]]``, the ``y`` in ascending order, and their
+``x`` are ``codes[offsets[x]:offsets[x + 1]]``, all codes in ascending order, and their
 values. Row by row: all that a row needs is one line of totals for each other ``x``, which
 stays in the cache of the processor; there is no intermediate matrix.
 
@@ -51,8 +51,8 @@ def new_totals(n, kind):
 
 
 @numba.njit(nogil=True, cache=True)
-def add_up_row(x, by_x, by_y, totals):
-    """Total up the common ratings of one ``x`` with each other.
+def add_up_row(x, by_x, by_y, starts, totals):
+    """Total up the common ratings of one ``x`` with others.
 
     Parameters
     ----------
@@ -60,42 +60,53 @@ def add_up_row(x, by_x, by_y, totals):
         The one.
     by_x, by_y : tuple of ndarray
         Ratings as lists of both sides.
+    starts : ndarray of int64, shape (n_y,)
+        From where on in the list of each ``y`` the others are looked at.
     totals : ndarray of float64, shape (n, 4) or (n, 6)
-        Is overwritten; see `new_totals`.
+        Is added to; see `new_totals`.
     """
-    totals[:] = 0.0
     offsets, connections, own_values = by_x
-    y_offsets, others, other_values = by_y
+    y_offsets, others, values = by_y
     with_sums = totals.shape[1] == 6
     for p in range(offsets[x], offsets[x + 1]):
         y, own = connections[p], own_values[p]
         square = own * own
-        for q in range(y_offsets[y], y_offsets[y + 1]):
-            total = totals[others[q]]
-            other = other_values[q]
+        for q in range(starts[y], y_offsets[y + 1]):
+            total, value = totals[np.uint32(others[q])], values[q]
             total[0] += 1.0
-            total[1] += own * other
+            total[1] += own * value
             total[2] += square
-            total[3] += other * other
-            if with_sums:
+            total[3] += value * value
+        if with_sums:
+            for q in range(starts[y], y_offsets[y + 1]):
+                total = totals[np.uint32(others[q])]
                 total[4] += own
-                total[5] += other
+                total[5] += values[q]
 
 
-@numba.njit(nogil=True, cache=True)
-def _compare(total, kind):
-    count, product, own, other = total[0], total[1], total[2], total[3]
+# NumPy's errors: a division by zero is infinite, so that no step needs a check, and four
+# or eight others are compared at once; what is undefined is replaced by 0 at the end.
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _compare(totals, kind, first, row):
     if kind == MSD:
-        distance = max(0.0, own + other - 2.0 * product) / count
-        return 1.0 / (distance + 1.0)
-    if kind == PEARSON:
-        product = count * product - total[4] * total[5]
-        own = count * own - total[4] ** 2
-        other = count * other - total[5] ** 2
-    # Nobody counts as a neighbour at a similarity of zero or below.
-    if product <= 0.0 or own <= 0.0 or other <= 0.0:
-        return 0.0
-    return product / math.sqrt(own * other)
+        for other in range(first, len(row)):
+            count, product = totals[other, 0], totals[other, 1]
+            distance = max(0.0, totals[other, 2] + totals[other, 3] - 2.0 * product)
+            similarity = 1.0 / (distance / count + 1.0)
+            row[other] = similarity if count > 0.0 else 0.0
+        return
+    for other in range(first, len(row)):
+        count, product = totals[other, 0], totals[other, 1]
+        square, other_square = totals[other, 2], totals[other, 3]
+        if kind == PEARSON:
+            sum_, other_sum = totals[other, 4], totals[other, 5]
+            product = count * product - sum_ * other_sum
+            square = count * square - sum_ * sum_
+            other_square = count * other_square - other_sum * other_sum
+        similarity = product / math.sqrt(square * other_square)
+        # Nobody counts as a neighbour at a similarity of zero or below.
+        positive = (product > 0.0) & (square > 0.0) & (other_square > 0.0)
+        row[other] = similarity if positive else 0.0
 
 
 @numba.njit(nogil=True, cache=True)
@@ -112,21 +123,39 @@ def all_similarities(by_x, by_y, kind):
     Returns
     -------
     similarities : ndarray of float64, shape (n, n)
-        At least 0: what is below is set to 0. The diagonal is not set.
+        At least 0: what is below is set to 0. The diagonal is 1.
     counts : ndarray of int32, shape (n, n)
-        Number of common ratings.
+        Number of common ratings. The diagonal is 0.
     """
     n = len(by_x[0]) - 1
-    similarities, counts = np.zeros((n, n)), np.zeros((n, n), np.int32)
+    similarities, counts = np.empty((n, n)), np.empty((n, n), np.int32)
     totals = new_totals(n, kind)
+    starts = by_y[0][:-1].copy()
     for x in range(n):
-        add_up_row(x, by_x, by_y, totals)
-        for other in range(n):
-            count = totals[other, 0]
-            if count > 0.0:
-                counts[x, other] = int(count)
-                similarities[x, other] = _compare(totals[other], kind)
+        # Half of the pairs are enough: lists are in ascending order, so what lies behind
+        # x in the list of each of its y has a greater code.
+        for p in range(by_x[0][x], by_x[0][x + 1]):
+            starts[by_x[1][p]] += 1
+        totals[x + 1 :] = 0.0
+        add_up_row(x, by_x, by_y, starts, totals)
+        _compare(totals, kind, x + 1, similarities[x])
+        for other in range(x + 1, n):
+            counts[x, other] = np.int32(totals[other, 0])
+        similarities[x, x], counts[x, x] = 1.0, 0
+    _mirror(similarities)
+    _mirror(counts)
     return similarities, counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _mirror(matrix):
+    """Copy what is above the diagonal below it, in tiles that fit the first cache."""
+    n, tile = len(matrix), 32
+    for top in range(0, n, tile):
+        for left in range(top, n, tile):
+            for i in range(top, min(top + tile, n)):
+                for j in range(max(left, i + 1), min(left + tile, n)):
+                    matrix[j, i] = matrix[i, j]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -146,9 +175,9 @@ def fill_row(x, totals, kind, weights, row):
     row : ndarray of float, shape (n,)
         Receives the similarities, at least 0.
     """
+    _compare(totals, kind, 0, row)
     for other in range(len(row)):
-        weight = weights[int(totals[other, 0])]
-        row[other] = weight * _compare(totals[other], kind) if weight > 0.0 else 0.0
+        row[other] *= weights[np.uint32(totals[other, 0])]
     row[x] = 1.0
 
 
@@ -222,7 +251,8 @@ def nearest_similarities(by_x, by_y, kind, weights, n_kept):
     totals = new_totals(n, kind)
     row, scratch = np.empty(n, np.float32), np.empty(n, np.float32)
     for x in range(n):
-        add_up_row(x, by_x, by_y, totals)
+        totals[:] = 0.0
+        add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
         fill_row(x, totals, kind, weights, row)
         end = _keep_largest(row, scratch, n_kept, offsets[x], others, similarities)
         offsets[x + 1] = end
