@@ -1,6 +1,6 @@
 """``harness data link``: give ratings the metadata of streaming catalogues."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -24,7 +24,7 @@ class LinkOptions(DataOptions):
             metavar="[PLATFORM=]FILE",
             rich_help_panel=PANEL,
         ),
-    ]
+    ] = field()  # without it, the default of the base class would hold
 
 
 @spread_options
@@ -39,7 +39,7 @@ def link(
     --data, and links.csv, which says what was linked to what and why.
     """
     from harness.data.link import link as link_titles
-    from harness.data.link import write_linked
+    from harness.data.link_result import write_linked
     from harness.data.streaming import read_streaming_catalogue
 
     dataset = replace(data, catalogue=[]).load()
