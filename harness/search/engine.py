@@ -25,7 +25,9 @@ from harness.search.space import SearchSpace
 
 __all__ = ["Budget", "Engine"]
 
-MAX_FAILURES_IN_A_ROW = 10
+MAX_FAILURES_AT_FIRST = 10
+# Later the sampler may return again and again to a corner that fails; but not for ever.
+MAX_FAILURES_IN_A_ROW = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ class Engine:
         Raises
         ------
         StudyError
-            If ten trials in a row have failed.
+            If the first ten trials, or fifty in a row, have all failed.
         KeyboardInterrupt
             If the user stops it; trials under way are then marked as failed.
         """
@@ -140,7 +142,9 @@ class Engine:
                 self._known.setdefault(key, (trial.number, outcome))
 
     def _may_ask(self, budget: Budget, deadline: float) -> bool:
-        enough = self._n_done + len(self._flights) >= budget.n_trials
+        n_points = self._samplers.n_points
+        n_trials = min(budget.n_trials, n_points or budget.n_trials)
+        enough = self._n_done + len(self._flights) >= n_trials
         return not enough and time.monotonic() < deadline
 
     def _ask(self, n_folds: int) -> None:
@@ -247,12 +251,13 @@ class Engine:
             self._n_done += 1
             self._failures.clear()
         self._on_trial(flight.number)
-        if len(self._failures) >= MAX_FAILURES_IN_A_ROW:
+        limit = MAX_FAILURES_IN_A_ROW if self._n_done else MAX_FAILURES_AT_FIRST
+        if len(self._failures) >= limit:
             self._abandon("The study stopped: too many trials before it had failed.")
             reason = self._failures[-1].strip().splitlines()[-1]
             raise StudyError(
                 f"The study {self._study.study_name} stopped, because its last "
-                f"{MAX_FAILURES_IN_A_ROW} trials have all failed. The last one: {reason}"
+                f"{limit} trials have all failed. The last one: {reason}"
             )
 
     def _abandon(self, why: str) -> None:

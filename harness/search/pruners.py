@@ -1,10 +1,12 @@
 """Pruners by name, and the view of a study that makes their verdicts repeatable."""
 
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import UnknownNameError
@@ -57,7 +59,9 @@ def make_pruner(name: str) -> optuna.pruners.BasePruner:
     if name not in PRUNERS:
         raise UnknownNameError("pruner", name, PRUNERS)
     pruner, arguments = PRUNERS[name]
-    return pruner(**arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return pruner(**arguments)
 
 
 def describe_pruner(name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Samplers by name, with every argument set and recorded: Optuna 5 changed defaults."""
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,6 +11,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 
 from harness.errors import MissingExtraError, SpaceError, UnknownNameError
+from harness.search.distributions import Value
 from harness.search.space import SearchSpace
 
 __all__ = ["SAMPLERS", "SamplerSequence", "trial_seed"]
@@ -41,9 +43,7 @@ def _tpe(
     seed: int, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     conditional = any(d.when for d in space.distributions.values())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, group=conditional, **arguments)
+    return optuna.samplers.TPESampler(seed=seed, group=conditional, **arguments)
 
 
 def _random(
@@ -71,14 +71,16 @@ def _qmc(
     seed: int, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     del space
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.QMCSampler(seed=seed, **arguments)
+    return optuna.samplers.QMCSampler(seed=seed, **arguments)
 
 
 def _grid(
     seed: int, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
+    return _Grid(_grid_of(space), seed=seed, **arguments)
+
+
+def _grid_of(space: SearchSpace) -> dict[str, list[Value]]:
     grid = {}
     for name, distribution in space.searched.items():
         values = distribution.grid()
@@ -88,7 +90,12 @@ def _grid(
                 "for every float: add one, or make it categorical."
             )
         grid[name] = values
-    return optuna.samplers.GridSampler(grid, seed=seed, **arguments)
+    return grid
+
+
+class _Grid(optuna.samplers.GridSampler):
+    def after_trial(self, *arguments: Any) -> None:
+        """Do not stop the study: it has no loop of Optuna's that could be stopped."""
 
 
 SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
@@ -164,7 +171,18 @@ class SamplerSequence:
 
     def _build(self, seed: int) -> optuna.samplers.BaseSampler:
         build, arguments = SAMPLERS[self._name]
-        return build(seed, arguments, self._space)
+        with warnings.catch_warnings():
+            # Chosen on purpose, and the version is pinned by what the record says.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return build(seed, arguments, self._space)
+
+    @property
+    def n_points(self) -> int | None:
+        """Number of different trials there are, where there is an end of them."""
+        if self._name != "grid":
+            return None
+        # The initial settings come on top of the grid.
+        return 1 + math.prod(len(values) for values in _grid_of(self._space).values())
 
     def describe(self) -> dict[str, Any]:
         """Name every argument.

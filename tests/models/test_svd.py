@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from harness.data.catalogue import Catalogue
+from harness.data.loading import load_dataset
+from harness.data.ratings import Ratings, RatingScale
+from harness.errors import ParameterError
+from harness.evaluation.splits import assign_folds
+from harness.models.svd import SVD
+
+SETTINGS = {
+    "as scikit-surprise by default": {},
+    "without biases": {"biased": False},
+    "rates of their own for biases": {
+        "bias_learning_rate": 0.002,
+        "bias_regularization": 0.1,
+        "init_std": 0.03,
+    },
+}
+TOLERANCE = {"double": 1e-6, "single": 1e-4}
+
+
+def fit(ratings, **params):
+    return SVD(**params).fit(ratings, Catalogue.empty())
+
+
+def agree_on_a_fold(ratings, precision, params):
+    held_out = assign_folds(ratings, seed=3) == 0
+    train, valid = ratings.take(~held_out), ratings.take(held_out)
+    params = {"n_factors": 12, "n_epochs": 6, "seed": 5, **params}
+    ours = fit(train, precision=precision, **params)
+    reference = fit(train, engine="surprise", **params)
+    # The reference is left unclipped and in double precision: the harder comparison.
+    np.testing.assert_allclose(
+        ours._predict(valid.users, valid.items),
+        reference._predict(valid.users, valid.items),
+        rtol=0,
+        atol=TOLERANCE[precision],
+    )
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize("params", SETTINGS.values(), ids=SETTINGS)
+def test_equals_scikit_surprise_on_generated_data(small_ratings, precision, params):
+    agree_on_a_fold(small_ratings, precision, params)
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+def test_equals_scikit_surprise_on_real_ratings(real_data, precision):
+    ratings = load_dataset(str(real_data / "ml-100k")).ratings
+    agree_on_a_fold(ratings, precision, {})
+
+
+def test_reference_gets_the_ratings_that_surprise_itself_would_build(small_ratings):
+    import pandas as pd
+    import surprise
+    from surprise import Dataset, Reader
+
+    ratings = small_ratings
+    frame = pd.DataFrame(
+        {"user": ratings.users, "item": ratings.items, "rating": ratings.values}
+    )
+    # Surprise numbers users and items as they appear; so do we, if the items are
+    # renumbered in the order in which the users bring them up.
+    renumbered = Ratings.from_columns(
+        frame.user.astype(str),
+        frame.item.astype(str),
+        frame.rating.to_numpy(),
+        scale=RatingScale(1, 5),
+    )
+    trainset = Dataset.load_from_df(frame, Reader(rating_scale=(1, 5)))
+    full = trainset.build_full_trainset()
+    reference = surprise.SVD(n_factors=8, n_epochs=4, random_state=1).fit(full)
+    expected = [
+        reference.estimate(u, i)
+        for u, i in zip(renumbered.users, renumbered.items, strict=True)
+    ]
+    ours = fit(renumbered, n_factors=8, n_epochs=4, seed=1, precision="double")
+    np.testing.assert_allclose(
+        ours._predict(renumbered.users, renumbered.items), expected, rtol=0, atol=1e-9
+    )
+
+
+def test_the_first_step_can_be_computed_by_hand():
+    ratings = Ratings.from_columns(
+        ["a", "b"], ["x", "y"], [5.0, 3.0], scale=RatingScale(1, 9)
+    )
+    model = fit(ratings, n_factors=1, n_epochs=1, learning_rate=0.1, regularization=0.5)
+    # The factors of the two users are drawn first, then those of the two items.
+    p, _, q, _ = np.random.RandomState(0).normal(0, 0.1, 4)
+    # The mean is 4, and nothing else is known when the first rating comes.
+    error = 5 - (4 + p * q)
+    assert model.user_bias_[0] == pytest.approx(0.1 * error, rel=1e-5)
+    assert model.user_factors_[0, 0] == pytest.approx(
+        p + 0.1 * (error * q - 0.5 * p), rel=1e-5
+    )
+
+
+def test_epochs_one_by_one_end_where_fit_ends(small_ratings):
+    whole = fit(small_ratings, n_epochs=7)
+    stepwise = SVD(n_epochs=7)
+    epochs = list(stepwise.fit_epochs(small_ratings, Catalogue.empty()))
+    assert epochs == [1, 2, 3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(whole.user_factors_, stepwise.user_factors_)
+
+
+def test_user_and_item_without_ratings_get_the_mean(small_ratings):
+    train = small_ratings.take((small_ratings.users != 3) & (small_ratings.items != 2))
+    for biased in (True, False):
+        model = fit(train, biased=biased)
+        assert model.predict(np.array([3]), np.array([2])) == pytest.approx(
+            train.mean, rel=1e-6
+        )
+
+
+def test_all_scores_of_a_user_are_what_predict_gives(small_ratings):
+    model = fit(small_ratings, n_factors=5)
+    items, scores = model.recommend(4, 10)
+    pairs = np.full(len(items), 4), items
+    np.testing.assert_allclose(model._predict(*pairs), scores, atol=1e-5)
+    assert not set(items) & set(model.seen(4))
+
+
+def test_learning_rate_far_too_high_still_predicts_ratings(small_ratings):
+    model = fit(small_ratings, learning_rate=1e6, n_epochs=5)
+    prediction = model.predict(small_ratings.users, small_ratings.items)
+    assert np.isfinite(prediction).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "complaint"),
+    [
+        ({"n_factors": 0}, "n_factors must be at least 1, but got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0"),
+        ({"regularization": -1.0}, "regularization must be at least 0"),
+        ({"init_std": float("nan")}, "init_std must be at least 0, but got nan"),
+        ({"engine": "sunrise"}, "engine must be one of"),
+    ],
+)
+def test_hyperparameters_outside_their_domain_are_refused(params, complaint):
+    with pytest.raises(ParameterError, match=complaint):
+        SVD(**params)

@@ -1,0 +1,221 @@
+import json
+
+import numpy as np
+import pytest
+
+from harness.errors import StudyError, UnknownNameError
+from harness.models.svd import SVD
+from harness.search.storage import list_studies, read_study
+
+FAILING = """
+family = "shifted"
+
+[parameters]
+shift = { type = "float", low = -1.0, high = 1.0 }
+fail_above = { type = "fixed", value = %s }
+
+[initial]
+shift = -0.5
+"""
+
+
+def as_values(record):
+    return [(t.number, t.state, t.params, t.fold_values) for t in record.trials]
+
+
+def test_values_are_the_rmse_of_each_fold_and_their_mean(plan_of, run, fold_rmse):
+    record = run(plan_of(), 1)
+    assert record.trials[0].params == {"shift": 0.5}
+    np.testing.assert_allclose(record.trials[0].fold_values, fold_rmse(0.5), rtol=1e-6)
+    assert record.best.value == pytest.approx(np.mean(fold_rmse(0.5)))
+
+
+def test_a_search_finds_what_it_looks_for(plan_of, run):
+    record = run(plan_of(), 40)
+    assert len(record.trials) == 40
+    assert abs(record.best.params["shift"]) < 0.1
+
+
+def test_the_race_drops_trials_without_missing_the_best(plan_of, run):
+    raced = run(plan_of(name="raced"), 40)
+    full = run(plan_of(name="full", pruner="none"), 40)
+    n_folds = sum(len(t.fold_values) for t in raced.trials)
+    assert n_folds < 0.6 * sum(len(t.fold_values) for t in full.trials)
+    assert raced.best.value < full.best.value + 1e-3
+
+
+def test_same_seed_and_jobs_same_trials(plan_of, run, tmp_path):
+    one = run(plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "a")), 9, jobs=2)
+    two = run(plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "b")), 9, jobs=2)
+    assert as_values(one) == as_values(two)
+
+
+SVD_SPACE = """
+family = "svd"
+
+[parameters]
+n_factors = { type = "int", low = 2, high = 120 }
+n_epochs = { type = "epochs", high = 30, patience = 2 }
+learning_rate = { type = "float", low = 0.001, high = 0.05, log = true }
+"""
+
+
+def test_workers_compute_what_this_process_computes(plan_of, run, tmp_path):
+    # The first four trials are asked for before any is told: two jobs or one, they are
+    # the same, but for the second, which one job asks for after telling the first.
+    plan = plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "a"), sampler="random")
+    here = run(plan, 6, jobs=1)
+    plan = plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "b"), sampler="random")
+    there = run(plan, 6, jobs=2)
+    same = [
+        (a.params["n_factors"], a.fold_values[:1])
+        == (b.params["n_factors"], b.fold_values[:1])
+        for a, b in zip(here.trials, there.trials, strict=True)
+    ]
+    assert all(same)
+
+
+def test_epochs_are_found_on_the_way(descending, plan_of, run):
+    text = """
+    family = "descending"
+    [parameters]
+    n_epochs = { type = "epochs", high = 50, patience = 3 }
+    """
+    record = run(plan_of(descending, text), 2)
+    initial, searched = record.trials
+    assert initial.params == {"n_epochs": 3}
+    assert searched.params == {"n_epochs": 10}
+    assert searched.value < initial.value
+
+
+def test_trials_is_a_total_over_restarts(plan_of, run, log):
+    run(plan_of(), 5)
+    record = run(plan_of(), 8, listener=log)
+    assert len(record.trials) == 8
+    assert [t.number for t in log.trials] == [5, 6, 7]
+
+
+def test_a_continued_study_is_the_one_that_was_not_interrupted(plan_of, run, tmp_path):
+    whole = run(plan_of(storage=str(tmp_path / "whole"), sampler="random"), 12)
+    parts = plan_of(storage=str(tmp_path / "parts"), sampler="random")
+    run(parts, 5)
+    assert as_values(run(parts, 12))[:5] == as_values(whole)[:5]
+    continued = [t.params for t in run(parts, 12).trials]
+    assert continued == [t.params for t in whole.trials]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"n_folds": 4}, "n_folds"),
+        ({"sampler": "random"}, "sampler"),
+        ({"pruner": "none"}, "pruner"),
+        ({"dataset": {"name": "toy", "fingerprint": "other"}}, "dataset"),
+        ({"split": {"method": "random", "fingerprint": "other"}}, "split"),
+    ],
+)
+def test_a_study_is_not_continued_with_other_settings(plan_of, run, changes, what):
+    run(plan_of(), 1)
+    with pytest.raises(StudyError, match=f"exists with another {what}: .*--name"):
+        run(plan_of(**changes), 2)
+
+
+def test_a_failing_trial_is_recorded_and_the_study_goes_on(plan_of, run, shifted):
+    record = run(plan_of(shifted, FAILING % "0.0"), 12)
+    states = [t.state for t in record.trials]
+    failed = [t for t in record.trials if t.state == "failed"]
+    assert failed
+    assert len(states) - len(failed) == 12
+    assert all("ValueError: shift" in t.error for t in failed)
+    assert all(t.params["shift"] > 0 for t in failed)
+
+
+def test_a_study_whose_trials_all_fail_stops_and_says_why(plan_of, run, shifted):
+    with pytest.raises(StudyError, match=r"last 10 trials .* ValueError: shift .* too"):
+        run(plan_of(shifted, FAILING % "-2.0"), 50)
+
+
+def test_equal_settings_are_computed_once(plan_of, run, shifted, monkeypatch):
+    fits = []
+    original = shifted._fit
+    monkeypatch.setattr(
+        shifted, "_fit", lambda self, *a: (fits.append(self.shift), original(self, *a))
+    )
+    text = 'family = "shifted"\n[parameters]\n'
+    text += 'shift = { type = "categorical", choices = [0.5, 0.25, 0.0] }'
+    record = run(plan_of(shifted, text, sampler="random", pruner="none"), 20)
+    assert len(record.trials) == 20
+    assert len(fits) == 3 * 5
+    copies = [t for t in record.trials if t.duplicate_of is not None]
+    assert len(copies) == 17
+    for copy in copies:
+        original_trial = record.trials[copy.duplicate_of]
+        assert copy.value == original_trial.value
+        assert copy.params == original_trial.params
+
+
+def test_grid_visits_every_point_and_stops(plan_of, run):
+    text = 'family = "shifted"\n[parameters]\n'
+    text += 'shift = { type = "float", low = -1, high = 1, step = 0.5 }'
+    record = run(plan_of(text=text, sampler="grid", pruner="none"), 100)
+    # The initial settings, then each of the five points once: then it is over.
+    assert len(record.trials) == 6
+    assert {t.params["shift"] for t in record.trials} == {-1, -0.5, 0, 0.5, 1}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc"])
+@pytest.mark.parametrize("pruner", ["race", "wilcoxon", "median", "none"])
+def test_every_sampler_works_with_every_pruner(plan_of, run, sampler, pruner):
+    record = run(plan_of(sampler=sampler, pruner=pruner), 12)
+    assert len({t.params["shift"] for t in record.trials}) == 12
+    assert record.settings["sampler"]["name"] == sampler
+    assert record.settings["pruner"]["name"] == pruner
+
+
+def test_no_trial_starts_after_the_timeout(plan_of, run):
+    assert len(run(plan_of(), 1000, timeout=0.0).trials) == 0
+
+
+def test_the_record_read_back_is_the_record_returned(plan_of, run):
+    plan = plan_of()
+    record = run(plan, 3)
+    assert list_studies(plan.storage) == ["toy"]
+    assert read_study(plan.storage, "toy") == record
+    json.dumps(record.settings)
+
+
+def test_unknown_names_are_refused_with_a_hint(plan_of, run):
+    for changes in ({"sampler": "tpr"}, {"pruner": "racer"}):
+        with pytest.raises(UnknownNameError, match="Did you mean"):
+            run(plan_of(**changes), 1)
+    plan = plan_of()
+    run(plan, 1)
+    with pytest.raises(UnknownNameError, match="There is no study named 'toi'"):
+        read_study(plan.storage, "toi")
+
+
+def test_a_database_url_is_a_storage_too(plan_of, run, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    run(plan_of(storage=url), 2)
+    assert len(run(plan_of(storage=url), 4).trials) == 4
+    assert read_study(url, "toy").best is not None
+
+
+def test_half_a_line_at_the_end_of_the_journal_is_cut_off(plan_of, run, tmp_path):
+    plan = plan_of()
+    before = run(plan, 3)
+    with (tmp_path / "optuna.log").open("ab") as journal:
+        journal.write(b'{"op_code":5,"wor')
+    after = run(plan, 5)
+    assert as_values(after)[:3] == as_values(before)
+    assert len(after.trials) == 5
+
+
+def test_a_storage_that_cannot_be_opened_is_one_sentence(plan_of, run, tmp_path):
+    with pytest.raises(StudyError, match="There is no study storage"):
+        list_studies(str(tmp_path / "nothing.log"))
+    (tmp_path / "not-a-database").write_text("hello")
+    url = f"sqlite:///{tmp_path / 'not-a-database'}"
+    with pytest.raises(StudyError, match=r"cannot be opened: .*not a database"):
+        run(plan_of(storage=url), 1)
