@@ -112,8 +112,6 @@ def read_title(text: str) -> TitleForms:
     inside = [part.strip() for part in BRACKETS.findall(text[len(outside) :])]
     years = [int(part) for part in inside if YEAR.fullmatch(part)]
     others = [ALSO_KNOWN_AS.sub("", part) for part in inside if _is_title(part)]
-    if others:  # "Birdman or (The Unexpected Virtue of Ignorance)" is one title
-        others.append(text)
     # "Star Wars: Episode IV - A New Hope" is elsewhere "Star Wars: A New Hope".
     if EPISODE.search(outside):
         others.append(EPISODE.sub("", outside))
