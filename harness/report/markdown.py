@@ -35,7 +35,7 @@ def escape(text: object) -> str:
     plain = _one_line(text).translate(_ENTITIES)
     marked = re.sub(r"([\\`*_{}\[\]|~$#!])", r"\\\1", plain)
     # At the start of a line these would begin a list or a heading.
-    return re.sub(r"^(\d+)?([-+.)=:])", r"\1\\\2", marked)
+    return re.sub(r"^(\d*[.)]|[-+=])(?=\s|$)", r"\\\1", marked)
 
 
 def code(text: object) -> str:

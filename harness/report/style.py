@@ -46,7 +46,8 @@ def figure_style() -> Iterator[None]:
     """Draw in the house style inside the ``with`` block, and only there."""
     from matplotlib import rc_context
 
-    with rc_context(dict(_SETTINGS)):
+    settings: Any = dict(_SETTINGS)  # matplotlib's type lists every key there is
+    with rc_context(settings):
         yield
 
 

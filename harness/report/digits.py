@@ -1,0 +1,125 @@
+"""How numbers are written in reports: as many digits as they can bear."""
+
+from typing import Any
+
+__all__ = ["duration", "interval", "metric", "setting", "stars"]
+
+_SHARES = ("within_",)
+
+
+def stars(value: float) -> str:
+    """Write an error in stars.
+
+    Parameters
+    ----------
+    value : float
+        The error.
+
+    Returns
+    -------
+    str
+        With four decimals: seeds alone move the fourth.
+    """
+    return f"{value:.4f}"
+
+
+def metric(name: str, value: float | None) -> str:
+    """Write a metric as it is usually read.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    value : float or None
+        Its value; NaN and None where it is not defined.
+
+    Returns
+    -------
+    str
+        Shares in per cent, others with four decimals.
+
+    Examples
+    --------
+    >>> metric("within_one_star", 0.74565), metric("rmse", 0.90382), metric("r2", None)
+    ('74.6 %', '0.9038', '-')
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return "-"
+    return (
+        f"{value:.1%}".replace("%", " %") if name.startswith(_SHARES) else stars(value)
+    )
+
+
+def interval(name: str, estimate: dict[str, Any]) -> str:
+    """Write a metric with its interval.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    estimate : dict
+        ``value``, ``low`` and ``high``.
+
+    Returns
+    -------
+    str
+        Value, and ends in brackets.
+
+    Examples
+    --------
+    >>> interval("rmse", {"value": 0.90382, "low": 0.88455, "high": 0.9231})
+    '0.9038 [0.8846, 0.9231]'
+    """
+    value, low, high = (metric(name, estimate[k]) for k in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def setting(value: object) -> str:
+    """Write the value of a hyperparameter.
+
+    Parameters
+    ----------
+    value : object
+        A number, text, truth value or None.
+
+    Returns
+    -------
+    str
+        Four significant digits at most.
+
+    Examples
+    --------
+    >>> setting(0.002826826), setting(190), setting(True), setting(2.5e-07)
+    ('0.002827', '190', 'true', '2.5e-07')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time.
+
+    Parameters
+    ----------
+    seconds : float
+        At least 0.
+
+    Returns
+    -------
+    str
+        In the unit that reads best.
+
+    Examples
+    --------
+    >>> duration(0.0614), duration(7.3), duration(75), duration(7260)
+    ('61 ms', '7.3 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"

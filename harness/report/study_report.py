@@ -1,0 +1,258 @@
+"""The report of one study: markdown with figures, made from what the storage has."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.errors import StudyError
+from harness.report.markdown import code, escape, table
+from harness.report.reproduction import environment_table, reproduction_command
+from harness.report.study_tables import (
+    comparison_table,
+    data_table,
+    failure_table,
+    metric_table,
+    parameter_table,
+    trial_table,
+)
+from harness.report.study_times import time_table
+from harness.report.study_verdict import optimism, title, verdict
+from harness.search.records import StudyRecord
+
+__all__ = ["write_study_report"]
+
+REPORT = "report.md"
+SPACE = "space.toml"
+
+
+def write_study_report(study: StudyRecord, folder: Path) -> Path:
+    """Write ``report.md``, its figures, and the search space as ``space.toml``.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study; nothing is trained.
+    folder : Path
+        Made if it does not exist. An earlier report in it is replaced as a whole, or
+        not at all; other files stay.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    StudyError
+        If the folder cannot be written to.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target: a move within one file system cannot stop half-way.
+        scratch = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
+        try:
+            _compose(study, Path(scratch), folder)
+            _move_over(Path(scratch), folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise StudyError(
+            f"The report cannot be written to {folder}: {error.strerror or error}; "
+            "name another folder with --out."
+        ) from error
+    return folder / REPORT
+
+
+def _move_over(scratch: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    new = sorted(path.name for path in scratch.iterdir())
+    # The text last: what it links to is there by then.
+    for name in sorted(new, key=lambda name: name == REPORT):
+        (scratch / name).replace(folder / name)
+    for name in set(_FIGURES) - set(new):
+        (folder / name).unlink(missing_ok=True)
+
+
+_FIGURES = ("history.png", "folds.png", "importance.png", "slices.png")
+
+
+def _compose(study: StudyRecord, scratch: Path, folder: Path) -> None:
+    from harness.search.space_toml import space_toml
+
+    settings = study.settings
+    space = space_toml(study.family, settings["space"], settings.get("initial", {}))
+    (scratch / SPACE).write_text(space, encoding="utf-8")
+    sections = [
+        _opening(study),
+        _data(study),
+        _test(study),
+        _optimism(study),
+        _parameters(study),
+        _search(study, scratch),
+        _trials(study),
+        "## Time\n\n" + time_table(study),
+        _reproduction(study, folder),
+    ]
+    text = "\n\n".join(section for section in sections if section) + "\n"
+    (scratch / REPORT).write_text(text, encoding="utf-8")
+
+
+def _paragraphs(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _opening(study: StudyRecord) -> str:
+    warning = (
+        "> **These ratings are simulated.** They were made by a program; no figure in "
+        "this report says anything about real users."
+        if study.dataset.get("simulated")
+        else ""
+    )
+    return _paragraphs(f"# {title(study)}", warning, " ".join(verdict(study)))
+
+
+def _data(study: StudyRecord) -> str:
+    notes: Iterable[str] = study.dataset.get("notes", ())
+    listed = "\n".join(f"- {escape(note)}" for note in notes)
+    intro = "What the reader repaired, left out or assumed:" if listed else ""
+    return _paragraphs("## Data and split", data_table(study), intro, listed)
+
+
+def _test(study: StudyRecord) -> str:
+    final = study.final or {}
+    if not final.get("models"):
+        return ""
+    n_seeds = len(final["seeds"])
+    how = (
+        f"Models are trained on the whole training part, with {n_seeds} seeds where they "
+        f"draw random numbers, and metrics are means over the seeds. In brackets: "
+        f"{final['confidence']:.0%} percentile intervals of a bootstrap over users "
+        f"({final['n_resamples']:,} resamples, seed 0), because the ratings of one user "
+        "are not independent."
+    )
+    paired = (
+        "The intervals above are wide because users differ; all models are judged on the "
+        "same draws of users, so their differences are known better. p-values are "
+        "corrected for the number of comparisons (Holm)."
+    )
+    return _paragraphs(
+        "## Result on the sealed test set",
+        metric_table(study),
+        how.replace("%", " %", 1),
+        comparison_table(study),
+        paired,
+    )
+
+
+def _optimism(study: StudyRecord) -> str:
+    rows, sentence = optimism(study)
+    if not rows:
+        return ""
+    cells = [[what, f"{value:.4f}", meaning] for what, value, meaning in rows]
+    head = ["best settings on", "RMSE", ""]
+    return _paragraphs("## Optimism", table(head, cells, align="lrl"), sentence)
+
+
+def _parameters(study: StudyRecord) -> str:
+    if study.best is None:
+        return ""
+    note = (
+        "A best value within 5 % of an end of its range (on the log scale where the range "
+        "is searched so) is flagged: a better one may lie beyond."
+    )
+    heading = f"## Best settings (trial #{study.best.number})"
+    return _paragraphs(heading, parameter_table(study), note)
+
+
+def _search(study: StudyRecord, scratch: Path) -> str:
+    if study.best is None:
+        return ""
+    from harness.report import study_figures as figures
+
+    figures.draw_history(study, scratch / "history.png")
+    figures.draw_folds(study, scratch / "folds.png")
+    slices = figures.draw_slices(study, scratch / "slices.png")
+    return _paragraphs(
+        "## Search",
+        "![Value of each trial, and the best so far](history.png)",
+        "A pruned trial has seen only some of the folds. It is drawn at the best trial's "
+        "value plus its mean difference to that trial on the folds it has seen.",
+        "![Fold values of the best trials](folds.png)",
+        "Fold values of the best trials and the initial settings; the digits are the "
+        "folds. Lines that run in parallel mean that all folds agree on which settings "
+        "are better.",
+        _importance(study, scratch),
+        "![Value of the trials against each parameter](slices.png)" if slices else "",
+        "All trials against each parameter; dashed lines are the ends of its range."
+        if slices
+        else "",
+    )
+
+
+def _importance(study: StudyRecord, scratch: Path) -> str:
+    from harness.report import study_figures as figures
+    from harness.search.importance import FEWEST_TRIALS, param_importance
+
+    importance = param_importance(study)
+    if not importance:
+        return (
+            "No parameter importance: it takes at least "
+            f"{FEWEST_TRIALS} different trials with different values."
+        )
+    figures.draw_importance(importance, scratch / "importance.png")
+    missing = [
+        name
+        for name, distribution in study.settings["space"].items()
+        if distribution["type"] not in {"fixed", "epochs"} and name not in importance
+    ]
+    left_out = (
+        f" Active only in some trials, and so left out: {', '.join(map(code, missing))}."
+        if missing
+        else ""
+    )
+    return _paragraphs(
+        "![Importance of the parameters](importance.png)",
+        "Importance by functional ANOVA on a random forest: which parameters made trials "
+        "differ over the ranges searched. A small share means that the range "
+        "hardly matters, not that any value will do." + left_out,
+    )
+
+
+def _trials(study: StudyRecord) -> str:
+    states = [trial.state for trial in study.trials]
+    counts = ", ".join(
+        f"{states.count(state)} {state}"
+        for state in ("complete", "pruned", "failed", "running")
+        if state in states
+    )
+    failed = ["### Failed trials", failure_table(study)] if "failed" in states else []
+    best = [trial_table(study)] if study.best is not None else []
+    total = f"{len(states)} trials: {counts}." if states else "There are no trials."
+    return _paragraphs("## Trials", total, *best, *failed)
+
+
+def _reproduction(study: StudyRecord, folder: Path) -> str:
+    shown = Path(SPACE) if folder.is_absolute() else folder / SPACE
+    command = reproduction_command(study, shown)
+    note = (
+        "Run it where the study was run, so that paths mean the same; "
+        f"`{SPACE}` lies beside this report. The same data (see the fingerprint), space, "
+        "seed, number of jobs and versions give the same trials."
+    )
+    storage = code(f"optuna-dashboard {study.storage}")
+    more = "\n".join(
+        (
+            "- `harness ui` shows all trials as runs in MLflow",
+            f"- {storage} shows the study in Optuna's dashboard",
+            f"- {code(f'harness report {study.name}')} writes this report again",
+        )
+    )
+    return _paragraphs(
+        "## How to reproduce",
+        f"```sh\n{command}\n```",
+        note,
+        environment_table(study),
+        "## To look further",
+        more,
+    )
