@@ -41,7 +41,7 @@ def _kinds():
 
 
 def rated(*titles, seed=0):
-    """Each title as (title, year[, genres]), rated by two users; ids m0, m1 ..."""
+    """Each title as (title, year[, genres]), rated by ann and then by bob; ids m0, m1 ..."""
     ids = [f"m{k}" for k in range(len(titles))]
     frame = pd.DataFrame(
         {
@@ -55,8 +55,8 @@ def rated(*titles, seed=0):
     )
     rng = np.random.default_rng(seed)
     ratings = Ratings.from_columns(
-        np.repeat(["ann", "bob"], len(ids)),
-        ids * 2,
+        np.tile(["ann", "bob"], len(ids)),
+        np.repeat(ids, 2),
         rng.integers(1, 6, 2 * len(ids)),
         scale=RatingScale(1, 5),
         timestamps=np.arange(2 * len(ids)),

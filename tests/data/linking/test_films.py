@@ -1,3 +1,5 @@
+import pytest
+
 from harness.data.link import link
 
 
@@ -39,11 +41,14 @@ def test_without_people_equal_durations_tell_one_film_from_two(
     assert "m0" not in links(dataset, shown(amazon, far, *pair))
 
 
-def test_a_row_without_people_does_not_bridge_two_films(rated, shown, links, pair):
+@pytest.mark.parametrize("platform", ["NETFLIX", "HULU"])  # the first, the last
+def test_a_row_without_people_does_not_bridge_two_films(
+    rated, shown, links, pair, platform
+):
     catalogue = shown(
-        mud(director="One", duration_minutes=100),
-        mud(director="Two", duration_minutes=102),
-        mud(source="HULU", duration_minutes=101),
+        mud(source="AMAZON", director="One", duration_minutes=100),
+        mud(source="AMAZON", director="Two", duration_minutes=102),
+        mud(source=platform, duration_minutes=101),
         *pair,
     )
     assert "m0" not in links(rated(("Mud", 2012), *pair), catalogue)

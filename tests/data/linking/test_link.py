@@ -16,10 +16,11 @@ def test_only_linked_titles_their_ratings_and_their_users_remain(rated, shown, p
     result = link(dataset, shown(*pair))
     linked = result.dataset.ratings
     assert linked.item_ids.tolist() == ["m0", "m2"]
-    assert linked.timestamps.tolist() == [0, 2, 3, 5]
+    assert linked.timestamps.tolist() == [0, 4, 1, 5]  # by user
+    assert linked.rows.tolist() == [0, 2, 1, 3]
     was = dict(zip(dataset.ratings.timestamps, dataset.ratings.values, strict=True))
     is_now = dict(zip(linked.timestamps, linked.values, strict=True))
-    assert is_now == {t: was[t] for t in (0, 2, 3, 5)}
+    assert is_now == {t: was[t] for t in (0, 1, 4, 5)}
     assert result.dataset.catalogue.frame["unique_id"].tolist() == ["m0", "m2"]
     assert (result.counts.n_ratings, result.counts.n_ratings_before) == (4, 6)
 
@@ -34,7 +35,7 @@ def test_what_belongs_to_a_rating_stays_with_it(rated, shown, pair):
     )  # fmt: skip
     linked = link(whole, shown(*pair)).dataset
     assert linked.watch_minutes.tolist() == linked.ratings.timestamps.tolist()
-    assert linked.predefined_test.tolist() == [False, False, True, True]
+    assert linked.predefined_test.tolist() == [False, True, False, True]
 
 
 def test_the_same_input_gives_the_same_links_and_is_not_modified(rated, shown, pair):
