@@ -20,7 +20,8 @@ def stars(value: float) -> str:
     str
         With four decimals: seeds alone move the fourth.
     """
-    return f"{value:.4f}"
+    text = f"{value:.4f}"
+    return "0.0000" if text == "-0.0000" else text
 
 
 def metric(name: str, value: float | None) -> str:
@@ -116,7 +117,7 @@ def duration(seconds: float) -> str:
     ('61 ms', '7.3 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
+        return f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "< 1 ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

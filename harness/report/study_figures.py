@@ -20,6 +20,7 @@ __all__ = ["draw_folds", "draw_history", "draw_importance", "draw_slices"]
 N_RACED = 8
 _COLUMNS = 3
 _RMSE = "RMSE in stars"
+_FOLD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class _Look:
     edge: str
 
 
-_COMPLETE = _Look("complete", "o", 26, DARK, "white")
-_PRUNED = _Look("pruned (estimate)", "o", 20, "none", MEDIUM)
+_COMPLETE = _Look("complete", "o", 38, DARK, "white")
+_PRUNED = _Look("pruned (estimate)", "o", 17, "none", MEDIUM)
 _FAILED = _Look("failed", "x", 26, ACCENT, ACCENT)
 _BEST = _Look("best", "*", 190, ACCENT, "white")
 _BEYOND = _Look("above the figure", "^", 24, LIGHT, DARK)
@@ -173,7 +174,6 @@ def draw_folds(study: StudyRecord, path: Path) -> Path:
     from matplotlib.figure import Figure
 
     shown = _raced(study)
-    styles = ("-", "--", ":", "-.")
     with figure_style():
         figure = Figure(figsize=(8, 3.4), layout="constrained")
         axes = figure.add_subplot()
@@ -187,13 +187,12 @@ def draw_folds(study: StudyRecord, path: Path) -> Path:
                 places,
                 line,
                 color=MEDIUM,
-                linewidth=0.9,
-                linestyle=styles[fold % len(styles)],
-                marker=f"${fold + 1}$",
-                markersize=6,
-                markeredgewidth=0.4,
-                markerfacecolor=DARK,
+                linewidth=0.8,
+                marker=_FOLD_MARKERS[fold % len(_FOLD_MARKERS)],
+                markersize=5,
+                markerfacecolor="white",
                 markeredgecolor=DARK,
+                label=f"fold {fold + 1}",
             )
         means = [t.value if t.value is not None else math.nan for t in shown]
         axes.scatter(
@@ -203,13 +202,13 @@ def draw_folds(study: StudyRecord, path: Path) -> Path:
             s=420,
             color=ACCENT,
             linewidths=2,
-            label="mean of the folds",
+            label="mean",
             zorder=4,
         )
         axes.set_xticks(places, [_name_of(t, study) for t in shown])
         axes.set_ylabel(_RMSE)
         axes.margins(x=0.08)
-        figure.legend(loc="outside upper center")
+        figure.legend(loc="outside upper center", ncols=6)
         return save_figure(figure, path)
 
 
@@ -319,17 +318,19 @@ def _draw_slice(
     else:
         low, high = distribution.get("low", 1), distribution["high"]
         if distribution.get("log"):
-            _set_log_axis(axes)
+            _set_log_axis(axes, (low, high))
         _set_limits(axes, low, high)
     scores.draw(axes, study, values)
 
 
-def _set_log_axis(axes: "Axes") -> None:
+def _set_log_axis(axes: "Axes", ends: tuple[float, float]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale("log")
     # 0.002 rather than 2 x 10^-3: the settings are written so everywhere else.
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+    low, high = ends
+    few = math.log10(high / low) > 1.5
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -179,8 +179,7 @@ def _search(study: StudyRecord, scratch: Path) -> str:
         "A pruned trial has seen only some of the folds. It is drawn at the best trial's "
         "value plus its mean difference to that trial on the folds it has seen.",
         "![Fold values of the best trials](folds.png)",
-        "Fold values of the best trials and the initial settings; the digits are the "
-        "folds. Lines that run in parallel mean that all folds agree on which settings "
+        "Fold values of the best trials and the initial settings. Lines that run in parallel mean that all folds agree on which settings "
         "are better.",
         _importance(study, scratch),
         "![Value of the trials against each parameter](slices.png)" if slices else "",

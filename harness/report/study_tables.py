@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,8 @@ def _describe_looks(study: StudyRecord) -> str:
         return "there is no test set"
     if "opened" not in final:
         return "0: it is still sealed"
-    return f"{final['looks']}, the last at {escape(final['opened'])}"
+    opened = datetime.fromisoformat(final["opened"]).astimezone(UTC)
+    return f"{final['looks']}, the last one {opened:%Y-%m-%d %H:%M} UTC"
 
 
 def metric_table(study: StudyRecord) -> str:

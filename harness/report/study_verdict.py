@@ -242,7 +242,7 @@ def optimism(study: StudyRecord) -> tuple[list[tuple[str, float, str]], str]:
         )
     else:
         sentence = (
-            f"On fresh folds the settings do not get worse (by {stars(gap)} stars): "
+            f"On fresh folds the settings score no worse (by {stars(-gap)} stars better): "
             "choosing them by their score has not flattered them."
         )
     if "test" in scores:

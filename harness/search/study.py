@@ -13,6 +13,7 @@ from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import assign_folds
 from harness.models.base import Recommender
 from harness.search.engine import Budget, Engine
+from harness.search.environment import environment
 from harness.search.executors import TrainingData, open_runner
 from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import StudyListener, StudyRecord
@@ -156,7 +157,11 @@ def _create_or_continue(plan: StudyPlan, jobs: int) -> optuna.Study:
     )
     wanted = {
         "family": plan.family.name,
-        "settings": {**plan.settings(), "jobs": jobs},
+        "settings": {
+            **plan.settings(),
+            "jobs": jobs,
+            "environment": environment(),
+        },
         "dataset": plan.dataset,
         "split": plan.split,
         "code_version": plan.code_version,
