@@ -58,8 +58,7 @@ class CF(Recommender):
         What is expected before neighbours are asked: mean and biases; the mean of the item
         (user-based: of the user); the same, deviations in units of its standard deviation;
         or nothing, so that ratings are averaged as they are.
-    similarity : {"pearson_baseline", "pearson", "msd", "cosine"}, default \
-"pearson_baseline"
+    similarity : {"pearson_baseline", "pearson", "msd", "cosine"}, default "pearson_baseline"
         How two are compared, by their common ratings: correlation of what the bias model
         leaves unexplained, shrunk; correlation; 1 / (mean squared difference + 1); cosine.
     shrinkage : float, default 100

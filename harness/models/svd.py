@@ -60,8 +60,7 @@ class SVD(IterativeRecommender):
         The global mean :math:`\mu` in stars.
     user_bias_, item_bias_ : ndarray of float, shapes (n_users,) and (n_items,)
         Biases in stars.
-    user_factors_, item_factors_ : ndarray of float, shapes (n_users, n_factors), \
-(n_items, n_factors)
+    user_factors_, item_factors_ : ndarray of float, shapes (n_users, n_factors), (n_items, n_factors)
         Factors :math:`p_u` and :math:`q_i`.
     rated_user_, rated_item_ : ndarray of bool, shapes (n_users,) and (n_items,)
         Whether there was a rating to learn from.

@@ -1,0 +1,385 @@
+"""What every registered family must do."""
+
+import inspect
+import pickle
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings, RatingScale
+from harness.errors import DataError, MissingExtraError, NotFittedError, ParameterError
+from harness.models.base import IterativeRecommender
+from harness.models.families import family_names, load_family
+from harness.search.distributions import Categorical, Epochs, Fixed, Float, Int
+from harness.search.space import find_space, load_space
+
+ENDS = {"first": 0, "last": -1}
+STRANGERS = np.array([-1, -7, 10**6, 2**31 - 1])
+MOST_EPOCHS = 3  # at the corners: enough to go wrong, and quick
+
+
+@pytest.fixture(params=family_names())
+def family(request):
+    try:
+        return load_family(request.param)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def model(family):
+    return family()
+
+
+@pytest.fixture
+def fitted(model, ratings, catalogue):
+    return model.fit(ratings, catalogue)
+
+
+@pytest.fixture
+def space(family):
+    return load_space(find_space(family.name), family)
+
+
+def every_pair(ratings):
+    pairs = list(product(range(ratings.n_users), range(ratings.n_items)))
+    return np.array(pairs, dtype=np.int32).T
+
+
+def assert_possible(prediction, ratings, *, n):
+    assert prediction.dtype == np.float32
+    assert prediction.shape == (n,)
+    assert np.isfinite(prediction).all()
+    assert prediction.min(initial=np.inf) >= ratings.scale.low
+    assert prediction.max(initial=-np.inf) <= ratings.scale.high
+
+
+def corner(space, end):
+    """One end of each range; of categories every first or every last one."""
+    params = {}
+    for name, distribution in space.distributions.items():
+        if not distribution.is_active(params):
+            continue
+        if isinstance(distribution, Epochs):
+            params[name] = min(distribution.high, MOST_EPOCHS)
+        elif isinstance(distribution, Fixed):
+            params[name] = distribution.value
+        else:
+            params[name] = distribution.corners()[ENDS[end]]
+    if "n_epochs" in params:
+        params["n_epochs"] = min(params["n_epochs"], MOST_EPOCHS)
+    return params
+
+
+# Hyperparameters and spaces
+
+
+def test_a_family_is_registered_under_its_own_name(family):
+    assert load_family(family.name) is family
+
+
+def test_hyperparameters_are_keyword_only_and_have_defaults(family):
+    for parameter in inspect.signature(family).parameters.values():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.default is not inspect.Parameter.empty
+
+
+def test_every_hyperparameter_is_documented(family):
+    text = inspect.getdoc(family)
+    section = text.split("Parameters\n----------\n")[1].split("\n\n")[0]
+    named = [
+        name.strip()
+        for line in section.splitlines()
+        if line and not line.startswith(" ") and " : " in line
+        for name in line.split(" : ")[0].split(",")
+    ]
+    assert sorted(named) == sorted(inspect.signature(family).parameters)
+
+
+def test_hyperparameters_are_stored_as_given(family):
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(family).parameters.items()
+    }
+    assert family().hyperparameters() == defaults
+
+
+def test_the_space_names_only_hyperparameters(family, space):
+    assert set(space.distributions) <= set(family().hyperparameters())
+
+
+def test_the_space_names_the_file_of_the_checkout(space):
+    assert Path(space.source).parent.name == "studies"
+
+
+def test_the_initial_point_is_the_defaults_wherever_the_space_allows(family, space):
+    defaults = family().hyperparameters()
+    spelt_out = {
+        name
+        for name, d in space.distributions.items()
+        if isinstance(d, Fixed) or defaults[name] is None
+    }
+    for name, value in space.initial.items():
+        if name not in spelt_out:
+            assert value == defaults[name], name
+
+
+def test_the_initial_point_lies_in_the_space(space):
+    for name, distribution in space.searched.items():
+        value = space.initial[name]
+        if isinstance(distribution, Categorical):
+            assert value in distribution.choices
+        else:
+            assert isinstance(distribution, Int | Float)
+            assert distribution.low <= value <= distribution.high
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_fits_at_the_corners_of_its_space(family, space, ratings, catalogue, end):
+    model = family(**corner(space, end)).fit(ratings, catalogue)
+    users, items = every_pair(ratings)
+    assert_possible(model.predict(users, items), ratings, n=len(users))
+
+
+def test_numbers_outside_their_domain_are_refused(family):
+    for name, parameter in inspect.signature(family).parameters.items():
+        is_number = isinstance(parameter.default, int | float)
+        if not is_number or isinstance(parameter.default, bool) or name == "seed":
+            continue
+        for value in (-1, float("nan"), float("inf")):
+            with pytest.raises(ParameterError, match=name):
+                family(**{name: value})
+
+
+def test_words_that_are_no_choice_are_refused(family):
+    for name, parameter in inspect.signature(family).parameters.items():
+        if isinstance(parameter.default, str):
+            with pytest.raises(ParameterError, match=f"{name} .*'no such thing'"):
+                family(**{name: "no such thing"})
+
+
+# Predictions
+
+
+def test_predictions_are_possible_ratings(fitted, ratings):
+    users, items = every_pair(ratings)
+    assert_possible(fitted.predict(users, items), ratings, n=len(users))
+
+
+def test_predictions_are_right_on_average(fitted, ratings):
+    prediction = fitted.predict(ratings.users, ratings.items)
+    assert abs(prediction.mean() - ratings.values.mean()) < 0.2
+
+
+def test_predicting_nothing_gives_nothing(fitted, ratings):
+    nobody = np.empty(0, dtype=np.int32)
+    assert_possible(fitted.predict(nobody, nobody), ratings, n=0)
+
+
+def test_predictions_are_possible_for_strangers(fitted, ratings):
+    users = np.concatenate([STRANGERS, np.zeros(4, int), STRANGERS])
+    items = np.concatenate([np.zeros(4, int), STRANGERS, STRANGERS])
+    assert_possible(fitted.predict(users, items), ratings, n=12)
+
+
+def test_predictions_are_possible_without_training_ratings(model, ratings, catalogue):
+    train = ratings.take((ratings.users > 2) & (ratings.items > 3))
+    users, items = every_pair(ratings)
+    prediction = model.fit(train, catalogue).predict(users, items)
+    assert_possible(prediction, ratings, n=len(users))
+
+
+def test_a_pair_is_predicted_alike_alone_and_among_others(fitted, ratings):
+    users, items = every_pair(ratings)
+    together = fitted.predict(users, items)
+    for k in (0, 17, len(users) - 1):
+        alone = fitted.predict(users[k : k + 1], items[k : k + 1])
+        np.testing.assert_allclose(alone, together[k : k + 1], rtol=0, atol=1e-5)
+
+
+def test_the_order_of_pairs_does_not_matter(fitted, ratings):
+    users, items = every_pair(ratings)
+    shuffled = np.random.default_rng(0).permutation(len(users))
+    np.testing.assert_allclose(
+        fitted.predict(users[shuffled], items[shuffled]),
+        fitted.predict(users, items)[shuffled],
+        rtol=0,
+        atol=1e-5,
+    )
+
+
+def test_codes_may_be_of_any_integer_type(fitted, ratings):
+    users, items = every_pair(ratings)
+    expected = fitted.predict(users, items)
+    for dtype in (np.int16, np.int64):
+        prediction = fitted.predict(users.astype(dtype), items.astype(dtype))
+        np.testing.assert_array_equal(prediction, expected)
+
+
+# Fitting
+
+
+def test_fit_returns_the_model_itself(model, ratings, catalogue):
+    assert model.fit(ratings, catalogue) is model
+
+
+def test_fit_and_predict_leave_the_input_as_it_was(model, ratings, catalogue):
+    arrays = {
+        name: getattr(ratings, name).copy()
+        for name in ("users", "items", "values", "rows", "timestamps")
+    }
+    before = catalogue.fingerprint()
+    model.fit(ratings, catalogue).predict(ratings.users, ratings.items)
+    model.recommend(0)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(getattr(ratings, name), array)
+    assert catalogue.fingerprint() == before
+
+
+def test_a_second_fit_forgets_the_first(family, ratings, catalogue):
+    other = replace(ratings, values=(5.5 - ratings.values).astype(np.float32))
+    again = family().fit(other, catalogue).fit(ratings, catalogue)
+    once = family().fit(ratings, catalogue)
+    pairs = every_pair(ratings)
+    np.testing.assert_array_equal(again.predict(*pairs), once.predict(*pairs))
+
+
+def test_same_seed_same_numbers(family, ratings, catalogue):
+    pairs = every_pair(ratings)
+    one, two = (family().fit(ratings, catalogue).predict(*pairs) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_epochs_are_yielded_one_by_one_and_end_where_fit_does(
+    family, ratings, catalogue
+):
+    if not issubclass(family, IterativeRecommender):
+        pytest.skip(f"{family.name} is not trained in epochs.")
+    model = family(n_epochs=3)
+    pairs = every_pair(ratings)
+    seen = []
+    for epoch in model.fit_epochs(ratings, catalogue):
+        seen.append(epoch)
+        assert_possible(model.predict(*pairs), ratings, n=len(pairs[0]))
+    assert seen == [1, 2, 3]
+    fitted = family(n_epochs=3).fit(ratings, catalogue)
+    np.testing.assert_array_equal(model.predict(*pairs), fitted.predict(*pairs))
+
+
+def small(users, items, values):
+    scale = RatingScale(1.0, 5.0)
+    return Ratings.from_columns(list(users), list(items), values, scale=scale)
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        pytest.param(small("aab", "xyx", [5, 3, 1]), id="three ratings"),
+        pytest.param(
+            small("abcdef", "xyxyxz", [1, 2, 3, 4, 5, 3]), id="one rating a user"
+        ),
+        pytest.param(
+            small("aabbcc", "xyyzzx", [4, 4, 4, 4, 4, 4]), id="constant ratings"
+        ),
+        pytest.param(small("aaa", "xyz", [4, 2, 5]), id="one user"),
+        pytest.param(small("abc", "xxx", [4, 2, 5]), id="one item"),
+        pytest.param(small("aabb", "xyxy", [5, 1, 1, 5]), id="opposite users"),
+    ],
+)
+def test_copes_with_little(model, tiny):
+    users, items = every_pair(tiny)
+    model.fit(tiny, Catalogue.empty())
+    assert_possible(model.predict(users, items), tiny, n=len(users))
+    found, scores = model.recommend(0, exclude_seen=False)
+    assert len(found) == tiny.n_items
+    assert np.isfinite(scores).all()
+
+
+def test_constant_ratings_are_predicted_by_their_value(model):
+    train = small("aabbcc", "xyyzzx", [4, 4, 4, 4, 4, 4])
+    prediction = model.fit(train, Catalogue.empty()).predict(*every_pair(train))
+    np.testing.assert_allclose(prediction, 4.0, atol=0.35)
+
+
+def test_predict_before_fit_says_so(model, ratings):
+    with pytest.raises(NotFittedError, match=r"Call fit\(\) first"):
+        model.predict(ratings.users, ratings.items)
+    with pytest.raises(NotFittedError, match=r"Call fit\(\) first"):
+        model.recommend(0)
+
+
+# Recommendations
+
+
+def test_recommends_unseen_titles_best_first(fitted, ratings):
+    items, scores = fitted.recommend(0, 5)
+    seen = ratings.items[ratings.users == 0]
+    assert items.dtype == np.int32
+    assert scores.dtype == np.float32
+    assert len(items) == len(scores) == 5
+    assert not set(items.tolist()) & set(seen.tolist())
+    assert len(set(items.tolist())) == 5
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_recommends_what_it_predicts_highest(fitted, ratings):
+    for user in (0, 7, ratings.n_users - 1):
+        items, scores = fitted.recommend(user, ratings.n_items, exclude_seen=False)
+        assert sorted(items.tolist()) == list(range(ratings.n_items))
+        prediction = fitted.predict(np.full(len(items), user), items)
+        np.testing.assert_allclose(
+            ratings.scale.clip(scores), prediction, rtol=0, atol=1e-4
+        )
+
+
+def test_recommends_all_there_is_when_asked_for_more(fitted, ratings):
+    n_seen = int((ratings.users == 3).sum())
+    items, _ = fitted.recommend(3, 10_000)
+    assert len(items) == ratings.n_items - n_seen
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.tolist())
+def test_recommends_to_strangers(fitted, stranger):
+    items, scores = fitted.recommend(stranger, 5)
+    assert len(items) == 5
+    assert np.isfinite(scores).all()
+
+
+# Saving
+
+
+def test_saves_and_loads_without_pickle(fitted, family, ratings, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("pickle is not safe to load")
+
+    for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    fitted.save(tmp_path / "model")
+    loaded = family.load(tmp_path / "model")
+    pairs = every_pair(ratings)
+    np.testing.assert_array_equal(loaded.predict(*pairs), fitted.predict(*pairs))
+    strangers = np.full(len(STRANGERS), 1), STRANGERS
+    np.testing.assert_array_equal(
+        loaded.predict(*strangers), fitted.predict(*strangers)
+    )
+    for mine, its in zip(fitted.recommend(2), loaded.recommend(2), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    assert loaded.hyperparameters() == fitted.hyperparameters()
+
+
+def test_a_model_of_another_family_is_not_loaded(fitted, family, tmp_path):
+    fitted.save(tmp_path)
+    header = tmp_path / "model.json"
+    header.write_text(header.read_text().replace(f'"{family.name}"', '"another"', 1))
+    with pytest.raises(DataError, match=f"'another', not '{family.name}'"):
+        family.load(tmp_path)
+
+
+def test_a_model_that_is_not_fitted_is_not_saved(model, tmp_path):
+    with pytest.raises(NotFittedError, match=r"Call fit\(\) first"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
