@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from harness import __version__
-from harness.cli import data, families, study, sync, ui
+from harness.cli import data, families, report, study, sync, ui
 from harness.errors import HarnessError
 
 __all__ = ["app", "main"]
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command()(families.families)
+app.command()(report.report)
 app.command()(study.study)
 app.command()(sync.sync)
 app.command()(ui.ui)

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -178,7 +178,11 @@ class DataOptions:
             predefined=self.predefined,
             encoding=self.encoding,
         )
-        return load_dataset(self.data, options)
+        dataset = load_dataset(self.data, options)
+        # As typed: a report repeats them in the command that reproduces a study.
+        typed = {f.name: getattr(self, f.name) for f in fields(self)}
+        given = {n: v for n, v in typed.items() if v and n != "data"}
+        return replace(dataset, options=given)
 
 
 def _parse_scale(text: str) -> tuple[float, float]:

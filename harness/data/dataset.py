@@ -1,7 +1,8 @@
 """A data set: ratings, the catalogue of their titles, and where both come from."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +37,8 @@ class Dataset:
         True for the ratings of the test part that the source itself defines.
     watch_minutes : ndarray of float32, shape (n_ratings,), optional
         Minutes watched, where the source knows them.
+    options : mapping
+        JSON-like: what the user said about how to read the source, by option.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     predefined_test: npt.NDArray[np.bool_] | None = None
     watch_minutes: npt.NDArray[np.float32] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,7 +64,7 @@ class Dataset:
         -------
         dict
             JSON-like: ``name``, ``source``, ``fingerprint``, ``n_users``, ``n_items``,
-            ``n_ratings``, ``scale``, ``simulated``, ``notes``.
+            ``n_ratings``, ``scale``, ``simulated``, ``notes``, ``options``.
         """
         ratings = self.ratings
         return {
@@ -73,4 +77,5 @@ class Dataset:
             "scale": [ratings.scale.low, ratings.scale.high],
             "simulated": self.simulated,
             "notes": list(self.notes),
+            "options": dict(self.options),
         }

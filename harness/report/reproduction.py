@@ -8,7 +8,31 @@ from typing import Any
 from harness.report.markdown import code, escape, table
 from harness.search.records import StudyRecord
 
-__all__ = ["environment_table", "reproduction_command"]
+__all__ = ["environment_table", "local_name", "reproduction_command"]
+
+
+def local_name(storage: str) -> str:
+    """Name a storage as seen from its own folder: a report may travel.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+
+    Returns
+    -------
+    str
+        Without the folders of an absolute path.
+
+    Examples
+    --------
+    >>> local_name("/home/eve/optuna.log"), local_name("sqlite:////home/eve/a.db")
+    ('optuna.log', 'sqlite:///a.db')
+    >>> local_name("studies/a.log")
+    'studies/a.log'
+    """
+    scheme, mark, path = storage.rpartition(":///")
+    return scheme + mark + (Path(path).name if Path(path).is_absolute() else path)
 
 
 def reproduction_command(study: StudyRecord, space_file: Path) -> str:

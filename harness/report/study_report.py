@@ -1,5 +1,6 @@
 """The report of one study: markdown with figures, made from what the storage has."""
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -7,7 +8,11 @@ from pathlib import Path
 
 from harness.errors import StudyError
 from harness.report.markdown import code, escape, table
-from harness.report.reproduction import environment_table, reproduction_command
+from harness.report.reproduction import (
+    environment_table,
+    local_name,
+    reproduction_command,
+)
 from harness.report.study_tables import (
     comparison_table,
     data_table,
@@ -239,12 +244,14 @@ def _reproduction(study: StudyRecord, folder: Path) -> str:
         f"`{SPACE}` lies beside this report. The same data (see the fingerprint), space, "
         "seed, number of jobs and versions give the same trials."
     )
-    storage = code(f"optuna-dashboard {study.storage}")
+    kept = local_name(study.storage)
+    storage = code(f"optuna-dashboard {shlex.quote(kept)}")
+    again = f"harness report {shlex.quote(study.name)} --storage {shlex.quote(kept)}"
     more = "\n".join(
         (
             "- `harness ui` shows all trials as runs in MLflow",
             f"- {storage} shows the study in Optuna's dashboard",
-            f"- {code(f'harness report {study.name}')} writes this report again",
+            f"- {code(again)} writes this report again, without training",
         )
     )
     return _paragraphs(
