@@ -32,8 +32,8 @@ class AllSimilarities(Similarities):
     ----------
     matrices : tuple of ndarray, shape (n, n)
         Similarities, float64, and numbers of common ratings, int32: 12 bytes a pair.
-    weights : ndarray of float64, shape (n_y + 1,)
-        Factor for each number of common ratings.
+    weights : ndarray of float64, shape (n_most + 1,)
+        Factor for each number of common ratings; the first is 1.
     """
 
     matrices: tuple[npt.NDArray[Any], ...]
@@ -57,7 +57,9 @@ class AllSimilarities(Similarities):
         AllSimilarities
             Ready to be averaged over.
         """
-        return cls(matrices, rule.weights(int(matrices[1].max(initial=0))))
+        weights = rule.weights(int(matrices[1].max(initial=0)))
+        weights[0] = 1.0  # of each with itself, where the matrices have 1 and 0
+        return cls(matrices, weights)
 
     @staticmethod
     def compare(
@@ -91,7 +93,6 @@ class AllSimilarities(Similarities):
     def row(self, x: int) -> Doubles:
         """Compute the similarities of one ``x`` with all: float64, shape (n,)."""
         row: Doubles = self.matrices[0][x] * self.weights[self.matrices[1][x]]
-        row[x] = 1.0
         return row
 
     def _average(
@@ -240,7 +241,8 @@ class SimilaritiesOnDemand(Similarities):
     def row(self, x: int) -> Doubles:
         """Compute the similarities of one ``x`` with all: float64, shape (n,)."""
         totals = comparing.new_totals(self.n, self.rule.kind)
-        comparing.add_up_row(x, self.by_x.arrays, self.by_y.arrays, totals)
+        by_x, by_y = self.by_x.arrays, self.by_y.arrays
+        comparing.add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
         row: Doubles = np.empty(self.n)
         comparing.fill_row(x, totals, self.rule.kind, self._weights(), row)
         return row
