@@ -19,6 +19,7 @@ from harness.errors import StudyError
 from harness.search.executors import TaskRunner
 from harness.search.flight import Flight, Outcome
 from harness.search.fold_task import FoldResult
+from harness.search.interruption import catch_interruption
 from harness.search.pruners import StudyAsOf
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
@@ -109,7 +110,7 @@ class Engine:
         window = 2 * runner.jobs
         limit = budget.timeout_seconds
         deadline = float("inf") if limit is None else time.monotonic() + limit
-        try:
+        with catch_interruption() as interruption:
             while True:
                 while len(self._flights) < window and self._may_ask(budget, deadline):
                     self._ask(n_folds)
@@ -119,9 +120,9 @@ class Engine:
                 for (number, fold), result in runner.wait():
                     self._receive(number, fold, result, window)
                 self._tell_in_order(budget, deadline, n_folds)
-        except KeyboardInterrupt:
-            self._abandon("The study was interrupted while this trial was running.")
-            raise
+                if interruption.requested:
+                    self._abandon("The user interrupted the study during this trial.")
+                    raise KeyboardInterrupt
 
     def _recover(self) -> None:
         """Count what is there; mark as failed what a killed process has left behind."""

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -16,7 +17,6 @@ from concurrent.futures import (
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ _THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+# So long does Ctrl-C wait at most while all workers are busy.
+MOMENT_SECONDS = 0.2
 _ARRAYS = ("users", "items", "values", "rows")
 
 
@@ -94,9 +96,7 @@ def _set_up(data: TrainingData) -> None:
 
 
 def _set_up_worker(folder: Path, rest: dict[str, Any]) -> None:
-    # Ctrl-C is for the owner of the study, who then stops the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     fold_of = arrays.pop("fold_of")
     train = Ratings(**arrays, **rest.pop("ratings"))
@@ -154,14 +154,16 @@ class TaskRunner:
         self._pending[future] = (key, task)
 
     def wait(self) -> list[tuple[Any, FoldResult]]:
-        """Wait until at least one task is done.
+        """Wait until at least one task is done, or a moment has passed.
 
         Returns
         -------
         list of (key, FoldResult)
-            Everything that is done; empty if nothing is pending.
+            Everything that is done.
         """
-        done = wait(self._pending, return_when=FIRST_COMPLETED).done
+        done = wait(
+            self._pending, timeout=MOMENT_SECONDS, return_when=FIRST_COMPLETED
+        ).done
         if any(isinstance(future.exception(), BrokenExecutor) for future in done):
             return self._rescue()
         return [(self._pending.pop(future)[0], future.result()) for future in done]
@@ -225,7 +227,7 @@ def open_runner(data: TrainingData, *, jobs: int) -> Iterator[TaskRunner]:
         context = multiprocessing.get_context("spawn")
 
         def start() -> Executor:
-            with _one_thread_each():
+            with _environment_of_workers():
                 pool = ProcessPoolExecutor(
                     jobs, context, initializer=_set_up_worker, initargs=(folder, rest)
                 )
@@ -256,13 +258,20 @@ def _share(data: TrainingData, folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let child processes start with one BLAS and one OpenMP thread."""
+def _environment_of_workers() -> Iterator[None]:
+    """Let processes start with one BLAS thread each, and deaf to Ctrl-C.
+
+    Ctrl-C is for the owner of the study, who then stops the workers.
+    """
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
     try:
         yield
     finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

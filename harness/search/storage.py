@@ -55,6 +55,7 @@ class _FileLock(JournalFileOpenLock):
         return True
 
     def release(self) -> None:
+        # Closing it releases it.
         os.close(self._handle)
 
 

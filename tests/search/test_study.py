@@ -122,7 +122,7 @@ def test_a_study_is_not_continued_with_other_settings(plan_of, run, changes, wha
 
 
 def test_a_failing_trial_is_recorded_and_the_study_goes_on(plan_of, run, shifted):
-    record = run(plan_of(shifted, FAILING % "0.0"), 12)
+    record = run(plan_of(shifted, FAILING % "0.0", sampler="random"), 12)
     states = [t.state for t in record.trials]
     failed = [t for t in record.trials if t.state == "failed"]
     assert failed

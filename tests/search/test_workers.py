@@ -1,0 +1,166 @@
+"""Studies in processes of their own: workers that die, and a study that is killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.search.storage import read_study
+
+SCRIPT = """
+import os, sys, time
+from dataclasses import dataclass
+from typing import ClassVar
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings, RatingScale
+from harness.models.base import Recommender
+from harness.search.engine import Budget
+from harness.search.records import NoListener
+from harness.search.space import load_space
+from harness.search.study import StudyPlan, run_study
+
+
+@dataclass(kw_only=True)
+class Mortal(Recommender):
+    name: ClassVar[str] = "mortal"
+    shift: float = 0.5
+    deadly: float = 9.0
+
+    def _fit(self, ratings, catalogue):
+        if self.shift > self.deadly:
+            os._exit(3)
+        time.sleep(0.01)
+        self.mean_ = ratings.mean
+
+    def _predict(self, users, items):
+        return np.full(len(users), self.mean_ + self.shift)
+
+
+SPACE = '''
+family = "mortal"
+[parameters]
+shift = { type = "float", low = -1.0, high = 1.0 }
+deadly = { type = "fixed", value = %s }
+[initial]
+shift = -0.5
+'''
+
+if __name__ == "__main__":
+    storage, n_trials, deadly = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    rng = np.random.default_rng(0)
+    n = 300
+    ratings = Ratings.from_columns(
+        [str(k) for k in rng.integers(0, 20, n)],
+        [str(k) for k in rng.integers(0, 500, n)],
+        rng.integers(1, 6, n),
+        scale=RatingScale(1, 5),
+    )
+    path = Path(storage).with_name("space.toml")
+    path.write_text(SPACE % deadly)
+    plan = StudyPlan(
+        name="toy", storage=storage, family=Mortal, space=load_space(path, Mortal),
+        sampler="random", pruner="race", n_folds=5, seed=0,
+        dataset={"fingerprint": ""}, split={"fingerprint": ""}, code_version="0",
+    )
+    run_study(
+        plan, ratings, Catalogue.empty(), jobs=2,
+        budget=Budget(n_trials=n_trials), listener=NoListener(),
+    )
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a study of `Mortal` in a process of its own."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+
+    def start_study(n_trials, deadly="9.0", **more):
+        return subprocess.Popen(
+            [sys.executable, script, tmp_path / "optuna.log", str(n_trials), deadly],
+            start_new_session=True,
+            **more,
+        )
+
+    return start_study
+
+
+def children_of(pid):
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return [int(line) for line in listed.stdout.split()]
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_trial_that_kills_its_worker_fails_alone(start, tmp_path):
+    assert start(8, deadly="0.3").wait(timeout=120) == 0
+    trials = read_study(str(tmp_path / "optuna.log"), "toy").trials
+    for trial in trials:
+        assert (trial.state == "failed") == (trial.params["shift"] > 0.3)
+    failed = [trial for trial in trials if trial.state == "failed"]
+    assert failed
+    assert len(trials) - len(failed) == 8
+    assert all("worker process died" in trial.error for trial in failed)
+
+
+def test_a_killed_study_continues_and_reaches_its_number_of_trials(start, tmp_path):
+    storage = tmp_path / "optuna.log"
+    luck = random.Random(0)
+    n_kills = 0
+    for _ in range(4):
+        study = start(400)
+        while not storage.exists():
+            time.sleep(0.05)
+        time.sleep(1.2 + luck.random())
+        workers = children_of(study.pid)
+        os.kill(study.pid, signal.SIGKILL)
+        n_kills += study.wait() == -signal.SIGKILL
+        deadline = time.monotonic() + 20
+        while any(is_alive(pid) for pid in workers):
+            assert time.monotonic() < deadline, "workers outlive the study"
+            time.sleep(0.05)
+    assert n_kills >= 3
+    assert start(400).wait(timeout=120) == 0
+    trials = read_study(str(storage), "toy").trials
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    states = [trial.state for trial in trials]
+    assert states.count("complete") + states.count("pruned") == 400
+    # Only what was under way is lost: four trials, with two workers, a kill.
+    assert states.count("failed") <= 4 * n_kills
+    assert "running" not in states
+
+
+def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(start, tmp_path):
+    storage = tmp_path / "optuna.log"
+    study = start(5000, stderr=subprocess.PIPE, text=True)
+    while not storage.exists() or storage.read_bytes().count(b"fold_values") < 8:
+        time.sleep(0.05)
+    # As a terminal does it: to the whole group, workers included.
+    os.killpg(study.pid, signal.SIGINT)
+    _, printed = study.communicate(timeout=60)
+    # The script does not catch it; the workers have nothing to say.
+    assert printed.count("KeyboardInterrupt") == 1
+    trials = read_study(str(storage), "toy").trials
+    assert {trial.state for trial in trials} <= {"complete", "pruned", "failed"}
+    assert any(trial.state == "complete" for trial in trials)
+    interrupted = [trial.error for trial in trials if trial.state == "failed"]
+    assert all("interrupted the study" in error for error in interrupted)
