@@ -48,7 +48,7 @@ def ui(
         _show(experiment_link(location.tracking_uri, location.experiment), open_browser)
         return
     # A terminal that is closed, or `kill`, ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     typer.echo(f"Starting MLflow on {location.shown} ...")
     try:
         with serve(location, port) as interface:
@@ -57,6 +57,8 @@ def ui(
             interface.process.wait()
     except KeyboardInterrupt:
         typer.echo("Stopped.")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

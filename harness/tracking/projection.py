@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 STUDY_TAG = "harness.study_id"
-TRIAL_TAG = "harness.trial"
+TRIAL_TAG = "trial"
 
 RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
 _STATUS: dict[str, RunStatus] = {
@@ -181,7 +181,6 @@ def _trial_points(trial: TrialRecord, ended: int) -> Iterator[MetricPoint]:
 def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     tags = _shared_tags(study) | {
         TRIAL_TAG: str(trial.number),
-        "trial": str(trial.number),
         "state": trial.state,
         "seed": str(trial.seed),
     }

@@ -1,0 +1,88 @@
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import TrialState, create_trial
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.search.storage import open_storage
+
+MAIN = "from harness.cli import main; main()"
+START = datetime(2026, 3, 1, 12, 0, 0)  # noqa: DTZ001 - as Optuna writes it
+
+FACTS = {
+    "family": "svd",
+    "settings": {"seed": 7, "space": {}},
+    "dataset": {"name": "toy", "fingerprint": "0123", "n_ratings": 9},
+    "split": {"method": "none", "fingerprint": "4567"},
+    "code_version": "0.1.0",
+}
+
+
+@pytest.fixture
+def sync(tmp_path, monkeypatch):
+    """Return a function that runs the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    # What the tracker sets for its process must not outlive the test.
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_LOGGING_LEVEL"):
+        monkeypatch.setenv(name, "0" if name.endswith("RETRIES") else "CRITICAL")
+    return lambda *args: CliRunner().invoke(app, ["sync", *args])
+
+
+def store_study(name, n_trials):
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(study_name=name, storage=open_storage("optuna.log"))
+    study.set_user_attr("harness", {**FACTS, "identity": name})
+    for number in range(n_trials):
+        trial = create_trial(value=0.9 - number / 100, state=TrialState.COMPLETE)
+        trial.datetime_start = START + timedelta(minutes=number)
+        trial.datetime_complete = START + timedelta(minutes=number, seconds=30)
+        study.add_trial(trial)
+
+
+def test_brings_in_every_study_and_then_changes_nothing(sync, tmp_path):
+    store_study("one", 2)
+    store_study("two", 1)
+    # A process of its own shows that MLflow adds nothing of its own to what is printed.
+    first = subprocess.run(
+        [sys.executable, "-c", MAIN, "sync"], capture_output=True, text=True, check=True
+    )
+    assert first.stderr == ""
+    assert first.stdout.splitlines() == [
+        "one: 3 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
+        "two: 2 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
+    ]
+    assert sync("two").output == (
+        "two: 0 runs created, 0 repaired, 2 unchanged in sqlite:///mlflow.db\n"
+    )
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    found = client.get_experiment_by_name("harness").experiment_id
+    assert len(client.search_runs([found])) == 5
+
+
+def test_a_study_that_does_not_exist_is_named_with_a_hint(sync):
+    store_study("svd-films", 1)
+    result = sync("svd-film")
+    assert result.exit_code == 2
+    assert "There is no study named 'svd-film'. Did you mean 'svd-films'?" in (
+        result.output
+    )
+
+
+def test_without_a_storage_there_is_nothing_to_bring_in(sync, tmp_path):
+    result = sync()
+    assert result.exit_code == 2
+    assert "There is no study storage 'optuna.log' here" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tracking_uri_that_is_none_is_refused_before_anything_is_read(sync):
+    result = sync("--tracking-uri", "mlruns")
+    assert result.exit_code == 2
+    assert "The tracking URI must be a database or a server" in result.output
