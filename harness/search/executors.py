@@ -231,8 +231,9 @@ def open_runner(data: TrainingData, *, jobs: int) -> Iterator[TaskRunner]:
                 pool = ProcessPoolExecutor(
                     jobs, context, initializer=_set_up_worker, initargs=(folder, rest)
                 )
-                # The first call starts all processes, with the environment of now.
-                pool.submit(os.getpid)
+                # Each call starts one more process, with the environment of now.
+                for _ in range(jobs):
+                    pool.submit(os.getpid)
             return pool
 
         runner = TaskRunner(start, jobs=jobs)
