@@ -68,7 +68,7 @@ def interval(name: str, estimate: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> interval("rmse", {"value": 0.90382, "low": 0.88455, "high": 0.9231})
+    >>> interval("rmse", {"value": 0.90382, "low": 0.88461, "high": 0.9231})
     '0.9038 [0.8846, 0.9231]'
     """
     value, low, high = (metric(name, estimate[k]) for k in ("value", "low", "high"))

@@ -30,12 +30,12 @@ def escape(text: object) -> str:
     Examples
     --------
     >>> print(escape("a|b <i> *c*"))
-    a\|b &lt;i&gt; \*c\*
+    a|b &lt;i&gt; \*c\*
     """
     plain = _one_line(text).translate(_ENTITIES)
-    marked = re.sub(r"([\\`*_{}\[\]|~$#!])", r"\\\1", plain)
+    marked = re.sub(r"([\\`*_{}\[\]~$#!])", r"\\\1", plain)
     # At the start of a line these would begin a list or a heading.
-    return re.sub(r"^(\d*[.)]|[-+=])(?=\s|$)", r"\\\1", marked)
+    return re.sub(r"^(\d*)([.)]|[-+=])(?=\s|$)", r"\1\\\2", marked)
 
 
 def code(text: object) -> str:
@@ -49,14 +49,14 @@ def code(text: object) -> str:
     Returns
     -------
     str
-        A code span, also for a cell of a table.
+        A code span.
 
     Examples
     --------
     >>> print(code("n_factors"))
     `n_factors`
     """
-    plain = _one_line(text).replace("|", "\\|") or " "
+    plain = _one_line(text) or " "
     fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
     pad = " " if "`" in plain else ""
     return f"{fence}{pad}{plain}{pad}{fence}"
@@ -65,7 +65,7 @@ def code(text: object) -> str:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = ""
 ) -> str:
-    """Lay out a table; cells are markdown already.
+    r"""Lay out a table; cells are markdown already, and a ``|`` in them is escaped.
 
     Parameters
     ----------
@@ -90,4 +90,9 @@ def table(
     """
     rules = ["---:" if side == "r" else ":---" for side in align.ljust(len(head), "l")]
     lines = [head, rules, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    # In a table a bar ends the cell even inside a code span.
+    return text.replace("|", "\\|")

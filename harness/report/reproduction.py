@@ -60,7 +60,7 @@ def reproduction_command(study: StudyRecord, space_file: Path) -> str:
         ("--test-share", split.get("test_share")),
         ("--folds", settings["n_folds"]),
         ("--space", space_file),
-        ("--trials", n_trials),
+        ("--trials", n_trials or None),
         ("--sampler", settings["sampler"]["name"]),
         ("--pruner", settings["pruner"]["name"]),
         ("--seed", settings["seed"]),

@@ -82,7 +82,7 @@ class _Scores:
         high = min(float(known.max()), low + 1.6 * max(usual - low, 1e-4))
         first = values.get(0, low)
         high = max(high, first) if first < low + 3 * (high - low) else high
-        margin = 0.06 * (high - low)
+        margin = max(0.06 * (high - low), 1e-3)
         return cls(values, low - margin, high + margin)
 
     def draw(self, axes: "Axes", study: StudyRecord, x: Mapping[int, Any]) -> None:
@@ -107,7 +107,8 @@ class _Scores:
         _scatter(axes, [x[n] for n in failed], [self.high] * len(failed), _FAILED)
         if best is not None and best.number in x:
             _scatter(axes, [x[best.number]], [self.values[best.number]], _BEST)
-        axes.set_ylim(self.low, self.high)
+        room = 0.04 * (self.high - self.low)
+        axes.set_ylim(self.low - room, self.high + room)
 
 
 def draw_history(study: StudyRecord, path: Path) -> Path:

@@ -64,7 +64,7 @@ def write_study_report(study: StudyRecord, folder: Path) -> Path:
     except OSError as error:
         raise StudyError(
             f"The report cannot be written to {folder}: {error.strerror or error}; "
-            "name another folder with --out."
+            "choose another folder."
         ) from error
     return folder / REPORT
 
@@ -96,7 +96,7 @@ def _compose(study: StudyRecord, scratch: Path, folder: Path) -> None:
         _parameters(study),
         _search(study, scratch),
         _trials(study),
-        "## Time\n\n" + time_table(study),
+        _paragraphs("## Time", time_table(study)) if study.trials else "",
         _reproduction(study, folder),
     ]
     text = "\n\n".join(section for section in sections if section) + "\n"

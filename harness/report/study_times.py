@@ -54,7 +54,7 @@ def time_table(study: StudyRecord) -> str:
             ["from the first start to the last end", duration(wall.total_seconds())],
             ["of it with a trial under way", duration(busy)],
             [
-                "a trial (that time by the number of trials)",
+                "of it per trial",
                 duration(busy / len(spans)),
             ],
             [

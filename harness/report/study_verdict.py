@@ -130,10 +130,16 @@ def _without_test(study: StudyRecord) -> Iterator[str]:
             "**The test set is still sealed**: the search has not come to its end. The "
             "same command continues it, and judges the best trial."
         )
-    yield (
-        f"The best trial so far, #{study.best.number}, has a mean RMSE over the folds of "
-        f"**{stars(study.best.value)}** stars."
+    sentence = (
+        f"The best trial, #{study.best.number}, has a mean RMSE over the folds of "
+        f"**{stars(study.best.value)}** stars"
     )
+    initial = study.trials[0]
+    if initial.number == 0 and initial.value is not None and initial != study.best:
+        sentence += (
+            f"; the initial settings have {stars(initial.value)} on the same folds"
+        )
+    yield sentence + "."
 
 
 def _about_tuning(found: Comparison, rmse: dict[str, float]) -> str:
