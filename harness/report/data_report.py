@@ -93,5 +93,4 @@ def _markdown(
 
 
 def _as_markdown(shown: DataTable) -> str:
-    rows = [[escape(cell) for cell in row] for row in shown.rows]
-    return table(shown.head, rows, align="l" + "r" * (len(shown.head) - 1))
+    return table(shown.head, shown.rows, align="l" + "r" * (len(shown.head) - 1))

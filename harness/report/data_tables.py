@@ -31,7 +31,7 @@ class DataTable:
     head : tuple of str
         Heads of the columns; all but the first hold numbers.
     rows : tuple of tuple of str
-        Plain text, not escaped for anything.
+        Numbers and words of our own, nothing that has to be escaped.
     """
 
     title: str
@@ -136,4 +136,5 @@ def _gap(measured: float | str | None, published: float | str) -> str:
         return NOTHING
     if isinstance(measured, str) or isinstance(published, str):
         return "none" if measured == published else "other hours"
-    return f"{100 * (measured / published - 1):+.1f} %"
+    # Adding 0 turns -0.0 into 0.0.
+    return f"{round(100 * (measured / published - 1), 1) + 0.0:+.1f} %"

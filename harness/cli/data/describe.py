@@ -19,7 +19,9 @@ def describe(
     data: DataOptions,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the report.", show_default="reports/data-<name>"),
+        typer.Option(
+            help="Folder of the report.", show_default="reports/data-<name of the data>"
+        ),
     ] = None,
 ) -> None:
     """Describe ratings and titles, beside what the published study prints.
@@ -45,11 +47,10 @@ def describe(
 def _print(shown: "DataTable") -> None:
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title=shown.title, title_justify="left")
     for k, head in enumerate(shown.head):
         table.add_column(head, justify="right" if k else "left")
     for row in shown.rows:
-        table.add_row(*(Text(cell) for cell in row))  # not markup: it may be foreign
+        table.add_row(*row)
     Console().print(table)

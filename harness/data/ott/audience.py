@@ -111,14 +111,16 @@ def choose_titles(
     users, items : ndarray of int, shape (N_RATINGS,)
         The chosen pairs, sorted by user.
     """
-    n_titles = len(titles.names)
-    popularity = c.POPULARITY_SPREAD * normal_scores(spread(rng, titles.first_genres))
+    # All genres, and all pairs of genres, get hits and flops in the same proportion.
+    n_genres = titles.genres.shape[1]
+    alike = titles.first_genres * 2**n_genres + titles.genres @ 2 ** np.arange(n_genres)
+    popularity = c.POPULARITY_SPREAD * normal_scores(spread(rng, alike))
     # Good titles are more popular, but among those of equal genres only: otherwise
     # the luck of a genre would decide how varied the viewing of all users is.
     of_genres = titles.genres @ np.linalg.lstsq(titles.genres, quality)[0]
     popularity += c.PULL_OF_QUALITY * (quality - of_genres)
-    popularity -= np.where(rng.random(n_titles) < c.RARE_TITLE_SHARE, 4.0, 0.0)
-    crowd = c.PULL_OF_CROWD * rng.normal(size=n_titles)
+    popularity -= np.where(spread(rng, alike) < c.RARE_TITLE_SHARE, 4.0, 0.0)
+    crowd = c.PULL_OF_CROWD * rng.normal(size=len(titles.names))
     weights = popularity + np.outer(audience.generosity, crowd)
     weights += c.PULL_OF_PRIMARY_GENRE * titles.genres.T[audience.primary_genres]
     # The k largest of log weight + Gumbel noise are a weighted draw without replacement

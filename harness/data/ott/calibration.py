@@ -51,10 +51,10 @@ N_RATINGS = 100_000
 # The rating process, in stars before rounding and clipping, which take away some of
 # the spread (clipping) and of the mean (more is cut off above than below).
 LATENT_MEAN = 3.744
-USER_VARIANCE = 0.596
+USER_VARIANCE = 0.592
 TITLE_VARIANCE = 0.03
 TASTE_VARIANCE = 0.053
-NOISE_VARIANCE = 0.302
+NOISE_VARIANCE = 0.304
 
 # What the bias of a title comes from: shares of its variance; the rest is its own.
 GENRE_SHARE = 0.20
@@ -79,11 +79,11 @@ NEWCOMER_SHARE = 0.06
 
 # What users choose: weights of titles are log-normal, higher for good ones, much lower
 # for rare ones, and exp(PULL_OF_PRIMARY_GENRE) times as high in the primary genre.
-POPULARITY_SPREAD = 1.0
+POPULARITY_SPREAD = 1.5
 PULL_OF_QUALITY = 0.25
-PULL_OF_CROWD = 0.67
+PULL_OF_CROWD = 0.9
 RARE_TITLE_SHARE = 0.05
-PULL_OF_PRIMARY_GENRE = 3.72
+PULL_OF_PRIMARY_GENRE = 4.3
 N_GENRES_SHARES = (0.73, 0.24, 0.03)
 
 # When they watch.

@@ -135,17 +135,20 @@ def _draw_minutes(
 
 
 def _draw_names(rng: np.random.Generator, first_genres: Ints) -> tuple[str, ...]:
-    """Name the titles; those that would differ in an article only are drawn again."""
+    """Name the titles, no two of them with the same words."""
     genres = list(vocabulary()["genres"].values())
-    taken: set[str] = set()
-    names = []
+    names: dict[frozenset[str], str] = {}
     for genre in first_genres:
         name = _one_name(rng, genres[genre])
-        while name.removeprefix("The ") in taken:
+        while _words(name) in names:
             name = _one_name(rng, genres[genre])
-        taken.add(name.removeprefix("The "))
-        names.append(name)
-    return tuple(names)
+        names[_words(name)] = name
+    return tuple(names.values())
+
+
+def _words(name: str) -> frozenset[str]:
+    """Take the words that count: neither articles nor their order."""
+    return frozenset(name.split()) - {"The", "of"}
 
 
 def _one_name(rng: np.random.Generator, genre: dict[str, Any]) -> str:
