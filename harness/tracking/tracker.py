@@ -19,6 +19,8 @@ from harness.tracking.writer import (
 
 __all__ = ["MLflowTracker"]
 
+LONGEST_WAIT_FOR_FAILING_SECONDS = 5.0
+
 
 def _ignore(_message: str) -> None:
     pass
@@ -64,6 +66,7 @@ class MLflowTracker:
         self._warning = OneWarning(self.location, warn)
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = False
         self._writer = StudyWriter(self.location, self._warning)
 
     def on_study_start(self, study: StudyRecord) -> None:
@@ -79,13 +82,14 @@ class MLflowTracker:
         """Complete the run of the study."""
         self._tell(StudyEnded(study=study))
 
-    def close(self, timeout: float = 30.0) -> bool:
+    def close(self, timeout: float = 15.0) -> bool:
         """Wait until everything is written; give up when the time is over.
 
         Parameters
         ----------
-        timeout : float, default 30
-            Longest wait in seconds.
+        timeout : float, default 15
+            Longest wait in seconds. A store that failed at the last attempt is waited
+            for 5 s at most. A second call does not wait.
 
         Returns
         -------
@@ -94,8 +98,12 @@ class MLflowTracker:
         """
         if self._thread is None:
             return True
-        self._events.put(None)
-        self._thread.join(timeout)
+        if not self._closed:
+            self._closed = True
+            self._events.put(None)
+            if self._writer.is_failing:
+                timeout = min(timeout, LONGEST_WAIT_FOR_FAILING_SECONDS)
+            self._thread.join(timeout)
         if self._thread.is_alive():
             self._warning.say(self._writer.study, f"it took longer than {timeout:g} s.")
             return False

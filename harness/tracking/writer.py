@@ -125,6 +125,11 @@ class StudyWriter:
         return self._parent_is_due or bool(self._trials)
 
     @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt has failed."""
+        return self._pause > _FIRST_PAUSE_SECONDS
+
+    @property
     def seconds_to_wait(self) -> float | None:
         """Seconds until the next attempt; None if there is nothing to write."""
         if not self.pending:

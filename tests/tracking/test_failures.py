@@ -36,6 +36,13 @@ def tell(tracker, make_study, trials):
     return longest
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -92,6 +99,26 @@ def test_a_server_that_never_answers_is_given_up_when_the_time_is_over(
     assert time.perf_counter() - begun < 3
     assert len(said) == 1
     assert "took longer than 0.5 s" in said[0]
+    begun = time.perf_counter()
+    assert not tracker.close(timeout=30)  # as leaving a `with` block does
+    assert time.perf_counter() - begun < 1
+
+
+def test_a_server_that_has_failed_is_not_waited_for_at_the_end(
+    make_study, make_trial, slow_server, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setattr(
+        "harness.tracking.tracker.LONGEST_WAIT_FOR_FAILING_SECONDS", 0.2
+    )
+    said = []
+    tracker = MLflowTracker(slow_server, warn=said.append)
+    tell(tracker, make_study, [make_trial(0)])
+    wait_until(lambda: said)
+    begun = time.perf_counter()
+    assert not tracker.close(timeout=30)
+    assert time.perf_counter() - begun < 5
+    assert len(said) == 1
 
 
 def test_a_server_that_dies_in_the_middle_is_caught_up_with_by_sync(
@@ -105,9 +132,7 @@ def test_a_server_that_dies_in_the_middle_is_caught_up_with_by_sync(
         tracker.on_study_start(make_study())
         for trial in trials[:3]:
             tracker.on_trial_end(make_study(), trial)
-        deadline = time.monotonic() + 60
-        while len(read_runs(store_uri)[1]) < 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: len(read_runs(store_uri)[1]) == 3)
     for trial in trials[3:]:
         tracker.on_trial_end(make_study(), trial)
     tracker.on_study_end(make_study(trials))
@@ -119,10 +144,11 @@ def test_a_server_that_dies_in_the_middle_is_caught_up_with_by_sync(
     assert len(read_runs(store_uri)[1]) == 6
 
 
-def test_a_server_that_comes_back_gets_everything(
-    make_study, make_trial, store_uri, tmp_path
+def test_a_store_that_comes_back_gets_everything(
+    make_study, make_trial, store_uri, tmp_path, monkeypatch
 ):
     """The store is away when the study starts, and there when it ends."""
+    monkeypatch.setattr("harness.tracking.tracker.LONGEST_WAIT_FOR_FAILING_SECONDS", 60)
     path = Path(store_uri.removeprefix("sqlite:///"))
     away = path.rename(tmp_path / "away.db")
     path.mkdir()
@@ -130,12 +156,10 @@ def test_a_server_that_comes_back_gets_everything(
     trials = [make_trial(n) for n in range(3)]
     tracker = MLflowTracker(store_uri, warn=said.append)
     tell(tracker, make_study, trials)
-    deadline = time.monotonic() + 20
-    while not said and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: said)
     path.rmdir()
     away.rename(path)
-    assert tracker.close(timeout=20)
+    assert tracker.close(timeout=60)
     assert len(said) == 1
     assert sync(make_study(trials), store_uri) == SyncCounts(unchanged=4)
 
@@ -226,9 +250,7 @@ def test_a_process_killed_while_it_logs_leaves_nothing_that_sync_cannot_mend(
     )
     process.stdin.write(pickle.dumps((make_study(), trials)))
     process.stdin.close()
-    deadline = time.monotonic() + 60
-    while len(read_runs(store_uri)[1]) < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(read_runs(store_uri)[1]) >= 5)
     process.send_signal(signal.SIGKILL)
     process.wait()
     logged = len(read_runs(store_uri)[1])
