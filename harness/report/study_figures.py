@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.report.digits import setting
 from harness.report.style import ACCENT, DARK, LIGHT, MEDIUM, figure_style, save_figure
 from harness.search.paired_value import paired_value
 from harness.search.records import StudyRecord, TrialRecord
@@ -141,7 +142,7 @@ def draw_history(study: StudyRecord, path: Path) -> Path:
         axes.set_xlim(-0.5, max(t.number for t in study.trials) + 0.5)
         axes.set_xlabel("trial")
         axes.set_ylabel(_RMSE)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.legend(loc="outside upper center", ncols=6)
         return save_figure(figure, path)
 
@@ -278,7 +279,7 @@ def draw_slices(study: StudyRecord, path: Path) -> Path | None:
     from matplotlib.figure import Figure
 
     space: Mapping[str, Any] = study.settings["space"]
-    searched = {n: d for n, d in space.items() if d["type"] != "fixed"}
+    searched = {n: d for n, d in space.items() if _has_choice(d)}
     if not searched:
         return None
     scores = _Scores.of(study)
@@ -302,6 +303,12 @@ def draw_slices(study: StudyRecord, path: Path) -> Path | None:
         return save_figure(figure, path)
 
 
+def _has_choice(distribution: Mapping[str, Any]) -> bool:
+    if distribution["type"] == "categorical":
+        return len(distribution["choices"]) > 1
+    return "high" in distribution and distribution.get("low", 1) < distribution["high"]
+
+
 def _draw_slice(
     axes: "Axes",
     study: StudyRecord,
@@ -312,9 +319,12 @@ def _draw_slice(
     values = {t.number: t.params[name] for t in study.trials if name in t.params}
     axes.set_xlabel(name)
     if distribution["type"] == "categorical":
-        choices = distribution["choices"]
-        values = {n: choices.index(v) for n, v in values.items() if v in choices}
-        axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
+        choices = list(distribution["choices"])
+        values = {
+            n: choices.index(v) + _aside(n) for n, v in values.items() if v in choices
+        }
+        labels = [setting(choice).replace("_", "_\n") for choice in choices]
+        axes.set_xticks(range(len(choices)), labels)
         axes.set_xlim(-0.5, len(choices) - 0.5)
     else:
         low, high = distribution.get("low", 1), distribution["high"]
@@ -322,6 +332,11 @@ def _draw_slice(
             _set_log_axis(axes, (low, high))
         _set_limits(axes, low, high)
     scores.draw(axes, study, values)
+
+
+def _aside(number: int) -> float:
+    """Spread the trials of one choice, evenly and the same way each time."""
+    return 0.36 * (number * 0.618034 % 1 - 0.5)
 
 
 def _set_log_axis(axes: "Axes", ends: tuple[float, float]) -> None:
@@ -340,7 +355,7 @@ def _set_limits(axes: "Axes", low: float, high: float) -> None:
     if axes.get_xscale() == "log":
         margin = (high / low) ** 0.04
         axes.set_xlim(low / margin, high * margin)
-    elif low < high:
+    else:
         margin = 0.04 * (high - low)
         axes.set_xlim(low - margin, high + margin)
     # The ends of the range: a best value near one of them asks for a wider range.

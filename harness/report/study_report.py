@@ -171,8 +171,8 @@ def _parameters(study: StudyRecord) -> str:
 
 
 def _search(study: StudyRecord, scratch: Path) -> str:
-    if study.best is None:
-        return ""
+    if sum(trial.rmse is not None for trial in study.trials) < 2 or study.best is None:
+        return ""  # one trial makes no figure
     from harness.report import study_figures as figures
 
     figures.draw_history(study, scratch / "history.png")
