@@ -1,115 +1,17 @@
-"""The figures of a study report."""
+"""Figures of a study: its course, its folds, and what mattered."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from harness.report.digits import setting
-from harness.report.style import ACCENT, DARK, LIGHT, MEDIUM, figure_style, save_figure
-from harness.search.paired_value import paired_value
+from harness.report.style import ACCENT, DARK, MEDIUM, figure_style, save_figure
+from harness.report.trial_marks import RMSE_LABEL, TrialMarks
 from harness.search.records import StudyRecord, TrialRecord
 
-if TYPE_CHECKING:  # drawing takes half a second to import
-    from matplotlib.axes import Axes
-
-__all__ = ["draw_folds", "draw_history", "draw_importance", "draw_slices"]
+__all__ = ["draw_folds", "draw_history", "draw_importance"]
 
 N_RACED = 8
-_COLUMNS = 3
-_RMSE = "RMSE in stars"
 _FOLD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """How trials of one kind are drawn; shapes differ, so that print needs no colour."""
-
-    label: str
-    marker: str
-    size: float
-    face: str
-    edge: str
-
-
-_COMPLETE = _Look("complete", "o", 38, DARK, "white")
-_PRUNED = _Look("pruned (estimate)", "o", 17, "none", MEDIUM)
-_FAILED = _Look("failed", "x", 26, ACCENT, ACCENT)
-_BEST = _Look("best", "*", 190, ACCENT, "white")
-_BEYOND = _Look("above the figure", "^", 24, LIGHT, DARK)
-
-
-def _scatter(axes: "Axes", x: list[Any], y: list[float], look: _Look) -> None:
-    if not x:
-        return
-    # A cross has no face, and matplotlib warns about the edge of one.
-    colours = (
-        {"color": look.edge}
-        if look.marker == "x"
-        else {"facecolors": look.face, "edgecolors": look.edge}
-    )
-    axes.scatter(
-        x,
-        y,
-        s=look.size,
-        marker=look.marker,
-        label=look.label,
-        linewidths=0.9,
-        zorder=4 if look is _BEST else 3,
-        clip_on=False,
-        **colours,  # type: ignore[arg-type]
-    )
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """The trials' values, and the part of the axis that is worth showing."""
-
-    values: Mapping[int, float]
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, study: StudyRecord) -> "_Scores":
-        pairs = [(t.number, paired_value(study, t)) for t in study.trials]
-        values = {n: v for n, v in pairs if v is not None and math.isfinite(v)}
-        known = np.array(list(values.values()) or [0.0])
-        low = float(known.min())
-        # A few hopeless trials would press all others onto one line.
-        usual = float(np.quantile(known, 0.9))
-        high = min(float(known.max()), low + 1.6 * max(usual - low, 1e-4))
-        first = values.get(0, low)
-        high = max(high, first) if first < low + 3 * (high - low) else high
-        margin = max(0.06 * (high - low), 1e-3)
-        return cls(values, low - margin, high + margin)
-
-    def draw(self, axes: "Axes", study: StudyRecord, x: Mapping[int, Any]) -> None:
-        """Draw the trials that have an `x`, the best one last."""
-        best = study.best
-        for look, state in ((_PRUNED, "pruned"), (_COMPLETE, "complete")):
-            numbers = [
-                t.number
-                for t in study.trials
-                if t.state == state
-                and t.number in x
-                and self.values.get(t.number, math.inf) <= self.high
-                and t is not best
-            ]
-            _scatter(
-                axes, [x[n] for n in numbers], [self.values[n] for n in numbers], look
-            )
-        beyond = [n for n, v in self.values.items() if v > self.high and n in x]
-        _scatter(axes, [x[n] for n in beyond], [self.high] * len(beyond), _BEYOND)
-        failed = [t.number for t in study.trials if t.state == "failed"]
-        failed = [number for number in failed if number in x]
-        _scatter(axes, [x[n] for n in failed], [self.high] * len(failed), _FAILED)
-        if best is not None and best.number in x:
-            _scatter(axes, [x[best.number]], [self.values[best.number]], _BEST)
-        room = 0.04 * (self.high - self.low)
-        axes.set_ylim(self.low - room, self.high + room)
 
 
 def draw_history(study: StudyRecord, path: Path) -> Path:
@@ -130,7 +32,7 @@ def draw_history(study: StudyRecord, path: Path) -> Path:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    scores = _Scores.of(study)
+    marks = TrialMarks.of(study)
     with figure_style():
         figure = Figure(figsize=(8, 3.8), layout="constrained")
         axes = figure.add_subplot()
@@ -138,10 +40,10 @@ def draw_history(study: StudyRecord, path: Path) -> Path:
         axes.step(
             numbers, best, where="post", color=DARK, linewidth=1.4, label="best so far"
         )
-        scores.draw(axes, study, {t.number: t.number for t in study.trials})
+        marks.draw(axes, study, {t.number: t.number for t in study.trials})
         axes.set_xlim(-0.5, max(t.number for t in study.trials) + 0.5)
         axes.set_xlabel("trial")
-        axes.set_ylabel(_RMSE)
+        axes.set_ylabel(RMSE_LABEL)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.legend(loc="outside upper center", ncols=6)
         return save_figure(figure, path)
@@ -208,7 +110,7 @@ def draw_folds(study: StudyRecord, path: Path) -> Path:
             zorder=4,
         )
         axes.set_xticks(places, [_name_of(t, study) for t in shown])
-        axes.set_ylabel(_RMSE)
+        axes.set_ylabel(RMSE_LABEL)
         axes.margins(x=0.08)
         figure.legend(loc="outside upper center", ncols=6)
         return save_figure(figure, path)
@@ -259,105 +161,3 @@ def draw_importance(importance: Mapping[str, float], path: Path) -> Path:
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.set_xlabel("share of the variance of the RMSE over the trials")
         return save_figure(figure, path)
-
-
-def draw_slices(study: StudyRecord, path: Path) -> Path | None:
-    """Draw the value of the trials against each hyperparameter that was searched.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a complete trial.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    Path or None
-        `path`; None if nothing was searched.
-    """
-    from matplotlib.figure import Figure
-
-    space: Mapping[str, Any] = study.settings["space"]
-    searched = {n: d for n, d in space.items() if _has_choice(d)}
-    if not searched:
-        return None
-    scores = _Scores.of(study)
-    n_rows = math.ceil(len(searched) / _COLUMNS)
-    with figure_style():
-        size = (8.6, 0.5 + 2.2 * n_rows)
-        figure = Figure(figsize=size, layout="constrained")
-        for place, (name, distribution) in enumerate(searched.items()):
-            axes = figure.add_subplot(n_rows, _COLUMNS, place + 1)
-            _draw_slice(axes, study, scores, (name, distribution))
-            if place % _COLUMNS == 0:
-                axes.set_ylabel(_RMSE)
-            else:
-                axes.tick_params(labelleft=False)
-        found = {
-            label: handle
-            for axes in figure.axes
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=6)
-        return save_figure(figure, path)
-
-
-def _has_choice(distribution: Mapping[str, Any]) -> bool:
-    if distribution["type"] == "categorical":
-        return len(distribution["choices"]) > 1
-    return "high" in distribution and distribution.get("low", 1) < distribution["high"]
-
-
-def _draw_slice(
-    axes: "Axes",
-    study: StudyRecord,
-    scores: _Scores,
-    parameter: tuple[str, Mapping[str, Any]],
-) -> None:
-    name, distribution = parameter
-    values = {t.number: t.params[name] for t in study.trials if name in t.params}
-    axes.set_xlabel(name)
-    if distribution["type"] == "categorical":
-        choices = list(distribution["choices"])
-        values = {
-            n: choices.index(v) + _aside(n) for n, v in values.items() if v in choices
-        }
-        labels = [setting(choice).replace("_", "_\n") for choice in choices]
-        axes.set_xticks(range(len(choices)), labels)
-        axes.set_xlim(-0.5, len(choices) - 0.5)
-    else:
-        low, high = distribution.get("low", 1), distribution["high"]
-        if distribution.get("log"):
-            _set_log_axis(axes, (low, high))
-        _set_limits(axes, low, high)
-    scores.draw(axes, study, values)
-
-
-def _aside(number: int) -> float:
-    """Spread the trials of one choice, evenly and the same way each time."""
-    return 0.36 * (number * 0.618034 % 1 - 0.5)
-
-
-def _set_log_axis(axes: "Axes", ends: tuple[float, float]) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    # 0.002 rather than 2 x 10^-3: the settings are written so everywhere else.
-    low, high = ends
-    few = math.log10(high / low) > 1.5
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _set_limits(axes: "Axes", low: float, high: float) -> None:
-    if axes.get_xscale() == "log":
-        margin = (high / low) ** 0.04
-        axes.set_xlim(low / margin, high * margin)
-    else:
-        margin = 0.04 * (high - low)
-        axes.set_xlim(low - margin, high + margin)
-    # The ends of the range: a best value near one of them asks for a wider range.
-    for end in (low, high):
-        axes.axvline(end, color="#999999", linewidth=0.8, linestyle=(0, (2, 2)))

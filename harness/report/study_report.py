@@ -174,10 +174,11 @@ def _search(study: StudyRecord, scratch: Path) -> str:
     if sum(trial.rmse is not None for trial in study.trials) < 2 or study.best is None:
         return ""  # one trial makes no figure
     from harness.report import study_figures as figures
+    from harness.report.slice_figure import draw_slices
 
     figures.draw_history(study, scratch / "history.png")
     figures.draw_folds(study, scratch / "folds.png")
-    slices = figures.draw_slices(study, scratch / "slices.png")
+    slices = draw_slices(study, scratch / "slices.png")
     return _paragraphs(
         "## Search",
         "![Value of each trial, and the best so far](history.png)",
