@@ -1,5 +1,6 @@
 """The look of all figures: readable in black and white, and by the colour-blind."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,10 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     Path
         `path`.
     """
-    # Without the version of matplotlib equal figures are equal files.
-    figure.savefig(path, format="png", metadata={"Software": None})
+    # Ticks are made while drawing, so the style must still hold. A name in a script that
+    # the font lacks shows as boxes; there is nothing the reader of a warning could do.
+    with figure_style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        # Without the version of matplotlib equal figures are equal files.
+        figure.savefig(path, format="png", metadata={"Software": None})
     return path

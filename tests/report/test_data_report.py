@@ -1,0 +1,141 @@
+"""The report on a data set shows what there is, and breaks on nothing that is not."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.data.catalogue import Catalogue
+from harness.data.dataset import Dataset
+from harness.data.ott import generate_ott
+from harness.data.profile import profile
+from harness.data.ratings import Ratings, RatingScale
+from harness.errors import DataError
+from harness.report.data_figures import DATA_FIGURES, draw_data_figures
+from harness.report.data_report import SIMULATED, write_data_report
+from harness.report.data_tables import data_tables
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def bare() -> Dataset:
+    """Ratings only: no times, no catalogue."""
+    ratings = Ratings.from_columns(
+        list("aab"), list("xyx"), [1, 2, 5], scale=RatingScale(1, 5)
+    )
+    return Dataset(
+        name="bare", ratings=ratings, catalogue=Catalogue.empty(), source="bare.csv"
+    )
+
+
+@pytest.fixture(scope="module")
+def service() -> Dataset:
+    return generate_ott(0)
+
+
+def report(dataset, folder):
+    return write_data_report(dataset, profile(dataset), folder).read_text("utf-8")
+
+
+def test_everything_is_drawn_of_data_that_has_everything(service):
+    assert list(draw_data_figures(service)) == list(DATA_FIGURES)
+
+
+def test_only_what_there_is_data_for_is_drawn(bare):
+    names = [figure.name for figure in draw_data_figures(bare)]
+    assert names == ["ratings", "long-tail"]
+
+
+def test_each_figure_is_written_and_shown(service, tmp_path):
+    text = report(service, tmp_path / "deep" / "folder")
+    shown = re.findall(r"!\[.+\]\((.+\.png)\)", text)
+    assert shown == [f"{figure.name}.png" for figure in DATA_FIGURES]
+    for name in shown:
+        assert (tmp_path / "deep" / "folder" / name).read_bytes().startswith(PNG)
+
+
+def test_equal_data_give_equal_reports(bare, tmp_path):
+    for name in ("one", "two"):
+        report(bare, tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_report_replaces_the_one_before(bare, tmp_path):
+    assert report(bare, tmp_path) == report(bare, tmp_path)
+
+
+def test_simulated_ratings_are_said_to_be_and_others_are_not(service, bare, tmp_path):
+    assert SIMULATED in report(service, tmp_path / "ott")
+    assert SIMULATED not in report(bare, tmp_path / "bare")
+
+
+def test_published_and_measured_stand_side_by_side(service, bare):
+    rows = {row[0]: row[1:] for row in data_tables(profile(service))[0].rows}
+    assert rows["peak hours, UTC"] == ("20:00-23:00", "20:00-23:00", "none")
+    assert rows["minutes watched, mean"] == ("95", "95", "+0.0 %")
+    rows = {row[0]: row[1:] for row in data_tables(profile(bare))[0].rows}
+    assert rows["sparsity"] == ("0.25", "0.95", "-73.7 %")  # 1 - 3 / (2 * 2)
+    assert rows["peak hours, UTC"] == ("-", "20:00-23:00", "-")
+
+
+def test_every_table_has_a_cell_for_each_head(service):
+    for table in data_tables(profile(service)):
+        assert {len(row) for row in table.rows} == {len(table.head)}
+
+
+def test_without_catalogue_there_is_no_table_of_missing_values(service, bare):
+    titles = [table.title for table in data_tables(profile(bare))]
+    assert len(data_tables(profile(service))) == len(titles) + 1
+    assert not any("Missing" in title for title in titles)
+
+
+def test_names_and_notes_from_outside_stand_as_they_are(bare, tmp_path):
+    hostile = replace(bare, name="a|b<script>", notes=("# not a heading\n| x |",))
+    text = report(hostile, tmp_path)
+    assert "<script>" not in text
+    assert "\n# not" not in text
+    assert "\n| x |" not in text
+
+
+def test_foreign_genres_platforms_and_types_do_not_break_a_figure(bare, tmp_path):
+    frame = pd.DataFrame(
+        {
+            "listed_in": [r"$\nosuch{$, " + "x" * 200, "_hidden, 日本"],
+            "source": [r"$\nosuch{$", None],
+            "type": [None, "_Movie"],
+            "release_year": [1999.0, np.nan],
+        }
+    )
+    dataset = replace(bare, catalogue=Catalogue(frame))
+    assert "titles-by-platform" in report(dataset, tmp_path)
+
+
+def test_a_single_platform_and_type_is_not_worth_a_figure(bare):
+    frame = pd.DataFrame({"type": ["Movie", "Movie"]})
+    drawn = draw_data_figures(replace(bare, catalogue=Catalogue(frame)))
+    assert "titles-by-platform" not in [figure.name for figure in drawn]
+
+
+def test_types_alone_are_compared(bare):
+    frame = pd.DataFrame({"type": ["Movie", "TV Show"]})
+    drawn = draw_data_figures(replace(bare, catalogue=Catalogue(frame)))
+    assert "titles-by-platform" in [figure.name for figure in drawn]
+
+
+def test_one_rating_value_or_dates_without_hours_can_be_drawn(bare, tmp_path):
+    ratings = replace(
+        bare.ratings,
+        values=np.full(3, 4, dtype=np.float32),
+        timestamps=np.array([0, 86_400, 0]),
+    )
+    assert "activity.png" in report(replace(bare, ratings=ratings), tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(bare, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match=r"file/x: .*name another with --out"):
+        write_data_report(bare, profile(bare), tmp_path / "file" / "x")
