@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.report.style import ACCENT, DARK, LIGHT, MEDIUM
-from harness.search.paired_value import paired_value
+from harness.search.paired_values import paired_values
 from harness.search.records import StudyRecord
 
 if TYPE_CHECKING:  # drawing takes half a second to import
@@ -66,7 +66,7 @@ class TrialMarks:
     Parameters
     ----------
     values : mapping of int to float
-        Number of a trial to its value, or its `paired_value`, in stars of RMSE.
+        Number of a trial to its value, or its `paired_values`, in stars of RMSE.
     low, high : float
         Ends of the part shown; trials above it are marked at its upper end.
     """
@@ -89,8 +89,7 @@ class TrialMarks:
         TrialMarks
             Its marks.
         """
-        pairs = [(t.number, paired_value(study, t)) for t in study.trials]
-        values = {n: v for n, v in pairs if v is not None and math.isfinite(v)}
+        values = paired_values(study)
         known = np.array(list(values.values()) or [0.0])
         low = float(known.min())
         # A few hopeless trials would press all others onto one line.

@@ -12,7 +12,7 @@ from optuna.distributions import (
 )
 
 from harness.evaluation.metrics import OBJECTIVE
-from harness.search.paired_value import paired_value
+from harness.search.paired_values import paired_values
 from harness.search.records import StudyRecord
 
 __all__ = ["FEWEST_TRIALS", "param_importance"]
@@ -28,7 +28,7 @@ def param_importance(study: StudyRecord) -> dict[str, float]:
     """Share out the variance of the objective among the hyperparameters.
 
     Functional ANOVA [1]_ on a random forest that is fitted to the trials. Pruned trials
-    take part with their `paired_value`: the few that are complete are the good ones, and
+    take part with their `paired_values`: the few that are complete are the good ones, and
     say little about what makes a trial bad. Trials that took over the values of an
     earlier one do not count twice.
 
@@ -73,16 +73,16 @@ def _rebuild(study: StudyRecord) -> optuna.Study:
         for name, facts in study.settings["space"].items()
         if (distribution := _distribution(facts)) is not None
     }
+    values = paired_values(study)
     for trial in study.trials:
-        value = paired_value(study, trial)
-        if value is None or trial.duplicate_of is not None:
+        if trial.number not in values or trial.duplicate_of is not None:
             continue
         params = {n: v for n, v in trial.params.items() if n in space}
         rebuilt.add_trial(
             optuna.trial.create_trial(
                 params=params,
                 distributions={name: space[name] for name in params},
-                value=value,
+                value=values[trial.number],
             )
         )
     return rebuilt

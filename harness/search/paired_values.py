@@ -1,14 +1,14 @@
-"""What a pruned trial would have been worth, judged by the folds that it has seen."""
+"""What pruned trials would have been worth, judged by the folds that they have seen."""
 
 import numpy as np
 
 from harness.search.records import StudyRecord, TrialRecord
 
-__all__ = ["paired_value"]
+__all__ = ["paired_values"]
 
 
-def paired_value(study: StudyRecord, trial: TrialRecord) -> float | None:
-    r"""Estimate the objective of a trial on all folds.
+def paired_values(study: StudyRecord) -> dict[int, float]:
+    r"""Estimate the objective of every trial as if it had been evaluated on all folds.
 
     Folds differ in difficulty far more than the difference between two settings does
     from fold to fold, so a mean over the first two folds must not be laid beside a mean
@@ -22,19 +22,23 @@ def paired_value(study: StudyRecord, trial: TrialRecord) -> float | None:
     Parameters
     ----------
     study : StudyRecord
-        Holds the best trial.
-    trial : TrialRecord
-        One of its trials.
+        The study.
 
     Returns
     -------
-    float or None
-        The objective of a complete trial; an estimate for a pruned one, in stars of
-        RMSE; None for others.
+    dict of int to float
+        Number of a trial to its objective if it is complete, to the estimate if it was
+        pruned, in stars of RMSE; others are left out.
     """
+    best = study.best
+    pairs = ((t.number, _value(t, best)) for t in study.trials)
+    return {n: v for n, v in pairs if v is not None and np.isfinite(v)}
+
+
+def _value(trial: TrialRecord, best: TrialRecord | None) -> float | None:
     if trial.state != "pruned" or not trial.fold_values:
         return trial.value if trial.state == "complete" else None
-    best, seen = study.best, len(trial.fold_values)
+    seen = len(trial.fold_values)
     if best is None or best.value is None or len(best.fold_values) < seen:
         return float(np.mean(trial.fold_values))
     gaps = np.subtract(trial.fold_values, best.fold_values[:seen])
