@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -148,8 +148,11 @@ class CF(Recommender):
         self._rated_user = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         self._rated_item = np.bincount(ratings.items, minlength=ratings.n_items) > 0
         if self.engine == "surprise":
-            self._reference = self._fit_reference(ratings)
-            return
+            from harness.models.surprise_knn import ReferenceNeighbors
+
+            self._reference = ReferenceNeighbors(
+                ratings, self.hyperparameters(), n_epochs=_BIAS_EPOCHS
+            )
         users, items = ratings.users, ratings.items
         xs, ys = (users, items) if self.user_based else (items, users)
         n_y = ratings.n_items if self.user_based else ratings.n_users
@@ -199,28 +202,6 @@ class CF(Recommender):
                 setattr(self, name, array)
         return similarities
 
-    def _fit_reference(self, ratings: Ratings) -> Any:
-        from harness.models.surprise_knn import ReferenceNeighbors
-
-        return ReferenceNeighbors(
-            ratings,
-            centering=self.centering,
-            k=self.n_neighbors,
-            min_k=self.min_neighbors,
-            sim_options={
-                "name": self.similarity,
-                "user_based": self.user_based,
-                "min_support": self.min_support,
-                "shrinkage": self.shrinkage,
-            },
-            bsl_options={
-                "method": "als",
-                "reg_u": self.user_regularization,
-                "reg_i": self.item_regularization,
-                "n_epochs": _BIAS_EPOCHS,
-            },
-        )
-
     def _predict(self, users: Codes, items: Codes) -> Doubles:
         biases = Biases(self.mean_, self.user_bias_, self.item_bias_)
         out = biases.predict(users, items)
@@ -262,6 +243,48 @@ class CF(Recommender):
         average = self._similarities.average_row(user, rated, self._around)
         scores[rated] = self._uncentre(rated, users[rated], average)
         return scores
+
+    def neighbors(
+        self, user: int, item: int
+    ) -> tuple[npt.NDArray[np.int32], Doubles, npt.NDArray[np.float32]]:
+        """List the neighbours that a prediction is averaged over.
+
+        Parameters
+        ----------
+        user, item : int
+            Codes of the pair, known or not.
+
+        Returns
+        -------
+        codes : ndarray of int32, shape (n,)
+            Items that the user has rated (user-based: users that have rated the item),
+            most similar first; none for a user or item without ratings.
+        similarities : ndarray of float64, shape (n,)
+            Greater than 0.
+        values : ndarray of float32, shape (n,)
+            What they were rated (user-based: what they gave), in stars.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        """
+        self._fitted_scale()
+        by_y = self._around.by_y
+        x, y = (user, item) if self.user_based else (item, user)
+        known = _holds(self._rated_user, np.array([user]))
+        if not (known & _holds(self._rated_item, np.array([item]))).all():
+            return by_y.codes[:0], by_y.values[:0], self.values_[:0]
+        part = slice(*by_y.offsets[y : y + 2])
+        codes = by_y.codes[part]
+        similarities = self._similarities.row(x)[codes]
+        nearest = np.argsort(-similarities, kind="stable")[: self.n_neighbors]
+        nearest = nearest[similarities[nearest] > 0]
+        codes = codes[nearest]
+        expected = self._expectation(codes, np.full(len(codes), y, dtype=np.int32))
+        deviations = by_y.values[part][nearest] * self._expectation.spread[codes]
+        values = (expected + deviations).astype(np.float32)
+        return codes, similarities[nearest], values
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -31,14 +31,14 @@ class ReferenceNeighbors:
     ----------
     ratings : Ratings
         What to learn from.
-    centering : {"basic", "mean", "zscore", "baseline"}
-        Chooses the class.
-    **arguments
-        Its arguments: ``k``, ``min_k``, ``sim_options``, ``bsl_options``.
+    hyperparameters : mapping
+        Those of `CF`, by name.
+    n_epochs : int
+        Rounds of alternating least squares of the bias model.
     """
 
     def __init__(
-        self, ratings: Ratings, *, centering: str, **arguments: Mapping[str, Any] | int
+        self, ratings: Ratings, hyperparameters: Mapping[str, Any], *, n_epochs: int
     ) -> None:
         rated_users, users = np.unique(ratings.users, return_inverse=True)
         rated_items, items = np.unique(ratings.items, return_inverse=True)
@@ -50,7 +50,7 @@ class ReferenceNeighbors:
             item_ids=ratings.item_ids[rated_items],
         )
         self._users, self._items = rated_users, rated_items
-        self._model = _CLASSES[centering](verbose=False, **arguments)
+        self._model = _build(hyperparameters, n_epochs)
         self._model.fit(make_trainset(compact))
 
     def predict(
@@ -77,3 +77,23 @@ class ReferenceNeighbors:
             [self._model.predict(user, item, clip=False).est for user, item in pairs],
             dtype=np.float64,
         )
+
+
+def _build(hyperparameters: Mapping[str, Any], n_epochs: int) -> Any:
+    return _CLASSES[hyperparameters["centering"]](
+        verbose=False,
+        k=hyperparameters["n_neighbors"],
+        min_k=hyperparameters["min_neighbors"],
+        sim_options={
+            "name": hyperparameters["similarity"],
+            "user_based": hyperparameters["user_based"],
+            "min_support": hyperparameters["min_support"],
+            "shrinkage": hyperparameters["shrinkage"],
+        },
+        bsl_options={
+            "method": "als",
+            "reg_u": hyperparameters["user_regularization"],
+            "reg_i": hyperparameters["item_regularization"],
+            "n_epochs": n_epochs,
+        },
+    )
