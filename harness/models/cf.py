@@ -46,9 +46,11 @@ class CF(Recommender):
     It differs from them where they give up: users and items without a rating get the bias
     model in place of the global mean, and a standard deviation of 0 in constant ratings is
     replaced by 1. Up to 4,000 users or items (see `SimilarityPlan`) it keeps all
-    similarities. Beyond that, items keep lists of the most similar, as many as fit 256 MB,
-    in single precision: neighbours further down are not found; and users are compared anew
-    for each prediction, which takes time in place of memory.
+    similarities. Beyond that, items keep lists in single precision, of all similarities
+    that are not 0 if these fit 256 MB, otherwise of the greatest. What does not fit is not
+    found: that costs next to nothing with shrinkage, where 1,200 of 27,000 will do, and
+    much without, where chance likeness comes first. Users are compared anew for each
+    prediction, which takes time in place of memory.
 
     Parameters
     ----------

@@ -27,9 +27,10 @@ class SimilarityPlan:
         Up to so many users or items all similarities are kept, exact and shared between
         models: 12 bytes a pair, at most 192 MB.
     list_bytes : int, default 256 MiB
-        Beyond it, items keep lists of the most similar, at 8 bytes a pair, as many as
-        fit; and the same lists turned round. Users are compared on demand: lists that
-        reach far enough would take minutes for a hundred thousand of them.
+        Beyond it, items keep lists of those with a similarity above 0, at 8 bytes a pair:
+        all if they fit, otherwise the most similar; and the same lists turned round.
+        Users are compared on demand: lists that reach far enough would take minutes for
+        a hundred thousand of them.
     cache : ArrayCache
         Where models share them.
     """

@@ -152,7 +152,8 @@ class NearestSimilarities(Similarities):
         rule : SimilarityRule
             How.
         max_bytes : int
-            Size of the lists, at 8 bytes a pair: they keep as many as fit.
+            Size of the lists, at 8 bytes a pair. They keep all similarities above 0 if
+            these fit, and otherwise an equal number each.
 
         Returns
         -------
@@ -161,14 +162,17 @@ class NearestSimilarities(Similarities):
         """
         n_y = _size_of_other_side(by_x)
         n_x = len(by_x.offsets) - 1
-        n_kept = min(n_x, max(1, max_bytes // (8 * n_x)))
+        n_room = max(n_x, max_bytes // 8)
+        sides = by_x.arrays, by_x.turned(n=n_y).arrays
+        measure = rule.kind, rule.weights(n_y)
         lists: tuple[npt.NDArray[Any], ...] = comparing.nearest_similarities(
-            by_x.arrays,
-            by_x.turned(n=n_y).arrays,
-            rule.kind,
-            rule.weights(n_y),
-            n_kept,
+            *sides, measure, n_x, n_room
         )
+        if lists[0][-1] < 0:
+            # It runs out of room early, where it does by far: little is lost by trying.
+            lists = comparing.nearest_similarities(
+                *sides, measure, n_room // n_x, n_room
+            )
         return lists
 
     @property

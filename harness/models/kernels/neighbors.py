@@ -223,32 +223,47 @@ def average_listed_row(y, columns, by_y, neighbors, out):
     y : int
         The one.
     columns : tuple of ndarray
-        Offsets, codes and similarities: for each ``x`` those that have it in their list.
+        Offsets, codes and similarities: for each ``x`` those that have it in their list,
+        in ascending order.
     by_y, neighbors
         As for `average_of_all`.
     out : ndarray of float64, shape (n_x,)
         Receives the averages; NaN where there are too few neighbours.
     """
+    offsets, codes = by_y[0], by_y[1]
+    own = codes[offsets[y] : offsets[y + 1]]
+    cursors = columns[0][own]
+    # A block of x at a time: what is collected for it stays in the processor's cache.
+    size = max(16, 32_768 // max(1, len(own)))
+    similar = np.empty((size, len(own)), np.float32)
+    deviating = np.empty((size, len(own)))
+    n_found = np.empty(size, np.int64)
+    scratch = np.empty(len(own) + 1, np.float32)
+    for first in range(0, len(out), size):
+        n_found[:] = 0
+        found = similar, deviating, n_found
+        _collect(y, first, cursors, columns, by_y, found)
+        for k in range(min(size, len(out) - first)):
+            n = n_found[k]
+            out[first + k] = _average(
+                similar[k, :n], deviating[k, :n], neighbors, scratch
+            )
+
+
+@numba.njit(nogil=True, cache=True)
+def _collect(y, first, cursors, columns, by_y, found):
     offsets, others, similarities = columns
     y_offsets, codes, deviations = by_y
-    starts = np.zeros(len(out) + 1, np.int64)
-    for p in range(y_offsets[y], y_offsets[y + 1]):
-        for q in range(offsets[codes[p]], offsets[codes[p] + 1]):
-            starts[others[q] + 1] += 1
-    longest = 1
-    for x in range(len(out)):
-        longest = max(longest, starts[x + 1])
-        starts[x + 1] += starts[x]
-    ends = starts[:-1].copy()
-    found = np.empty(starts[-1], np.float32)
-    found_deviations = np.empty(starts[-1])
-    for p in range(y_offsets[y], y_offsets[y + 1]):
-        for q in range(offsets[codes[p]], offsets[codes[p] + 1]):
-            end = ends[others[q]]
-            found[end] = similarities[q]
-            found_deviations[end] = deviations[p]
-            ends[others[q]] = end + 1
-    scratch = np.empty(longest + 1, np.float32)
-    for x in range(len(out)):
-        part = slice(starts[x], ends[x])
-        out[x] = _average(found[part], found_deviations[part], neighbors, scratch)
+    similar, deviating, n_found = found
+    end = first + len(n_found)
+    for p in range(len(cursors)):
+        place = y_offsets[y] + p
+        q, last = cursors[p], offsets[codes[place] + 1]
+        while q < last and others[q] < end:
+            k = np.uint32(others[q] - first)
+            n = np.uint32(n_found[k])
+            similar[k, n] = similarities[q]
+            deviating[k, n] = deviations[place]
+            n_found[k] = n + 1
+            q += 1
+        cursors[p] = q

@@ -220,40 +220,43 @@ def largest_threshold(values, n, k):
 
 
 @numba.njit(nogil=True, cache=True)
-def nearest_similarities(by_x, by_y, kind, weights, n_kept):
+def nearest_similarities(by_x, by_y, measure, n_kept, n_room):
     """Keep the most similar others of each ``x``.
 
     Parameters
     ----------
     by_x, by_y : tuple of ndarray
         Ratings as lists of both sides.
-    kind : int
-        `COSINE`, `MSD` or `PEARSON`.
-    weights : ndarray of float64, shape (n_y + 1,)
-        Factor for each number of common ratings.
+    measure : tuple
+        `COSINE`, `MSD` or `PEARSON`, and the factor for each number of common ratings.
     n_kept : int
-        How many others to keep at most, ``x`` itself (with 1) included.
+        How many others each list keeps at most, ``x`` itself (with 1) included.
+    n_room : int
+        How many all lists together may keep.
 
     Returns
     -------
     offsets : ndarray of int64, shape (n + 1,)
-        Where the list of each ``x`` begins.
+        Where the list of each ``x`` begins; -1 at the end if there was not enough room.
     others : ndarray of int32, shape (n_similar,)
         Codes in ascending order within a list.
     similarities : ndarray of float32, shape (n_similar,)
         Greater than 0.
     """
+    kind, weights = measure
     n = len(by_x[0]) - 1
     offsets = np.zeros(n + 1, np.int64)
     # Pages that are never written to take no memory.
-    others = np.empty(n * n_kept, np.int32)
-    similarities = np.empty(n * n_kept, np.float32)
+    others, similarities = np.empty(n_room, np.int32), np.empty(n_room, np.float32)
     totals = new_totals(n, kind)
     row, scratch = np.empty(n, np.float32), np.empty(n, np.float32)
     for x in range(n):
         totals[:] = 0.0
         add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
         fill_row(x, totals, kind, weights, row)
+        if offsets[x] + min(n_kept, (row > 0.0).sum()) > n_room:
+            offsets[n] = -1
+            return offsets, others[:0].copy(), similarities[:0].copy()
         end = _keep_largest(row, scratch, n_kept, offsets[x], others, similarities)
         offsets[x + 1] = end
     return offsets, others[: offsets[n]].copy(), similarities[: offsets[n]].copy()
