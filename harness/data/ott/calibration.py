@@ -28,6 +28,8 @@ __all__ = [
     "N_TASTES",
     "N_TITLES",
     "N_USERS",
+    "OWN_SHARE",
+    "OWN_TASTE_SHARE",
     "POPULARITY_SPREAD",
     "PULL_OF_CROWD",
     "PULL_OF_PRIMARY_GENRE",
@@ -56,17 +58,19 @@ TITLE_VARIANCE = 0.03
 TASTE_VARIANCE = 0.053
 NOISE_VARIANCE = 0.304
 
-# What the bias of a title comes from: shares of its variance; the rest is its own.
+# What the bias of a title comes from: shares of its variance.
 GENRE_SHARE = 0.20
 DIRECTOR_SHARE = 0.18
 CAST_SHARE = 0.10
 YEAR_SHARE = 0.07
 AGE_SHARE = 0.05
 THEME_SHARE = 0.10
+OWN_SHARE = 0.30
 
-# What taste comes from: shares of its variance; the rest no metadata can tell.
+# What taste comes from: shares of its variance on each axis.
 GENRE_TASTE_SHARE = 0.55
 THEME_TASTE_SHARE = 0.20
+OWN_TASTE_SHARE = 0.25
 N_TASTES = 2
 BUMP_OF_PRIMARY_GENRE = 0.5
 

@@ -67,18 +67,15 @@ def _title_biases(rng: np.random.Generator, titles: Titles, people: People) -> F
     n_titles, n_genres = titles.genres.shape
     n_genres_of = titles.genres.sum(axis=1)
     by_actor = np.append(rng.normal(size=len(people.names)), 0.0)  # -1 is nobody
-    parts = {
-        c.GENRE_SHARE: titles.genres @ rng.normal(size=n_genres) / n_genres_of,
-        c.DIRECTOR_SHARE: rng.normal(size=len(people.names))[people.directors],
-        c.CAST_SHARE: by_actor[people.casts].sum(axis=1),
-        c.YEAR_SHARE: -titles.years.astype(float),
-        c.AGE_SHARE: titles.age_classes.astype(float),
-        c.THEME_SHARE: rng.normal(size=titles.themes.max() + 1)[titles.themes],
-    }
-    own = 1.0 - sum(parts)
-    total = np.sqrt(own) * rng.normal(size=n_titles)
-    for share, part in parts.items():
-        total += np.sqrt(share) * _standardised(part)
+    total = _mixed(
+        (c.GENRE_SHARE, titles.genres @ rng.normal(size=n_genres) / n_genres_of),
+        (c.DIRECTOR_SHARE, rng.normal(size=len(people.names))[people.directors]),
+        (c.CAST_SHARE, by_actor[people.casts].sum(axis=1)),
+        (c.YEAR_SHARE, -titles.years.astype(float)),
+        (c.AGE_SHARE, titles.age_classes.astype(float)),
+        (c.THEME_SHARE, rng.normal(size=titles.themes.max() + 1)[titles.themes]),
+        (c.OWN_SHARE, rng.normal(size=(n_titles,))),
+    )
     return _standardised(total)
 
 
@@ -92,16 +89,11 @@ def _tastes(rng: np.random.Generator, titles: Titles, primary: Ints) -> Floats:
     n_titles, n_genres = titles.genres.shape
     by_genre = rng.normal(size=(n_genres, c.N_TASTES))
     by_theme = rng.normal(size=(titles.themes.max() + 1, c.N_TASTES))
-    parts = {
-        c.GENRE_TASTE_SHARE: titles.genres @ by_genre,
-        c.THEME_TASTE_SHARE: by_theme[titles.themes],
-        1.0 - c.GENRE_TASTE_SHARE - c.THEME_TASTE_SHARE: rng.normal(
-            size=(n_titles, c.N_TASTES)
-        ),
-    }
-    places = np.zeros((n_titles, c.N_TASTES))
-    for share, part in parts.items():
-        places += np.sqrt(share) * _standardised(part)
+    places = _mixed(
+        (c.GENRE_TASTE_SHARE, titles.genres @ by_genre),
+        (c.THEME_TASTE_SHARE, by_theme[titles.themes]),
+        (c.OWN_TASTE_SHARE, rng.normal(size=(n_titles, c.N_TASTES))),
+    )
     leanings = rng.normal(size=(c.N_USERS, c.N_TASTES))
     leanings += c.BUMP_OF_PRIMARY_GENRE * by_genre[primary]
     tastes: Floats = leanings @ places.T
@@ -132,19 +124,26 @@ def draw_stars(
     ndarray of float32, shape (n_ratings,)
         1, 1.5, ..., 5 stars.
     """
-    terms = {
-        c.USER_VARIANCE: leanings.users[users],
-        c.TITLE_VARIANCE: leanings.titles[items],
-        c.TASTE_VARIANCE: leanings.tastes[users, items],
-        c.NOISE_VARIANCE: rng.normal(size=len(users)),
-    }
-    total = np.zeros(len(users))
-    for variance, term in terms.items():
-        total += np.sqrt(variance) * _standardised(term)
+    total = _mixed(
+        (c.USER_VARIANCE, leanings.users[users]),
+        (c.TITLE_VARIANCE, leanings.titles[items]),
+        (c.TASTE_VARIANCE, leanings.tastes[users, items]),
+        (c.NOISE_VARIANCE, rng.normal(size=len(users))),
+    )
+    variance = c.USER_VARIANCE + c.TITLE_VARIANCE + c.TASTE_VARIANCE + c.NOISE_VARIANCE
     # The terms are almost, but not exactly, uncorrelated over the chosen pairs.
-    latent = c.LATENT_MEAN + np.sqrt(sum(terms)) * _standardised(total)
+    latent = c.LATENT_MEAN + np.sqrt(variance) * _standardised(total)
     stars: npt.NDArray[np.float32] = (np.round(2 * latent) / 2).astype(np.float32)
     return stars.clip(1, 5)
+
+
+def _mixed(*parts: tuple[float, Floats]) -> Floats:
+    """Add up parts, each scaled to its variance."""
+    total: Floats = sum(
+        (np.sqrt(variance) * _standardised(part) for variance, part in parts),
+        start=np.zeros(1),
+    )
+    return total
 
 
 def _standardised(values: Floats) -> Floats:
