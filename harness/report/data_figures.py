@@ -82,9 +82,9 @@ def _rating_distribution(dataset: Dataset) -> "Figure":
     values, counts = np.unique(dataset.ratings.values, return_counts=True)
     mean = dataset.ratings.mean
     if len(values) > 1:
-        axes.bar(values, counts, width=0.8 * np.diff(values).min(), color=MEDIUM)
+        axes.bar(values, counts, width=0.8 * np.diff(values).min(), color=LIGHT)
     else:
-        axes.bar(values, counts, color=MEDIUM)
+        axes.bar(values, counts, color=LIGHT)
     axes.axvline(mean, color=ACCENT, linestyle="--", linewidth=1.6)
     axes.set_title(f"{len(dataset.ratings):,} ratings, dashed: mean {mean:.2f}")
     axes.set(xlabel="stars", ylabel="ratings")
@@ -115,7 +115,7 @@ def _draw_counts(axes: "Axes", counts: npt.NDArray[np.int64], what: str) -> None
     span = np.geomspace(counts.min(), counts.max() + 1, 22)
     edges = np.unique(np.round(span)) - 0.5
     axes.hist(
-        counts, bins=edges.tolist(), color=MEDIUM, edgecolor="white", linewidth=0.5
+        counts, bins=edges.tolist(), color=LIGHT, edgecolor="white", linewidth=0.5
     )
     median = float(np.median(counts))
     axes.axvline(median, color=ACCENT, linestyle="--", linewidth=1.6)
