@@ -14,7 +14,7 @@ def ui(
         str | None,
         typer.Option(
             metavar="URI",
-            help="MLflow store [default: $MLFLOW_TRACKING_URI, else mlflow.db here].",
+            help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
             show_default=False,
         ),
     ] = None,
@@ -22,7 +22,7 @@ def ui(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Experiment to show [default: harness].",
+            help="MLflow experiment; else harness.",
             show_default=False,
         ),
     ] = None,
@@ -31,7 +31,7 @@ def ui(
         typer.Option(
             min=1,
             max=65535,
-            help="Port to listen on [default: the first free one from 5000].",
+            help="Port to listen on; else the first free one from 5000.",
             show_default=False,
         ),
     ] = None,

@@ -1,22 +1,22 @@
 """The MLflow store: opens it quietly, reads and writes the runs of one study."""
 
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, TrackingError
-from harness.tracking.location import Location, hide_password
-from harness.tracking.projection import STUDY_TAG, RunImage
+from harness.errors import TrackingError
+from harness.tracking.location import Location
+from harness.tracking.problems import check_database
+from harness.tracking.projection import STUDY_TAG
+from harness.tracking.run_image import RunImage
 from harness.tracking.view import VIEW_TAG, merge_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Experiment, Run
 
-__all__ = ["RunStore", "open_store", "quieten", "reason", "unusable"]
+__all__ = ["RunStore", "open_store", "quieten"]
 
 _PAGE = 1000
 _SECONDS_PER_REQUEST = "10"
@@ -61,34 +61,11 @@ def open_store(location: Location) -> "RunStore":
     """
     quieten()
     if location.database is not None:
-        _check_database(location.database)
+        check_database(location.database)
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)
     return RunStore(client, _experiment(client, location))
-
-
-def _check_database(path: Path) -> None:
-    """Say at once what MLflow would find out after minutes of repetition."""
-    if not path.parent.is_dir():
-        raise TrackingError(
-            f"{path}: the folder of the MLflow database must exist. Create it first."
-        )
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise TrackingError(
-            f"{path}: the MLflow database must be writable. Change its permissions, or "
-            "choose another with --tracking-uri."
-        )
-    if not path.exists():
-        return
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA schema_version")
-    except sqlite3.DatabaseError as error:
-        raise TrackingError(
-            f"{path}: the MLflow database must be an SQLite file, but SQLite says: "
-            f"{error}. Move it away, or choose another with --tracking-uri."
-        ) from error
 
 
 def _experiment(client: "MlflowClient", location: Location) -> "Experiment":
@@ -278,48 +255,3 @@ def _dataset_input(image: RunImage) -> "DatasetInput":
         ),
         [InputTag("mlflow.data.context", "training")],
     )
-
-
-def unusable(location: Location, error: Exception) -> TrackingError:
-    """Say that a store cannot be used.
-
-    Parameters
-    ----------
-    location : Location
-        Where it is.
-    error : Exception
-        What MLflow, its database or its server raised.
-
-    Returns
-    -------
-    TrackingError
-        To be raised.
-    """
-    return TrackingError(
-        f"The MLflow store {location.shown} must be reachable and writable, but: "
-        f"{reason(error)} Start it, or choose another with --tracking-uri."
-    )
-
-
-def reason(error: BaseException) -> str:
-    """Say in one line what was wrong.
-
-    Parameters
-    ----------
-    error : BaseException
-        What MLflow, its database or its server raised.
-
-    Returns
-    -------
-    str
-        The first line of the message, at most 200 characters, with a full stop: of the
-        innermost cause, because MLflow wraps "connection refused" four times.
-    """
-    inner = error
-    while not isinstance(inner, HarnessError):
-        cause = inner.__cause__ or inner.__context__
-        if cause is None:
-            break
-        inner = cause
-    lines = str(inner).strip().splitlines() or [type(inner).__name__]
-    return hide_password(lines[0])[:200].rstrip(". ") + "."

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.projection import (
     TRIAL_TAG,
-    RunImage,
     project_study,
     project_trial,
     study_identity,
 )
+from harness.tracking.run_image import RunImage
 from harness.tracking.store import RunStore
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.search.records import StudyRecord
 from harness.tracking.location import locate
-from harness.tracking.store import RunStore, open_store, unusable
+from harness.tracking.problems import unusable
+from harness.tracking.store import RunStore, open_store
 from harness.tracking.study_runs import StudyRuns
 
 __all__ = ["SyncCounts", "log_report", "sync"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.location import Location
-from harness.tracking.store import RunStore, open_store, reason
+from harness.tracking.problems import reason
+from harness.tracking.store import RunStore, open_store
 from harness.tracking.study_runs import StudyRuns
 
 __all__ = [
