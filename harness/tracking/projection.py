@@ -5,6 +5,7 @@ import getpass
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -182,6 +183,9 @@ def _study_tags(study: StudyRecord) -> dict[str, str]:
         "split": _json(study.split)[:_LONGEST_VALUE],
         "mlflow.note.content": _note(study),
     }
+    if study.final is not None:  # the seal: when the test set was opened, how often
+        tags["test_opened"] = _text(study.final.get("opened"))
+        tags["test_looks"] = _text(study.final.get("looks"))
     if study.best is not None:
         tags["best_trial"] = str(study.best.number)
         tags |= {f"best_{key}": _text(v) for key, v in study.best.params.items()}
@@ -208,23 +212,25 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
     figures: dict[str, float] = {
         "n_trials": len(ended),
         **{f"n_{state}": counts[state] for state in ("complete", "pruned", "failed")},
-        **dict(_numbers(study.final or {}, "test")),
+        **dict(_test_figures(study.final or {})),
     }
     for key, value in figures.items():
-        yield MetricPoint(key=key, value=value, timestamp=now, step=len(ended))
+        if math.isfinite(value):
+            yield MetricPoint(
+                key=key, value=float(value), timestamp=now, step=len(ended)
+            )
 
 
-def _numbers(facts: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
-    for key, value in facts.items():
-        name = f"{prefix}_{key}"
-        if isinstance(value, Mapping):
-            yield from _numbers(value, name)
-        elif _is_number(value) and math.isfinite(value):
-            yield name, float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _test_figures(final: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield every metric of the first model, the tuned one, and the RMSE of the others."""
+    for place, model in enumerate(final.get("models", ())):
+        suffix = "" if place == 0 else "_" + re.sub(r"\W+", "_", model["name"])
+        for metric, interval in model["metrics"].items():
+            if place == 0 or metric == "rmse":
+                yield f"test_{metric}{suffix}", interval["value"]
+        if place == 0:
+            rmse = model["metrics"]["rmse"]
+            yield from ((f"test_rmse_{end}", rmse[end]) for end in ("low", "high"))
 
 
 def _shared_tags(study: StudyRecord) -> dict[str, str]:

@@ -121,10 +121,30 @@ def test_reads_more_runs_than_one_page_holds(
 def test_results_on_the_test_set_become_metrics_of_the_study(
     make_study, make_trial, store_uri, read_runs
 ):
-    final = {"tuned": {"rmse": 0.91, "ci": [0.90, 0.92]}, "seal": "feedbeef"}
-    sync(make_study([make_trial(0)], final=final), store_uri)
+    interval = {"value": 0.91, "low": 0.90, "high": 0.92}
+    final = {
+        "opened": "2026-03-01T12:30:00+00:00",
+        "looks": 1,
+        "models": [
+            {"name": "tuned", "metrics": {"rmse": interval, "mae": {"value": 0.72}}},
+            {"name": "global mean", "metrics": {"rmse": {"value": 1.12}}},
+        ],
+    }
+    sync(make_study([make_trial(0)]), store_uri)
+    study = make_study([make_trial(0)], final=final)
+    assert sync(study, store_uri) == SyncCounts(repaired=1, unchanged=1)
+    assert sync(study, store_uri) == SyncCounts(unchanged=2)
     [parent], _ = read_runs(store_uri)
-    assert parent.data.metrics["test_tuned_rmse"] == 0.91
+    metrics = parent.data.metrics
+    assert {k: v for k, v in metrics.items() if k.startswith("test_")} == {
+        "test_rmse": 0.91,
+        "test_rmse_low": 0.90,
+        "test_rmse_high": 0.92,
+        "test_mae": 0.72,
+        "test_rmse_global_mean": 1.12,
+    }
+    assert parent.data.tags["test_opened"] == "2026-03-01T12:30:00+00:00"
+    assert parent.data.tags["test_looks"] == "1"
 
 
 def test_a_report_is_attached_to_the_run_of_the_study(
