@@ -74,12 +74,12 @@ class Ratings:
         Position of each rating in the source, from 0. Splits and folds are drawn
         over these, so that they equal those that scikit-learn and scikit-surprise
         draw over the file.
-    timestamps : ndarray of int64, shape (n_ratings,), optional
-        Seconds since 1970-01-01 UTC.
     user_ids, item_ids : ndarray of str (object), shape (n_users,) and (n_items,)
         The original ids. Items may include titles nobody has rated.
     scale : RatingScale
         What a rating can be.
+    timestamps : ndarray of int64, shape (n_ratings,), optional
+        Seconds since 1970-01-01 UTC.
     """
 
     users: npt.NDArray[np.int32]

@@ -297,8 +297,12 @@ class Recommender(ABC):
 class IterativeRecommender(Recommender):
     """A model that is trained in epochs and can predict after each of them.
 
-    A subclass has a hyperparameter ``n_epochs`` and defines `_fit_epochs` in place
-    of `_fit`.
+    A subclass gives ``n_epochs`` a default and defines `_fit_epochs` in place of `_fit`.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Passes over the ratings; at least 1.
     """
 
     n_epochs: int

@@ -30,10 +30,10 @@ class SVD(IterativeRecommender):
 
     Parameters
     ----------
-    n_factors : int, default 100
-        Number of latent factors; at least 1.
     n_epochs : int, default 20
         Passes over the ratings; at least 1.
+    n_factors : int, default 100
+        Number of latent factors; at least 1.
     learning_rate : float, default 0.005
         Step of the descent for the factors, and for the biases unless they have their
         own; greater than 0.
@@ -73,8 +73,8 @@ class SVD(IterativeRecommender):
 
     name: ClassVar[str] = "svd"
 
-    n_factors: int = 100
     n_epochs: int = 20
+    n_factors: int = 100
     learning_rate: float = 0.005
     regularization: float = 0.02
     bias_learning_rate: float | None = None

@@ -46,7 +46,21 @@ def _require_sound(low: float, high: float, *, log: bool, step: float | None) ->
 
 
 class Int(_Base):
-    """An integer between `low` and `high`, both included."""
+    """An integer between `low` and `high`, both included.
+
+    Parameters
+    ----------
+    when : mapping, optional
+        Sample it only if these parameters have one of these values.
+    type : "int"
+        Tells the distribution in a file.
+    low, high : int
+        Ends of the range, ``low <= high``.
+    log : bool, default False
+        Sample the logarithm uniformly; needs ``low > 0``.
+    step : int, optional
+        Distance between neighbouring values.
+    """
 
     type: Literal["int"]
     low: int
@@ -75,7 +89,21 @@ class Int(_Base):
 
 
 class Float(_Base):
-    """A real number between `low` and `high`, both included."""
+    """A real number between `low` and `high`, both included.
+
+    Parameters
+    ----------
+    when : mapping, optional
+        Sample it only if these parameters have one of these values.
+    type : "float"
+        Tells the distribution in a file.
+    low, high : float
+        Ends of the range, ``low <= high``.
+    log : bool, default False
+        Sample the logarithm uniformly; needs ``low > 0``.
+    step : float, optional
+        Distance between neighbouring values.
+    """
 
     type: Literal["float"]
     low: Annotated[float, Field(strict=False)]
@@ -107,7 +135,17 @@ class Float(_Base):
 
 
 class Categorical(_Base):
-    """One of a few values that have no order."""
+    """One of a few values that have no order.
+
+    Parameters
+    ----------
+    when : mapping, optional
+        Sample it only if these parameters have one of these values.
+    type : "categorical"
+        Tells the distribution in a file.
+    choices : tuple
+        At least one string, number or truth value.
+    """
 
     type: Literal["categorical"]
     choices: Annotated[tuple[Value, ...], Field(min_length=1, strict=False)]
@@ -126,7 +164,17 @@ class Categorical(_Base):
 
 
 class Fixed(_Base):
-    """A value that is not searched, in place of the family's default."""
+    """A value that is not searched, in place of the family's default.
+
+    Parameters
+    ----------
+    when : mapping, optional
+        Sample it only if these parameters have one of these values.
+    type : "fixed"
+        Tells the distribution in a file.
+    value : str, int, float or bool
+        The value.
+    """
 
     type: Literal["fixed"]
     value: Value
@@ -141,6 +189,17 @@ class Epochs(_Base):
 
     Training stops `patience` epochs after the last improvement, at the latest after
     `high`. The trial gets the epoch that is best in the mean over its folds.
+
+    Parameters
+    ----------
+    when : mapping, optional
+        Sample it only if these parameters have one of these values.
+    type : "epochs"
+        Tells the distribution in a file.
+    high : int
+        Largest number of epochs; at least 1.
+    patience : int, default 5
+        Epochs without improvement after which a training stops; at least 1.
     """
 
     type: Literal["epochs"]

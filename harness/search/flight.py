@@ -66,10 +66,10 @@ class Flight:
     patience: int | None
     twin: int | None = None
 
-    results: dict[int, FoldResult] = field(default_factory=dict)
-    submitted: int = 0
-    steps: dict[int, float] = field(default_factory=dict)
-    outcome: Outcome | None = None
+    results: dict[int, FoldResult] = field(default_factory=dict, init=False)
+    submitted: int = field(default=0, init=False)
+    steps: dict[int, float] = field(default_factory=dict, init=False)
+    outcome: Outcome | None = field(default=None, init=False)
 
     @property
     def number(self) -> int:
