@@ -1,0 +1,141 @@
+"""A study by hand, whose values can be computed in the head."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from harness.search.records import StudyRecord, TrialRecord
+
+START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+SPACE = {
+    "n_factors": {"type": "int", "low": 10, "high": 1000, "log": True},
+    "n_epochs": {"type": "epochs", "high": 100, "patience": 4},
+    "kind": {"type": "categorical", "choices": ["a", "b"]},
+    "biased": {"type": "fixed", "value": True},
+}
+INITIAL = {"n_factors": 100, "n_epochs": 20, "kind": "a", "biased": True}
+
+
+@pytest.fixture(scope="session")
+def make_trial():
+    """Trial n has an RMSE of 0.95 - n/1000, folds 0.01 around it, and takes 1 s."""
+
+    def make(number, state="complete", **changes):
+        level = 0.95 - 0.001 * number
+        folds = (level - 0.01, level, level + 0.01)
+        seen = {"complete": folds, "pruned": folds[:1], "failed": ()}[state]
+        facts = {
+            "number": number,
+            "state": state,
+            "params": {**INITIAL, "n_factors": 10 + 7 * number},
+            "value": level if state == "complete" else None,
+            "fold_values": seen,
+            "metrics": {"rmse": sum(seen) / len(seen), "fit_seconds": 0.5}
+            if seen
+            else {},
+            "seed": number,
+            "started": START + timedelta(seconds=number),
+            "ended": START + timedelta(seconds=number + 1),
+            "error": "Traceback:\n  File x\nValueError: too much"
+            if state == "failed"
+            else None,
+        }
+        return TrialRecord(**(facts | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_study():
+    def make(trials=(), **changes):
+        facts = {
+            "name": "svd-toy",
+            "family": "svd",
+            "settings": {
+                "sampler": {"name": "tpe", "n_startup_trials": 10},
+                "pruner": {"name": "race", "z": 1.0},
+                "n_folds": 3,
+                "seed": 7,
+                "jobs": 2,
+                "space": SPACE,
+                "initial": INITIAL,
+            },
+            "dataset": {
+                "name": "toy",
+                "source": "toy.csv",
+                "fingerprint": "0123456789abcdef",
+                "n_users": 30,
+                "n_items": 40,
+                "n_ratings": 900,
+                "scale": [1.0, 5.0],
+                "simulated": False,
+                "notes": [],
+            },
+            "split": {
+                "method": "random",
+                "seed": 7,
+                "test_share": 0.2,
+                "fingerprint": "feedbeef",
+                "n_train": 720,
+                "n_test": 180,
+            },
+            "code_version": "0.1.0+gabc1234",
+            "storage": "optuna.log",
+            "trials": tuple(trials),
+        }
+        return StudyRecord(**(facts | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_final():
+    """The final evaluation, from the RMSE of each model and the p-values against them."""
+
+    def make(best, rmse, p_values, **changes):
+        def estimate(value):
+            return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+        names = list(rmse)
+        final = {
+            "best_trial": best,
+            "opened": "2026-03-01T12:30:00+00:00",
+            "looks": 1,
+            "seeds": [7, 8, 9],
+            "n_test": 180,
+            "confidence": 0.95,
+            "n_resamples": 2000,
+            "models": [
+                {
+                    "name": name,
+                    "family": "svd",
+                    "params": {},
+                    "metrics": {
+                        "rmse": estimate(rmse[name]),
+                        "within_one_star": estimate(0.75),
+                    },
+                    "rmse_by_seed": [rmse[name]],
+                    "fit_seconds": 0.25,
+                }
+                for name in names
+            ],
+            "differences": [
+                {
+                    "one": names[0],
+                    "other": name,
+                    "value": rmse[names[0]] - rmse[name],
+                    "low": rmse[names[0]] - rmse[name] - 0.005,
+                    "high": rmse[names[0]] - rmse[name] + 0.005,
+                    "p_value": p,
+                }
+                for name, p in zip(names[1:], p_values, strict=True)
+            ],
+            "optimism": {
+                "search": 0.94,
+                "fresh_folds": 0.942,
+                "test": rmse[names[0]],
+            },
+        }
+        return final | changes
+
+    return make

@@ -1,0 +1,66 @@
+import pytest
+
+from harness.report.search_range import describe_range, edge_of, gauge, position
+
+LOG = {"type": "float", "low": 0.01, "high": 100.0, "log": True}
+LINEAR = {"type": "int", "low": 0, "high": 100}
+EPOCHS = {"type": "epochs", "high": 101, "patience": 4}
+
+
+def test_position_is_on_the_scale_that_was_searched():
+    assert position(LOG, 1.0) == pytest.approx(0.5)
+    assert position(LINEAR, 50) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "end"), [(0, "low"), (5, "low"), (6, None), (94, None), (95, "high")]
+)
+def test_five_per_cent_of_a_linear_range_is_its_edge(value, end):
+    assert edge_of(LINEAR, value) == end
+
+
+@pytest.mark.parametrize(
+    # 0.01 * (100 / 0.01) ** 0.05 = 0.01585; on a linear scale 5 would be an edge.
+    ("value", "end"),
+    [(0.0158, "low"), (0.0159, None), (5.0, None), (64.0, "high"), (63.0, None)],
+)
+def test_five_per_cent_of_a_log_range_is_measured_on_the_log_scale(value, end):
+    assert edge_of(LOG, value) == end
+
+
+def test_epochs_found_on_the_way_have_only_an_upper_end():
+    assert edge_of(EPOCHS, 1) is None
+    assert edge_of(EPOCHS, 95) is None
+    assert edge_of(EPOCHS, 96) == "high"
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        {"type": "fixed", "value": 3},
+        {"type": "categorical", "choices": [3, 4]},
+        {"type": "int", "low": 3, "high": 3},
+    ],
+)
+def test_what_has_no_range_has_no_edge(distribution):
+    assert edge_of(distribution, 3) is None
+    assert gauge(distribution, 3) == ""
+
+
+def test_a_value_that_is_no_number_in_the_range_has_no_place():
+    assert [position(LINEAR, v) for v in (None, "a", True, 101)] == [None] * 4
+
+
+def test_the_gauge_has_one_length():
+    assert gauge(LINEAR, 0) == "├●──────────┤"
+    assert gauge(LINEAR, 50) == "├─────●─────┤"
+    assert gauge(LINEAR, 100) == "├──────────●┤"
+
+
+def test_ranges_are_put_in_words():
+    assert describe_range(LOG) == "0.01 to 100, log"
+    assert describe_range(EPOCHS) == "up to 101, found on the way"
+    choices = {"type": "categorical", "choices": [True, "x"]}
+    assert describe_range(choices) == "true or x"
+    steps = {"type": "float", "low": 0.0, "high": 1.0, "step": 0.25}
+    assert describe_range(steps) == "0 to 1 in steps of 0.25"

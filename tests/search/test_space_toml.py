@@ -1,0 +1,35 @@
+import pytest
+
+from harness.models.families import family_names, load_family
+from harness.search.space import find_space, load_space
+from harness.search.space_toml import space_toml
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_each_shipped_space_is_read_back_as_it_was(name, tmp_path):
+    family = load_family(name)
+    try:
+        space = load_space(find_space(name), family)
+    except LookupError:
+        pytest.skip(f"{name} ships no space")
+    path = tmp_path / "space.toml"
+    path.write_text(space_toml(name, space.describe(), space.initial))
+    again = load_space(path, family)
+    assert again.describe() == space.describe()
+    assert again.initial == space.initial
+
+
+def test_every_kind_of_value_survives():
+    import tomllib
+
+    space = {
+        'odd "name"': {"type": "float", "low": 1e-05, "high": 0.5, "log": True},
+        "kind": {"type": "categorical", "choices": ["é\n", True, 3, 2.5]},
+        "when": {"type": "int", "low": 1, "high": 2, "when": {"kind": [True, 3]}},
+    }
+    text = space_toml("toy", space, {"kind": True})
+    assert tomllib.loads(text) == {
+        "family": "toy",
+        "parameters": space,
+        "initial": {"kind": True},
+    }
