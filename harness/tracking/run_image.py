@@ -11,7 +11,19 @@ RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
 
 @dataclass(frozen=True, kw_only=True)
 class MetricPoint:
-    """One value of a metric: name, value, time in ms since 1970 (UTC), step."""
+    """One value of a metric.
+
+    Parameters
+    ----------
+    key : str
+        Name of the metric.
+    value : float
+        The value.
+    timestamp : int
+        Milliseconds since 1970-01-01 UTC.
+    step : int, default 0
+        Fold or trial.
+    """
 
     key: str
     value: float
@@ -21,7 +33,15 @@ class MetricPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """A dataset as MLflow wants it; `source`, `schema` and `profile` are JSON."""
+    """A dataset as MLflow wants it.
+
+    Parameters
+    ----------
+    name, digest : str
+        Name and fingerprint.
+    source, schema, profile : str
+        JSON.
+    """
 
     name: str
     digest: str

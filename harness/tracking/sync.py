@@ -15,7 +15,13 @@ __all__ = ["SyncCounts", "log_report", "sync"]
 
 @dataclass(frozen=True, kw_only=True)
 class SyncCounts:
-    """How many runs were created, repaired, or found to be right."""
+    """What a synchronisation did.
+
+    Parameters
+    ----------
+    created, repaired, unchanged : int, default 0
+        Number of runs that were missing, that were not right, and that were right.
+    """
 
     created: int = 0
     repaired: int = 0

@@ -31,21 +31,39 @@ _LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class StudyStarted:
-    """A study starts or continues."""
+    """A study starts or continues.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        With the trials that it has.
+    """
 
     study: StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded:
-    """A trial of the study that was started has ended."""
+    """A trial of the study that was started has ended.
+
+    Parameters
+    ----------
+    trial : TrialRecord
+        The trial.
+    """
 
     trial: TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyEnded:
-    """The search has ended; all trials are in the record."""
+    """The search has ended.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        With all its trials.
+    """
 
     study: StudyRecord
 
