@@ -1,0 +1,104 @@
+"""What a prediction of the hybrid is made of, feature by feature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.models.baseline import Biases
+from harness.models.hybrid_calibration import Calibration
+from harness.models.hybrid_training import rows_of
+
+__all__ = ["OWN", "HybridExplanation", "explain_pair"]
+
+OWN = "(itself)"
+"""Name of the feature that a user or title has alone."""
+
+Arrays = npt.NDArray[Any]
+
+
+class _Fitted(Protocol):
+    mean_: float
+    user_bias_: npt.NDArray[np.float64]
+    item_bias_: npt.NDArray[np.float64]
+    calibration_: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class HybridExplanation:
+    """Contributions to one prediction, in stars.
+
+    The prediction before clipping is ``expected + user_level`` plus the sum of
+    `title_features`. `user_features` is the same score seen from the other side.
+
+    Parameters
+    ----------
+    prediction : float
+        Not clipped.
+    expected : float
+        The bias model, calibrated.
+    user_level : float
+        What the score owes to the user whatever the title.
+    title_features : mapping of str to float
+        Contribution of each feature of the title: the dot product of its embedding
+        with the user's factors, plus its bias. ``"(itself)"`` is the title's own.
+    user_features : mapping of str to float
+        The same for the features of the user.
+    """
+
+    prediction: float
+    expected: float
+    user_level: float
+    title_features: Mapping[str, float]
+    user_features: Mapping[str, float]
+
+
+def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
+    """Take a prediction apart.
+
+    Parameters
+    ----------
+    model : Hybrid
+        Fitted.
+    user, item : int
+        Codes, known or not.
+
+    Returns
+    -------
+    HybridExplanation
+        Contributions in stars.
+    """
+    row = int(rows_of(np.array([user]), len(model.user_bias_))[0])
+    column = int(rows_of(np.array([item]), len(model.item_bias_))[0])
+    learnt = vars(model)
+    line = Calibration(*model.calibration_)
+    slope = line.score_slope
+    biases = Biases(model.mean_, model.user_bias_, model.item_bias_)
+    expected = line(
+        biases.predict(np.array([user]), np.array([item])), np.zeros(1)
+    ).item()
+    user_level = float(slope * learnt["user_score_bias_"][row])
+    titles = _contributions(
+        learnt, "item", column, learnt["user_factors_"][row], slope
+    )
+    users = _contributions(learnt, "user", row, learnt["item_factors_"][column], slope)
+    prediction = float(expected + user_level + sum(titles.values()))
+    return HybridExplanation(prediction, expected, user_level, titles, users)
+
+
+def _contributions(
+    learnt: Mapping[str, Arrays], side: str, row: int, other: Arrays, slope: float
+) -> dict[str, float]:
+    score = learnt[f"{side}_factors_"][row] @ other
+    total = slope * float(score + learnt[f"{side}_score_bias_"][row])
+    values = learnt[f"{side}_features_"]
+    found: dict[str, float] = {}
+    if row < len(values):
+        each = learnt[f"{side}_feature_factors_"] @ other
+        each = slope * values[row] * (each + learnt[f"{side}_feature_biases_"])
+        present = np.flatnonzero(values[row])
+        names = learnt[f"{side}_feature_names_"]
+        found = {str(names[k]): float(each[k]) for k in present}
+    return {OWN: float(total - sum(found.values())), **found}
