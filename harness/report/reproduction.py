@@ -122,7 +122,7 @@ def environment_table(study: StudyRecord) -> str:
     if "seeds" in final:
         seeds = ", ".join(map(str, final["seeds"]))
         rows.append(["seeds of the final models", escape(seeds)])
-    return table(["", ""], rows)
+    return table(rows[0], rows[1:])
 
 
 def _describe(choice: Mapping[str, Any]) -> str:

@@ -144,7 +144,7 @@ def _test(study: StudyRecord) -> str:
     return _paragraphs(
         "## Result on the sealed test set",
         metric_table(study),
-        how.replace("%", " %", 1),
+        how.replace("%", "\N{NO-BREAK SPACE}%", 1),
         comparison_table(study),
         paired,
     )

@@ -64,7 +64,7 @@ def data_table(study: StudyRecord) -> str:
     rows.append(["split", _describe_split(split)])
     rows.append(["fingerprint of the split", code(split.get("fingerprint"))])
     rows.append(["looks at the test set", _describe_looks(study)])
-    return table(["", ""], rows)
+    return table(rows[0], rows[1:])
 
 
 def _describe_split(split: Mapping[str, Any]) -> str:
@@ -180,8 +180,10 @@ def parameter_table(study: StudyRecord) -> str:
                 f"**widen the range** ({end} end)" if end else "",
             ]
         )
-    head = ["parameter", "initial", "best", "range", "best in its range", ""]
-    return table(head, rows, align="lrrlll")
+    head = ["parameter", "initial", "best", "range", "best in its range"]
+    if any(row[-1] for row in rows):
+        return table([*head, "at an edge"], rows, align="lrrlll")
+    return table(head, [row[:-1] for row in rows], align="lrrll")
 
 
 def trial_table(study: StudyRecord) -> str:

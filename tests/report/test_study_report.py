@@ -61,7 +61,8 @@ def test_initial_tuned_and_baseline_stand_side_by_side_with_intervals(written):
     assert "0.9400 [0.9200, 0.9600] | 0.9000 [0.8800, 0.9200] |" in text
     assert "| 75.0 % [73.0 %, 77.0 %] |" in text
     assert (
-        "95 % percentile intervals of a bootstrap over users (2,000 resamples" in text
+        "95\N{NO-BREAK SPACE}% percentile intervals of a bootstrap over users" in text
+    assert "(2,000 resamples, seed 0)" in text
     )
 
 
@@ -69,6 +70,14 @@ def test_the_best_setting_is_marked_in_its_range(written):
     # Trial 29: 10 + 7 * 29 factors; of a range from 10 to 1000, log: 0.665.
     text = section(written.read_text(), "Best")
     assert "| `n_factors` | 100 | **213** | 10 to 1000, log | `├───────●───┤` |" in text
+
+
+def test_a_best_setting_at_an_edge_is_flagged_in_its_row(small, tmp_path):
+    best = replace(small.trials[-1], params=small.trials[-1].params | {"n_factors": 980})
+    study = replace(small, trials=(*small.trials[:-1], best))
+    text = section(write_study_report(study, tmp_path / "r").read_text(), "Best")
+    assert re.search(r"`n_factors`.*\*\*widen the range\*\* \(high end\)", text)
+    assert text.count("widen the range") == 1
 
 
 def test_trials_are_ranked_and_failures_explained(written):
