@@ -47,10 +47,10 @@ class CF(Recommender):
     model in place of the global mean, and a standard deviation of 0 in constant ratings is
     replaced by 1. Up to 4,000 users or items (see `SimilarityPlan`) it keeps all
     similarities. Beyond that, items keep lists in single precision, of all similarities
-    that are not 0 if these fit 256 MB, otherwise of the greatest. What does not fit is not
-    found: that costs next to nothing with shrinkage, where 1,200 of 27,000 will do, and
-    much without, where chance likeness comes first. Users are compared anew for each
-    prediction, which takes time in place of memory.
+    above 0 if these fit 256 MB, otherwise of the 600 greatest. What is not in the lists is
+    not found: that costs little with shrinkage, and much without, where chance likeness
+    comes first. Users are compared anew for each prediction, which takes time in place of
+    memory.
 
     Parameters
     ----------

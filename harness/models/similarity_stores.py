@@ -141,7 +141,7 @@ class NearestSimilarities(Similarities):
 
     @staticmethod
     def compare(
-        by_x: RatingLists, rule: SimilarityRule, *, max_bytes: int
+        by_x: RatingLists, rule: SimilarityRule, *, n_room: int, length: int
     ) -> tuple[npt.NDArray[Any], ...]:
         """Compute the lists.
 
@@ -151,9 +151,11 @@ class NearestSimilarities(Similarities):
             What is compared, one list for each ``x``, in ascending order.
         rule : SimilarityRule
             How.
-        max_bytes : int
-            Size of the lists, at 8 bytes a pair. They keep all similarities above 0 if
-            these fit, and otherwise an equal number each.
+        n_room : int
+            How many pairs all lists together may keep, at 8 bytes each; not less than one
+            for each ``x``.
+        length : int
+            If the pairs with a similarity above 0 are more: most that a list may keep.
 
         Returns
         -------
@@ -162,7 +164,7 @@ class NearestSimilarities(Similarities):
         """
         n_y = _size_of_other_side(by_x)
         n_x = len(by_x.offsets) - 1
-        n_room = max(n_x, max_bytes // 8)
+        n_room = max(n_x, n_room)
         sides = by_x.arrays, by_x.turned(n=n_y).arrays
         measure = rule.kind, rule.weights(n_y)
         lists: tuple[npt.NDArray[Any], ...] = comparing.nearest_similarities(
@@ -171,7 +173,7 @@ class NearestSimilarities(Similarities):
         if lists[0][-1] < 0:
             # It runs out of room early, where it does by far: little is lost by trying.
             lists = comparing.nearest_similarities(
-                *sides, measure, n_room // n_x, n_room
+                *sides, measure, min(length, n_room // n_x), n_room
             )
         return lists
 

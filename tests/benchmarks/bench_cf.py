@@ -151,7 +151,7 @@ def bench_size():
     ratings = simulate()
     say("simulated", n_ratings=len(ratings), peak_gigabytes=peak_gigabytes())
     rng = np.random.default_rng(1)
-    users = rng.choice(ratings.n_users, 300, replace=False)
+    users = rng.choice(ratings.n_users, 1_000, replace=False)
     pairs = rng.choice(len(ratings), 100_000, replace=False)
     for user_based in (False, True):
         start = time.perf_counter()

@@ -34,11 +34,39 @@ def _count_above(values, threshold):
     return count
 
 
+@numba.njit(nogil=True, cache=True)
+def _count_below(values, threshold):
+    count = 0
+    for p in range(len(values)):
+        count += values[p] < threshold
+    return count
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
+def _largest(values):
+    largest = values[0]
+    for p in range(len(values)):
+        largest = max(largest, values[p])
+    return largest
+
+
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
 def _sum_above(similarities, deviations, threshold):
-    total, weighted = 0.0, 0.0
+    nothing = similarities.dtype.type(0.0)
+    total, weighted = nothing, deviations.dtype.type(0.0)
     for p in range(len(similarities)):
-        weight = similarities[p] if similarities[p] > threshold else 0.0
+        weight = similarities[p] if similarities[p] > threshold else nothing
+        total += weight
+        weighted += weight * deviations[p]
+    return total, weighted
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+def _sum_from(similarities, deviations, threshold):
+    nothing = similarities.dtype.type(0.0)
+    total, weighted = nothing, deviations.dtype.type(0.0)
+    for p in range(len(similarities)):
+        weight = similarities[p] if similarities[p] >= threshold else nothing
         total += weight
         weighted += weight * deviations[p]
     return total, weighted
@@ -52,12 +80,13 @@ def _find_threshold(similarities, k, n_positive, scratch):
     cycle; selecting by comparison and swap mispredicts every other branch. So the
     interval is halved until few values are left in it, and they are selected from.
     """
-    low, high = 0.0, similarities.max()
+    half = similarities.dtype.type(0.5)
+    low, high = similarities.dtype.type(0.0), _largest(similarities)
     n_above_low, n_above_high = n_positive, 0
     for _ in range(8):
         if n_above_low - n_above_high <= 8:
             break
-        middle = 0.5 * (low + high)
+        middle = half * (low + high)
         n_above = _count_above(similarities, middle)
         if n_above >= k:
             low, n_above_low = middle, n_above
@@ -76,19 +105,22 @@ def _find_threshold(similarities, k, n_positive, scratch):
 def _average(similarities, deviations, neighbors, scratch):
     """Average over the k most similar; `scratch` has room for one value more."""
     k, at_least = neighbors
-    n_positive = _count_above(similarities, 0.0)
+    nothing = similarities.dtype.type(0.0)
+    n_positive = _count_above(similarities, nothing)
     if n_positive == 0 or min(n_positive, k) < at_least:
         return math.nan
     if n_positive <= k:
-        total, weighted = _sum_above(similarities, deviations, 0.0)
+        total, weighted = _sum_above(similarities, deviations, nothing)
         return weighted / total
     threshold = _find_threshold(similarities, k, n_positive, scratch)
+    if k == len(similarities) - _count_below(similarities, threshold):
+        total, weighted = _sum_from(similarities, deviations, threshold)
+        return weighted / total
+    # Of several at the threshold only the first ones are among the k.
     total, weighted = _sum_above(similarities, deviations, threshold)
     n_missing = k - _count_above(similarities, threshold)
     for p in range(len(similarities)):
-        if n_missing == 0:
-            break
-        if similarities[p] == threshold:
+        if similarities[p] == threshold and n_missing > 0:
             n_missing -= 1
             total += threshold
             weighted += threshold * deviations[p]
@@ -236,7 +268,7 @@ def average_listed_row(y, columns, by_y, neighbors, out):
     # A block of x at a time: what is collected for it stays in the processor's cache.
     size = max(16, 32_768 // max(1, len(own)))
     similar = np.empty((size, len(own)), np.float32)
-    deviating = np.empty((size, len(own)))
+    deviating = np.empty((size, len(own)), np.float32)
     n_found = np.empty(size, np.int64)
     scratch = np.empty(len(own) + 1, np.float32)
     for first in range(0, len(out), size):
