@@ -32,7 +32,9 @@ def written(full, tmp_path_factory):
 
 
 def section(text, heading):
-    found = re.search(rf"^## {heading}.*?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## {heading}.*?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL
+    )
     assert found, heading
     return found[1]
 
@@ -60,10 +62,9 @@ def test_initial_tuned_and_baseline_stand_side_by_side_with_intervals(written):
     assert "| test set | initial | tuned | user and item bias |" in text
     assert "0.9400 [0.9200, 0.9600] | 0.9000 [0.8800, 0.9200] |" in text
     assert "| 75.0 % [73.0 %, 77.0 %] |" in text
-    assert (
-        "95\N{NO-BREAK SPACE}% percentile intervals of a bootstrap over users" in text
+    nominal = "95\N{NO-BREAK SPACE}%"
+    assert f"{nominal} percentile intervals of a bootstrap over users" in text
     assert "(2,000 resamples, seed 0)" in text
-    )
 
 
 def test_the_best_setting_is_marked_in_its_range(written):
@@ -73,7 +74,9 @@ def test_the_best_setting_is_marked_in_its_range(written):
 
 
 def test_a_best_setting_at_an_edge_is_flagged_in_its_row(small, tmp_path):
-    best = replace(small.trials[-1], params=small.trials[-1].params | {"n_factors": 980})
+    best = replace(
+        small.trials[-1], params=small.trials[-1].params | {"n_factors": 980}
+    )
     study = replace(small, trials=(*small.trials[:-1], best))
     text = section(write_study_report(study, tmp_path / "r").read_text(), "Best")
     assert re.search(r"`n_factors`.*\*\*widen the range\*\* \(high end\)", text)
