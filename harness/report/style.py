@@ -44,7 +44,13 @@ _SETTINGS: Mapping[str, Any] = MappingProxyType(
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Draw in the house style inside the ``with`` block, and only there."""
+    """Draw in the house style inside the ``with`` block, and only there.
+
+    Yields
+    ------
+    None
+        While it lasts.
+    """
     from matplotlib import rc_context
 
     settings: Any = dict(_SETTINGS)  # matplotlib's type lists every key there is

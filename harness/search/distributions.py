@@ -17,7 +17,9 @@ __all__ = [
 ]
 
 Value = bool | int | float | str
-Condition = Mapping[str, Value | tuple[Value, ...]]
+# TOML has lists, which a strict tuple would refuse.
+Choices = Annotated[tuple[Value, ...], Field(strict=False)]
+Condition = Mapping[str, Value | Choices]
 
 
 class _Base(BaseModel):
