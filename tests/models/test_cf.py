@@ -286,6 +286,20 @@ def items_of(model, user):
     return model.recommend(user)[0]
 
 
+def test_a_long_catalogue_is_scored_in_blocks(generate, monkeypatch):
+    # Blocks have 32,768 / (number of ratings of the user) items: here about 550.
+    ratings = generate(n_users=40, n_items=1_500, density=0.04)
+    use_plan(monkeypatch, dense_limit=0)
+    model = CF(n_neighbors=5, shrinkage=2).fit(ratings, NOTHING)
+    for user in (0, 20):
+        items, scores = model.recommend(user, ratings.n_items, exclude_seen=False)
+        assert len(items) > 2 * 32_768 // len(model.seen(user))
+        prediction = model.predict(np.full(len(items), user), items)
+        np.testing.assert_allclose(
+            ratings.scale.clip(scores), prediction, rtol=0, atol=1e-5
+        )
+
+
 # Sharing
 
 
