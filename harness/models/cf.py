@@ -1,6 +1,5 @@
 """Collaborative filtering by nearest neighbours."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Self, get_args
@@ -14,9 +13,10 @@ from harness.errors import ParameterError
 from harness.models.base import Codes, Recommender, check_range
 from harness.models.baseline import Biases, fit_biases
 from harness.models.centering import CENTERINGS, Centering, expect
+from harness.models.neighbor_averages import NeighborAverages
 from harness.models.rating_lists import RatingLists
 from harness.models.similarity import Neighborhood, Similarities
-from harness.models.similarity_choice import SimilarityPlan
+from harness.models.similarity_choice import SimilarityPlan, digest
 from harness.models.similarity_rule import MEASURES, Measure, SimilarityRule
 from harness.models.similarity_stores import NearestSimilarities
 
@@ -159,13 +159,18 @@ class CF(Recommender):
         xs, ys = (users, items) if self.user_based else (items, users)
         n_y = ratings.n_items if self.user_based else ratings.n_users
         by_y = RatingLists.build(ys, xs, ratings.values, n=n_y)
-        self._expectation = expect(self.centering, by_y, self._biases_of_sides())
-        self._around = Neighborhood(
-            by_y=self._expectation.deviations(by_y),
-            most=self.n_neighbors,
-            fewest=self.min_neighbors,
+        expectation = expect(self.centering, by_y, self._biases_of_sides())
+        self._averages = NeighborAverages(
+            user_based=self.user_based,
+            expectation=expectation,
+            otherwise=self.mean_ if self.centering == "basic" else None,
+            around=Neighborhood(
+                by_y=expectation.deviations(by_y),
+                most=self.n_neighbors,
+                fewest=self.min_neighbors,
+            ),
+            similarities=self._compare(ratings, by_y),
         )
-        self._similarities = self._compare(ratings, by_y)
 
     def _biases_of_sides(self) -> tuple[float, Doubles, Doubles]:
         if self.user_based:
@@ -197,7 +202,7 @@ class CF(Recommender):
             list_by_x,
             n_x=n_x,
             user_based=self.user_based,
-            key=(_digest(ratings), self.user_based, penalties if centred else None),
+            key=(digest(ratings), self.user_based, penalties if centred else None),
         )
         if isinstance(similarities, NearestSimilarities):
             for name, array in zip(_LISTS, similarities.lists, strict=True):
@@ -220,30 +225,19 @@ class CF(Recommender):
         if self.engine == "surprise":
             estimates: Doubles = self._reference.predict(users, items)
             return estimates
-        xs, ys = (users, items) if self.user_based else (items, users)
-        return self._uncentre(xs, ys, self._similarities.average(xs, ys, self._around))
-
-    def _uncentre(
-        self, xs: npt.NDArray[np.int32], ys: npt.NDArray[np.int32], average: Doubles
-    ) -> Doubles:
-        expected = self._expectation(xs, ys)
-        otherwise = self.mean_ if self.centering == "basic" else expected
-        estimate = expected + self._expectation.spread[xs] * average
-        return np.where(np.isnan(average), otherwise, estimate)
+        return self._averages.estimate(users, items)
 
     def _score_all_items(self, user: int) -> Doubles:
         n = len(self.item_ids_)
         codes = np.arange(n, dtype=np.int32)
         users = np.full(n, user, dtype=np.int32)
-        alone = self.user_based or self.engine == "surprise"
-        if alone or not _holds(self._rated_user, users[:1])[0]:
+        known = _holds(self._rated_user, users[:1])[0]
+        if self.user_based or self.engine == "surprise" or not known:
             return self._predict(users, codes)
-        scores = Biases(self.mean_, self.user_bias_, self.item_bias_).predict(
-            users, codes
-        )
+        biases = Biases(self.mean_, self.user_bias_, self.item_bias_)
+        scores = biases.predict(users, codes)
         rated = codes[self._rated_item]
-        average = self._similarities.average_row(user, rated, self._around)
-        scores[rated] = self._uncentre(rated, users[rated], average)
+        scores[rated] = self._averages.score_items(user, rated)
         return scores
 
     def neighbors(
@@ -272,21 +266,11 @@ class CF(Recommender):
             If the model was not fitted.
         """
         self._fitted_scale()
-        by_y = self._around.by_y
-        x, y = (user, item) if self.user_based else (item, user)
-        known = _holds(self._rated_user, np.array([user]))
-        if not (known & _holds(self._rated_item, np.array([item]))).all():
-            return by_y.codes[:0], by_y.values[:0], self.values_[:0]
-        part = slice(*by_y.offsets[y : y + 2])
-        codes = by_y.codes[part]
-        similarities = self._similarities.row(x)[codes]
-        nearest = np.argsort(-similarities, kind="stable")[: self.n_neighbors]
-        nearest = nearest[similarities[nearest] > 0]
-        codes = codes[nearest]
-        expected = self._expectation(codes, np.full(len(codes), y, dtype=np.int32))
-        deviations = by_y.values[part][nearest] * self._expectation.spread[codes]
-        values = (expected + deviations).astype(np.float32)
-        return codes, similarities[nearest], values
+        known_user = _holds(self._rated_user, np.array([user]))
+        known_item = _holds(self._rated_item, np.array([item]))
+        if not (known_user & known_item).all():
+            return np.empty(0, np.int32), np.empty(0), np.empty(0, np.float32)
+        return self._averages.neighbors(user, item)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -329,11 +313,3 @@ def _holds(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
     found = (codes >= 0) & (codes < len(rated))
     found[found] = rated[codes[found]]
     return found
-
-
-def _digest(ratings: Ratings) -> bytes:
-    """Hash what similarities depend on; ids, scale and timestamps are not part of it."""
-    digest = hashlib.sha256(f"{ratings.n_users} {ratings.n_items}".encode())
-    for array in (ratings.users, ratings.items, ratings.values):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.digest()

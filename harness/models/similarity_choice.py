@@ -1,9 +1,13 @@
 """Which way to have similarities at hand, given how many there are to keep."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
+from harness.data.ratings import Ratings
 from harness.models.rating_lists import RatingLists
 from harness.models.similarity import Similarities
 from harness.models.similarity_cache import SHARED, ArrayCache
@@ -14,7 +18,7 @@ from harness.models.similarity_stores import (
     SimilaritiesOnDemand,
 )
 
-__all__ = ["SimilarityPlan"]
+__all__ = ["SimilarityPlan", "digest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +91,22 @@ class SimilarityPlan:
         )
         lists = self.cache.get((*key, rule, limits), lambda: compare(list_by_x(), rule))
         return NearestSimilarities.of_lists(lists)
+
+
+def digest(ratings: Ratings) -> bytes:
+    """Hash what similarities depend on; ids, scale and timestamps are not part of it.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What to learn from.
+
+    Returns
+    -------
+    bytes
+        SHA-256.
+    """
+    found = hashlib.sha256(f"{ratings.n_users} {ratings.n_items}".encode())
+    for array in (ratings.users, ratings.items, ratings.values):
+        found.update(np.ascontiguousarray(array).data)
+    return found.digest()

@@ -50,7 +50,7 @@ def code(ids, name):
 
 
 def similarity_of(model, one, other):
-    return model._similarities.row(one)[other]
+    return model._averages.similarities.row(one)[other]
 
 
 def use_plan(monkeypatch, **limits):
@@ -243,20 +243,28 @@ def test_all_ways_predict_alike(ratings, monkeypatch, way, similarity, n_neighbo
     pairs = every_pair(ratings)
     dense = model.fit(ratings, NOTHING).predict(*pairs)
     matrix = np.array(
-        [model._similarities.row(x) for x in range(model._similarities.n)]
+        [
+            model._averages.similarities.row(x)
+            for x in range(model._averages.similarities.n)
+        ]
     )
     use_plan(monkeypatch, dense_limit=0)
     model.fit(ratings, NOTHING)
-    rows = np.array([model._similarities.row(x) for x in range(model._similarities.n)])
+    rows = np.array(
+        [
+            model._averages.similarities.row(x)
+            for x in range(model._averages.similarities.n)
+        ]
+    )
     np.testing.assert_allclose(rows, matrix, rtol=0, atol=1e-6)
     np.testing.assert_allclose(model.predict(*pairs), dense, rtol=0, atol=1e-5)
 
 
 def test_lists_keep_the_most_similar(ratings, monkeypatch):
-    dense = CF().fit(ratings, NOTHING)._similarities
+    dense = CF().fit(ratings, NOTHING)._averages.similarities
     n_kept = 5
     use_plan(monkeypatch, dense_limit=0, list_bytes=8 * ratings.n_items * n_kept)
-    lists = CF().fit(ratings, NOTHING)._similarities
+    lists = CF().fit(ratings, NOTHING)._averages.similarities
     for x in range(ratings.n_items):
         kept = lists.row(x)
         best = np.sort(dense.row(x))[::-1][:n_kept]
