@@ -1,0 +1,164 @@
+"""Named features of titles, as the published study lists them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.features.membership import split_names
+from harness.features.parts import Part, scale_part
+
+__all__ = [
+    "duration_minutes",
+    "primary_genre",
+    "rating_statistics_parts",
+    "release_year",
+    "title_bias",
+    "title_popularity",
+    "title_type",
+]
+
+Floats = npt.NDArray[np.float64]
+
+
+def title_bias(ratings: Ratings, *, regularization: float = 10.0) -> Floats:
+    r"""Measure how far titles are rated above or below the mean.
+
+    .. math:: b_i = \frac{\sum_u (r_{ui} - \mu)}{n_i + \lambda}
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The training part, and nothing else.
+    regularization : float, default 10
+        :math:`\lambda`, in ratings: a title with as many has half of its mean deviation.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_items,)
+        In stars; 0 for titles without ratings.
+    """
+    deviations = ratings.values.astype(np.float64) - ratings.mean
+    sums = np.bincount(ratings.items, weights=deviations, minlength=ratings.n_items)
+    counts = np.bincount(ratings.items, minlength=ratings.n_items)
+    biases: Floats = sums / np.where(counts > 0, counts + regularization, 1.0)
+    return biases
+
+
+def title_popularity(ratings: Ratings) -> Floats:
+    """Measure how often titles are rated.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The training part, and nothing else.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_items,)
+        log(1 + number of ratings).
+    """
+    counts = np.bincount(ratings.items, minlength=ratings.n_items)
+    popularity: Floats = np.log1p(counts)
+    return popularity
+
+
+def rating_statistics_parts(ratings: Ratings) -> tuple[Part, ...]:
+    """Make parts of `title_bias` and `title_popularity`.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The training part, and nothing else.
+
+    Returns
+    -------
+    tuple of Part
+        One column each; titles without ratings are at the mean of the others.
+    """
+    rated = np.bincount(ratings.items, minlength=ratings.n_items) > 0
+    parts = (
+        scale_part(["title bias"], title_bias(ratings)[:, None], rated),
+        scale_part(["title popularity"], title_popularity(ratings)[:, None], rated),
+    )
+    return tuple(part for part in parts if part is not None)
+
+
+def primary_genre(catalogue: Catalogue) -> npt.NDArray[np.object_]:
+    """Read the genre that is listed first.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Its column ``listed_in``, if it has one.
+
+    Returns
+    -------
+    ndarray of str or None (object), shape (n_items,)
+        None where no genre is listed.
+    """
+    found = np.full(len(catalogue), None, dtype=object)
+    if catalogue.has("listed_in"):
+        for row, text in enumerate(catalogue.frame["listed_in"]):
+            names = split_names(text)
+            found[row] = names[0] if names else None
+    return found
+
+
+def release_year(catalogue: Catalogue) -> Floats:
+    """Read the year of release.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Its column ``release_year``, if it has one.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_items,)
+        Years; NaN where unknown.
+    """
+    return _numbers(catalogue, "release_year")
+
+
+def duration_minutes(catalogue: Catalogue) -> Floats:
+    """Read the duration of films.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Its column ``duration_minutes``, if it has one.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_items,)
+        Minutes; NaN for shows, and where unknown.
+    """
+    return _numbers(catalogue, "duration_minutes")
+
+
+def title_type(catalogue: Catalogue) -> npt.NDArray[np.object_]:
+    """Read whether titles are films or shows.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Its column ``type``, if it has one.
+
+    Returns
+    -------
+    ndarray of str or None (object), shape (n_items,)
+        ``"Movie"`` or ``"TV Show"``; None where unknown.
+    """
+    found = np.full(len(catalogue), None, dtype=object)
+    if catalogue.has("type"):
+        known = catalogue.frame["type"].notna().to_numpy()
+        found[known] = catalogue.frame["type"].to_numpy(dtype=object)[known]
+    return found
+
+
+def _numbers(catalogue: Catalogue, column: str) -> Floats:
+    if column not in catalogue.frame:
+        return np.full(len(catalogue), np.nan)
+    values: Floats = catalogue.frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values

@@ -1,0 +1,101 @@
+"""The features of titles as the content family weighs them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.features.blocks import title_blocks
+from harness.features.membership import read_membership
+from harness.features.parts import Block
+from harness.features.people import director_part
+from harness.features.titles import rating_statistics_parts
+
+__all__ = ["BLOCKS", "TitleFeatures", "describe_titles"]
+
+BLOCKS = ("metadata", "genre", "text", "people", "statistics")
+"""The four blocks of the published study, and what training ratings say of a title."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TitleFeatures:
+    """One row of numbers for each title.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_items, n_features)
+        Features, weighted: the mean squared norm of the columns of a block is its weight.
+    names : ndarray of str (object), shape (n_features,)
+        What each column says.
+    block_of : ndarray of int8, shape (n_features,)
+        Position in `BLOCKS`.
+    """
+
+    values: npt.NDArray[np.float32]
+    names: npt.NDArray[np.object_]
+    block_of: npt.NDArray[np.int8]
+
+
+def describe_titles(
+    ratings: Ratings,
+    catalogue: Catalogue,
+    weights: Mapping[str, float],
+    *,
+    n_components: int,
+) -> TitleFeatures:
+    """Put the blocks side by side.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The training part; only directors and statistics look at it.
+    catalogue : Catalogue
+        What is known about the titles; may be empty.
+    weights : mapping of str to float
+        Weight of each of `BLOCKS`; 0 switches it off. Those of the first four that are on
+        are normalised to a sum of 1, and the last is relative to that sum.
+    n_components : int
+        Dimensions of each embedding of text and people.
+
+    Returns
+    -------
+    TitleFeatures
+        Without columns where nothing is known, or nothing is on.
+    """
+    blocks = {
+        name: block.leading(n_components)
+        for name, block in title_blocks(catalogue).items()
+        if weights[name] > 0
+    }
+    if "people" in blocks:
+        encoded = director_part(ratings, read_membership(catalogue, "director"))
+        if encoded is not None:
+            blocks["people"] = blocks["people"].with_part(encoded)
+    total = sum(weights[name] for name in blocks)
+    shares = {name: weights[name] / total for name in blocks}
+    if weights["statistics"] > 0:
+        parts = rating_statistics_parts(ratings)
+        if parts:
+            blocks["statistics"] = Block(name="statistics", parts=parts)
+            shares["statistics"] = weights["statistics"]
+    return _side_by_side(blocks, shares, ratings.n_items)
+
+
+def _side_by_side(
+    blocks: Mapping[str, Block], shares: Mapping[str, float], n_items: int
+) -> TitleFeatures:
+    values = [np.empty((n_items, 0), dtype=np.float32)]
+    names: list[str] = []
+    block_of: list[int] = []
+    for name, block in blocks.items():
+        values.append(block.values * np.float32(np.sqrt(shares[name])))
+        names += block.names
+        block_of += [BLOCKS.index(name)] * len(block.names)
+    return TitleFeatures(
+        values=np.hstack(values),
+        names=np.array(names, dtype=object),
+        block_of=np.array(block_of, dtype=np.int8),
+    )
