@@ -5,7 +5,6 @@ training part only: a feature that has seen a test rating has leaked it.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,26 +12,27 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.habits import genre_table
 from harness.data.ratings import Ratings
+from harness.features.by_user import ratio, sum_by_user
+from harness.features.genre_behaviour import (
+    genre_drift,
+    genre_preferences,
+    user_genre_diversity,
+)
 
 __all__ = [
     "PARTS_OF_DAY",
     "BehaviourTable",
     "behaviour_table",
-    "genre_drift",
-    "genre_preferences",
-    "genre_shares",
     "mean_ratings",
     "part_of_day_shares",
     "rating_counts",
     "rating_frequency",
     "rating_variances",
     "user_biases",
-    "user_genre_diversity",
     "weekend_share",
 ]
 
 Doubles = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.int64]
 
 PARTS_OF_DAY = ("night", "morning", "afternoon", "evening")
 """From 0:00, 6:00, 12:00 and 18:00 UTC, six hours each."""
@@ -54,7 +54,7 @@ def rating_counts(ratings: Ratings) -> Doubles:
     ndarray of float64, shape (n_users,)
         Number of ratings; 0 for a user without any.
     """
-    return _sums(ratings)
+    return sum_by_user(ratings)
 
 
 def mean_ratings(ratings: Ratings) -> Doubles:
@@ -72,7 +72,7 @@ def mean_ratings(ratings: Ratings) -> Doubles:
     ndarray of float64, shape (n_users,)
         Stars; NaN for a user without ratings.
     """
-    return _ratio(_sums(ratings, ratings.values), rating_counts(ratings))
+    return ratio(sum_by_user(ratings, ratings.values), rating_counts(ratings))
 
 
 def rating_variances(ratings: Ratings) -> Doubles:
@@ -91,7 +91,7 @@ def rating_variances(ratings: Ratings) -> Doubles:
         Stars squared; 0 for a single rating, NaN for a user without any.
     """
     deviations = ratings.values - mean_ratings(ratings)[ratings.users]
-    return _ratio(_sums(ratings, deviations**2), rating_counts(ratings))
+    return ratio(sum_by_user(ratings, deviations**2), rating_counts(ratings))
 
 
 def user_biases(ratings: Ratings, *, shrinkage: float = 10.0) -> Doubles:
@@ -117,7 +117,7 @@ def user_biases(ratings: Ratings, *, shrinkage: float = 10.0) -> Doubles:
     n_of_item = np.bincount(ratings.items, minlength=ratings.n_items)
     sums = np.bincount(ratings.items, ratings.values, minlength=ratings.n_items)
     level = sums / np.maximum(1, n_of_item)
-    deviations = _sums(ratings, ratings.values - level[ratings.items])
+    deviations = sum_by_user(ratings, ratings.values - level[ratings.items])
     # A plain 0 / 0 for nobody's ratings without shrinkage is a bias of 0.
     return deviations / np.maximum(1e-12, rating_counts(ratings) + shrinkage)
 
@@ -151,112 +151,6 @@ def rating_frequency(ratings: Ratings) -> Doubles | None:
     return counts / np.maximum(1.0, spans / _WEEK)
 
 
-def genre_shares(ratings: Ratings, has: Flags) -> Doubles:
-    r"""Share of each genre among the genres of the titles that a user has rated.
-
-    .. math:: p_{ug} = \frac{n_{ug}}{\sum_h n_{uh}}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users, n_genres)
-        Sums to 1 for each user; NaN for one without a rated title of known genre.
-    """
-    counts = _sums_by_genre(ratings, has)
-    return _ratio(counts, counts.sum(axis=1, keepdims=True))
-
-
-def genre_preferences(
-    ratings: Ratings, has: Flags, *, shrinkage: float = 5.0
-) -> Doubles:
-    r"""Measure how far above the own mean each user rates each genre.
-
-    .. math:: a_{ug} = \frac{\sum_{i \in g} (r_{ui} - \bar r_u)}{\lambda + n_{ug}}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-    shrinkage : float, default 5
-        :math:`\lambda`, in ratings, greater than 0: a genre with as many has half of
-        the deviation.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users, n_genres)
-        Stars; 0 for a genre that the user has not rated.
-    """
-    deviations = ratings.values - mean_ratings(ratings)[ratings.users]
-    sums = _sums_by_genre(ratings, has, deviations)
-    return sums / (shrinkage + _sums_by_genre(ratings, has))
-
-
-def genre_drift(ratings: Ratings, has: Flags) -> Doubles | None:
-    r"""Measure how the genres of a user's later half differ from the earlier half.
-
-    .. math:: d_u = \tfrac12 \sum_g |p^{\text{late}}_{ug} - p^{\text{early}}_{ug}|
-
-    the total variation distance of the two distributions: 0 if nothing has changed, 1
-    if no genre is left of the old ones. The odd rating in the middle counts as late.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,), or None
-        Between 0 and 1; NaN where a half has no title of known genre; None without
-        timestamps.
-    """
-    if ratings.timestamps is None:
-        return None
-    order = np.lexsort((ratings.rows, ratings.timestamps, ratings.users))
-    counts = rating_counts(ratings).astype(np.int64)
-    rank = np.arange(len(ratings)) - np.repeat(np.cumsum(counts) - counts, counts)
-    late = np.empty(len(ratings), dtype=bool)
-    late[order] = rank >= np.repeat(counts // 2, counts)
-    change = genre_shares(ratings.take(late), has) - genre_shares(
-        ratings.take(~late), has
-    )
-    drift: Doubles = np.abs(change).sum(axis=1) / 2
-    return drift
-
-
-def user_genre_diversity(ratings: Ratings, has: Flags) -> Doubles:
-    r"""Gini-Simpson index of the genres that each user rates.
-
-    .. math:: D_u = 1 - \sum_g p_{ug}^2
-
-    The probability that two genres drawn from the rated titles differ.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        Between 0 (a single genre) and 1; NaN without a title of known genre.
-    """
-    diversity: Doubles = 1 - (genre_shares(ratings, has) ** 2).sum(axis=1)
-    return diversity
-
-
 def part_of_day_shares(ratings: Ratings) -> Doubles | None:
     """Share of the ratings that each user gives in each part of the day.
 
@@ -275,8 +169,8 @@ def part_of_day_shares(ratings: Ratings) -> Doubles | None:
     if times is None or not (times % _DAY).any():
         return None
     part = times % _DAY // (_DAY // len(PARTS_OF_DAY))
-    sums = [_sums(ratings, part == k) for k in range(len(PARTS_OF_DAY))]
-    return _ratio(np.stack(sums, axis=1), rating_counts(ratings)[:, None])
+    sums = [sum_by_user(ratings, part == k) for k in range(len(PARTS_OF_DAY))]
+    return ratio(np.stack(sums, axis=1), rating_counts(ratings)[:, None])
 
 
 def weekend_share(ratings: Ratings) -> Doubles | None:
@@ -297,7 +191,7 @@ def weekend_share(ratings: Ratings) -> Doubles | None:
         return None
     # 1970-01-01 was a Thursday: day 0 of the epoch is day 3 of its week.
     weekday = (ratings.timestamps // _DAY + 3) % 7
-    return _ratio(_sums(ratings, weekday >= 5), rating_counts(ratings))
+    return ratio(sum_by_user(ratings, weekday >= 5), rating_counts(ratings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -354,22 +248,3 @@ def _by_name(
     prefix: str, names: tuple[str, ...], values: Doubles
 ) -> dict[str, Doubles]:
     return {f"{prefix}:{name}": values[:, k] for k, name in enumerate(names)}
-
-
-def _sums(ratings: Ratings, weights: npt.NDArray[Any] | None = None) -> Doubles:
-    """Sum weights (or count) by user."""
-    sums = np.bincount(ratings.users, weights, minlength=ratings.n_users)
-    return sums.astype(np.float64)
-
-
-def _sums_by_genre(
-    ratings: Ratings, has: Flags, weights: npt.NDArray[Any] | None = None
-) -> Doubles:
-    weight = np.ones(len(ratings)) if weights is None else weights
-    columns = [_sums(ratings, weight * genre[ratings.items]) for genre in has.T]
-    return np.stack(columns, axis=1)
-
-
-def _ratio(sums: Doubles, counts: Doubles) -> Doubles:
-    """Divide; NaN where there is nothing to divide by."""
-    return np.where(counts > 0, sums / np.maximum(counts, 1e-300), np.nan)

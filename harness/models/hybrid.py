@@ -12,14 +12,13 @@ from harness.data.ratings import Ratings
 from harness.errors import ParameterError
 from harness.models.base import Codes, IterativeRecommender, check_range
 from harness.models.baseline import Biases, fit_biases
-from harness.models.hybrid_calibration import Calibration, fit_calibration, set_aside
+from harness.models.hybrid_calibration import Calibration, set_aside
 from harness.models.hybrid_explanation import HybridExplanation, explain_pair
 from harness.models.hybrid_features import (
     Flags,
     UserFeatures,
     title_flags,
     user_flags,
-    with_identity,
 )
 from harness.models.hybrid_training import (
     Side,
@@ -189,7 +188,7 @@ class Hybrid(IterativeRecommender):
         self._describe(second)
         for epoch in range(1, self.n_epochs + 1):
             seen = first.run_epoch()
-            self._calibrate(first, seen, aside)
+            self.calibration_, self.ranking_ = first.calibrate(seen, aside)
             self._adopt(second, second.run_epoch() if again else seen)
             yield epoch
 
@@ -205,8 +204,18 @@ class Hybrid(IterativeRecommender):
         behaviour = user_flags(ratings, catalogue, self.user_features)
         rated_user = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         rated_item = np.bincount(ratings.items, minlength=ratings.n_items) > 0
-        users = _side(behaviour, rated_user, self.user_weight, self.user_identity)
-        items = _side(titles, rated_item, self.title_weight, self.title_identity)
+        users = Side.of(
+            behaviour,
+            rated_user,
+            weight=self.user_weight,
+            identity=self.user_identity,
+        )
+        items = Side.of(
+            titles,
+            rated_item,
+            weight=self.title_weight,
+            identity=self.title_identity,
+        )
         residuals = ratings.values - biases.predict(ratings.users, ratings.items)
         trainer = EmbeddingTrainer(
             Signals(ratings.users, ratings.items, residuals),
@@ -219,8 +228,7 @@ class Hybrid(IterativeRecommender):
             item_alpha=self.item_alpha,
             random_state=self.seed,
         )
-        weights = self.user_weight, self.title_weight
-        return Training(biases, users, items, weights, trainer)
+        return Training(biases, users, items, trainer)
 
     def _describe(self, training: Training) -> None:
         """Keep what does not change from epoch to epoch."""
@@ -239,32 +247,14 @@ class Hybrid(IterativeRecommender):
         if seen is None:
             self.calibration_, self.ranking_ = np.zeros(3), np.zeros(3)
         users, items = seen or (
-            _nothing(training.users, self.n_factors),
-            _nothing(training.items, self.n_factors),
+            Snapshot.empty(training.users, self.n_factors),
+            Snapshot.empty(training.items, self.n_factors),
         )
         self.user_factors_, self.item_factors_ = users.factors, items.factors
         self.user_score_bias_, self.item_score_bias_ = users.biases, items.biases
         for prefix, side in (("user", users), ("item", items)):
             setattr(self, f"{prefix}_feature_factors_", side.flag_factors)
             setattr(self, f"{prefix}_feature_biases_", side.flag_biases)
-
-    def _calibrate(
-        self,
-        training: Training,
-        seen: tuple[Snapshot, Snapshot] | None,
-        aside: Ratings,
-    ) -> None:
-        self.calibration_, self.ranking_ = np.zeros(3), np.zeros(3)
-        if seen is None or not len(aside):
-            return
-        factors = seen[0].factors, seen[1].factors
-        biases = seen[0].biases, seen[1].biases
-        score = score_pairs(aside.users, aside.items, factors, biases)
-        nobody = np.full(len(aside), -1)
-        expected = training.expect(aside)
-        level = training.biases.predict(aside.users, nobody)
-        self.calibration_ = _line(fit_calibration(expected, score, aside.values))
-        self.ranking_ = _line(fit_calibration(level, score, aside.values))
 
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         factors = self.user_factors_, self.item_factors_
@@ -305,33 +295,3 @@ class Hybrid(IterativeRecommender):
         """
         self._fitted_scale()
         return explain_pair(self, user, item)
-
-
-def _side(
-    flags: Flags,
-    rated: npt.NDArray[np.bool_],
-    weight: float,
-    identity: bool,  # noqa: FBT001 - a column of its own in the two calls above
-) -> Side:
-    used = flags if weight > 0 else Flags((), flags.values[:, :0])
-    return Side(used, with_identity(used, rated, weight=weight, identity=identity))
-
-
-def _line(calibration: Calibration) -> Doubles:
-    return np.array(
-        [
-            calibration.intercept,
-            calibration.expectation_slope,
-            calibration.score_slope,
-        ]
-    )
-
-
-def _nothing(side: Side, n_factors: int) -> Snapshot:
-    n_rows, n_flags = side.matrix.shape[0], len(side.flags.names)
-    return Snapshot(
-        np.zeros((n_rows + 1, n_factors), dtype=np.float32),
-        np.zeros(n_rows + 1, dtype=np.float32),
-        np.zeros((n_flags, n_factors), dtype=np.float32),
-        np.zeros(n_flags, dtype=np.float32),
-    )

@@ -34,13 +34,13 @@ class Calibration:
     score_slope: float = 0.0
 
     def __call__(
-        self, expected: npt.NDArray[Any], score: npt.NDArray[Any]
+        self, expected: npt.NDArray[Any] | float, score: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
         """Convert scores to stars.
 
         Parameters
         ----------
-        expected, score : ndarray of float, shape (n_pairs,)
+        expected, score : ndarray of float, shape (n_pairs,), or one expectation for all
             Expectation of a simpler model in stars, and score.
 
         Returns

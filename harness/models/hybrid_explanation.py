@@ -80,9 +80,7 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
         biases.predict(np.array([user]), np.array([item])), np.zeros(1)
     ).item()
     user_level = float(slope * learnt["user_score_bias_"][row])
-    titles = _contributions(
-        learnt, "item", column, learnt["user_factors_"][row], slope
-    )
+    titles = _contributions(learnt, "item", column, learnt["user_factors_"][row], slope)
     users = _contributions(learnt, "user", row, learnt["item_factors_"][column], slope)
     prediction = float(expected + user_level + sum(titles.values()))
     return HybridExplanation(prediction, expected, user_level, titles, users)

@@ -1,6 +1,6 @@
 """One training of the hybrid: bias model, features, embeddings, and scores from them."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +9,10 @@ import numpy.typing as npt
 from harness.data.ratings import Ratings
 from harness.models.base import Codes
 from harness.models.baseline import Biases
-from harness.models.hybrid_features import Flags
+from harness.models.hybrid_calibration import fit_calibration
+from harness.models.hybrid_features import Flags, with_identity
 from harness.models.kernels.svd import predict_pairs
-from harness.models.lightfm_engine import EmbeddingTrainer, Embeddings
+from harness.models.lightfm_engine import Embeddings, EmbeddingTrainer
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -31,10 +32,44 @@ class Side:
         Named features.
     matrix : csr_matrix of float32, shape (n_rows, n_rows + n_flags)
         Own features, then flags, weighted.
+    weight : float
+        Of the flags.
     """
 
     flags: Flags
     matrix: "csr_matrix"
+    weight: float
+
+    @classmethod
+    def of(
+        cls,
+        flags: Flags,
+        rated: npt.NDArray[np.bool_],
+        *,
+        weight: float,
+        identity: bool,
+    ) -> "Side":
+        """Weight flags, and lay the own features beside them.
+
+        Parameters
+        ----------
+        flags : Flags
+            Named features.
+        rated : ndarray of bool, shape (n_rows,)
+            Rows with ratings.
+        weight : float
+            Of the flags; 0 leaves them out.
+        identity : bool
+            Whether rows have features of their own; see `with_identity`.
+
+        Returns
+        -------
+        Side
+            Ready for a training.
+        """
+        used = flags if weight > 0 else Flags((), flags.values[:, :0])
+        matrix = with_identity(used, rated, weight=weight, identity=identity)
+        return cls(used, matrix, weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +94,7 @@ class Snapshot:
     flag_biases: Singles
 
     @classmethod
-    def of(cls, side: Side, learnt: Embeddings, *, weight: float) -> "Snapshot":
+    def of(cls, side: Side, learnt: Embeddings) -> "Snapshot":
         """Add up the embeddings of each row's features.
 
         Parameters
@@ -68,8 +103,6 @@ class Snapshot:
             Features.
         learnt : Embeddings
             Of those features.
-        weight : float
-            Of the flags.
 
         Returns
         -------
@@ -89,8 +122,32 @@ class Snapshot:
         return cls(
             factors,
             biases,
-            np.float32(weight) * learnt.factors[flags],
-            np.float32(weight) * learnt.biases[flags],
+            np.float32(side.weight) * learnt.factors[flags],
+            np.float32(side.weight) * learnt.biases[flags],
+        )
+
+    @classmethod
+    def empty(cls, side: Side, n_factors: int) -> "Snapshot":
+        """Make one that has learnt nothing: all 0.
+
+        Parameters
+        ----------
+        side : Side
+            Features.
+        n_factors : int
+            Length of the embeddings.
+
+        Returns
+        -------
+        Snapshot
+            As arrays.
+        """
+        n_rows, n_flags = side.matrix.shape[0], len(side.flags.names)
+        return cls(
+            np.zeros((n_rows + 1, n_factors), dtype=np.float32),
+            np.zeros(n_rows + 1, dtype=np.float32),
+            np.zeros((n_flags, n_factors), dtype=np.float32),
+            np.zeros(n_flags, dtype=np.float32),
         )
 
 
@@ -104,8 +161,6 @@ class Training:
         The bias model, whose residuals are learnt.
     users, items : Side
         Features.
-    weights : tuple of float
-        Of the flags of users, of titles.
     trainer : EmbeddingTrainer
         Does the work.
     """
@@ -113,7 +168,6 @@ class Training:
     biases: Biases
     users: Side
     items: Side
-    weights: tuple[float, float]
     trainer: EmbeddingTrainer
 
     def run_epoch(self) -> tuple[Snapshot, Snapshot] | None:
@@ -128,24 +182,41 @@ class Training:
             return None
         users, items = self.trainer.embeddings()
         return (
-            Snapshot.of(self.users, users, weight=self.weights[0]),
-            Snapshot.of(self.items, items, weight=self.weights[1]),
+            Snapshot.of(self.users, users),
+            Snapshot.of(self.items, items),
         )
 
-    def expect(self, ratings: Ratings) -> npt.NDArray[np.float64]:
-        """Predict ratings by the bias model.
+    def calibrate(
+        self, seen: tuple[Snapshot, Snapshot] | None, aside: Ratings
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Fit the lines from scores to stars.
 
         Parameters
         ----------
-        ratings : Ratings
-            Whose pairs.
+        seen : (Snapshot, Snapshot) or None
+            What `run_epoch` returned.
+        aside : Ratings
+            Ratings that this training has not seen.
 
         Returns
         -------
-        ndarray of float64, shape (n_ratings,)
-            Stars.
+        prediction, ranking : ndarray of float64, shape (3,)
+            The fields of a `Calibration` that expects what the bias model does, and of
+            one that expects only the user's level; 0 without anything to go by.
         """
-        return self.biases.predict(ratings.users, ratings.items)
+        if seen is None or not len(aside):
+            return np.zeros(3), np.zeros(3)
+        factors = seen[0].factors, seen[1].factors
+        biases = seen[0].biases, seen[1].biases
+        score = score_pairs(aside.users, aside.items, factors, biases)
+        nobody = np.full(len(aside), -1)
+        lines = [
+            fit_calibration(
+                self.biases.predict(aside.users, items), score, aside.values
+            )
+            for items in (aside.items, nobody)
+        ]
+        return np.array(astuple(lines[0])), np.array(astuple(lines[1]))
 
 
 def rows_of(codes: Codes, n_known: int) -> npt.NDArray[np.integer[Any]]:

@@ -1,0 +1,206 @@
+"""Bayesian factorisation machines with features of titles, users, and who rated what."""
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.errors import MissingExtraError, ParameterError
+from harness.models.base import Codes, Recommender, check_range
+from harness.models.hybrid_features import UserFeatures, title_flags, user_flags
+from harness.models.hybrid_training import rows_of
+from harness.models.kernels.svd import predict_pairs
+
+if find_spec("myfm") is None:
+    raise MissingExtraError(
+        "The family 'bfm' needs myFM, which is not installed: "
+        "pip install 'harness[bfm]' brings it."
+    )
+
+__all__ = ["BFM"]
+
+Singles = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+_MOST_FACTORS = 48
+"""Factors kept of the mean over all samples. On ml-100k 32 already predict, to 0.0001
+RMSE, what the 800 of 80 samples do; and fewer are faster to rank with."""
+
+_POWER_ITERATIONS = 4
+
+
+@dataclass(kw_only=True)
+class BFM(Recommender):
+    r"""A factorisation machine averaged over its posterior by myFM's Gibbs sampler [1]_.
+
+    .. math:: \hat r = w_0 + \sum_f w_f x_f + \sum_{f < g} v_f^\top v_g \, x_f x_g
+
+    with as features :math:`x` user and title themselves, the titles that the user has
+    rated and the users who have rated the title (implicit feedback, each scaled by the
+    root of their number, which contains SVD++), what is known of the title, and how the
+    user behaves. The penalties are sampled along, so that there is little to tune: it is
+    the strongest of the families on ml-100k as it is [2]_.
+
+    What is predicted is the mean over the samples, reduced to 48 factors.
+
+    Parameters
+    ----------
+    n_factors : int, default 10
+        Length of each :math:`v_f`; at least 1. Time grows with it in proportion.
+    n_iterations : int, default 200
+        Samples to draw, of which the first fifth is thrown away; at least 1. The more,
+        the better.
+    implicit : bool, default True
+        Whether to use implicit feedback.
+    title_features : bool, default True
+        Whether to use genre, decade, type, platform and maturity, where known.
+    user_features : {"none", "activity", "all"}, default "none"
+        Behaviour of users, as in the family ``hybrid``.
+    init_std : float, default 0.1
+        Spread of the first factors; at least 0.
+    seed : int, default 0
+        Seed of the sampler.
+
+    Attributes
+    ----------
+    level_ : float
+        Intercept in stars.
+    user_bias_, item_bias_ : ndarray of float64, shapes (n_users + 1,) and \
+(n_items + 1,)
+        What a user or title adds whatever the other is, in stars; the last is for the
+        unknown: the mean of those with ratings.
+    user_factors_, item_factors_ : ndarray of float32, shapes (n_users + 1, n), \
+(n_items + 1, n)
+        Factors of the mean over the samples, at most 48.
+
+    References
+    ----------
+    .. [1] S. Rendle, "Factorization machines with libFM", ACM TIST 3(3), 2012.
+    .. [2] S. Rendle, L. Zhang and Y. Koren, "On the difficulty of evaluating baselines",
+       arXiv:1905.01395, 2019.
+    """
+
+    name: ClassVar[str] = "bfm"
+
+    n_factors: int = 10
+    n_iterations: int = 200
+    implicit: bool = True
+    title_features: bool = True
+    user_features: UserFeatures = "none"
+    init_std: float = 0.1
+    seed: int = 0
+
+    level_: float = field(init=False, repr=False)
+    user_bias_: Doubles = field(init=False, repr=False)
+    item_bias_: Doubles = field(init=False, repr=False)
+    user_factors_: Singles = field(init=False, repr=False)
+    item_factors_: Singles = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_iterations"):
+            check_range(self, name, low=1)
+        check_range(self, "init_std", low=0)
+        for name, allowed in (
+            ("implicit", (False, True)),
+            ("title_features", (False, True)),
+            ("user_features", get_args(UserFeatures)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(
+                    f"BFM: {name} must be one of {allowed}, "
+                    f"but got {getattr(self, name)!r}."
+                )
+
+    def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
+        from harness.models.myfm_engine import Block, sample_machine
+
+        users, items = self._groups(ratings, catalogue)
+        learnt = sample_machine(
+            (ratings.users, ratings.items),
+            ratings.values,
+            (Block(users), Block(items)),
+            n_iterations=self.n_iterations,
+            rank=self.n_factors,
+            init_stdev=self.init_std,
+            random_seed=self.seed,
+        )
+        rated_user = np.bincount(ratings.users, minlength=ratings.n_users) > 0
+        rated_item = np.bincount(ratings.items, minlength=ratings.n_items) > 0
+        user_factors, item_factors = _reduce(learnt.user_factors, learnt.item_factors)
+        self.level_ = learnt.level
+        self.user_bias_ = _with_unknown(learnt.user_bias, rated_user)
+        self.item_bias_ = _with_unknown(learnt.item_bias, rated_item)
+        self.user_factors_ = _with_unknown(user_factors, rated_user)
+        self.item_factors_ = _with_unknown(item_factors, rated_item)
+
+    def _groups(
+        self, ratings: Ratings, catalogue: Catalogue
+    ) -> tuple[list[Any], list[Any]]:
+        from scipy.sparse import csr_matrix, identity
+
+        users = [identity(ratings.n_users, format="csr")]
+        items = [identity(ratings.n_items, format="csr")]
+        if self.implicit:
+            shape = ratings.n_users, ratings.n_items
+            ones = np.ones(len(ratings))
+            seen = csr_matrix((ones, (ratings.users, ratings.items)), shape=shape)
+            users.append(_scaled(seen))
+            items.append(_scaled(csr_matrix(seen.T)))
+        if self.title_features:
+            items.append(csr_matrix(title_flags(catalogue, ratings.n_items).values))
+        users.append(
+            csr_matrix(user_flags(ratings, catalogue, self.user_features).values)
+        )
+        return [g for g in users if g.shape[1]], [g for g in items if g.shape[1]]
+
+    def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
+        out = np.empty(len(users))
+        predict_pairs(
+            rows_of(users, len(self.user_bias_) - 1),
+            rows_of(items, len(self.item_bias_) - 1),
+            self.level_,
+            (self.user_bias_, self.item_bias_),
+            (self.user_factors_, self.item_factors_),
+            out,
+        )
+        return out
+
+    def _score_all_items(self, user: int) -> npt.NDArray[Any]:
+        row = int(rows_of(np.array([user]), len(self.user_bias_) - 1)[0])
+        scores = self.item_factors_[:-1] @ self.user_factors_[row]
+        biases = self.item_bias_[:-1] + (self.level_ + self.user_bias_[row])
+        total: npt.NDArray[Any] = scores + biases
+        return total
+
+
+def _scaled(seen: Any) -> Any:
+    """Divide each row by the root of its number of ratings."""
+    from scipy.sparse import csr_matrix, diags
+
+    counts = np.maximum(1, np.diff(seen.indptr))
+    return csr_matrix(diags(1 / np.sqrt(counts)) @ seen)
+
+
+def _with_unknown(
+    values: npt.NDArray[Any], rated: npt.NDArray[np.bool_]
+) -> npt.NDArray[Any]:
+    mean = values[rated].mean(axis=0, keepdims=True)
+    return np.concatenate([values, mean.astype(values.dtype)])
+
+
+def _reduce(users: Singles, items: Singles) -> tuple[Singles, Singles]:
+    """Find fewer factors with almost the same products, by subspace iteration."""
+    n = min(_MOST_FACTORS, *users.shape, *items.shape)
+    if n == users.shape[1]:
+        return users, items
+    start = np.random.default_rng(0).normal(size=(len(items), n))
+    basis = users @ (items.T @ start.astype(np.float32))
+    for _ in range(_POWER_ITERATIONS):
+        basis = np.linalg.qr(basis)[0]
+        basis = users @ (items.T @ (items @ (users.T @ basis)))
+    basis = np.linalg.qr(basis)[0]
+    return basis, items @ (users.T @ basis)
