@@ -99,6 +99,8 @@ def _open_journal(path: Path, *, create: bool) -> BaseStorage:
             f"There is no study storage {str(path)!r} here: run a study first, "
             "or name another one with --storage."
         )
+    if path.exists() and path.read_bytes()[:1] not in (b"", b"{"):
+        raise StudyError(f"{path} is not an Optuna journal: name another --storage.")
     if os.name != "posix":
         return JournalStorage(JournalFileBackend(str(path)))
     lock = _FileLock(path.with_name(path.name + ".flock"))

@@ -1,0 +1,202 @@
+"""``harness study`` from end to end, and killed on the way."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.search.storage import read_study
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with the ratings of 80 people."""
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(80 * 50, size=1500, replace=False)
+    stars = 3 + rng.normal(size=80)[pairs // 50] + 0.5 * rng.normal(size=1500)
+    rows = [
+        f"m{pair // 50},b{pair % 50},{star:.0f}\n"
+        for pair, star in zip(pairs, np.clip(np.round(stars), 1, 5), strict=True)
+    ]
+    (tmp_path / "mine.csv").write_text("user,item,rating\n" + "".join(rows))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def invoke(folder):
+    """Run a command in this process."""
+    assert folder.is_dir()
+    runner = CliRunner()
+    return lambda *words: runner.invoke(app, [str(word) for word in words])
+
+
+STUDY = ("study", "svd", "--data", "mine.csv", "--jobs", 1, "--folds", 3)
+
+
+def runs_of(folder):
+    """All runs in the MLflow store of a folder, without its cache of stores."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("harness")
+    found, token = [], None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id], max_results=1000, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def test_a_study_is_searched_judged_tracked_and_reported(invoke, folder):
+    result = invoke(*STUDY, "--trials", 8)
+    assert result.exit_code == 0, result.output
+    record = read_study("optuna.log", "svd-mine")
+    assert Counter(t.state for t in record.trials).total() == 8
+    tuned = record.final["models"][0]
+    assert f"RMSE {tuned['metrics']['rmse']['value']:.4f}" in result.stdout
+    assert record.final["looks"] == 1
+    report = (folder / "reports" / "svd-mine" / "report.md").read_text()
+    assert f"{tuned['metrics']['rmse']['value']:.4f}" in report
+    runs = runs_of(folder)
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert len(children) == 8
+    assert len(runs) == 9
+
+
+def test_the_same_command_goes_on_and_looks_at_the_test_set_only_for_a_new_best(
+    invoke,
+):
+    invoke(*STUDY, "--trials", 4)
+    first = read_study("optuna.log", "svd-mine")
+    again = invoke(*STUDY, "--trials", 4)
+    assert "4 trials are there, 0 to go" in again.output
+    assert read_study("optuna.log", "svd-mine").final == first.final
+    invoke(*STUDY, "--trials", 30)
+    longer = read_study("optuna.log", "svd-mine")
+    assert len(longer.trials) == 30
+    changed = longer.best.number != first.best.number
+    assert longer.final["looks"] == 1 + changed
+
+
+def test_without_a_test_set_the_report_says_so(invoke, folder):
+    result = invoke(*STUDY, "--trials", 3, "--split", "none")
+    assert result.exit_code == 0, result.output
+    assert "no test set" in result.output
+    report = (folder / "reports" / "svd-mine" / "report.md").read_text()
+    assert "no test set" in report
+    assert "Test:" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("study", "svdd"), "There is no family named 'svdd'. Did you mean 'svd'?"),
+        (("study", "svd", "--data", "nowhere.csv"), "nowhere.csv"),
+        (("study", "svd", "--space", "svdd"), "no search space named 'svdd'"),
+        (("study", "svd", "--sampler", "tpa"), "Did you mean 'tpe'?"),
+        (("study", "svd", "--pruner", "rase"), "Did you mean 'race'?"),
+        ((*STUDY, "--split", "randm"), "Did you mean 'random'?"),
+        ((*STUDY, "--split", "temporal"), "needs timestamps, and mine has none"),
+        ((*STUDY, "--test-share", "2"), "between 0 and 1, but is 2"),
+        ((*STUDY, "--folds", "5000"), "but is 5000"),
+        ((*STUDY, "--storage", "nowhere/optuna.log"), "cannot be opened"),
+        ((*STUDY, "--storage", "mine.csv"), "mine.csv"),
+        ((*STUDY, "--trials", "0"), "greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
+    invoke, folder, words, complaint
+):
+    before = sorted(p.name for p in folder.iterdir())
+    content = (folder / "mine.csv").read_bytes()
+    result = invoke(*words)
+    assert result.exit_code == 2, result.output
+    assert complaint in result.output
+    assert "Traceback" not in result.output
+    assert sorted(p.name for p in folder.iterdir()) == before
+    assert (folder / "mine.csv").read_bytes() == content
+
+
+def test_a_study_with_other_settings_is_not_mixed_into_an_old_one(invoke):
+    invoke(*STUDY, "--trials", 2)
+    result = invoke(*STUDY, "--trials", 3, "--seed", 1)
+    assert result.exit_code == 2
+    assert "--name" in result.output
+
+
+def test_killed_at_random_moments_nothing_is_missing_or_twice_in_mlflow(folder):
+    luck = random.Random(3)
+    command = [sys.executable, "-c", "from harness.cli import main; main()"]
+    command += [str(word) for word in STUDY[:-4]] + ["--jobs", "2", "--folds", "3"]
+    command += ["--trials", "150", "--pruner", "none"]
+    storage = folder / "optuna.log"
+    n_kills = 0
+    for _ in range(4):
+        study = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        size = storage.stat().st_size if storage.exists() else 0
+        while study.poll() is None and (
+            not storage.exists() or storage.stat().st_size == size
+        ):
+            time.sleep(0.02)
+        time.sleep(luck.uniform(0.5, 3))
+        study.send_signal(signal.SIGKILL)
+        n_kills += study.wait() == -signal.SIGKILL
+    assert n_kills >= 2
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    record = read_study(str(storage), "svd-mine")
+    states = Counter(trial.state for trial in record.trials)
+    assert states["complete"] + states["pruned"] == 150
+    assert states["running"] == 0
+    runs = runs_of(folder)
+    numbers = [
+        int(run.data.tags["trial"])
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    ]
+    assert sorted(numbers) == [trial.number for trial in record.trials]
+    assert len(runs) == 1 + len(numbers)
+    by_number = {
+        int(run.data.tags["trial"]): run
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    }
+    wanted = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+    for trial in record.trials:
+        run = by_number[trial.number]
+        assert run.info.status == wanted[trial.state]
+        if trial.state == "complete":
+            assert run.data.metrics["rmse"] == pytest.approx(trial.value)
+
+
+def test_help_teaches(invoke):
+    result = invoke("study", "--help")
+    assert result.exit_code == 0
+    for word in ("--trials", "--pruner", "harness study svd --trials 100"):
+        assert word in result.output
+
+
+def test_settings_in_the_record_are_plain_data(invoke):
+    invoke(*STUDY, "--trials", 2)
+    record = read_study("optuna.log", "svd-mine")
+    assert json.loads(json.dumps(record.settings)) == record.settings
+    assert record.settings["sampler"]["multivariate"] in {True, False}
+    assert Path(record.dataset["source"]).name == "mine.csv"
+    assert os.sep not in record.name
