@@ -21,7 +21,7 @@ if find_spec("myfm") is None:
         "pip install 'harness[bfm]' brings it."
     )
 
-__all__ = ["BFM"]
+__all__ = ["BFM", "reduce_factors"]
 
 Singles = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -69,13 +69,11 @@ class BFM(Recommender):
     ----------
     level_ : float
         Intercept in stars.
-    user_bias_, item_bias_ : ndarray of float64, shapes (n_users + 1,) and \
-(n_items + 1,)
+    user_bias_, item_bias_ : ndarray of float64, shape (n + 1,)
         What a user or title adds whatever the other is, in stars; the last is for the
         unknown: the mean of those with ratings.
-    user_factors_, item_factors_ : ndarray of float32, shapes (n_users + 1, n), \
-(n_items + 1, n)
-        Factors of the mean over the samples, at most 48.
+    user_factors_, item_factors_ : ndarray of float32, shape (n + 1, at most 48)
+        Factors of the mean over the samples.
 
     References
     ----------
@@ -130,7 +128,9 @@ class BFM(Recommender):
         )
         rated_user = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         rated_item = np.bincount(ratings.items, minlength=ratings.n_items) > 0
-        user_factors, item_factors = _reduce(learnt.user_factors, learnt.item_factors)
+        user_factors, item_factors = reduce_factors(
+            learnt.user_factors, learnt.item_factors
+        )
         self.level_ = learnt.level
         self.user_bias_ = _with_unknown(learnt.user_bias, rated_user)
         self.item_bias_ = _with_unknown(learnt.item_bias, rated_item)
@@ -192,9 +192,30 @@ def _with_unknown(
     return np.concatenate([values, mean.astype(values.dtype)])
 
 
-def _reduce(users: Singles, items: Singles) -> tuple[Singles, Singles]:
-    """Find fewer factors with almost the same products, by subspace iteration."""
-    n = min(_MOST_FACTORS, *users.shape, *items.shape)
+def reduce_factors(
+    users: Singles, items: Singles, *, n: int = _MOST_FACTORS
+) -> tuple[Singles, Singles]:
+    """Find fewer factors with almost the same products, by subspace iteration [1]_.
+
+    Parameters
+    ----------
+    users, items : ndarray of float32, shapes (n_users, m) and (n_items, m)
+        Factors.
+    n : int, default 48
+        How many to find.
+
+    Returns
+    -------
+    users, items : ndarray of float32, shapes (n_users, n) and (n_items, n)
+        Factors whose products are the best approximation of rank n; `users` and `items`
+        themselves where they are no more.
+
+    References
+    ----------
+    .. [1] N. Halko, P. G. Martinsson and J. A. Tropp, "Finding structure with
+       randomness", SIAM Review 53(2), 2011, algorithm 4.4.
+    """
+    n = min(n, *users.shape, *items.shape)
     if n == users.shape[1]:
         return users, items
     start = np.random.default_rng(0).normal(size=(len(items), n))

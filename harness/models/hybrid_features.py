@@ -45,7 +45,7 @@ class Flags:
 
 def _block(prefix: str, names: Sequence[str], has: npt.NDArray[np.generic]) -> Flags:
     # What all rows have, or none, tells no two of them apart.
-    tells: npt.NDArray[np.bool_] = has.any(axis=0) & ~has.all(axis=0)
+    tells = np.asarray(has.any(axis=0) & ~has.all(axis=0))
     kept = np.asarray(has[:, tells], dtype=np.float32)
     length = np.sqrt((kept**2).sum(axis=1, keepdims=True))
     chosen = [name for name, wanted in zip(names, tells, strict=True) if wanted]

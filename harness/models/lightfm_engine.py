@@ -63,8 +63,7 @@ class EmbeddingTrainer:
     ----------
     signals : Signals
         What to learn.
-    features : tuple of csr_matrix, shapes (n_users, n_user_features) and \
-(n_items, n_item_features)
+    features : (csr_matrix, csr_matrix), shape (n, n_features) each
         Features of users and items; at least one each.
     loss : {"logistic", "warp", "bpr"}
         What is minimised.
