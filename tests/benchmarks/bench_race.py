@@ -1,0 +1,53 @@
+"""What the race saves, and what it costs: best value and time with it and without.
+
+usage: python tests/benchmarks/bench_race.py [SEEDS] [TRIALS]
+
+The default study of svd on ml-100k, the whole set searched, for several seeds.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness.data.loading import load_dataset
+from harness.search.records import NoListener
+from harness.workflow.study import StudySettings, prepare
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("HARNESS_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def run(pruner, seed, n_trials):
+    """Seconds, folds evaluated and best value of one study."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = StudySettings(
+            family="svd",
+            storage=str(Path(folder) / "optuna.log"),
+            n_trials=n_trials,
+            jobs=os.cpu_count() or 1,
+            seed=seed,
+            pruner=pruner,
+            split="none",
+        )
+        prepared = prepare(settings, lambda: load_dataset(str(DATA / "ml-100k")))
+        start = time.perf_counter()
+        record = prepared.search(NoListener())
+        seconds = time.perf_counter() - start
+    n_folds = sum(len(trial.fold_values) for trial in record.trials)
+    return seconds, n_folds, record.best.value
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]]
+    n_seeds, n_trials = given + [5, 100][len(given) :]
+    for seed in range(n_seeds):
+        raced = run("race", seed, n_trials)
+        full = run("none", seed, n_trials)
+        print(
+            f"seed {seed}: race {raced[2]:.5f} in {raced[0]:.1f} s ({raced[1]} folds), "
+            f"none {full[2]:.5f} in {full[0]:.1f} s ({full[1]} folds), "
+            f"difference {raced[2] - full[2]:+.5f}",
+            flush=True,
+        )
