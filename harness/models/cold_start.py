@@ -1,0 +1,258 @@
+"""Biases and factors of newcomers: predicted from features, outgrown with ratings."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.models.cold_start_features import describe_newcomers
+
+__all__ = ["ColdStart", "Completed", "FeatureRidge", "Latents"]
+
+Reals = npt.NDArray[np.floating[Any]]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Latents:
+    """What matrix factorisation learns; all of one dtype, float32 or float64.
+
+    Parameters
+    ----------
+    user_bias, item_bias : ndarray of float, shapes (n_users,) and (n_items,)
+        Biases in stars.
+    user_factors, item_factors : ndarray of float, shapes (n_users, n_factors), \
+(n_items, n_factors)
+        Factors.
+    """
+
+    user_bias: Reals
+    item_bias: Reals
+    user_factors: Reals
+    item_factors: Reals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Completed:
+    """Latents with the predicted parts added.
+
+    Parameters
+    ----------
+    latents : Latents
+        Of the same shapes as those learnt.
+    new_user, new_item : ndarray of float, shape (1 + n_factors,)
+        Bias and factors of somebody, or something, of whom nothing is known.
+    """
+
+    latents: Latents
+    new_user: Reals
+    new_item: Reals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FeatureRidge:
+    r"""A ridge regression on features that is solved once, for any targets.
+
+    .. math:: \min_{v_0, V} \sum_i w_i \lVert y_i - v_0 - V^\top x_i \rVert^2
+              + \lambda \lVert V \rVert^2, \qquad w_i = \frac{n_i}{n_i + s}
+
+    Rows with :math:`n_i` ratings have learnt targets that are that much to be trusted.
+    `prepare` factorises; `predict` is two matrix products.
+
+    Parameters
+    ----------
+    trust : ndarray of float64, shape (n_rows,)
+        :math:`w`, from 0 (no rating) to 1.
+    rows : ndarray of float, shape (n_rows, n_features)
+        Features, centred on their weighted mean.
+    centre : ndarray of float, shape (n_features,)
+        That mean.
+    solution : ndarray of float, shape (n_features, n_rows)
+        Maps targets to weights :math:`V`.
+    """
+
+    trust: Doubles
+    rows: Reals
+    centre: Reals
+    solution: Reals
+
+    @classmethod
+    def prepare(
+        cls,
+        features: npt.NDArray[np.float32],
+        counts: npt.NDArray[np.int64],
+        *,
+        strength: float,
+        regularization: float,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> Self:
+        r"""Factorise the system.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (n_rows, n_features)
+            :math:`x`.
+        counts : ndarray of int, shape (n_rows,)
+            :math:`n`, training ratings of each row.
+        strength : float
+            :math:`s`, in ratings; at least 0.
+        regularization : float
+            :math:`\lambda`, in rows with many ratings; greater than 0.
+        dtype : dtype, default float32
+            Of the targets to come.
+
+        Returns
+        -------
+        FeatureRidge
+            Ready to predict.
+        """
+        trust = counts / np.maximum(counts + strength, np.finfo(float).tiny)
+        total = max(float(trust.sum()), np.finfo(float).tiny)
+        centre = trust @ features.astype(np.float64) / total
+        centred = features - centre
+        weighted = (centred * trust[:, None]).T
+        gram = weighted @ centred
+        gram.flat[:: len(gram) + 1] += regularization
+        return cls(
+            trust=trust,
+            rows=centred.astype(dtype),
+            centre=centre.astype(dtype),
+            solution=np.linalg.solve(gram, weighted).astype(dtype),
+        )
+
+    def predict(self, targets: Reals) -> tuple[Reals, Reals]:
+        """Regress targets on the features.
+
+        Parameters
+        ----------
+        targets : ndarray of float, shape (n_rows, n_targets)
+            What was learnt for each row; rows without trust are ignored.
+
+        Returns
+        -------
+        predicted : ndarray of float, shape (n_rows, n_targets)
+            What the features say for each row.
+        unknown : ndarray of float, shape (n_targets,)
+            What they say for a row of which they are all 0.
+        """
+        total = max(float(self.trust.sum()), np.finfo(float).tiny)
+        level = (self.trust / total).astype(targets.dtype) @ targets
+        weights = self.solution @ targets
+        return level + self.rows @ weights, level - self.centre @ weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ColdStart:
+    r"""Completes what was learnt by what features predict.
+
+    .. math:: \tilde y_i = y_i + (1 - w_i) \, \hat y_i, \qquad w_i = \frac{n_i}{n_i + s}
+
+    for the biases and factors :math:`y` of titles (from content) and users (from
+    behaviour), where :math:`\hat y` is predicted by `FeatureRidge`. Nothing of :math:`y`
+    is taken away: gradient descent starts near 0 and is penalised for leaving it, so that
+    what few ratings have taught is small already, about :math:`w_i` of what many would.
+    :math:`w y + (1 - w) \hat y` would shrink it twice: on ml-latest-small (linked to the
+    catalogues, random split, :math:`s = 5`) the RMSE of titles with 1 to 5 ratings was
+    0.957 with it, 0.954 without any prediction, and 0.933 with the sum. It is the
+    regression prior of [1]_, with the descent in the place of the posterior mode.
+
+    Parameters
+    ----------
+    users, items : FeatureRidge
+        Regressions on the features of users and titles.
+
+    References
+    ----------
+    .. [1] D. Agarwal and B.-C. Chen, "Regression-based latent factor models", KDD 2009,
+       section 2.
+    """
+
+    users: FeatureRidge
+    items: FeatureRidge
+
+    @classmethod
+    def prepare(
+        cls,
+        ratings: Ratings,
+        catalogue: Catalogue,
+        *,
+        strength: float,
+        regularization: float,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> Self | None:
+        r"""Do what does not depend on the epoch.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            The training part, and nothing else.
+        catalogue : Catalogue
+            What is known about the titles.
+        strength : float
+            :math:`s`, in ratings; at least 0.
+        regularization : float
+            Penalty of both regressions; greater than 0.
+        dtype : dtype, default float32
+            Of the latents to come.
+
+        Returns
+        -------
+        ColdStart or None
+            None where the catalogue tells no titles apart.
+        """
+        titles, users = describe_newcomers(ratings, catalogue)
+        if not titles.shape[1]:
+            return None
+        user_ridge, item_ridge = (
+            FeatureRidge.prepare(
+                features,
+                np.bincount(codes, minlength=len(features)),
+                strength=strength,
+                regularization=regularization,
+                dtype=dtype,
+            )
+            for features, codes in ((users, ratings.users), (titles, ratings.items))
+        )
+        return cls(users=user_ridge, items=item_ridge)
+
+    def complete(self, learnt: Latents) -> Completed:
+        """Add the predicted parts.
+
+        Parameters
+        ----------
+        learnt : Latents
+            As far as training has come; not modified.
+
+        Returns
+        -------
+        Completed
+            New arrays. Not finite where those learnt have overflowed.
+        """
+        user_bias, user_factors, new_user = _complete(
+            self.users, learnt.user_bias, learnt.user_factors
+        )
+        item_bias, item_factors, new_item = _complete(
+            self.items, learnt.item_bias, learnt.item_factors
+        )
+        latents = Latents(
+            user_bias=user_bias,
+            item_bias=item_bias,
+            user_factors=user_factors,
+            item_factors=item_factors,
+        )
+        return Completed(latents=latents, new_user=new_user, new_item=new_item)
+
+
+def _complete(
+    ridge: FeatureRidge, bias: Reals, factors: Reals
+) -> tuple[Reals, Reals, Reals]:
+    learnt = np.column_stack([bias, factors])
+    # A learning rate far too high overflows; whoever predicts falls back to the mean.
+    with np.errstate(over="ignore", invalid="ignore"):
+        predicted, unknown = ridge.predict(learnt)
+        learnt += (1 - ridge.trust).astype(bias.dtype)[:, None] * predicted
+    # The kernels want factors without gaps between the rows.
+    return learnt[:, 0].copy(), learnt[:, 1:].copy(), unknown
