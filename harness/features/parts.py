@@ -111,12 +111,14 @@ def scale_part(
     values: npt.NDArray[Any],
     known: npt.NDArray[np.bool_] | None = None,
     *,
+    weights: npt.NDArray[Any] | None = None,
     ranked: bool = False,
 ) -> Part | None:
     r"""Centre and scale features of one kind.
 
     .. math:: x_i \leftarrow \frac{x_i - \bar x}
-              {\sqrt{\frac 1 n \sum_j \lVert x_j - \bar x \rVert^2}}
+              {\sqrt{\sum_j a_j \lVert x_j - \bar x \rVert^2}}, \qquad
+              \bar x = \sum_j a_j x_j, \qquad \sum_j a_j = 1
 
     Means are over the titles for which something is known; the others become 0, so that
     a missing value pulls neither way and no title is dropped.
@@ -129,6 +131,9 @@ def scale_part(
         Features as they are.
     known : ndarray of bool, shape (n_items,), optional
         For which titles something is known; else for all.
+    weights : ndarray, shape (n_items,), optional
+        How much each title counts in means, at least 0; else all alike. Titles that do
+        not count are not known.
     ranked : bool, default False
         Whether the first columns explain most.
 
@@ -143,11 +148,14 @@ def scale_part(
     [-1.0, 1.0]
     """
     known = np.ones(len(values), dtype=bool) if known is None else known
+    weights = np.ones(len(values)) if weights is None else weights
+    known = known & (weights > 0)
     if not known.any() or not len(names):
         return None
     chosen = values[known].astype(np.float64)
-    chosen -= chosen.mean(axis=0)
-    size = float(np.sqrt((chosen**2).sum(axis=1).mean()))
+    shares = weights[known] / weights[known].sum()
+    chosen -= shares @ chosen
+    size = float(np.sqrt(shares @ (chosen**2).sum(axis=1)))
     if size < _TINY:
         return None
     scaled = np.zeros(values.shape, dtype=np.float32)

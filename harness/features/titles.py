@@ -66,6 +66,9 @@ def title_popularity(ratings: Ratings) -> Floats:
 def rating_statistics_parts(ratings: Ratings) -> tuple[Part, ...]:
     """Make parts of `title_bias` and `title_popularity`.
 
+    They are centred over ratings, not over titles: most ratings are of popular titles, and
+    a title that is new must not look as if everybody had passed it by.
+
     Parameters
     ----------
     ratings : Ratings
@@ -74,12 +77,14 @@ def rating_statistics_parts(ratings: Ratings) -> tuple[Part, ...]:
     Returns
     -------
     tuple of Part
-        One column each; titles without ratings are at the mean of the others.
+        One column each; titles without ratings are at the mean over ratings.
     """
-    rated = np.bincount(ratings.items, minlength=ratings.n_items) > 0
+    counts = np.bincount(ratings.items, minlength=ratings.n_items)
     parts = (
-        scale_part(["title bias"], title_bias(ratings)[:, None], rated),
-        scale_part(["title popularity"], title_popularity(ratings)[:, None], rated),
+        scale_part(["title bias"], title_bias(ratings)[:, None], weights=counts),
+        scale_part(
+            ["title popularity"], title_popularity(ratings)[:, None], weights=counts
+        ),
     )
     return tuple(part for part in parts if part is not None)
 

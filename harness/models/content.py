@@ -14,7 +14,7 @@ from harness.features.blocks import missing_blocks
 from harness.models.base import Codes, Recommender, check_range
 from harness.models.baseline import Biases
 from harness.models.content_explanation import ContentExplanation, explain_pair
-from harness.models.content_features import BLOCKS, describe_titles
+from harness.models.content_features import BLOCKS, TitleFeatures, describe_titles
 from harness.models.content_neighbors import SimilarTitles
 from harness.models.content_ridge import (
     fit_effects,
@@ -68,8 +68,8 @@ class Content(Recommender):
         Weight of directors and cast.
     statistics_weight : float, default 0
         Weight, relative to the four blocks together, of the title's bias and popularity
-        as features: a user may like what everybody likes, or the opposite. They are
-        learnt from the ratings of others, so that 0 keeps the model strictly
+        as features of ``ridge`` and ``similarity``: a user may like what everybody likes,
+        or the opposite. They come from the ratings of others: 0 keeps the model strictly
         content-based.
     n_components : int, default 32
         Dimensions of each embedding of text and people, at most 64; at least 1.
@@ -101,9 +101,9 @@ class Content(Recommender):
     user_weights_ : ndarray of float32, shape (n_users, n_features)
         Of ``ridge``; otherwise without rows.
     title_weights_ : ndarray of float64, shape (n_features,)
-        Of ``regression``; not there otherwise.
+        Of ``regression`` only.
     values_ : ndarray of float32, shape (n_ratings,)
-        The training ratings, in stars.
+        The training ratings.
     notes_ : list of str
         Which blocks are off because the catalogue has nothing for them.
 
@@ -155,11 +155,11 @@ class Content(Recommender):
             check_range(self, name, low=0)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
+        weights = {block: getattr(self, f"{block}_weight") for block in BLOCKS}
+        if self.predictor == "regression":
+            weights["statistics"] = 0.0
         described = describe_titles(
-            ratings,
-            catalogue,
-            {block: getattr(self, f"{block}_weight") for block in BLOCKS},
-            n_components=self.n_components,
+            ratings, catalogue, weights, n_components=self.n_components
         )
         self.notes_ = missing_blocks(catalogue)
         self.features_ = described.values
@@ -167,22 +167,7 @@ class Content(Recommender):
         self.feature_blocks_ = described.block_of
         self.values_ = ratings.values
         self.user_weights_ = np.empty((0, self.features_.shape[1]), dtype=np.float32)
-        if self.predictor == "regression":
-            self.mean_, self.title_weights_ = fit_plain_regression(
-                ratings, self.features_, regularization=self.regularization
-            )
-            self.item_prior_ = self.features_ @ self.title_weights_
-            self.user_bias_ = np.zeros(ratings.n_users)
-            self.item_bias_ = self.item_prior_
-        else:
-            biases, self.item_prior_ = fit_effects(
-                ratings,
-                self.features_,
-                penalties=(self.user_regularization, self.item_regularization),
-                prior_regularization=self.prior_regularization,
-            )
-            self.mean_ = biases.mean
-            self.user_bias_, self.item_bias_ = biases.users, biases.items
+        self._fit_biases(ratings, described)
         self._prepare()
         if self.predictor == "ridge":
             self.user_weights_ = fit_user_weights(
@@ -191,6 +176,23 @@ class Content(Recommender):
                 self.features_,
                 regularization=self.regularization,
             )
+
+    def _fit_biases(self, ratings: Ratings, described: TitleFeatures) -> None:
+        if self.predictor == "regression":
+            self.mean_, self.title_weights_ = fit_plain_regression(
+                ratings, self.features_, regularization=self.regularization
+            )
+            self.item_bias_ = self.item_prior_ = self.features_ @ self.title_weights_
+            self.user_bias_ = np.zeros(ratings.n_users)
+            return
+        biases, self.item_prior_ = fit_effects(
+            ratings,
+            described.of_catalogue,
+            penalties=(self.user_regularization, self.item_regularization),
+            prior_regularization=self.prior_regularization,
+        )
+        self.mean_ = biases.mean
+        self.user_bias_, self.item_bias_ = biases.users, biases.items
 
     @property
     def _biases(self) -> Biases:
@@ -280,22 +282,9 @@ class Content(Recommender):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a model that `save` has written; similar titles are looked for again.
+        """Read a model that `save` has written, as the base class does.
 
-        Parameters
-        ----------
-        folder : Path
-            Where it was saved.
-
-        Returns
-        -------
-        Self
-            A fitted model with equal predictions.
-
-        Raises
-        ------
-        DataError
-            If the folder does not hold a model of this family.
+        Similar titles are not saved, and looked for again.
         """
         model = super().load(folder)
         model._prepare()  # noqa: SLF001 - its own class

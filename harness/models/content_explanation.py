@@ -10,6 +10,7 @@ import numpy.typing as npt
 from harness.models.baseline import Biases
 from harness.models.content_features import BLOCKS
 from harness.models.content_neighbors import unit_rows
+from harness.models.explanation import Explanation, Neighbor, Part
 
 if TYPE_CHECKING:
     from harness.models.content import Content
@@ -42,14 +43,16 @@ class SimilarTitle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContentExplanation:
-    """A prediction, taken apart.
+class ContentExplanation(Explanation):
+    """A prediction, taken apart, with its parts by name.
 
     The mean, the two biases and the contributions of the blocks add up to the prediction
-    before it is clipped to the scale.
+    before it is clipped to the scale: they are the `parts`.
 
     Parameters
     ----------
+    parts, axes, neighbors, neighbors_are, user_parts
+        See `Explanation`; there are no axes and no parts of the user.
     prediction : float
         In stars, within the scale.
     mean : float
@@ -118,14 +121,44 @@ def explain_pair(
         elif len(own[0]):
             blocks, adds = _explain_taste(model, pair, own[1], similarities)
             similar = _most_similar(model, pair, (own[0], adds), n_similar)
+    user_bias = Biases(0.0, model.user_bias_, nothing).predict(*pairs)
+    levels = float(model.mean_), float(user_bias[0]), float(item_bias[0])
     return ContentExplanation(
+        parts=_parts(levels, float(predicted[0]), blocks),
+        neighbors=tuple(
+            Neighbor(
+                code=title.item,
+                similarity=title.similarity,
+                rating=title.rating,
+                stars=title.contribution,
+            )
+            for title in similar
+        ),
         prediction=float(model.predict(*pairs)[0]),
-        mean=float(model.mean_),
-        user_bias=float(Biases(0.0, model.user_bias_, nothing).predict(*pairs)[0]),
-        item_bias=float(item_bias[0]),
+        mean=levels[0],
+        user_bias=levels[1],
+        item_bias=levels[2],
         item_bias_from_features=float(predicted[0]),
         blocks=blocks,
         similar=similar,
+    )
+
+
+def _parts(
+    levels: tuple[float, float, float],
+    from_features: float,
+    blocks: Mapping[str, float],
+) -> tuple[Part, ...]:
+    mean, user_bias, item_bias = levels
+    of_title = f"how users rate this title; {from_features:+.3f} by its features"
+    return (
+        Part(label="mean", stars=mean, detail="of all training ratings"),
+        Part(label="bias of the user", stars=user_bias, detail="how this user rates"),
+        Part(label="bias of the title", stars=item_bias, detail=of_title),
+        *(
+            Part(label=name, stars=stars, detail="taste for features of this block")
+            for name, stars in blocks.items()
+        ),
     )
 
 

@@ -38,6 +38,16 @@ class TitleFeatures:
     names: npt.NDArray[np.object_]
     block_of: npt.NDArray[np.int8]
 
+    @property
+    def of_catalogue(self) -> npt.NDArray[np.float32]:
+        """The columns that do not come from a title's own ratings.
+
+        To predict a title's bias from its bias would be perfect for titles with ratings,
+        and worth nothing for the others.
+        """
+        own = self.block_of == BLOCKS.index("statistics")
+        return self.values[:, ~own]
+
 
 def describe_titles(
     ratings: Ratings,

@@ -48,9 +48,12 @@ def test_popularity_counts_ratings():
     np.testing.assert_allclose(title_popularity(RATINGS), np.log([4, 2, 1]))
 
 
-def test_titles_without_ratings_are_at_the_mean_of_the_statistics():
+def test_new_titles_are_at_the_mean_over_ratings():
     (popularity,) = rating_statistics_parts(RATINGS)  # all biases are 0: no part
-    assert popularity.values.ravel().tolist() == [1, -1, 0]
+    # log 4 of 3 ratings, log 2 of 1: in units of log 2 the mean is 7 / 4, the deviations
+    # 1 / 4 and -3 / 4, and their variance 3 / 16.
+    expected = [3**-0.5, -(3**0.5), 0]
+    np.testing.assert_allclose(popularity.values.ravel(), expected, rtol=1e-6)
 
 
 def test_what_the_catalogue_says():

@@ -238,6 +238,15 @@ def test_statistics_are_of_training_ratings_only(ratings, catalogue):
     assert not model.features_[3, model.feature_blocks_ == 4].any()
 
 
+def test_statistics_do_not_predict_the_level_of_titles(ratings, catalogue):
+    for predictor in PREDICTORS:
+        models = [
+            Content(predictor=predictor, statistics_weight=weight) for weight in (0, 2)
+        ]
+        levels = [model.fit(ratings, catalogue).item_prior_ for model in models]
+        np.testing.assert_array_equal(levels[0], levels[1])
+
+
 def test_fewer_components_are_fewer_features(ratings, catalogue):
     few = Content(n_components=2).fit(ratings, catalogue)
     topics = [name for name in few.feature_names_ if "topic" in name]
