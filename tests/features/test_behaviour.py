@@ -96,9 +96,9 @@ def test_drift_is_the_distance_between_earlier_and_later_genres():
     # Earlier x: all drama. Later y, z: drama 1/3, comedy 2/3.
     ratings = make("aaa", "xyz", [3, 3, 3], [1, 2, 3])
     np.testing.assert_allclose(genre_drift(ratings, HAS), [2 / 3])
-    # It goes by time, not by the order of rows: earlier y, later z, x.
-    ratings = make("aaa", "xyz", [3, 3, 3], [3, 1, 2])
-    np.testing.assert_allclose(genre_drift(ratings, HAS), [2 / 3])
+    # It goes by time, not by the order of rows: earlier x and x, later y and y.
+    ratings = make("aaaa", "xyxy", [3, 3, 3, 3], [1, 3, 2, 4])
+    np.testing.assert_allclose(genre_drift(ratings, HAS), [1])
     ratings = make("aaaa", "xyxy", [3, 3, 3, 3], [1, 2, 3, 4])
     np.testing.assert_allclose(genre_drift(ratings, HAS), [0])
 

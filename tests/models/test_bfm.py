@@ -19,21 +19,24 @@ from harness.models.bfm import BFM
 NOTHING = Catalogue.empty()
 
 
-def test_predicts_what_myfm_predicts(ratings):
+@pytest.mark.parametrize("implicit", [False, True])
+def test_predicts_what_myfm_predicts(ratings, catalogue, implicit):
     from myfm import MyFMRegressor
-    from scipy.sparse import csr_matrix, hstack, identity
+    from scipy.sparse import csr_matrix, hstack
 
-    model = BFM(n_factors=3, n_iterations=10, implicit=False).fit(ratings, NOTHING)
-    users = identity(ratings.n_users, format="csr")[ratings.users]
-    items = identity(ratings.n_items, format="csr")[ratings.items]
-    features = csr_matrix(hstack([users, items]))
+    model = BFM(n_factors=3, n_iterations=10, implicit=implicit)
+    groups = model._groups(ratings, catalogue)
+    model.fit(ratings, catalogue)
+    rows = (csr_matrix(hstack(side)) for side in groups)
+    sides = zip(rows, (ratings.users, ratings.items), strict=True)
+    features = csr_matrix(hstack([matrix[codes] for matrix, codes in sides]))
     reference = MyFMRegressor(rank=3, random_seed=0, init_stdev=0.1)
     reference.fit(
         features,
         ratings.values.astype(float),
         n_iter=10,
         n_kept_samples=8,
-        group_shapes=[ratings.n_users, ratings.n_items],
+        group_shapes=[group.shape[1] for side in groups for group in side],
     )
     # One flat matrix in place of two blocks: the same sampler, other rounding.
     np.testing.assert_allclose(
