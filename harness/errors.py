@@ -11,6 +11,7 @@ The tree is::
     ├── StudyError           a study that cannot be started, continued or read
     ├── TrackingError        an MLflow store that cannot be used
     ├── MissingExtraError    an optional library that is not installed
+    ├── UnsupportedError     something that a family of models cannot do
     └── NotFittedError       a prediction asked of a model without parameters
 
 The command line prints these without a traceback and exits with code 2.
@@ -31,6 +32,7 @@ __all__ = [
     "StudyError",
     "TrackingError",
     "UnknownNameError",
+    "UnsupportedError",
 ]
 
 
@@ -68,6 +70,10 @@ class MissingExtraError(HarnessError, ImportError):
 
 class NotFittedError(HarnessError, AttributeError):
     """A prediction asked of a model that has no parameters yet."""
+
+
+class UnsupportedError(HarnessError, NotImplementedError):
+    """Something that a family of models cannot do: says which family can."""
 
 
 class UnknownNameError(HarnessError, LookupError):

@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.errors import DataError, NotFittedError, ParameterError
+from harness.errors import (
+    DataError,
+    NotFittedError,
+    ParameterError,
+    UnsupportedError,
+)
+from harness.models.explanation import Explanation
 
 __all__ = ["IterativeRecommender", "Recommender", "check_range"]
 
@@ -211,6 +217,32 @@ class Recommender(ABC):
             return np.empty(0, dtype=np.int32)
         start, end = self._seen_offsets_[user : user + 2]
         return self._seen_items_[start:end]
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """Take a prediction apart; a family overrides it where it can.
+
+        Parameters
+        ----------
+        user, item : int
+            Codes of the pair, known or not.
+
+        Returns
+        -------
+        Explanation
+            Its parts add up to the prediction before it is clipped.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        UnsupportedError
+            If the family cannot say.
+        """
+        self._fitted_scale()
+        raise UnsupportedError(
+            f"The family {self.name!r} cannot explain its predictions, here of user code "
+            f"{user} and item code {item}; choose baseline, cf, content, hybrid or svd."
+        )
 
     def hyperparameters(self) -> dict[str, Any]:
         """Collect the hyperparameters.

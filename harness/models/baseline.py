@@ -10,6 +10,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
 from harness.models.base import Codes, Recommender, check_range
+from harness.models.explanation import Explanation, bias_parts
 from harness.models.kernels.baseline import als_biases
 
 __all__ = ["Baseline", "Biases", "fit_biases"]
@@ -168,3 +169,10 @@ class Baseline(Recommender):
         return Biases(self.mean_, self.user_bias_, self.item_bias_).predict(
             users, items
         )
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """Take a prediction apart: mean and biases; see `Recommender.explain`."""
+        self._fitted_scale()
+        biases = self.user_bias_, self.item_bias_
+        parts = bias_parts(self.mean_, biases, (user, item))
+        return Explanation(parts=parts[:1] if self.kind == "mean" else parts)

@@ -13,7 +13,9 @@ from harness.errors import ParameterError
 from harness.models.base import Codes, Recommender, check_range
 from harness.models.baseline import Biases, fit_biases
 from harness.models.centering import CENTERINGS, Centering, expect
+from harness.models.explanation import Explanation, bias_parts
 from harness.models.neighbor_averages import NeighborAverages
+from harness.models.neighbor_explanation import explain_neighbors
 from harness.models.rating_lists import RatingLists
 from harness.models.similarity import Neighborhood, Similarities
 from harness.models.similarity_choice import SimilarityPlan, digest
@@ -266,11 +268,27 @@ class CF(Recommender):
             If the model was not fitted.
         """
         self._fitted_scale()
-        known_user = _holds(self._rated_user, np.array([user]))
-        known_item = _holds(self._rated_item, np.array([item]))
-        if not (known_user & known_item).all():
+        if not self._knows(user, item):
             return np.empty(0, np.int32), np.empty(0), np.empty(0, np.float32)
         return self._averages.neighbors(user, item)
+
+    def _knows(self, user: int, item: int) -> bool:
+        known_user = _holds(self._rated_user, np.array([user]))
+        known_item = _holds(self._rated_item, np.array([item]))
+        return bool((known_user & known_item).all())
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """Take a prediction apart: what was expected, and what neighbours add to it.
+
+        See `Recommender.explain`.
+        """
+        self._fitted_scale()
+        pair = user, item
+        biases = bias_parts(self.mean_, (self.user_bias_, self.item_bias_), pair)
+        if not self._knows(user, item):
+            return Explanation(parts=biases)
+        expected = biases if self.centering == "baseline" else ()
+        return explain_neighbors(self._averages, pair, expected)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

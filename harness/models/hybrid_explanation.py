@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.models.baseline import Biases
+from harness.models.explanation import Explanation, Part
 from harness.models.hybrid_calibration import Calibration
 from harness.models.hybrid_training import rows_of
 
@@ -27,14 +28,17 @@ class _Fitted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HybridExplanation:
-    """Contributions to one prediction, in stars.
+class HybridExplanation(Explanation):
+    """Contributions to one prediction, in stars, by name.
 
     The prediction before clipping is ``expected + user_level`` plus the sum of
-    `title_features`. `user_features` is the same score seen from the other side.
+    `title_features`: these are the `parts`. `user_features` is the same score seen from
+    the other side.
 
     Parameters
     ----------
+    parts, axes, neighbors, neighbors_are, user_parts
+        See `Explanation`; there are no axes and no neighbors.
     prediction : float
         Not clipped.
     expected : float
@@ -83,7 +87,32 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
     titles = _contributions(learnt, "item", column, learnt["user_factors_"][row], slope)
     users = _contributions(learnt, "user", row, learnt["item_factors_"][column], slope)
     prediction = float(expected + user_level + sum(titles.values()))
-    return HybridExplanation(prediction, expected, user_level, titles, users)
+    before = (
+        Part(label="mean and biases", stars=expected, detail="calibrated"),
+        Part(label="level of the user", stars=user_level, detail="whatever the title"),
+    )
+    return HybridExplanation(
+        prediction,
+        expected,
+        user_level,
+        titles,
+        users,
+        parts=(*before, *_by_feature(titles, "title")),
+        user_parts=_by_feature(users, "user"),
+    )
+
+
+def _by_feature(contributions: Mapping[str, float], kind: str) -> tuple[Part, ...]:
+    itself = {OWN: f"the {kind} itself"}
+    strongest = sorted(contributions, key=lambda name: -abs(contributions[name]))
+    return tuple(
+        Part(
+            label=itself.get(name, name),
+            stars=contributions[name],
+            detail=f"feature of the {kind}",
+        )
+        for name in strongest
+    )
 
 
 def _contributions(
