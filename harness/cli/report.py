@@ -14,8 +14,8 @@ def report(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="Name of the study [default: the only one in the storage].",
-            show_default=False,
+            help="Name of the study.",
+            show_default="the only one in the storage",
         ),
     ] = None,
     storage: Annotated[
@@ -29,8 +29,8 @@ def report(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Where the report goes [default: reports/STUDY].",
-            show_default=False,
+            help="Where the report goes.",
+            show_default="reports/STUDY",
         ),
     ] = None,
 ) -> None:

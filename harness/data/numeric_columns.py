@@ -1,5 +1,6 @@
 """Columns of numbers, each of them checked."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from harness.data.places import Places, shorten
 from harness.errors import DataError
 
 __all__ = ["to_numbers"]
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3},\d+", re.ASCII)
 
 
 def to_numbers(column: Any, name: str, places: Places) -> npt.NDArray[np.float64]:
@@ -70,11 +73,22 @@ def _parsed_numbers(
         try:
             values[row] = float(cell or "")
         except ValueError:
+            if cell and _DECIMAL_COMMA.fullmatch(cell):
+                raise _decimal_comma(row, name, places, cell) from None
             what = f"got {shorten(cell)}" if cell else "this cell is empty"
             raise _no_number(row, name, places, what) from None
         if not _fits(values[row]):
             raise _no_number(row, name, places, f"got {cell!r}")
     return values
+
+
+def _decimal_comma(row: int, name: str, places: Places, cell: str) -> DataError:
+    # Not read as a number: 1,234 is more than a thousand in half of the world.
+    return DataError(
+        f"{places.of(row)}, column {name!r}: must be a finite number with a decimal "
+        f"point, but got {cell!r} with a comma; write {cell.replace(',', '.')!r}, and "
+        "likewise in the whole column (spreadsheets: export with English number format)."
+    )
 
 
 def _no_number(row: int, name: str, places: Places, what: str) -> DataError:

@@ -138,7 +138,7 @@ def comparison_table(study: StudyRecord) -> str:
         [
             f"tuned - {escape(found.other)}",
             f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
-            f"{found.p_value:.3f}" if found.p_value >= 0.001 else "< 0.001",
+            found.p_text.removeprefix("= "),
             f"tuned is {_OUTCOMES[found.outcome]}"
             if found.outcome != "tied"
             else _OUTCOMES["tied"],

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from harness.evaluation.holm import holm
 from harness.report.digits import stars
 from harness.report.markdown import code, escape
@@ -38,6 +40,9 @@ class Comparison:
         its interval; negative if the tuned one is better.
     p_value : float
         Of no difference, adjusted for the number of comparisons.
+    p_is_bound : bool, default False
+        No resample contradicted the sign of the difference, so that `p_value` is only
+        the least that so many resamples can show.
     """
 
     other: str
@@ -45,6 +50,17 @@ class Comparison:
     low: float
     high: float
     p_value: float
+    p_is_bound: bool = False
+
+    @property
+    def p_text(self) -> str:
+        """The p-value with its sign of relation, such as ``= 0.012`` or ``< 0.001``."""
+        if self.p_value < 0.001:
+            return "< 0.001"
+        if not self.p_is_bound:
+            return f"= {self.p_value:.3f}"
+        # Rounded up, for a bound that is rounded down is none.
+        return f"< {np.ceil(self.p_value * 1000) / 1000:.3f}"
 
     @property
     def outcome(self) -> Literal["better", "worse", "tied"]:
@@ -74,8 +90,10 @@ def comparisons(study: StudyRecord) -> list[Comparison]:
     list of Comparison
         In the order of the final evaluation; none without one.
     """
-    found = (study.final or {}).get("differences", [])
+    final = study.final or {}
+    found = final.get("differences", [])
     adjusted = holm([difference["p_value"] for difference in found])
+    least = 2 / (final.get("n_resamples", np.inf) + 1)
     return [
         Comparison(
             other=d["other"],
@@ -83,6 +101,7 @@ def comparisons(study: StudyRecord) -> list[Comparison]:
             low=d["low"],
             high=d["high"],
             p_value=p_value,
+            p_is_bound=d["p_value"] <= least,
         )
         for d, p_value in zip(found, adjusted, strict=True)
     ]
@@ -177,7 +196,7 @@ def _about_bias(family: str, found: Comparison, rmse: dict[str, float]) -> str:
 
 
 def _p(found: Comparison) -> str:
-    return f"p = {found.p_value:.3f}" if found.p_value >= 0.001 else "p < 0.001"
+    return f"p {found.p_text}"
 
 
 def _warnings(study: StudyRecord) -> Iterator[str]:
@@ -243,8 +262,8 @@ def optimism(study: StudyRecord) -> tuple[list[tuple[str, float, str]], str]:
     gap = scores["fresh_folds"] - scores["search"]
     if gap > 0:
         sentence = (
-            f"The search score flatters the settings by {stars(gap)} stars: that is the "
-            "price of choosing the best of many by their score."
+            f"The search score flatters the settings by {stars(gap)} stars: the price of "
+            "choosing the best of many by their score, give or take the luck of the deal."
         )
     else:
         sentence = (

@@ -108,6 +108,12 @@ def test_what_cannot_be_done_is_one_sentence(invoke, store, arguments, sentence)
     assert not Path("none.log").exists()
 
 
+def test_help_tells_the_defaults(invoke):
+    text = " ".join(invoke("--help").output.replace("│", " ").split())
+    assert "[default: (the only one in the storage)]" in text
+    assert "[default: (reports/STUDY)]" in text
+
+
 def test_a_storage_without_studies_of_harness_says_so(invoke):
     optuna.create_study(study_name="foreign", storage=open_storage("optuna.log"))
     result = invoke()

@@ -17,7 +17,10 @@ GOOD = ["u1,i1,3,1", "u1,i2,4,2", "u2,i1,5,3"]
     ("row", "message"),
     [
         ("u3,i1,abc,1", "line 5, column 'rating': must be a finite number .* 'abc'"),
-        ('u3,i1,"3,5",1', "line 5, column 'rating': .* decimal point, but got '3,5'"),
+        (
+            'u3,i1,"3,5",1',
+            "line 5, column 'rating': .* '3,5' with a comma; write '3.5'",
+        ),
         ("u3,i1,NaN,1", "line 5, column 'rating': .* got nan"),
         ("u3,i1,-inf,1", "line 5, column 'rating': .* got -inf"),
         ("u3,i1,1e39,1", "line 5, column 'rating': .* got 1e\\+39"),

@@ -52,6 +52,14 @@ def test_many_comparisons_raise_the_bar(judge):
     assert "cannot be told apart" in text
 
 
+def test_a_p_value_that_the_resamples_cannot_resolve_is_a_bound(judge):
+    # None of 2,000 resamples crosses zero: p = 2 / 2001 each; times 2 (Holm) 0.0019990.
+    text = judge([0.90, 0.94, 0.95], [2 / 2001, 2 / 2001])
+    assert text.count("(p < 0.002)") == 2
+    # One that does: p = 4 / 2001 = 0.0019990, the larger of two, is not multiplied.
+    assert "(p = 0.002)" in judge([0.90, 0.94, 0.95], [2 / 2001, 4 / 2001])
+
+
 def test_a_second_look_at_the_test_set_is_confessed(judge):
     assert "opened **2 times**" in judge([0.9, 0.94, 0.95], [0.001, 0.001], looks=2)
     assert "times**" not in judge([0.9, 0.94, 0.95], [0.001, 0.001])
