@@ -10,8 +10,9 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.models.cold_start_features import describe_newcomers
 
-__all__ = ["ColdStart", "Completed", "FeatureRidge", "Latents"]
+__all__ = ["ColdStart", "Completed", "FeatureRidge", "Latents", "fill_strangers"]
 
+Codes = npt.NDArray[np.integer[Any]]
 Reals = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
 
@@ -256,3 +257,44 @@ def _complete(
         learnt += (1 - ridge.trust).astype(bias.dtype)[:, None] * predicted
     # The kernels want factors without gaps between the rows.
     return learnt[:, 0].copy(), learnt[:, 1:].copy(), unknown
+
+
+def fill_strangers(
+    out: Reals, pairs: tuple[Codes, Codes], completed: Completed, *, mean: float
+) -> None:
+    """Predict the pairs whose user or item is beyond those learnt.
+
+    Parameters
+    ----------
+    out : ndarray of float, shape (n_pairs,)
+        Predictions in stars; those of such pairs are replaced.
+    pairs : tuple of ndarray of int, shape (n_pairs,)
+        Codes of users and items.
+    completed : Completed
+        What the model has learnt.
+    mean : float
+        Global mean in stars, or 0 for a model without biases.
+    """
+    latents = completed.latents
+    n_users, n_items = len(latents.user_bias), len(latents.item_bias)
+    users, items = pairs
+    strange = (users < 0) | (users >= n_users) | (items < 0) | (items >= n_items)
+    if not strange.any():
+        return
+    user_bias, p = _gather(
+        users[strange], latents.user_bias, latents.user_factors, completed.new_user
+    )
+    item_bias, q = _gather(
+        items[strange], latents.item_bias, latents.item_factors, completed.new_item
+    )
+    out[strange] = mean + user_bias + item_bias + (p * q).sum(axis=1)
+
+
+def _gather(
+    codes: Codes, bias: Reals, factors: Reals, new: Reals
+) -> tuple[Reals, Reals]:
+    """Look up bias and factors of each code; those of `new` where it is none."""
+    known = (codes >= 0) & (codes < len(bias))
+    rows = np.tile(new, (len(codes), 1))
+    rows[known, 0], rows[known, 1:] = bias[codes[known]], factors[codes[known]]
+    return rows[:, 0], rows[:, 1:]

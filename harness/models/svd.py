@@ -11,9 +11,14 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
 from harness.models.base import Codes, IterativeRecommender, check_range
+from harness.models.cold_start import ColdStart, Completed, Latents, fill_strangers
+from harness.models.explanation import Explanation
 from harness.models.kernels.svd import predict_pairs, sgd_epoch
+from harness.models.svd_explanation import explain_pair
 
 __all__ = ["SVD"]
+
+Reals = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(kw_only=True)
@@ -26,7 +31,9 @@ class SVD(IterativeRecommender):
     stochastic gradient descent over the ratings in the order of users. A user or item
     without ratings has no bias and no factors: what is left is predicted. The
     defaults are those of scikit-surprise, whose ``SVD`` is the reference: same seed,
-    same predictions.
+    same predictions. With `cold_start` biases and factors of users and titles with few or
+    no ratings are completed by what their behaviour and content predict: see
+    `harness.models.cold_start.ColdStart`.
 
     Parameters
     ----------
@@ -51,6 +58,15 @@ class SVD(IterativeRecommender):
     engine : {"harness", "surprise"}, default "harness"
         Own kernel, or the reference itself (double precision; the epochs cannot be
         looked into).
+    cold_start : bool, default False
+        Whether newcomers are predicted from features. Without a catalogue that tells
+        titles apart it stays off, and `notes_` says so.
+    cold_start_strength : float, default 5
+        Number of ratings with which half of the predicted part is left; at least 0, which
+        predicts for those without any rating only.
+    cold_start_regularization : float, default 1
+        Penalty of the regressions on features, in titles or users with many ratings;
+        greater than 0.
     seed : int, default 0
         Seed of the initial factors.
 
@@ -61,9 +77,14 @@ class SVD(IterativeRecommender):
     user_bias_, item_bias_ : ndarray of float, shapes (n_users,) and (n_items,)
         Biases in stars.
     user_factors_, item_factors_ : ndarray of float, shapes (n_users, n_factors), (n_items, n_factors)
-        Factors :math:`p_u` and :math:`q_i`.
+        Factors :math:`p_u` and :math:`q_i`; all four with their predicted parts.
     rated_user_, rated_item_ : ndarray of bool, shapes (n_users,) and (n_items,)
         Whether there was a rating to learn from.
+    new_user_, new_item_ : ndarray of float, shape (1 + n_factors,), or None
+        Bias and factors of a code that is beyond those learnt; None if `cold_start` is
+        off.
+    notes_ : list of str
+        What could not be used, one sentence each.
 
     References
     ----------
@@ -83,9 +104,15 @@ class SVD(IterativeRecommender):
     biased: bool = True
     precision: Literal["single", "double"] = "single"
     engine: Literal["harness", "surprise"] = "harness"
+    cold_start: bool = False
+    cold_start_strength: float = 5.0
+    cold_start_regularization: float = 1.0
     seed: int = 0
 
     mean_: float = field(init=False, repr=False)
+    new_user_: Reals | None = field(default=None, init=False, repr=False)
+    new_item_: Reals | None = field(default=None, init=False, repr=False)
+    notes_: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("n_factors", "n_epochs"):
@@ -93,6 +120,8 @@ class SVD(IterativeRecommender):
         check_range(self, "learning_rate", above=0)
         check_range(self, "regularization", low=0)
         check_range(self, "init_std", low=0)
+        check_range(self, "cold_start_strength", low=0)
+        check_range(self, "cold_start_regularization", above=0)
         if self.bias_learning_rate is not None:
             check_range(self, "bias_learning_rate", above=0)
         if self.bias_regularization is not None:
@@ -117,51 +146,90 @@ class SVD(IterativeRecommender):
         )
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
-        del catalogue
+        cold_start = self._prepare(ratings, catalogue)
+        for epoch, learnt in self._descend(ratings):
+            self._publish(learnt, cold_start)
+            yield epoch
+
+    def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
+        cold_start = self._prepare(ratings, catalogue)
+        # Nobody looks in between: what is predicted for newcomers is needed once.
+        *_, (_, learnt) = self._descend(ratings)
+        self._publish(learnt, cold_start)
+
+    def _prepare(self, ratings: Ratings, catalogue: Catalogue) -> ColdStart | None:
         self.mean_ = ratings.mean
         self.rated_user_ = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         self.rated_item_ = np.bincount(ratings.items, minlength=ratings.n_items) > 0
+        self.notes_ = []
+        if not self.cold_start:
+            return None
+        cold_start = ColdStart.prepare(
+            ratings,
+            catalogue,
+            strength=self.cold_start_strength,
+            regularization=self.cold_start_regularization,
+            dtype=self._dtype,
+        )
+        if cold_start is None:
+            self.notes_ = [
+                "SVD: cold_start is off: the catalogue has nothing that tells titles apart."
+            ]
+        return cold_start
+
+    @property
+    def _dtype(self) -> type[np.floating[Any]]:
+        double = self.precision == "double" or self.engine == "surprise"
+        return np.float64 if double else np.float32
+
+    def _descend(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
+        """Yield the number of epochs done, and what is learnt, updated in place."""
         if self.engine == "surprise":
-            self._run_reference(ratings)
-            yield self.n_epochs
+            yield self.n_epochs, self._run_reference(ratings)
             return
-        self._initialise(ratings)
-        dtype = self.user_bias_.dtype.type
+        learnt = self._initialise(ratings)
+        dtype = self._dtype
         arguments = (
             ratings.users,
             ratings.items,
             ratings.values.astype(dtype, copy=False),
             dtype(self.mean_ if self.biased else 0.0),
-            (self.user_bias_, self.item_bias_),
-            (self.user_factors_, self.item_factors_),
+            (learnt.user_bias, learnt.item_bias),
+            (learnt.user_factors, learnt.item_factors),
             tuple(dtype(rate) for rate in self._rates()),
             self.biased,
         )
         for epoch in range(1, self.n_epochs + 1):
             sgd_epoch(*arguments)
-            yield epoch
+            yield epoch, learnt
 
-    def _initialise(self, ratings: Ratings) -> None:
-        dtype = np.float64 if self.precision == "double" else np.float32
+    def _publish(self, learnt: Latents, cold_start: ColdStart | None) -> None:
+        self.new_user_ = self.new_item_ = None
+        if cold_start is not None:
+            completed = cold_start.complete(learnt)
+            learnt = completed.latents
+            self.new_user_, self.new_item_ = completed.new_user, completed.new_item
+        self.user_bias_, self.item_bias_ = learnt.user_bias, learnt.item_bias
+        self.user_factors_ = learnt.user_factors
+        self.item_factors_ = learnt.item_factors
+
+    def _initialise(self, ratings: Ratings) -> Latents:
         # The legacy generator, users before items: scikit-surprise draws like this.
         rng = np.random.RandomState(self.seed)
-        self.user_factors_ = self._draw(rng, self.rated_user_, dtype)
-        self.item_factors_ = self._draw(rng, self.rated_item_, dtype)
-        self.user_bias_ = np.zeros(ratings.n_users, dtype)
-        self.item_bias_ = np.zeros(ratings.n_items, dtype)
+        return Latents(
+            user_factors=self._draw(rng, self.rated_user_),
+            item_factors=self._draw(rng, self.rated_item_),
+            user_bias=np.zeros(ratings.n_users, self._dtype),
+            item_bias=np.zeros(ratings.n_items, self._dtype),
+        )
 
-    def _draw(
-        self,
-        rng: np.random.RandomState,
-        rated: npt.NDArray[np.bool_],
-        dtype: type[np.floating[Any]],
-    ) -> npt.NDArray[np.floating[Any]]:
+    def _draw(self, rng: np.random.RandomState, rated: npt.NDArray[np.bool_]) -> Reals:
         factors = rng.normal(0.0, self.init_std, (len(rated), self.n_factors))
         # Nobody will ever train these rows: without this they would stay noise.
         factors[~rated] = 0.0
-        return factors.astype(dtype, copy=False)
+        return factors.astype(self._dtype, copy=False)
 
-    def _run_reference(self, ratings: Ratings) -> None:
+    def _run_reference(self, ratings: Ratings) -> Latents:
         from harness.models.surprise_engine import fit_reference_svd
 
         bias_rate, bias_penalty, rate, penalty = self._rates()
@@ -181,21 +249,30 @@ class SVD(IterativeRecommender):
             reg_qi=penalty,
             random_state=self.seed,
         )
-        self.user_bias_, self.item_bias_ = learnt["bu"], learnt["bi"]
-        self.user_factors_ = learnt["pu"] * self.rated_user_[:, None]
-        self.item_factors_ = learnt["qi"] * self.rated_item_[:, None]
+        return Latents(
+            user_bias=learnt["bu"],
+            item_bias=learnt["bi"],
+            user_factors=learnt["pu"] * self.rated_user_[:, None],
+            item_factors=learnt["qi"] * self.rated_item_[:, None],
+        )
 
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[np.floating[Any]]:
-        out: npt.NDArray[np.floating[Any]] = np.empty(len(users), self.user_bias_.dtype)
+        out: Reals = np.empty(len(users), self.user_bias_.dtype)
+        learnt, mean = self._latents(), self.mean_ if self.biased else 0.0
         predict_pairs(
             users,
             items,
-            self.mean_ if self.biased else 0.0,
-            (self.user_bias_, self.item_bias_),
-            (self.user_factors_, self.item_factors_),
+            mean,
+            (learnt.user_bias, learnt.item_bias),
+            (learnt.user_factors, learnt.item_factors),
             out,
         )
-        if not self.biased:
+        if self.new_user_ is not None and self.new_item_ is not None:
+            completed = Completed(
+                latents=learnt, new_user=self.new_user_, new_item=self.new_item_
+            )
+            fill_strangers(out, (users, items), completed, mean=mean)
+        elif not self.biased:
             out[
                 ~(
                     _is_rated(self.rated_user_, users)
@@ -205,6 +282,14 @@ class SVD(IterativeRecommender):
         # A learning rate far too high overflows; what is left to predict is the mean.
         np.nan_to_num(out, copy=False, nan=self.mean_)
         return out
+
+    def _latents(self) -> Latents:
+        return Latents(
+            user_bias=self.user_bias_,
+            item_bias=self.item_bias_,
+            user_factors=self.user_factors_,
+            item_factors=self.item_factors_,
+        )
 
     def _score_all_items(self, user: int) -> npt.NDArray[np.floating[Any]]:
         items = np.arange(len(self.item_ids_), dtype=np.int32)
@@ -216,6 +301,11 @@ class SVD(IterativeRecommender):
             self.item_factors_ @ self.user_factors_[user] + self.item_bias_ + level
         )
         return scores
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """Take a prediction apart: mean, biases, factors; see `Recommender.explain`."""
+        self._fitted_scale()
+        return explain_pair(self, (user, item))
 
 
 def _is_rated(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
