@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from harness import __version__
-from harness.cli import data, families, report, study, sync, ui
+from harness.cli import data, explain, families, report, study, sync, ui
 from harness.errors import HarnessError
 
 __all__ = ["app", "main"]
@@ -36,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.command()(explain.explain)
 app.command()(families.families)
 app.command()(report.report)
 app.command()(study.study)

@@ -238,10 +238,11 @@ class Recommender(ABC):
         UnsupportedError
             If the family cannot say.
         """
+        del user, item
         self._fitted_scale()
         raise UnsupportedError(
-            f"The family {self.name!r} cannot explain its predictions, here of user code "
-            f"{user} and item code {item}; choose baseline, cf, content, hybrid or svd."
+            f"The family {self.name!r} cannot explain its predictions; choose baseline, "
+            "cf, content, hybrid or svd."
         )
 
     def hyperparameters(self) -> dict[str, Any]:

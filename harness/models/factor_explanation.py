@@ -100,9 +100,5 @@ def explain_factors(
 
 
 def _in_words(axis: Axis) -> str:
-    ends = [
-        "positive" if place >= 0 else "negative" for place in (axis.user, axis.title)
-    ]
-    if ends[0] == ends[1]:
-        return f"user and title are both on its {ends[0]} side"
-    return f"the user is on its {ends[0]} side, the title on its {ends[1]} one"
+    user, title = ("+" if place >= 0 else "-" for place in (axis.user, axis.title))
+    return f"user on its {user} side, title on its {title} side"

@@ -166,11 +166,8 @@ def test_words_say_on_which_sides_user_and_title_are():
     positive, negative = np.array([[1.0]]), np.array([[-1.0], [2.0]])
     same = explain_factors((0, 1), (), (positive, negative)).parts[0]
     apart = explain_factors((0, 0), (), (positive, negative)).parts[0]
-    assert same.detail == "user and title are both on its positive side"
-    assert (
-        apart.detail
-        == "the user is on its positive side, the title on its negative one"
-    )
+    assert same.detail == "user on its + side, title on its + side"
+    assert apart.detail == "user on its + side, title on its - side"
 
 
 def horror_of_the_nineties():

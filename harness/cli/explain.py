@@ -1,0 +1,167 @@
+"""``harness explain``: why a model predicts what it predicts."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import DataOptions, Duplicates
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.search.records import StudyRecord
+    from harness.workflow.explained_pair import (
+        ExplainedPair,
+        FactorInWords,
+        Named,
+        NamedNeighbor,
+    )
+
+__all__ = ["explain"]
+
+LONGEST_NAME = 48
+LONGEST_CELL = 80
+MOST_ROWS = 10
+
+
+class Format(StrEnum):
+    """How to print it."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def explain(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    *,
+    user: Annotated[
+        str, typer.Option(metavar="ID", help="User, by the id in the ratings.")
+    ],
+    item: Annotated[
+        str, typer.Option(metavar="ID", help="Title, by the id in the ratings.")
+    ],
+    output: Annotated[
+        Format, typer.Option("--format", help="Tables to read, or everything as JSON.")
+    ] = Format.TABLE,
+    storage: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
+        ),
+    ] = "optuna.log",
+) -> None:
+    """Explain one prediction of the best model of a study.
+
+    The best settings are fitted again on the training part of the same data, split in
+    the same way; the test set stays sealed. The parts add up to the prediction before it
+    is clipped to the scale.
+    """
+    from rich.console import Console
+
+    from harness.search.storage import read_study
+    from harness.workflow.explain import explain_pair
+
+    record = read_study(storage, study)
+    with Console(stderr=True).status("fitting the best settings again"):
+        pair = explain_pair(record, _data_of(record).load, user=user, item=item)
+    if output is Format.JSON:
+        typer.echo(json.dumps(asdict(pair), indent=2))
+    else:
+        # Titles come from anywhere: nothing in them is markup, an emoji code or a link.
+        _print(pair, Console(markup=False, emoji=False, highlight=False))
+
+
+def _data_of(record: "StudyRecord") -> DataOptions:
+    """Name the data of a study as its command line did."""
+    known = {field.name for field in fields(DataOptions)}
+    options = record.dataset.get("options", {})
+    given = {name: value for name, value in options.items() if name in known}
+    if given.get("duplicates") is not None:
+        given["duplicates"] = Duplicates(given["duplicates"])
+    return DataOptions(data=record.dataset["source"], **given)
+
+
+def _print(pair: "ExplainedPair", console: "Console") -> None:
+    console.print(
+        f"{_plain(pair.study)}: settings of trial {pair.trial}, fitted again on the "
+        f"{pair.n_train:,} training ratings"
+    )
+    if pair.simulated:
+        console.print("The ratings are simulated.")
+    for note in pair.notes:
+        console.print(_plain(note, len(note)))
+    given = "" if pair.rated is None else f", which this user gave {pair.rated:g} stars"
+    console.print(
+        f"User {_plain(pair.user.id)} ({pair.user.n_ratings:,} ratings), title "
+        f"{_name(pair.title)} ({pair.title.n_ratings:,} ratings){given}"
+    )
+    console.print(f"Prediction: {pair.prediction:.2f} stars")
+    total = ("sum, before clipping", _signed(pair.before_clipping), "")
+    rows = [(part.label, _signed(part.stars), part.detail) for part in pair.parts]
+    _print_table(console, ("part", "stars", "what it is"), [*rows, total])
+    if pair.user_parts:
+        console.print("The same score, by features of the user:")
+        rows = [(p.label, _signed(p.stars), p.detail) for p in pair.user_parts]
+        _print_table(console, ("part", "stars", "what it is"), rows)
+    for factor in pair.factors:
+        _print_factor(console, factor)
+    if pair.neighbors:
+        _print_neighbors(console, pair.neighbors, pair.neighbors_are)
+
+
+def _print_factor(console: "Console", factor: "FactorInWords") -> None:
+    goes_with = "goes with no genre or decade beyond chance"
+    if factor.trait is not None:
+        goes_with = f"goes with {_plain(factor.trait)} (r = {factor.correlation:+.2f})"
+    console.print(f"{factor.label}: {goes_with}")
+    for side, titles in (("+", factor.positive), ("-", factor.negative)):
+        if titles:
+            console.print(f"  {side} {'; '.join(map(_name, titles))}")
+
+
+def _print_neighbors(
+    console: "Console", neighbors: tuple["NamedNeighbor", ...], kind: str
+) -> None:
+    rows = [
+        (_name(n.who), f"{n.similarity:.3f}", f"{n.rating:g}", _signed(n.stars))
+        for n in neighbors[:MOST_ROWS]
+    ]
+    whose = "titles the user has rated" if kind == "titles" else "users of this title"
+    console.print(f"The {len(rows)} most similar {whose} (of {len(neighbors)}):")
+    _print_table(console, (kind, "similarity", "rating", "stars"), rows)
+
+
+def _print_table(
+    console: "Console", head: tuple[str, ...], rows: Iterable[tuple[str, ...]]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in head:
+        numeric = name in {"stars", "similarity", "rating"}
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text(_plain(cell, LONGEST_CELL)) for cell in row))
+    console.print(table)
+
+
+def _name(who: "Named") -> str:
+    if who.name == who.id:
+        return _plain(who.id)
+    return f"{_plain(who.name)} [{_plain(who.id)}]"
+
+
+def _signed(stars: float) -> str:
+    return f"{stars:+.3f}"
+
+
+def _plain(text: str, longest: int = LONGEST_NAME) -> str:
+    """Make foreign text harmless: no escape sequence, line break or endless title."""
+    shown = "".join(c if c.isprintable() else "�" for c in text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
