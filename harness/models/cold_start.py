@@ -9,31 +9,13 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.models.cold_start_features import describe_newcomers
+from harness.models.svd_training import Latents
 
-__all__ = ["ColdStart", "Completed", "FeatureRidge", "Latents", "fill_strangers"]
+__all__ = ["ColdStart", "Completed", "FeatureRidge", "fill_strangers"]
 
 Codes = npt.NDArray[np.integer[Any]]
 Reals = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Latents:
-    """What matrix factorisation learns; all of one dtype, float32 or float64.
-
-    Parameters
-    ----------
-    user_bias, item_bias : ndarray of float, shapes (n_users,) and (n_items,)
-        Biases in stars.
-    user_factors, item_factors : ndarray of float, shapes (n_users, n_factors), \
-(n_items, n_factors)
-        Factors.
-    """
-
-    user_bias: Reals
-    item_bias: Reals
-    user_factors: Reals
-    item_factors: Reals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

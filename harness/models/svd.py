@@ -11,10 +11,11 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
 from harness.models.base import Codes, IterativeRecommender, check_range
-from harness.models.cold_start import ColdStart, Completed, Latents, fill_strangers
+from harness.models.cold_start import ColdStart, Completed, fill_strangers
 from harness.models.explanation import Explanation
-from harness.models.kernels.svd import predict_pairs, sgd_epoch
+from harness.models.kernels.svd import predict_pairs
 from harness.models.svd_explanation import explain_pair
+from harness.models.svd_training import Descent, Latents
 
 __all__ = ["SVD"]
 
@@ -147,14 +148,14 @@ class SVD(IterativeRecommender):
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
         cold_start = self._prepare(ratings, catalogue)
-        for epoch, learnt in self._descend(ratings):
+        for epoch, learnt in self._train(ratings):
             self._publish(learnt, cold_start)
             yield epoch
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         cold_start = self._prepare(ratings, catalogue)
         # Nobody looks in between: what is predicted for newcomers is needed once.
-        *_, (_, learnt) = self._descend(ratings)
+        *_, (_, learnt) = self._train(ratings)
         self._publish(learnt, cold_start)
 
     def _prepare(self, ratings: Ratings, catalogue: Catalogue) -> ColdStart | None:
@@ -169,7 +170,7 @@ class SVD(IterativeRecommender):
             catalogue,
             strength=self.cold_start_strength,
             regularization=self.cold_start_regularization,
-            dtype=self._dtype,
+            dtype=self._descent.dtype,
         )
         if cold_start is None:
             self.notes_ = [
@@ -178,30 +179,23 @@ class SVD(IterativeRecommender):
         return cold_start
 
     @property
-    def _dtype(self) -> type[np.floating[Any]]:
-        double = self.precision == "double" or self.engine == "surprise"
-        return np.float64 if double else np.float32
-
-    def _descend(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
-        """Yield the number of epochs done, and what is learnt, updated in place."""
-        if self.engine == "surprise":
-            yield self.n_epochs, self._run_reference(ratings)
-            return
-        learnt = self._initialise(ratings)
-        dtype = self._dtype
-        arguments = (
-            ratings.users,
-            ratings.items,
-            ratings.values.astype(dtype, copy=False),
-            dtype(self.mean_ if self.biased else 0.0),
-            (learnt.user_bias, learnt.item_bias),
-            (learnt.user_factors, learnt.item_factors),
-            tuple(dtype(rate) for rate in self._rates()),
-            self.biased,
+    def _descent(self) -> Descent:
+        reference = self.engine == "surprise"
+        return Descent(
+            n_factors=self.n_factors,
+            n_epochs=self.n_epochs,
+            rates=self._rates(),
+            init_std=self.init_std,
+            biased=self.biased,
+            precision="double" if reference else self.precision,
+            seed=self.seed,
         )
-        for epoch in range(1, self.n_epochs + 1):
-            sgd_epoch(*arguments)
-            yield epoch, learnt
+
+    def _train(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
+        if self.engine == "surprise":
+            yield self.n_epochs, self._descent.run_reference(ratings)
+        else:
+            yield from self._descent.run(ratings)
 
     def _publish(self, learnt: Latents, cold_start: ColdStart | None) -> None:
         self.new_user_ = self.new_item_ = None
@@ -212,49 +206,6 @@ class SVD(IterativeRecommender):
         self.user_bias_, self.item_bias_ = learnt.user_bias, learnt.item_bias
         self.user_factors_ = learnt.user_factors
         self.item_factors_ = learnt.item_factors
-
-    def _initialise(self, ratings: Ratings) -> Latents:
-        # The legacy generator, users before items: scikit-surprise draws like this.
-        rng = np.random.RandomState(self.seed)
-        return Latents(
-            user_factors=self._draw(rng, self.rated_user_),
-            item_factors=self._draw(rng, self.rated_item_),
-            user_bias=np.zeros(ratings.n_users, self._dtype),
-            item_bias=np.zeros(ratings.n_items, self._dtype),
-        )
-
-    def _draw(self, rng: np.random.RandomState, rated: npt.NDArray[np.bool_]) -> Reals:
-        factors = rng.normal(0.0, self.init_std, (len(rated), self.n_factors))
-        # Nobody will ever train these rows: without this they would stay noise.
-        factors[~rated] = 0.0
-        return factors.astype(self._dtype, copy=False)
-
-    def _run_reference(self, ratings: Ratings) -> Latents:
-        from harness.models.surprise_engine import fit_reference_svd
-
-        bias_rate, bias_penalty, rate, penalty = self._rates()
-        learnt = fit_reference_svd(
-            ratings,
-            n_factors=self.n_factors,
-            n_epochs=self.n_epochs,
-            biased=self.biased,
-            init_std_dev=self.init_std,
-            lr_bu=bias_rate,
-            lr_bi=bias_rate,
-            lr_pu=rate,
-            lr_qi=rate,
-            reg_bu=bias_penalty,
-            reg_bi=bias_penalty,
-            reg_pu=penalty,
-            reg_qi=penalty,
-            random_state=self.seed,
-        )
-        return Latents(
-            user_bias=learnt["bu"],
-            item_bias=learnt["bi"],
-            user_factors=learnt["pu"] * self.rated_user_[:, None],
-            item_factors=learnt["qi"] * self.rated_item_[:, None],
-        )
 
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[np.floating[Any]]:
         out: Reals = np.empty(len(users), self.user_bias_.dtype)

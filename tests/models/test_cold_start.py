@@ -15,9 +15,10 @@ from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.intervals import UserBootstrap
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import split_off_test
-from harness.models.cold_start import ColdStart, FeatureRidge, Latents
+from harness.models.cold_start import ColdStart, FeatureRidge
 from harness.models.cold_start_features import describe_newcomers, describe_users
 from harness.models.svd import SVD
+from harness.models.svd_training import Latents
 from harness.search.space import find_space, load_space
 
 STRANGERS = np.array([-1, 10**6])
