@@ -27,11 +27,12 @@ def fit_effects(
 ) -> tuple[Biases, Doubles]:
     r"""Fit user and title biases, the latter drawn towards what features predict.
 
-    .. math:: b_i = \underbrace{v_0 + x_i^\top v}_{p_i} +
+    .. math:: b_i = \underbrace{x_i^\top v}_{p_i} +
               \frac{\sum_u (r_{ui} - \mu - b_u - p_i)}{\lambda_i + n_i}
 
     in place of the bias model's 0: a title without ratings has the bias that its features
-    predict, and one with many its own. Regression and biases are fitted in turn.
+    predict, and one with many its own. Regression (with an intercept, which the global
+    mean takes in) and biases are fitted in turn.
 
     Parameters
     ----------
@@ -62,10 +63,10 @@ def fit_effects(
         biases = _biases_around(ratings, predicted, penalties)
         left = ratings.values - biases.mean - biases.users[ratings.users]
         sums = np.bincount(ratings.items, weights=left, minlength=ratings.n_items)
-        level, weights = _weighted_ridge(
+        _, weights = _weighted_ridge(
             rows, sums / np.maximum(counts, 1), trust, prior_regularization
         )
-        predicted = level + rows @ weights
+        predicted = rows @ weights
     biases = _biases_around(ratings, predicted, penalties)
     return replace(biases, items=biases.items + predicted), predicted
 
