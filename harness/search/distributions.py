@@ -14,6 +14,7 @@ __all__ = [
     "Float",
     "Int",
     "Value",
+    "is_multiple",
 ]
 
 Value = bool | int | float | str
@@ -45,6 +46,17 @@ def _require_sound(low: float, high: float, *, log: bool, step: float | None) ->
         raise ValueError("log and step exclude each other: give one of them")
     if step is not None and step <= 0:
         raise ValueError(f"step must be greater than 0, but step={step}")
+    if step is not None and not is_multiple(high - low, step):
+        raise ValueError(
+            "high must be low plus a multiple of step, "
+            f"but low={low}, high={high} and step={step}"
+        )
+
+
+def is_multiple(distance: float, step: float) -> bool:
+    """Say whether a distance is a whole number of steps, as Optuna judges it."""
+    n_steps = distance / step
+    return abs(n_steps - round(n_steps)) < 1e-8
 
 
 class Int(_Base):

@@ -1,6 +1,5 @@
 """Search spaces: read from TOML, checked against their family, sampled with Optuna."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -9,29 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from harness.errors import ParameterError, SpaceError, UnknownNameError
-from harness.models.base import IterativeRecommender, Recommender
+from harness.errors import SpaceError, UnknownNameError
+from harness.models.base import Recommender
 from harness.search.distributions import (
     Categorical,
-    Distribution,
     Epochs,
     Fixed,
     Float,
     Int,
-    Value,
+)
+from harness.search.space_checks import (
+    Complaint,
+    StudyFile,
+    check_initial,
+    check_parameters,
 )
 
 __all__ = ["SearchSpace", "find_space", "load_space"]
-
-
-class _StudyFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    family: str
-    parameters: Mapping[str, Distribution]
-    initial: Mapping[str, Value] = {}
 
 
 @dataclass(frozen=True)
@@ -174,20 +169,18 @@ def load_space(path: Path, family: type[Recommender]) -> SearchSpace:
         If anything in the file is not what it must be: names file, line and key.
     """
     text = _read(path)
-    complain = _Complaint(path, text)
+    complain = Complaint(path, text)
     try:
-        content = _StudyFile.model_validate(tomllib.loads(text))
+        content = StudyFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SpaceError(f"{path}: is not valid TOML: {error}.") from error
     except ValidationError as error:
         raise complain.about_validation(error) from error
     if content.family != family.name:
         raise complain("family", f"must be {family.name!r}, but is {content.family!r}.")
-    _check_names(content, family, complain)
-    _check_conditions(content, complain)
-    _check_domains(content, family, complain)
+    check_parameters(content, family, complain)
     initial = _initial(content, family)
-    _check_initial(content, initial, complain)
+    check_initial(content, initial, complain)
     return SearchSpace(family.name, content.parameters, initial, str(path))
 
 
@@ -198,78 +191,7 @@ def _read(path: Path) -> str:
         raise SpaceError(f"{path}: cannot be read: {error}.") from error
 
 
-class _Complaint:
-    """Builds errors that name file, line and key."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._lines = text.splitlines()
-
-    def __call__(self, key: str, rule: str) -> SpaceError:
-        line = self._line_of(key)
-        where = f"{self._path}:{line}" if line else str(self._path)
-        return SpaceError(f"{where}: {key}: {rule}")
-
-    def _line_of(self, key: str) -> int | None:
-        name = re.escape(key.rsplit(".", 1)[-1])
-        pattern = re.compile(rf"""^\s*(\[.*\b)?["']?{name}["']?\s*[\]=]""")
-        found = (n for n, line in enumerate(self._lines, 1) if pattern.match(line))
-        return next(found, None)
-
-    def about_validation(self, error: ValidationError) -> SpaceError:
-        first = error.errors()[0]
-        location = [str(part) for part in first["loc"]]
-        if location[:1] in (["parameters"], ["initial"]) and len(location) > 1:
-            # The discriminator's tag ("int") stands between parameter and field.
-            field = ".".join(location[3:])
-            message = first["msg"].removeprefix("Value error, ")
-            return self(location[1], f"{field + ': ' if field else ''}{message}.")
-        return self(".".join(location), f"{first['msg']}.")
-
-
-def _check_names(
-    content: _StudyFile, family: type[Recommender], complain: _Complaint
-) -> None:
-    known = [f.name for f in fields(family) if f.init and f.name != "seed"]
-    for name, distribution in content.parameters.items():
-        if name not in known:
-            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
-            raise complain(name, str(unknown))
-        if isinstance(distribution, Epochs) and (
-            name != "n_epochs" or not issubclass(family, IterativeRecommender)
-        ):
-            raise complain(
-                name, 'type "epochs" is for n_epochs of families trained in epochs.'
-            )
-    for name in content.initial:
-        if name not in known:
-            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
-            raise complain(name, str(unknown))
-
-
-def _check_conditions(content: _StudyFile, complain: _Complaint) -> None:
-    drawn: list[str] = []
-    for name, distribution in content.parameters.items():
-        for other in distribution.when or {}:
-            if other not in drawn:
-                raise complain(
-                    name, f"when: {other!r} must be a parameter that stands above it."
-                )
-        drawn.append(name)
-
-
-def _check_domains(
-    content: _StudyFile, family: type[Recommender], complain: _Complaint
-) -> None:
-    for name, distribution in content.parameters.items():
-        for value in distribution.corners():
-            try:
-                family(**{name: value})
-            except (ParameterError, TypeError) as error:
-                raise complain(name, str(error)) from error
-
-
-def _initial(content: _StudyFile, family: type[Recommender]) -> dict[str, Any]:
+def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, Any]:
     defaults = {
         f.name: f.default
         for f in fields(family)
@@ -281,23 +203,3 @@ def _initial(content: _StudyFile, family: type[Recommender]) -> dict[str, Any]:
     names = {*content.parameters, *content.initial}
     complete = defaults | fixed | dict(content.initial)
     return {name: value for name, value in complete.items() if name in names}
-
-
-def _check_initial(
-    content: _StudyFile, initial: Mapping[str, Any], complain: _Complaint
-) -> None:
-    for name, distribution in content.parameters.items():
-        value = initial[name]
-        inside = True
-        if isinstance(distribution, Categorical):
-            inside = value in distribution.choices
-        elif isinstance(distribution, Int | Float):
-            inside = (
-                value is not None and distribution.low <= value <= distribution.high
-            )
-        if not inside:
-            raise complain(
-                name,
-                f"the initial value {value!r} must lie in the space: widen it, "
-                "or set another one under [initial].",
-            )

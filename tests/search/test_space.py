@@ -131,6 +131,47 @@ def test_initial_point_is_the_defaults_unless_the_file_says_otherwise(space_of):
             'n_factors = { type = "int", low = 1, high = 8 }',
             r"n_factors: the initial value 100 must lie in the space",
         ),
+        (
+            'n_factors = { type = "int", low = 16, high = 160, step = 16 }',
+            r"n_factors: the initial value 100 must be low plus a multiple of step",
+        ),
+        (
+            'init_std = { type = "float", low = 0, high = 1, step = 0.3 }',
+            r"init_std: high must be low plus a multiple of step",
+        ),
+        (
+            'n_factors = { type = "float", low = 16, high = 160 }',
+            r"space.toml:4: n_factors: must be an integer, but can be 16.0 here",
+        ),
+        (
+            'biased = { type = "fixed", value = "yes" }',
+            r"biased: must be true or false, but can be 'yes' here",
+        ),
+        (
+            'bias_learning_rate = { type = "fixed", value = true }',
+            r"bias_learning_rate: must be a number, but can be True here",
+        ),
+        (
+            (
+                'biased = { type = "fixed", value = true }\n'
+                'init_std = { type = "float", low = 0, high = 1, when = { biased = "yes" } }'
+            ),
+            r"init_std: when: 'biased' is never 'yes': choose from \[True\]",
+        ),
+        (
+            (
+                'n_factors = { type = "fixed", value = 8 }\n'
+                'n_epochs = { type = "epochs", high = 9, when = { n_factors = 8 } }'
+            ),
+            r'n_epochs: when: type "epochs" takes no condition',
+        ),
+        (
+            (
+                'n_epochs = { type = "epochs", high = 9 }\n'
+                'init_std = { type = "float", low = 0, high = 1, when = { n_epochs = 8 } }'
+            ),
+            r"init_std: when: 'n_epochs' must be a parameter that stands above it",
+        ),
         ("n_factors = 8", r"space.toml:4: n_factors: "),
         ("n_factors = {", r"is not valid TOML"),
     ],
@@ -140,6 +181,23 @@ def test_an_unsound_space_is_refused_with_file_line_and_key(
 ):
     with pytest.raises(SpaceError, match=complaint):
         space_of(svd_space(parameters), SVD)
+
+
+def test_an_initial_value_of_the_wrong_type_is_refused(space_of):
+    text = svd_space(
+        'n_factors = { type = "int", low = 1, high = 100 }',
+        "[initial]\nn_factors = 50.5",
+    )
+    with pytest.raises(SpaceError, match=r"must be an integer, but can be 50\.5"):
+        space_of(text, SVD)
+
+
+def test_whole_numbers_are_numbers_and_steps_of_a_tenth_are_whole(space_of):
+    text = svd_space(
+        'init_std = { type = "float", low = 0, high = 0.3, step = 0.1 }\n'
+        'regularization = { type = "fixed", value = 1 }'
+    )
+    assert space_of(text, SVD).initial_point() == {"init_std": 0.1}
 
 
 def test_a_space_of_another_family_is_refused(space_of):
