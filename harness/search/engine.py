@@ -149,9 +149,12 @@ class Engine:
         return not enough and time.monotonic() < deadline
 
     def _ask(self, n_folds: int) -> None:
-        number = len(self._study.get_trials(deepcopy=False))
+        trials = self._study.get_trials(deepcopy=False)
+        # One may wait already: a process killed right after it had enqueued it.
+        waiting = [t.number for t in trials if t.state == TrialState.WAITING]
+        number = waiting[0] if waiting else len(trials)
         is_initial = number == 0
-        if is_initial:
+        if is_initial and not waiting:
             self._study.enqueue_trial(self._space.initial_point())
         self._study.sampler = self._samplers.for_trial(number)
         trial = self._study.ask()
@@ -229,12 +232,20 @@ class Engine:
                 self._ask(n_folds)
 
     def _settle_twin(self, flight: Flight) -> None:
-        assert flight.twin is not None
-        outcome = self._known[flight.key][1]
-        if outcome is None or outcome.state == TrialState.FAIL:
-            flight.twin = None
-        else:
-            flight.copy_outcome(flight.twin, outcome)
+        # Told in order: the twin, which has a smaller number, is over, and did not fail.
+        number, outcome = self._known[flight.key]
+        assert outcome is not None
+        flight.copy_outcome(number, outcome)
+
+    def _bequeath(self, failed: Flight) -> None:
+        """Let the next trial with the same settings find out in place of a failed one."""
+        del self._known[failed.key]
+        twins = [f for f in self._flights.values() if f.twin == failed.number]
+        for heir in twins[:1]:
+            heir.twin = None
+            self._known[failed.key] = (heir.number, None)
+        for other in twins[1:]:
+            other.twin = twins[0].number
 
     def _tell(self, flight: Flight, outcome: Outcome) -> None:
         for name, value in outcome.attributes.items():
@@ -244,11 +255,12 @@ class Engine:
         values = outcome.value if outcome.state == TrialState.COMPLETE else None
         self._study.tell(flight.trial, values, state=outcome.state)
         del self._flights[flight.number]
-        if self._known[flight.key][0] == flight.number:
-            self._known[flight.key] = (flight.number, outcome)
         if outcome.state == TrialState.FAIL:
+            self._bequeath(flight)
             self._failures.append(str(outcome.attributes["error"]))
         else:
+            if flight.twin is None:
+                self._known[flight.key] = (flight.number, outcome)
             self._n_done += 1
             self._failures.clear()
         self._on_trial(flight.number)

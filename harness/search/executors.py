@@ -61,11 +61,6 @@ class TrainingData:
     catalogue: Catalogue
     fold_of: npt.NDArray[np.int16]
 
-    @property
-    def n_folds(self) -> int:
-        """Number of folds."""
-        return int(self.fold_of.max()) + 1
-
 
 class InlineExecutor(Executor):
     """Runs each call at once, in this process."""

@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 
 from harness.evaluation.metrics import OBJECTIVE
-from harness.search.fold_task import FoldResult, FoldTask, best_epoch_of
+from harness.search.fold_task import FoldResult, FoldTask, best_position_in
 
 __all__ = ["Flight", "Outcome"]
 
@@ -115,16 +115,16 @@ class Flight:
         if self.results[fold].error is not None:
             self.fail(self.results[fold].error or "")
             return None
-        epoch = self._best_epoch(fold + 1)
-        value = float(self.results[fold].metrics[OBJECTIVE.name][epoch - 1])
+        position = self._best_position(fold + 1)
+        value = float(self.results[fold].metrics[OBJECTIVE.name][position])
         if not np.isfinite(value):
             self.fail(f"The objective of fold {fold} is {value}, not a finite number.")
             return None
         self.steps[fold] = value
         return value
 
-    def _best_epoch(self, n_folds: int) -> int:
-        return best_epoch_of([self.results[fold] for fold in range(n_folds)])
+    def _best_position(self, n_folds: int) -> int:
+        return best_position_in([self.results[fold] for fold in range(n_folds)])
 
     def finish(self, *, pruned: bool) -> None:
         """End the trial with the folds it has.
@@ -135,9 +135,9 @@ class Flight:
             Whether it was dropped.
         """
         n_folds = len(self.steps)
-        epoch = self._best_epoch(n_folds)
+        position = self._best_position(n_folds)
         at_best = [
-            {name: float(curve[epoch - 1]) for name, curve in result.metrics.items()}
+            {name: float(curve[position]) for name, curve in result.metrics.items()}
             for result in (self.results[fold] for fold in range(n_folds))
         ]
         means = {
@@ -146,7 +146,7 @@ class Flight:
         }
         params = dict(self.params)
         if self.patience is not None:
-            params["n_epochs"] = epoch
+            params["n_epochs"] = self.results[0].epochs[position]
         state = optuna.trial.TrialState
         self.outcome = Outcome(
             state=state.PRUNED if pruned else state.COMPLETE,

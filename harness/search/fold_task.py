@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
+from harness.errors import StudyError
 from harness.evaluation.metrics import METRICS, OBJECTIVE
 from harness.models.base import IterativeRecommender, Recommender
 
@@ -19,7 +20,7 @@ __all__ = [
     "FoldResult",
     "FoldTask",
     "Workbench",
-    "best_epoch_of",
+    "best_position_in",
     "score_on_fresh_folds",
 ]
 
@@ -58,11 +59,15 @@ class FoldResult:
     metrics : dict of str to ndarray of float64, shape (n_scored,)
         Each metric, and the training time so far as ``fit_seconds``. One value where
         epochs were not scored one by one.
+    epochs : tuple of int, length n_scored
+        The epochs that were scored; empty where they were not scored one by one. An
+        engine that cannot be looked into has only its last.
     error : str or None
         Traceback, if it failed; then there are no metrics.
     """
 
     metrics: Mapping[str, npt.NDArray[np.float64]]
+    epochs: tuple[int, ...] = ()
     error: str | None = None
 
 
@@ -113,26 +118,25 @@ class Workbench:
             Scores, or the traceback of what was raised.
         """
         try:
-            return FoldResult(metrics=self._score(task))
+            return self._score(task)
         except Exception:  # noqa: BLE001 - whatever a model raises fails its trial only
             return FoldResult(metrics={}, error=traceback.format_exc())
 
-    def _score(self, task: FoldTask) -> dict[str, npt.NDArray[np.float64]]:
+    def _score(self, task: FoldTask) -> FoldResult:
         train, valid = self._parts(task.fold)
         params = dict(task.params)
         if "seed" in self._family.__dataclass_fields__:
             params["seed"] = task.seed
         model = self._family(**params)
-        scored: list[dict[str, float]] = []
         if isinstance(model, IterativeRecommender) and task.patience is not None:
-            self._score_epochs(model, train, valid, task.patience, scored)
-        else:
-            start = time.perf_counter()
-            model.fit(train, self._catalogue)
-            scored.append(_scores(model, valid, time.perf_counter() - start))
-        return {
-            name: np.array([scores[name] for scores in scored]) for name in scored[0]
-        }
+            by_epoch = self._score_epochs(model, train, valid, task.patience)
+            return FoldResult(
+                metrics=_as_curves(list(by_epoch.values())), epochs=tuple(by_epoch)
+            )
+        start = time.perf_counter()
+        model.fit(train, self._catalogue)
+        scores = _scores(model, valid, time.perf_counter() - start)
+        return FoldResult(metrics=_as_curves([scores]))
 
     def _score_epochs(
         self,
@@ -140,20 +144,25 @@ class Workbench:
         train: Ratings,
         valid: Ratings,
         patience: int,
-        scored: list[dict[str, float]],
-    ) -> None:
+    ) -> dict[int, dict[str, float]]:
         sign = 1.0 if OBJECTIVE.direction == "minimize" else -1.0
+        scored: dict[int, dict[str, float]] = {}
         best, best_epoch, fit_seconds = float("inf"), 0, 0.0
         start = time.perf_counter()
         for epoch in model.fit_epochs(train, self._catalogue):
             fit_seconds += time.perf_counter() - start
-            scored.append(_scores(model, valid, fit_seconds))
-            value = sign * scored[-1][OBJECTIVE.name]
+            scored[epoch] = _scores(model, valid, fit_seconds)
+            value = sign * scored[epoch][OBJECTIVE.name]
             if value < best:
                 best, best_epoch = value, epoch
             if epoch - best_epoch >= patience:
-                return
+                break
             start = time.perf_counter()
+        return scored
+
+
+def _as_curves(scored: list[dict[str, float]]) -> dict[str, npt.NDArray[np.float64]]:
+    return {name: np.array([scores[name] for scores in scored]) for name in scored[0]}
 
 
 def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str, float]:
@@ -165,8 +174,8 @@ def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str,
     return scores | {"fit_seconds": fit_seconds}
 
 
-def best_epoch_of(results: list[FoldResult]) -> int:
-    """Find the epoch that is best in the mean over folds.
+def best_position_in(results: list[FoldResult]) -> int:
+    """Find where in the curves the mean over the folds is best.
 
     Parameters
     ----------
@@ -177,13 +186,13 @@ def best_epoch_of(results: list[FoldResult]) -> int:
     Returns
     -------
     int
-        Number of the epoch, from 1.
+        Position among the scored epochs, from 0.
     """
     curves = [result.metrics[OBJECTIVE.name] for result in results]
     n_common = min(len(curve) for curve in curves)
     mean = np.mean([curve[:n_common] for curve in curves], axis=0)
     best = np.argmin(mean) if OBJECTIVE.direction == "minimize" else np.argmax(mean)
-    return int(best) + 1
+    return int(best)
 
 
 def score_on_fresh_folds(
@@ -209,9 +218,20 @@ def score_on_fresh_folds(
     -------
     float
         Mean over the folds of the objective.
+
+    Raises
+    ------
+    StudyError
+        If the model fails on one of the folds.
     """
-    results = [
-        data.run(FoldTask(params=params, seed=seed, fold=fold))
-        for fold in range(n_folds)
-    ]
-    return float(np.mean([result.metrics[OBJECTIVE.name][-1] for result in results]))
+    values = []
+    for fold in range(n_folds):
+        result = data.run(FoldTask(params=params, seed=seed, fold=fold))
+        if result.error is not None:
+            reason = result.error.strip().splitlines()[-1]
+            raise StudyError(
+                f"The best settings, {dict(params)}, failed on fresh fold {fold}, though "
+                f"not in the search: {reason}"
+            )
+        values.append(result.metrics[OBJECTIVE.name][-1])
+    return float(np.mean(values))

@@ -21,6 +21,7 @@ __all__ = [
     "read_study",
     "study_record",
     "trial_record",
+    "without_password",
 ]
 
 DEFAULT_STORAGE = "optuna.log"
@@ -82,24 +83,39 @@ def open_storage(storage: str, *, create: bool = True) -> BaseStorage:
     """
     try:
         if "://" in storage:
-            return RDBStorage(storage)
+            return _open_database(storage, create=create)
         return _open_journal(Path(storage), create=create)
     except StudyError:
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StudyError(
-            f"The storage {_without_password(storage)} cannot be opened: {reason}"
+            f"The storage {without_password(storage)} cannot be opened: {reason}"
         ) from error
+
+
+def _open_database(url: str, *, create: bool) -> BaseStorage:
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(url)
+    # SQLite makes a file of whatever name it is given, a misspelt one too.
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+    if is_file and not create and not Path(str(parsed.database)).exists():
+        raise _nothing_there(url)
+    return RDBStorage(url)
+
+
+def _nothing_there(storage: str) -> StudyError:
+    return StudyError(
+        f"There is no study storage {storage!r} here: run a study first, "
+        "or name another one with --storage."
+    )
 
 
 def _open_journal(path: Path, *, create: bool) -> BaseStorage:
     if not path.exists() and not create:
-        raise StudyError(
-            f"There is no study storage {str(path)!r} here: run a study first, "
-            "or name another one with --storage."
-        )
-    if path.exists() and path.read_bytes()[:1] not in (b"", b"{"):
+        raise _nothing_there(str(path))
+    if path.exists() and _first_byte(path) not in (b"", b"{"):
         raise StudyError(f"{path} is not an Optuna journal: name another --storage.")
     if os.name != "posix":
         return JournalStorage(JournalFileBackend(str(path)))
@@ -112,6 +128,11 @@ def _open_journal(path: Path, *, create: bool) -> BaseStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
+def _first_byte(path: Path) -> bytes:
+    with path.open("rb") as journal:
+        return journal.read(1)
+
+
 def _cut_torn_tail(path: Path) -> None:
     """Remove half a line at the end: its writer was killed in the middle."""
     if not path.exists():
@@ -122,12 +143,29 @@ def _cut_torn_tail(path: Path) -> None:
         os.truncate(path, end)
 
 
-def _without_password(storage: str) -> str:
+def without_password(storage: str) -> str:
+    """Write a storage as it may be shown.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+
+    Returns
+    -------
+    str
+        The same, with ``***`` for a password.
+    """
     if "://" not in storage:
         return storage
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    return make_url(storage).render_as_string(hide_password=True)
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        # Not a URL after all: it may hold a password anywhere.
+        return f"{storage.partition('://')[0]}://..."
 
 
 def list_studies(storage: str) -> list[str]:
@@ -194,7 +232,7 @@ def study_record(study: optuna.Study, storage: str) -> StudyRecord:
     trials = study.get_trials(deepcopy=False)
     return StudyRecord(
         name=study.study_name,
-        storage=_without_password(storage),
+        storage=without_password(storage),
         trials=tuple(trial_record(t) for t in trials if t.state != TrialState.WAITING),
         final=attrs.get("final"),
         **attrs["harness"],

@@ -15,11 +15,17 @@ from harness.models.base import Recommender
 from harness.search.engine import Budget, Engine
 from harness.search.environment import environment
 from harness.search.executors import TrainingData, open_runner
+from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import StudyListener, StudyRecord
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
-from harness.search.storage import open_storage, study_record, trial_record
+from harness.search.storage import (
+    open_storage,
+    study_record,
+    trial_record,
+    without_password,
+)
 
 __all__ = ["StudyPlan", "run_study", "save_final"]
 
@@ -115,12 +121,35 @@ def run_study(
     Raises
     ------
     StudyError
-        If a study of that name exists with other settings, or its trials keep failing.
+        If a study of that name exists with other settings, or is being run by another
+        process, or its trials keep failing.
     """
-    pruner = make_pruner(plan.pruner)
-    samplers = SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
+    # Names and numbers are found to be right before anything is written.
+    make_pruner(plan.pruner)
+    SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
     fold_of = assign_folds(train, n_folds=plan.n_folds, seed=plan.seed)
-    study = _create_or_continue(plan, jobs)
+    data = TrainingData(
+        family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
+    )
+    storage = open_storage(plan.storage)
+    with own_study(plan.storage, plan.name):
+        study = _create_or_continue(plan, storage, jobs)
+        try:
+            _search(plan, study, data, jobs=jobs, budget=budget, listener=listener)
+        finally:
+            listener.on_study_end(study_record(study, plan.storage))
+        return study_record(study, plan.storage)
+
+
+def _search(
+    plan: StudyPlan,
+    study: optuna.Study,
+    data: TrainingData,
+    *,
+    jobs: int,
+    budget: Budget,
+    listener: StudyListener,
+) -> None:
     at_start = study_record(study, plan.storage)
     listener.on_study_start(at_start)
 
@@ -131,27 +160,22 @@ def run_study(
     engine = Engine(
         study=study,
         space=plan.space,
-        samplers=samplers,
-        pruner=pruner,
+        samplers=SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space),
+        pruner=make_pruner(plan.pruner),
         seed=plan.seed,
         on_trial=on_trial,
     )
-    data = TrainingData(
-        family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
-    )
-    try:
-        with open_runner(data, jobs=jobs) as runner:
-            engine.run(runner, n_folds=plan.n_folds, budget=budget)
-    finally:
-        listener.on_study_end(study_record(study, plan.storage))
-    return study_record(study, plan.storage)
+    with open_runner(data, jobs=jobs) as runner:
+        engine.run(runner, n_folds=plan.n_folds, budget=budget)
 
 
-def _create_or_continue(plan: StudyPlan, jobs: int) -> optuna.Study:
+def _create_or_continue(
+    plan: StudyPlan, storage: optuna.storages.BaseStorage, jobs: int
+) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name=plan.name,
-        storage=open_storage(plan.storage),
+        storage=storage,
         direction=OBJECTIVE.direction,
         load_if_exists=True,
     )
@@ -170,7 +194,8 @@ def _create_or_continue(plan: StudyPlan, jobs: int) -> optuna.Study:
     if there is None:
         if study.trials:
             raise StudyError(
-                f"The study {plan.name!r} in {plan.storage} was not made by harness: "
+                f"The study {plan.name!r} in {without_password(plan.storage)} was not "
+                "made by harness: "
                 "choose another name with --name."
             )
         study.set_user_attr("harness", {**wanted, "identity": secrets.token_hex(8)})

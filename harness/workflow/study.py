@@ -1,16 +1,19 @@
 """One study: search on the training part, then judge the best on the sealed test set."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.data.dataset import Dataset
+from harness.errors import StudyError
 from harness.evaluation.final import Contestant, evaluate_final
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.models.families import family_names, load_family
 from harness.search.engine import Budget
 from harness.search.fold_task import Workbench, score_on_fresh_folds
+from harness.search.ownership import own_study
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord
 from harness.search.samplers import SamplerSequence
@@ -130,13 +133,22 @@ class PreparedStudy:
         -------
         StudyRecord
             The study with its final result; without one if it has no complete trial.
+
+        Raises
+        ------
+        StudyError
+            If another process runs the study, or the best settings fail on fresh folds.
         """
+        best, before = study.best, study.final or {}
+        if best is None or before.get("best_trial") == best.number:
+            return study
+        with own_study(self.plan.storage, study.name):
+            final = self._final(study, before)
+            return save_final(self.plan.storage, study.name, final)
+
+    def _final(self, study: StudyRecord, before: Mapping[str, Any]) -> dict[str, Any]:
         best = study.best
-        if best is None:
-            return study
-        before = study.final or {}
-        if before.get("best_trial") == best.number:
-            return study
+        assert best is not None
         final: dict[str, Any] = {"best_trial": best.number}
         optimism = {"search": best.value, "fresh_folds": self._on_fresh_folds(study)}
         if self.split.test is not None:
@@ -151,7 +163,7 @@ class PreparedStudy:
             )
             tuned = final["models"][0]["metrics"]
             optimism["test"] = tuned[OBJECTIVE.name]["value"]
-        return save_final(self.plan.storage, study.name, final | {"optimism": optimism})
+        return final | {"optimism": optimism}
 
     def _on_fresh_folds(self, study: StudyRecord) -> float:
         assert study.best is not None
@@ -206,6 +218,8 @@ def prepare(
 
     Raises
     ------
+    StudyError
+        If the study cannot have that name.
     UnknownNameError
         If family, space, sampler, pruner or split is not known.
     SpaceError
@@ -213,6 +227,8 @@ def prepare(
     DataError
         If the data cannot be split so.
     """
+    if settings.name is not None:
+        _check_name(settings.name)
     family = load_family(settings.family)
     space = load_space(find_space(settings.space or settings.family), family)
     make_pruner(settings.pruner)
@@ -238,3 +254,13 @@ def prepare(
         code_version=code_version(),
     )
     return PreparedStudy(settings=settings, plan=plan, split=split, dataset=dataset)
+
+
+def _check_name(name: str) -> None:
+    # The folder of the report has this name.
+    if not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", name) or name.strip(". ") == "":
+        shown = name if len(name) <= 40 else f"{name[:40]}..."
+        raise StudyError(
+            "The name of a study must be the name of a folder too, without slashes and "
+            f"of at most 100 characters, but is {shown!r}: choose another --name."
+        )

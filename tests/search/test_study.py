@@ -1,11 +1,19 @@
 import json
+import os
 
 import numpy as np
+import optuna
 import pytest
 
 from harness.errors import StudyError, UnknownNameError
 from harness.models.svd import SVD
-from harness.search.storage import list_studies, read_study
+from harness.search.records import NoListener
+from harness.search.storage import (
+    list_studies,
+    open_storage,
+    read_study,
+    without_password,
+)
 
 FAILING = """
 family = "shifted"
@@ -155,6 +163,84 @@ def test_equal_settings_are_computed_once(plan_of, run, shifted, monkeypatch):
         assert copy.params == original_trial.params
 
 
+def test_settings_that_failed_are_tried_again_and_then_shared(
+    plan_of, run, shifted, monkeypatch
+):
+    fits = []
+    original = shifted._fit
+
+    def fail_once(self, *arguments):
+        fits.append(self.shift)
+        if len(fits) == 1:
+            raise ValueError("bad luck")
+        original(self, *arguments)
+
+    monkeypatch.setattr(shifted, "_fit", fail_once)
+    text = 'family = "shifted"\n[parameters]\n'
+    text += 'shift = { type = "categorical", choices = [0.5] }'
+    record = run(plan_of(shifted, text, sampler="random", pruner="none"), 6)
+    # The first fails on its first fold; the second has all five, the others copy it.
+    assert [t.state for t in record.trials] == ["failed"] + 6 * ["complete"]
+    assert len(fits) == 1 + 5
+    assert [t.duplicate_of for t in record.trials] == [None, None] + 5 * [1]
+
+
+def test_a_study_killed_between_the_first_enqueuing_and_asking_goes_on(plan_of, run):
+    plan = plan_of()
+    run(plan, 1, timeout=0.0)
+    study = optuna.load_study(study_name="toy", storage=open_storage(plan.storage))
+    study.enqueue_trial(plan.space.initial_point())
+    record = run(plan, 3)
+    assert [t.number for t in record.trials] == [0, 1, 2]
+    assert record.trials[0].params == {"shift": 0.5}
+
+
+class Joining(NoListener):
+    """Starts the same study again when it hears of a trial."""
+
+    def __init__(self, start):
+        self.start = start
+        self.errors = []
+
+    def on_trial_end(self, study, trial):
+        del study, trial
+        try:
+            self.start()
+        except StudyError as error:
+            self.errors.append(str(error))
+
+
+@pytest.mark.parametrize("storage", ["optuna.log", "sqlite:///study.db"])
+def test_a_study_has_one_owner_at_a_time(plan_of, run, tmp_path, monkeypatch, storage):
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(storage=storage)
+    joining = Joining(lambda: run(plan, 9))
+    record = run(plan, 2, listener=joining)
+    assert [t.state for t in record.trials] == ["complete"] * 2
+    assert len(joining.errors) == 2
+    assert f"run by another process ({os.getpid()}): wait" in joining.errors[0]
+    # Another study in the same storage is welcome, and so is the next owner.
+    other = Joining(lambda: run(plan_of(name="other", storage=storage), 1))
+    assert len(run(plan, 3, listener=other).trials) == 3
+    assert not other.errors
+    assert not list(tmp_path.glob("*.owner"))
+
+
+def test_an_engine_without_a_look_inside_has_the_epochs_it_was_trained_for(
+    plan_of, run
+):
+    text = """
+    family = "svd"
+    [parameters]
+    n_factors = { type = "int", low = 2, high = 4 }
+    n_epochs = { type = "epochs", high = 7, patience = 2 }
+    engine = { type = "fixed", value = "surprise" }
+    [initial]
+    n_factors = 2
+    """
+    assert run(plan_of(SVD, text), 2).trials[1].params["n_epochs"] == 7
+
+
 def test_grid_visits_every_point_and_stops(plan_of, run):
     text = 'family = "shifted"\n[parameters]\n'
     text += 'shift = { type = "float", low = -1, high = 1, step = 0.5 }'
@@ -200,6 +286,25 @@ def test_a_database_url_is_a_storage_too(plan_of, run, tmp_path):
     run(plan_of(storage=url), 2)
     assert len(run(plan_of(storage=url), 4).trials) == 4
     assert read_study(url, "toy").best is not None
+
+
+def test_reading_does_not_make_a_database(tmp_path):
+    path = tmp_path / "typo.db"
+    with pytest.raises(StudyError, match="There is no study storage"):
+        list_studies(f"sqlite:///{path}")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("storage", "shown"),
+    [
+        ("optuna.log", "optuna.log"),
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("x://me:secret@host:port", "x://..."),
+    ],
+)
+def test_no_password_is_shown(storage, shown):
+    assert without_password(storage) == shown
 
 
 def test_half_a_line_at_the_end_of_the_journal_is_cut_off(plan_of, run, tmp_path):

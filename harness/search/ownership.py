@@ -1,0 +1,100 @@
+"""One owner for each study: a second process that wants to run it is refused."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import StudyError
+
+__all__ = ["own_study"]
+
+
+@contextmanager
+def own_study(storage: str, name: str) -> Iterator[None]:
+    """Be the only process that writes to a study.
+
+    A second owner would take the trials of the first for leftovers of a killed process,
+    and mark them as failed. The operating system releases the lock when its holder
+    dies, however that happens. It is a file beside the storage; for a database server
+    it is in the folder for temporary files, and holds on one machine only.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path of the Optuna storage, which must exist.
+    name : str
+        Name of the study.
+
+    Yields
+    ------
+    None
+        While the study is owned.
+
+    Raises
+    ------
+    StudyError
+        If another process owns it.
+    """
+    if os.name != "posix":
+        yield
+        return
+    path = _lock_path(storage, name)
+    handle = _acquire(path, name)
+    try:
+        yield
+    finally:
+        # Removed while it is held: whoever waits for it sees that it is gone.
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock_path(storage: str, name: str) -> Path:
+    digest = hashlib.sha256(f"{storage}\n{name}".encode()).hexdigest()[:8]
+    file = _file_of(storage)
+    if file is None:
+        return Path(tempfile.gettempdir()) / f"harness-{os.getuid()}-{digest}.owner"
+    # Not of the path as typed: there are many ways to write the same one.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return file.with_name(f"{file.name}.{digest}.owner")
+
+
+def _file_of(storage: str) -> Path | None:
+    if "://" not in storage:
+        return Path(storage)
+    from sqlalchemy.engine import make_url
+
+    url = make_url(storage)
+    in_file = url.get_backend_name() == "sqlite" and url.database
+    return Path(str(url.database)) if in_file and Path(in_file).is_file() else None
+
+
+def _acquire(path: Path, name: str) -> int:
+    import fcntl
+
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(handle, 20).decode()
+            os.close(handle)
+            raise StudyError(
+                f"The study {name!r} is being run by another process ({owner}): "
+                "wait until it ends, or give this one a name of its own with --name."
+            ) from None
+        if _is_there(path, handle):
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
+            return handle
+        os.close(handle)
+
+
+def _is_there(path: Path, handle: int) -> bool:
+    """Whether the file that is locked still has its name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
