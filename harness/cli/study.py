@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["study"]
 
 PANEL = "Search"
+# Seeds derived from it must be less than 2**32, where NumPy's and scikit-learn's end.
+MAX_SEED = 2**31 - 1
 
 
 def _option(name: str, text: str, **more: Any) -> Any:
@@ -47,7 +49,10 @@ class SearchOptions:
         _option("--jobs", "Worker processes; else one for each core.", min=1),
     ] = None
     seed: Annotated[
-        int, _option("--seed", "Seed of split, folds, sampler and models.", min=0)
+        int,
+        _option(
+            "--seed", "Seed of split, folds, sampler and models.", min=0, max=MAX_SEED
+        ),
     ] = 0
     space: Annotated[
         str | None,
@@ -154,7 +159,8 @@ def study(
     from harness.tracking import MLflowTracker, log_report
     from harness.workflow.study import prepare
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    # No markup: names of files and studies may hold brackets.
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
     tracker = MLflowTracker(**where, warn=console.print)
     prepared = prepare(search.settings(family, stores.storage), data.load)
@@ -191,7 +197,7 @@ def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
         f"{ratings.n_items:,} titles"
     )
     for note in dataset.notes:
-        console.print(f"  {note}", markup=False)
+        console.print(f"  {note}")
     facts = split.facts
     sealed = (
         f"{facts['n_test']:,} test ratings sealed ({facts['method']})"

@@ -1,6 +1,7 @@
 """Splits: the test set that is sealed, and the folds that a search sees."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,8 @@ SplitMethod = Literal[
     "none",
 ]
 SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
+# Each trial trains so many models; the numbers of the folds are int16.
+MAX_FOLDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +150,13 @@ def _random_positions(
 ) -> npt.NDArray[np.bool_]:
     from sklearn.model_selection import train_test_split
 
-    if len(ratings) < 2:
-        return np.zeros(len(ratings), dtype=bool)
+    chosen = np.zeros(len(ratings), dtype=bool)
+    # As scikit-learn rounds it, which refuses to take everything.
+    if math.ceil(test_share * len(ratings)) >= len(ratings):
+        return ~chosen
     _, test_rows = train_test_split(
         np.arange(len(ratings)), test_size=test_share, random_state=seed
     )
-    chosen = np.zeros(len(ratings), dtype=bool)
     chosen[_in_source_order(ratings)[test_rows]] = True
     return chosen
 
@@ -219,14 +223,14 @@ def assign_folds(
     Raises
     ------
     DataError
-        If there are fewer than two folds, or fewer ratings than folds.
+        If there are fewer than two folds, more than 1000, or fewer ratings than folds.
     """
     from sklearn.model_selection import KFold
 
-    if not 2 <= n_folds <= len(train):
+    if not 2 <= n_folds <= min(len(train), MAX_FOLDS):
         raise DataError(
-            f"The number of folds must lie between 2 and the number of training ratings "
-            f"({len(train)}), but is {n_folds}."
+            f"The number of folds must lie between 2 and {MAX_FOLDS}, and not exceed that "
+            f"of the training ratings ({len(train)}), but is {n_folds}."
         )
     order = _in_source_order(train)
     fold_of = np.empty(len(train), dtype=np.int16)

@@ -113,7 +113,13 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
         ((*STUDY, "--split", "randm"), "Did you mean 'random'?"),
         ((*STUDY, "--split", "temporal"), "needs timestamps, and mine has none"),
         ((*STUDY, "--test-share", "2"), "between 0 and 1, but is 2"),
+        ((*STUDY, "--test-share", "0.9999"), "leaves 0 training"),
         ((*STUDY, "--folds", "5000"), "but is 5000"),
+        ((*STUDY, "--seed", "4294967296"), "2147483647"),
+        ((*STUDY, "--name", "../elsewhere"), "without slashes"),
+        ((*STUDY, "--name", "n" * 101), "at most 100 characters"),
+        ((*STUDY, "--name", ".."), "choose another --name"),
+        ((*STUDY, "--storage", "://x"), "cannot be opened"),
         ((*STUDY, "--storage", "nowhere/optuna.log"), "cannot be opened"),
         ((*STUDY, "--storage", "mine.csv"), "mine.csv"),
         ((*STUDY, "--trials", "0"), "greater than or equal to 1"),
@@ -130,6 +136,17 @@ def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
     assert "Traceback" not in result.output
     assert sorted(p.name for p in folder.iterdir()) == before
     assert (folder / "mine.csv").read_bytes() == content
+
+
+def test_brackets_in_a_name_are_no_markup(invoke):
+    result = invoke(*STUDY, "--trials", 1, "--name", "[red]mine[", "--split", "none")
+    assert result.exit_code == 0, result.output
+    assert "[red]mine[: " in result.output
+
+
+def test_the_largest_seed_lasts_to_the_end(invoke):
+    result = invoke(*STUDY, "--trials", 1, "--seed", 2**31 - 1)
+    assert result.exit_code == 0, result.output
 
 
 def test_a_study_with_other_settings_is_not_mixed_into_an_old_one(invoke):

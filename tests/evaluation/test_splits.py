@@ -154,6 +154,7 @@ def test_same_seed_same_fingerprint_and_another_seed_another(small_ratings):
         ({"method": "predefined"}, DataError, "defines no test part of its own"),
         ({"test_share": 1.5}, DataError, "between 0 and 1, but is 1.5"),
         ({"test_share": 1e-9, "method": "temporal"}, DataError, "both parts need"),
+        ({"test_share": 0.9999}, DataError, "leaves 0 training and 900 test"),
     ],
 )
 def test_what_cannot_be_split_is_refused(small_ratings, arguments, error, complaint):
@@ -167,6 +168,14 @@ def test_temporal_split_without_timestamps_is_refused():
     )
     with pytest.raises(DataError, match="needs timestamps, and toy has none"):
         split_off_test(dataset_of(ratings), method="temporal")
+
+
+def test_more_folds_than_anyone_wants_are_refused():
+    ids = [str(k) for k in range(1001)]
+    ratings = Ratings.from_columns(ids, ids, np.ones(1001), scale=RatingScale(0, 2))
+    assert assign_folds(ratings, n_folds=1000).max() == 999
+    with pytest.raises(DataError, match="between 2 and 1000"):
+        assign_folds(ratings, n_folds=1001)
 
 
 @pytest.mark.parametrize("n_folds", [1, 901])
