@@ -33,6 +33,8 @@ def masked(text):
     # How far a live count has come by a tenth, and which range is too narrow, may differ.
     text = re.sub(r"(?m)^ +\d+/\d+ .*$", "", text)
     text = re.sub(r" \*\*Widen the range\*\*.*", "", text)
+    # What a factor adds, and to which side it points, are in the last digits as well.
+    text = re.sub(r"[+-](?=\d| side)", "", text)
     text = re.sub(r"\d[\d,]*(\.\d+)?(e-?\d+)?", "#", text)
     text = re.sub(r"[ ─━]+", " ", text)
     return [line.strip() for line in text.splitlines() if line.strip()]
