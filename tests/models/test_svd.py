@@ -121,6 +121,15 @@ def test_all_scores_of_a_user_are_what_predict_gives(small_ratings):
     assert not set(items) & set(model.seen(4))
 
 
+@pytest.mark.parametrize("n", [10, 0, -1])
+def test_who_has_rated_everything_gets_no_recommendation(n):
+    ratings = Ratings.from_columns(
+        ["a", "a", "b"], ["x", "y", "x"], [1, 2, 3], scale=RatingScale(1, 5)
+    )
+    items, scores = fit(ratings, n_factors=2).recommend(0, n)
+    assert len(items) == len(scores) == 0
+
+
 def test_learning_rate_far_too_high_still_predicts_ratings(small_ratings):
     model = fit(small_ratings, learning_rate=1e6, n_epochs=5)
     prediction = model.predict(small_ratings.users, small_ratings.items)
