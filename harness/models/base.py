@@ -183,9 +183,9 @@ class Recommender(ABC):
         if exclude_seen:
             scores = scores.copy()
             scores[self.seen(user)] = -np.inf
-        n = min(n, int(np.isfinite(scores).sum()))
+        n = max(0, min(n, int(np.isfinite(scores).sum())))
         # Partition first: sorting 27,000 scores costs more than computing them.
-        if n < len(scores):
+        if 0 < n < len(scores):
             threshold = np.partition(scores, len(scores) - n)[len(scores) - n :].min(
                 initial=np.inf
             )
