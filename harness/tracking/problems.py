@@ -44,14 +44,14 @@ def reason(error: BaseException) -> str:
     -------
     str
         The first line of the message, at most 200 characters, with a full stop: of the
-        innermost cause, because MLflow wraps "connection refused" four times.
+        innermost cause that has one, because MLflow wraps "connection refused" four
+        times, and all of it may happen while a wordless ``queue.Empty`` is handled.
     """
     inner = error
-    while not isinstance(inner, HarnessError):
-        cause = inner.__cause__ or inner.__context__
-        if cause is None:
-            break
-        inner = cause
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(inner, HarnessError):
+        inner = cause if str(cause).strip() else inner
+        cause = cause.__cause__ or cause.__context__
     lines = str(inner).strip().splitlines() or [type(inner).__name__]
     return hide_password(lines[0])[:200].rstrip(". ") + "."
 

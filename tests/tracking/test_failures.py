@@ -10,6 +10,7 @@ import threading
 import time
 from errno import ECONNREFUSED
 from pathlib import Path
+from queue import Empty
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from harness.errors import TrackingError
 from harness.tracking import MLflowTracker, SyncCounts, sync
 from harness.tracking.location import locate
+from harness.tracking.problems import reason
 from harness.tracking.server import serve
 
 MOST_SECONDS_PER_CALL = 0.25
@@ -262,3 +264,17 @@ def test_a_process_killed_while_it_logs_leaves_nothing_that_sync_cannot_mend(
     numbers = sorted(int(c.data.tags["trial"]) for c in children)
     assert numbers == list(range(80))
     assert {c.info.status for c in children} == {"FINISHED"}
+
+
+def test_the_reason_is_the_innermost_cause_that_has_words():
+    try:
+        try:
+            raise Empty
+        except Empty:
+            try:
+                raise ConnectionRefusedError("[Errno 111] Connection refused")
+            except ConnectionRefusedError as error:
+                raise RuntimeError("Max retries exceeded") from error
+    except RuntimeError as error:
+        assert reason(error) == "[Errno 111] Connection refused."
+    assert reason(Empty()) == "Empty."
