@@ -37,8 +37,6 @@ class HybridExplanation(Explanation):
 
     Parameters
     ----------
-    parts, axes, neighbors, neighbors_are, user_parts
-        See `Explanation`; there are no axes and no neighbors.
     prediction : float
         Not clipped.
     expected : float
@@ -50,6 +48,8 @@ class HybridExplanation(Explanation):
         with the user's factors, plus its bias. ``"(itself)"`` is the title's own.
     user_features : mapping of str to float
         The same for the features of the user.
+    parts, axes, neighbors, neighbors_are, user_parts
+        See `Explanation`; there are no axes and no neighbors.
     """
 
     prediction: float
