@@ -117,3 +117,14 @@ def test_the_title_says_that_ratings_are_simulated(make_study):
     simulated = {"name": "ott", "simulated": True}
     assert title(make_study(dataset=simulated)).endswith("on ott (SIMULATED ratings)")
     assert "SIMULATED" not in title(make_study())
+
+
+@pytest.mark.parametrize(("method", "said"), [("temporal", True), ("random", False)])
+def test_a_test_set_harder_than_the_folds_is_said_to_be(
+    make_study, make_final, make_trial, method, said
+):
+    final = make_final(2, dict.fromkeys(NAMES, 0.9), [1.0, 1.0])
+    study = make_study(
+        [make_trial(n) for n in range(3)], final=final, split={"method": method}
+    )
+    assert ("`temporal`: the search was asked" in optimism(study)[1]) is said

@@ -267,14 +267,9 @@ def test_a_process_killed_while_it_logs_leaves_nothing_that_sync_cannot_mend(
 
 
 def test_the_reason_is_the_innermost_cause_that_has_words():
-    try:
-        try:
-            raise Empty
-        except Empty:
-            try:
-                raise ConnectionRefusedError("[Errno 111] Connection refused")
-            except ConnectionRefusedError as error:
-                raise RuntimeError("Max retries exceeded") from error
-    except RuntimeError as error:
-        assert reason(error) == "[Errno 111] Connection refused."
+    refused = ConnectionRefusedError("[Errno 111] Connection refused")
+    refused.__context__ = Empty()
+    outer = RuntimeError("Max retries exceeded")
+    outer.__cause__ = refused
+    assert reason(outer) == "[Errno 111] Connection refused."
     assert reason(Empty()) == "Empty."
