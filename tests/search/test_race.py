@@ -61,6 +61,22 @@ def test_with_too_few_others_the_spread_between_folds_is_the_margin():
     assert RacePruner(z=1.0).prune(study, running([GOOD[0] + 0.0085]))
 
 
+def test_two_others_are_too_few_however_alike_they_are():
+    alike = [list(np.array(GOOD) + 0.01)] * 2
+    assert not RacePruner(z=1.0).prune(study_with(GOOD, *alike), running([0.905]))
+
+
+@pytest.mark.parametrize(("behind", "dropped"), [(0.0045, True), (0.0035, False)])
+def test_the_spread_is_the_lower_quartile_of_those_observed(behind, dropped):
+    # Of 0.002, 0.006 and 0.010 the lower quartile is 0.004.
+    wiggle = np.array([1, -1, 1, -1, 0.0])
+    spreads = [0.002, 0.006, 0.010]
+    study = study_with(
+        GOOD, *(list(np.array(GOOD) + 0.05 + s * wiggle) for s in spreads)
+    )
+    assert RacePruner(z=1.0).prune(study, running([GOOD[0] + behind])) is dropped
+
+
 def test_a_better_trial_is_never_dropped():
     study = study_with(GOOD, *others())
     assert not RacePruner(z=0.0).prune(study, running([v - 1e-9 for v in GOOD]))

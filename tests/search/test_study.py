@@ -144,6 +144,24 @@ def test_a_study_whose_trials_all_fail_stops_and_says_why(plan_of, run, shifted)
         run(plan_of(shifted, FAILING % "-2.0"), 50)
 
 
+def test_failures_between_successes_do_not_stop_a_study(
+    plan_of, run, shifted, monkeypatch
+):
+    monkeypatch.setattr("harness.search.engine.MAX_FAILURES_IN_A_ROW", 4)
+    record = run(plan_of(shifted, FAILING % "0.6", sampler="random"), 40)
+    assert sum(t.state == "failed" for t in record.trials) > 4
+
+
+def test_predictions_that_are_no_numbers_fail_the_trial(
+    plan_of, run, shifted, monkeypatch
+):
+    monkeypatch.setattr(
+        shifted, "_predict", lambda _self, users, _items: np.full(len(users), np.nan)
+    )
+    with pytest.raises(StudyError, match=r"objective of fold 0 is nan, not a finite"):
+        run(plan_of(), 3)
+
+
 def test_equal_settings_are_computed_once(plan_of, run, shifted, monkeypatch):
     fits = []
     original = shifted._fit
