@@ -133,8 +133,8 @@ class ColdStart:
 
     .. math:: \tilde y_i = y_i + (1 - w_i) \, \hat y_i, \qquad w_i = \frac{n_i}{n_i + s}
 
-    for the biases and factors :math:`y` of titles (from content) and users (from
-    behaviour), where :math:`\hat y` is predicted by `FeatureRidge`. Nothing of :math:`y`
+    for the biases and factors :math:`y` of titles (from content) and users (from the
+    genres they like), where :math:`\hat y` is predicted by `FeatureRidge`. Nothing of :math:`y`
     is taken away: gradient descent starts near 0 and is penalised for leaving it, so that
     what few ratings have taught is small already, about :math:`w_i` of what many would.
     :math:`w y + (1 - w) \hat y` would shrink it twice: on ml-latest-small (linked to the

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
+from harness.data.habits import genre_table
 from harness.data.ratings import Ratings
-from harness.features.behaviour import behaviour_table
 from harness.features.blocks import PUBLISHED_WEIGHTS
+from harness.features.genre_behaviour import genre_preferences
 from harness.features.parts import scale_part
 from harness.models.content_features import describe_titles
 
@@ -22,13 +23,7 @@ N_COMPONENTS = 8
 """Dimensions of each embedding of text and people: on ml-latest-small, 16 and 64 differ
 by at most 0.002 in the RMSE of unseen titles, and cost more in every epoch."""
 
-# The mean rating and its like are left out: they say what the learnt bias of a user says
-# already, and would count it twice.
-_GROUPS = (
-    *("n_ratings", "per_week", "weekend", "hours", "diversity", "drift"),
-    "prefers",
-)
-_COUNTS = ("n_ratings", "per_week")
+_USER_STRENGTH = 10.0
 _MOST_KEPT = 8
 _kept: OrderedDict[tuple[str, int], tuple[Any, Floats, Floats]] = OrderedDict()
 _lock = threading.Lock()
@@ -73,9 +68,19 @@ def describe_newcomers(ratings: Ratings, catalogue: Catalogue) -> tuple[Floats, 
 
 
 def describe_users(ratings: Ratings, catalogue: Catalogue) -> Floats:
-    """Describe users by how much, when and what they rate, and by favourite genres.
+    r"""Describe users by which genres they like more or less than their own mean.
 
-    Genres are liked more or less than a user's own mean; the mean itself is no feature.
+    .. math:: x_u = \frac{n_u}{n_u + 10} (a_u - \bar a)
+
+    scaled to one size, where :math:`a_u` are the preferences of
+    `harness.features.genre_behaviour.genre_preferences`, and the mean over users counts
+    each by the same fraction. Features of users are as sure as their ratings are many:
+    without this, those with one or two ratings would be told from the others by having
+    no preference, which says nothing.
+
+    The other behaviour features are left out. A mean rating says what the learnt bias
+    says already, and would count twice; how much and when somebody rates raised the RMSE
+    of users whose ratings were cut down to 1 to 10 by up to 0.005 (ml-latest-small).
 
     Parameters
     ----------
@@ -86,22 +91,20 @@ def describe_users(ratings: Ratings, catalogue: Catalogue) -> Floats:
 
     Returns
     -------
-    ndarray of float32, shape (n_users, n_features)
-        Each group of features centred and of one size; 0, which is the mean, for users
-        without ratings.
+    ndarray of float32, shape (n_users, n_genres)
+        0 for users without ratings; no columns without genres.
     """
-    table = behaviour_table(ratings, catalogue).columns
-    rated = table["n_ratings"] > 0
-    parts = []
-    for group in _GROUPS:
-        names = [name for name in table if name.partition(":")[0] == group]
-        if not names:
-            continue
-        values = np.stack([table[name] for name in names], axis=1)
-        if group in _COUNTS:
-            values = np.log1p(values)
-        known = rated & np.isfinite(values).all(axis=1)
-        parts.append(scale_part(names, np.nan_to_num(values), known))
-    columns = [part.values for part in parts if part is not None]
-    joined: Floats = np.hstack([np.zeros((ratings.n_users, 0), np.float32), *columns])
-    return joined / np.float32(np.sqrt(max(1, len(columns))))
+    nothing: Floats = np.zeros((ratings.n_users, 0), np.float32)
+    if not catalogue.has("listed_in"):
+        return nothing
+    genres, has = genre_table(catalogue.frame["listed_in"])
+    if not genres:
+        return nothing
+    counts = np.bincount(ratings.users, minlength=ratings.n_users)
+    trust = counts / (counts + _USER_STRENGTH)
+    # Without a rating there is no mean to compare with: NaN.
+    preferences = np.nan_to_num(genre_preferences(ratings, has))
+    part = scale_part(genres, preferences, weights=trust)
+    if part is None:
+        return nothing
+    return part.values * trust.astype(np.float32)[:, None]

@@ -121,6 +121,28 @@ def test_users_without_ratings_are_at_the_mean(ratings, catalogue):
     assert (features[5] != 0).any()
 
 
+def test_features_of_a_user_are_as_sure_as_the_ratings_are_many():
+    ratings = Ratings.from_columns(
+        list("abbbccc"),
+        list("xxyzxyz"),
+        [4, 3, 3, 3, 5, 1, 1],
+        scale=RatingScale(1, 5),
+    )
+    catalogue = Catalogue(pd.DataFrame({"listed_in": ["Drama", "Horror", "Horror"]}))
+    once, thrice, _ = describe_users(ratings, catalogue)
+    # Neither prefers a genre: both are as far from the mean, which the third one moves.
+    np.testing.assert_allclose(once * 11 / 1, thrice * 13 / 3, rtol=1e-5)
+    assert (once != 0).all()
+
+
+def test_users_are_not_described_without_genres(ratings, catalogue):
+    bare = Catalogue(catalogue.frame.drop(columns="listed_in"))
+    assert describe_users(ratings, bare).shape == (ratings.n_users, 0)
+    model = SVD(cold_start=True).fit(ratings, bare)
+    assert np.isfinite(model.predict(*every_pair(ratings))).all()
+    assert model.notes_ == []
+
+
 def test_features_are_computed_once_for_each_fold(ratings, catalogue):
     first, second = (describe_newcomers(ratings, catalogue) for _ in range(2))
     assert first[0] is second[0]
@@ -131,17 +153,22 @@ def test_features_are_computed_once_for_each_fold(ratings, catalogue):
 # The model
 
 
-def test_an_unseen_title_is_predicted_by_its_genre(by_genre):
+@pytest.mark.parametrize("biased", [True, False], ids=["biased", "unbiased"])
+def test_an_unseen_title_is_predicted_by_its_genre(by_genre, biased):
     ratings, catalogue = by_genre
+    users = np.arange(60)
     for unseen in (0, 1):
         train = without_item(ratings, unseen)
-        model = SVD(cold_start=True).fit(train, catalogue)
-        expected = 4.0 if catalogue.frame["listed_in"][unseen] == "Drama" else 2.0
-        off = SVD().fit(train, catalogue)
-        users = np.arange(60)
-        items = np.full(60, unseen)
-        assert rmse(np.full(60, expected), model.predict(users, items)) < 0.3
-        assert rmse(np.full(60, expected), off.predict(users, items)) > 0.8
+        on, off = (
+            SVD(cold_start=flag, biased=biased, n_epochs=40)
+            .fit(train, catalogue)
+            .predict(users, np.full(60, unseen))
+            for flag in (True, False)
+        )
+        stars = 4.0 if catalogue.frame["listed_in"][unseen] == "Drama" else 2.0
+        expected = np.full(60, stars)
+        assert rmse(expected, on) < 0.4
+        assert rmse(expected, off) > 0.8
 
 
 def test_a_well_rated_title_is_predicted_as_without_cold_start(by_genre):
