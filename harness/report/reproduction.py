@@ -67,6 +67,7 @@ def reproduction_command(study: StudyRecord, space_file: Path) -> str:
         ("--jobs", settings.get("jobs")),
         ("--name", study.name),
         ("--storage", "again.log"),
+        ("--reports", "again"),
     ]
     lines = [f"harness study {shlex.quote(study.family)}"]
     lines += [

@@ -63,7 +63,7 @@ def data_table(study: StudyRecord) -> str:
     rows.append(["fingerprint of the data", code(data.get("fingerprint"))])
     rows.append(["split", _describe_split(split)])
     rows.append(["fingerprint of the split", code(split.get("fingerprint"))])
-    rows.append(["looks at the test set", _describe_looks(study)])
+    rows.append(["looks at the test set by this study", _describe_looks(study)])
     return table(rows[0], rows[1:])
 
 

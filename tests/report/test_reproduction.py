@@ -38,6 +38,12 @@ def test_the_command_repeats_what_was_recorded(make_study, make_trial):
         assert value_of(command, flag) == value
 
 
+def test_the_repetition_overwrites_neither_storage_nor_report(make_study):
+    command = words(make_study())
+    assert value_of(command, "--storage") == "again.log"
+    assert value_of(command, "--reports") == "again"
+
+
 def test_the_command_is_one_that_exists(make_study, make_trial):
     from typer.main import get_command
 
