@@ -30,7 +30,17 @@ _KINDS: Mapping[type, str] = MappingProxyType(
 
 
 class StudyFile(BaseModel):
-    """The content of such a file."""
+    """The content of such a file.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family of models.
+    parameters : mapping
+        Hyperparameter to distribution, in the order of sampling.
+    initial : mapping, optional
+        Hyperparameters of trial 0.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
