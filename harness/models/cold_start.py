@@ -142,6 +142,10 @@ class ColdStart:
     0.957 with it, 0.954 without any prediction, and 0.933 with the sum. It is the
     regression prior of [1]_, with the descent in the place of the posterior mode.
 
+    Without biases it is the other way round: factors have to carry the mean rating, are
+    soon far from 0, and the sum would raise every prediction. There the rule is
+    :math:`w_i y_i + (1 - w_i) \hat y_i`.
+
     Parameters
     ----------
     users, items : FeatureRidge
@@ -201,13 +205,15 @@ class ColdStart:
         )
         return cls(users=user_ridge, items=item_ridge)
 
-    def complete(self, learnt: Latents) -> Completed:
+    def complete(self, learnt: Latents, *, biased: bool) -> Completed:
         """Add the predicted parts.
 
         Parameters
         ----------
         learnt : Latents
             As far as training has come; not modified.
+        biased : bool
+            Whether biases are learnt; see the class.
 
         Returns
         -------
@@ -215,10 +221,10 @@ class ColdStart:
             New arrays. Not finite where those learnt have overflowed.
         """
         user_bias, user_factors, new_user = _complete(
-            self.users, learnt.user_bias, learnt.user_factors
+            self.users, learnt.user_bias, learnt.user_factors, biased=biased
         )
         item_bias, item_factors, new_item = _complete(
-            self.items, learnt.item_bias, learnt.item_factors
+            self.items, learnt.item_bias, learnt.item_factors, biased=biased
         )
         latents = Latents(
             user_bias=user_bias,
@@ -230,13 +236,14 @@ class ColdStart:
 
 
 def _complete(
-    ridge: FeatureRidge, bias: Reals, factors: Reals
+    ridge: FeatureRidge, bias: Reals, factors: Reals, *, biased: bool
 ) -> tuple[Reals, Reals, Reals]:
     learnt = np.column_stack([bias, factors])
     # A learning rate far too high overflows; whoever predicts falls back to the mean.
     with np.errstate(over="ignore", invalid="ignore"):
         predicted, unknown = ridge.predict(learnt)
-        learnt += (1 - ridge.trust).astype(bias.dtype)[:, None] * predicted
+        missing = predicted if biased else predicted - learnt
+        learnt += (1 - ridge.trust).astype(bias.dtype)[:, None] * missing
     # The kernels want factors without gaps between the rows.
     return learnt[:, 0].copy(), learnt[:, 1:].copy(), unknown
 

@@ -200,7 +200,7 @@ class SVD(IterativeRecommender):
     def _publish(self, learnt: Latents, cold_start: ColdStart | None) -> None:
         self.new_user_ = self.new_item_ = None
         if cold_start is not None:
-            completed = cold_start.complete(learnt)
+            completed = cold_start.complete(learnt, biased=self.biased)
             learnt = completed.latents
             self.new_user_, self.new_item_ = completed.new_user, completed.new_item
         self.user_bias_, self.item_bias_ = learnt.user_bias, learnt.item_bias

@@ -1,7 +1,5 @@
 """SVD for newcomers: what content and behaviour say of those with few ratings."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +14,6 @@ from harness.evaluation.intervals import UserBootstrap
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import split_off_test
 from harness.models.cold_start import ColdStart, FeatureRidge
-from harness.models.cold_start_features import describe_newcomers, describe_users
 from harness.models.svd import SVD
 from harness.models.svd_training import Latents
 from harness.search.space import find_space, load_space
@@ -72,82 +69,33 @@ def test_the_regression_is_scikit_learns_ridge_weighted_by_trust(strength):
     )
 
 
-def test_half_of_the_predicted_part_is_left_with_as_many_ratings_as_the_strength():
+@pytest.mark.parametrize(
+    ("biased", "expected"),
+    # Feature 1 goes with 0.5 in all titles with ratings, so that 0.5 is predicted: half of
+    # it is added to what was learnt, or to half of what was learnt.
+    [(True, [-0.5, 0.5, 0.75, 0.5]), (False, [-0.5, 0.5, 0.5, 0.5])],
+    ids=["biased", "unbiased"],
+)
+def test_half_of_the_predicted_part_is_left_with_as_many_ratings_as_the_strength(
+    biased, expected
+):
     features = np.array([[-1.0], [1.0], [1.0], [1.0]], np.float32)
     counts = np.array([10**9, 10**9, 5, 0])
     ridge = FeatureRidge.prepare(
         features, counts, strength=5.0, regularization=1e-9, dtype=np.float64
     )
+    factors = np.array([[-0.5], [0.5], [0.5], [0.0]])
     learnt = Latents(
-        user_bias=np.array([-0.5, 0.5, 0.1, 0.0]),
-        item_bias=np.array([-0.5, 0.5, 0.5, 0.0]),
+        user_bias=np.zeros(4),
+        item_bias=np.zeros(4),
         user_factors=np.zeros((4, 1)),
-        item_factors=np.zeros((4, 1)),
+        item_factors=factors,
     )
-    completed = ColdStart(users=ridge, items=ridge).complete(learnt).latents
-    # Feature 1 goes with 0.5 in all titles with ratings, so that 0.5 is predicted.
-    np.testing.assert_allclose(completed.item_bias, [-0.5, 0.5, 0.75, 0.5], atol=1e-6)
-    assert learnt.item_bias[2] == 0.5
-
-
-# Features
-
-
-def test_features_of_a_title_do_not_change_with_its_own_ratings(ratings, catalogue):
-    mine = ratings.items == 3
-    other = replace(
-        ratings,
-        values=np.where(mine, 6 - ratings.values, ratings.values).astype(np.float32),
-    )
-    before, after = (describe_newcomers(r, catalogue)[0][3] for r in (ratings, other))
-    # Only the centre of the column of directors moves, by as much as for any title.
-    moved = before != after
-    assert moved.sum() <= 1
-
-
-def test_features_of_users_do_not_change_when_somebody_is_stricter(ratings, catalogue):
-    stricter = replace(ratings, values=ratings.values - np.float32(0.25))
+    completed = ColdStart(users=ridge, items=ridge).complete(learnt, biased=biased)
     np.testing.assert_allclose(
-        describe_users(ratings, catalogue),
-        describe_users(stricter, catalogue),
-        atol=1e-5,
+        completed.latents.item_factors[:, 0], expected, atol=1e-6
     )
-
-
-def test_users_without_ratings_are_at_the_mean(ratings, catalogue):
-    train = ratings.take(ratings.users != 4)
-    features = describe_users(train, catalogue)
-    assert (features[4] == 0).all()
-    assert (features[5] != 0).any()
-
-
-def test_features_of_a_user_are_as_sure_as_the_ratings_are_many():
-    ratings = Ratings.from_columns(
-        list("abbbccc"),
-        list("xxyzxyz"),
-        [4, 3, 3, 3, 5, 1, 1],
-        scale=RatingScale(1, 5),
-    )
-    catalogue = Catalogue(pd.DataFrame({"listed_in": ["Drama", "Horror", "Horror"]}))
-    once, thrice, _ = describe_users(ratings, catalogue)
-    # Neither prefers a genre: both are as far from the mean, which the third one moves.
-    np.testing.assert_allclose(once * 11 / 1, thrice * 13 / 3, rtol=1e-5)
-    assert (once != 0).all()
-
-
-def test_users_are_not_described_without_genres(ratings, catalogue):
-    bare = Catalogue(catalogue.frame.drop(columns="listed_in"))
-    assert describe_users(ratings, bare).shape == (ratings.n_users, 0)
-    model = SVD(cold_start=True).fit(ratings, bare)
-    assert np.isfinite(model.predict(*every_pair(ratings))).all()
-    assert model.notes_ == []
-
-
-def test_features_are_computed_once_for_each_fold(ratings, catalogue):
-    first, second = (describe_newcomers(ratings, catalogue) for _ in range(2))
-    assert first[0] is second[0]
-    other = describe_newcomers(ratings.take(ratings.users > 3), catalogue)
-    assert other[1] is not first[1]
+    assert learnt.item_factors[2, 0] == 0.5
 
 
 # The model
@@ -160,7 +108,7 @@ def test_an_unseen_title_is_predicted_by_its_genre(by_genre, biased):
     for unseen in (0, 1):
         train = without_item(ratings, unseen)
         on, off = (
-            SVD(cold_start=flag, biased=biased, n_epochs=40)
+            SVD(cold_start=flag, biased=biased, n_epochs=60)
             .fit(train, catalogue)
             .predict(users, np.full(60, unseen))
             for flag in (True, False)
@@ -230,6 +178,14 @@ def test_stays_off_with_one_note_where_titles_cannot_be_told_apart(ratings, fram
     assert on.notes_ == [
         "SVD: cold_start is off: the catalogue has nothing that tells titles apart."
     ]
+
+
+def test_users_without_known_genres_are_all_alike(ratings, catalogue):
+    bare = Catalogue(catalogue.frame.drop(columns="listed_in"))
+    train = ratings.take(ratings.users != 4)
+    model = SVD(cold_start=True).fit(train, bare)
+    assert model.notes_ == []
+    np.testing.assert_allclose(model.user_bias_[4], model.new_user_[0], atol=1e-6)
 
 
 def test_a_second_fit_forgets_the_first(ratings, catalogue):
