@@ -247,7 +247,7 @@ def _genres_of_users(ratings: Ratings, has: Ints) -> tuple[Ints, Ints]:
         ],
         axis=1,
     )
-    known = has.any(axis=1)[ratings.items]
+    known = np.asarray(has.any(axis=1))[ratings.items]
     return counts.astype(np.int64), np.bincount(
         ratings.users[known], minlength=ratings.n_users
     )

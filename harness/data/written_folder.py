@@ -76,7 +76,7 @@ def _ratings_frame(dataset: Dataset) -> "pd.DataFrame":
     columns = {
         "user_id": ratings.user_ids[ratings.users],
         "item_id": ratings.item_ids[ratings.items],
-        "rating": ratings.values,  # noqa: PD011 - no pandas object
+        "rating": ratings.values,
     }
     if ratings.timestamps is not None:
         columns["timestamp"] = ratings.timestamps

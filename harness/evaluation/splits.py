@@ -13,7 +13,7 @@ from harness.data.ratings import Ratings
 from harness.errors import DataError, UnknownNameError
 from harness.evaluation.seal import SealedTest
 
-__all__ = ["SPLIT_METHODS", "Split", "SplitMethod", "assign_folds", "split_off_test"]
+__all__ = ["SPLIT_METHODS", "Split", "SplitMethod", "split_off_test"]
 
 SplitMethod = Literal[
     "random",
@@ -26,7 +26,6 @@ SplitMethod = Literal[
 ]
 SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
 # Each trial trains so many models; the numbers of the folds are int16.
-MAX_FOLDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,46 +194,3 @@ def _latest_of_each_user(
     chosen = np.zeros(len(ratings), dtype=bool)
     chosen[order] = rank >= np.repeat(n_train, counts)
     return chosen
-
-
-def assign_folds(
-    train: Ratings, *, n_folds: int = 5, seed: int = 0
-) -> npt.NDArray[np.int16]:
-    """Deal the ratings into folds at random.
-
-    The folds are those that ``KFold(n_folds, shuffle=True, random_state=seed)`` of
-    scikit-learn, or ``KFold(n_folds, random_state=seed)`` of scikit-surprise, draws
-    over the ratings in the order of the source.
-
-    Parameters
-    ----------
-    train : Ratings
-        The training part.
-    n_folds : int, default 5
-        Number of folds; at least 2.
-    seed : int, default 0
-        Seed of the shuffling.
-
-    Returns
-    -------
-    ndarray of int16, shape (n_ratings,)
-        For each rating the fold in which it is held out.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two folds, more than 1000, or fewer ratings than folds.
-    """
-    from sklearn.model_selection import KFold
-
-    if not 2 <= n_folds <= min(len(train), MAX_FOLDS):
-        raise DataError(
-            f"The number of folds must lie between 2 and {MAX_FOLDS}, and not exceed that "
-            f"of the training ratings ({len(train)}), but is {n_folds}."
-        )
-    order = _in_source_order(train)
-    fold_of = np.empty(len(train), dtype=np.int16)
-    splitter = KFold(n_folds, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(order)):
-        fold_of[order[held_out]] = fold
-    return fold_of

@@ -70,13 +70,13 @@ class Hybrid(IterativeRecommender):
 
     Parameters
     ----------
+    n_epochs : int, default 12
+        Passes over the ratings; at least 1.
     loss : {"logistic", "warp", "bpr"}, default "logistic"
         What LightFM minimises. The two ranking losses are for `recommend`, which then
         orders titles by score alone; their predictions in stars are the weaker.
     n_factors : int, default 40
         Length of the embeddings; at least 1.
-    n_epochs : int, default 12
-        Passes over the ratings; at least 1.
     learning_rate : float, default 0.1
         First step of ``adagrad``; greater than 0. ``adadelta`` finds its own.
     schedule : {"adagrad", "adadelta"}, default "adagrad"

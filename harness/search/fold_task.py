@@ -13,6 +13,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
+from harness.evaluation.folds import cut_fold
 from harness.evaluation.metrics import METRICS, OBJECTIVE
 from harness.models.base import IterativeRecommender, Recommender
 
@@ -21,7 +22,7 @@ __all__ = [
     "FoldTask",
     "Workbench",
     "best_position_in",
-    "score_on_fresh_folds",
+    "score_on_folds",
 ]
 
 _CACHE_BYTES = 1 << 30
@@ -82,8 +83,8 @@ class Workbench:
         The training part; nothing else.
     catalogue : Catalogue
         Of its titles.
-    fold_of : ndarray of int, shape (n_ratings,)
-        The fold in which each rating is held out.
+    fold_of : ndarray of int16, shape (n_ratings,)
+        The fold in which each rating is held out, see `assign_folds`.
     """
 
     def __init__(
@@ -101,8 +102,8 @@ class Workbench:
         self._parts = lru_cache(maxsize=max(1, int(fits)))(self._cut)
 
     def _cut(self, fold: int) -> tuple[Ratings, Ratings]:
-        held_out = self._fold_of == fold
-        return self._train.take(~held_out), self._train.take(held_out)
+        learnt, held_out = cut_fold(self._fold_of, fold)
+        return self._train.take(learnt), self._train.take(held_out)
 
     def run(self, task: FoldTask) -> FoldResult:
         """Carry out a task.
@@ -195,18 +196,18 @@ def best_position_in(results: list[FoldResult]) -> int:
     return int(best)
 
 
-def score_on_fresh_folds(
+def score_on_folds(
     data: Workbench, params: Mapping[str, Any], *, seed: int, n_folds: int
 ) -> float:
-    """Evaluate parameters again, on folds that no search has seen.
+    """Evaluate parameters outside a search.
 
     The best of many trials looks better than it is, because it was chosen for its
-    values; this is the same measurement without the choice.
+    values; on other folds this is the same measurement without the choice.
 
     Parameters
     ----------
     data : Workbench
-        The training part, cut into other folds than those of the search.
+        The training part, cut into folds.
     params : mapping
         All hyperparameters of the model.
     seed : int
@@ -230,8 +231,8 @@ def score_on_fresh_folds(
         if result.error is not None:
             reason = result.error.strip().splitlines()[-1]
             raise StudyError(
-                f"The best settings, {dict(params)}, failed on fresh fold {fold}, though "
-                f"not in the search: {reason}"
+                f"The settings {dict(params)} failed on fold {fold} after the search: "
+                f"{reason}"
             )
         values.append(result.metrics[OBJECTIVE.name][-1])
     return float(np.mean(values))

@@ -9,8 +9,8 @@ import optuna
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
+from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import OBJECTIVE
-from harness.evaluation.splits import assign_folds
 from harness.models.base import Recommender
 from harness.search.engine import Budget, Engine
 from harness.search.environment import environment
@@ -127,7 +127,9 @@ def run_study(
     # Names and numbers are found to be right before anything is written.
     make_pruner(plan.pruner)
     SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
-    fold_of = assign_folds(train, n_folds=plan.n_folds, seed=plan.seed)
+    fold_of = assign_folds(
+        train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split["method"]
+    )
     data = TrainingData(
         family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
     )

@@ -23,8 +23,8 @@ import optuna
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.evaluation.splits import assign_folds
 from harness.models.cf import CF
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -24,7 +24,7 @@ def test_ratings_are_sorted_by_user_with_codes_in_order_of_appearance(load):
     assert facts(dataset) == [("b", "y", 3, 0), ("b", "x", 5, 2), ("a", "x", 4, 1)]
     assert list(dataset.ratings.timestamps) == [10, 30, 20]
     assert dataset.ratings.users.dtype == np.int32
-    assert dataset.ratings.values.dtype == np.float32  # noqa: PD011
+    assert dataset.ratings.values.dtype == np.float32
     assert dataset.name == "ratings"
 
 

@@ -11,8 +11,8 @@ pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
 
 from harness.data.catalogue import Catalogue
 from harness.data.loading import load_dataset
+from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.evaluation.splits import assign_folds
 from harness.models import bfm
 from harness.models.bfm import BFM
 

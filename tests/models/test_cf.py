@@ -7,8 +7,8 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.evaluation.splits import assign_folds
 from harness.models.baseline import Baseline
 from harness.models.cf import CF
 from harness.models.similarity_cache import ArrayCache

@@ -11,8 +11,8 @@ from harness.data.catalogue import Catalogue
 from harness.data.loading import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import NotFittedError
+from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.evaluation.splits import assign_folds
 from harness.models.baseline import Baseline
 from harness.models.content import Content
 from harness.models.content_neighbors import SimilarTitles, unit_rows

@@ -13,8 +13,8 @@ from harness.data.catalogue import Catalogue
 from harness.data.loading import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import ParameterError
+from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.evaluation.splits import assign_folds
 from harness.models.baseline import Baseline, fit_biases
 from harness.models.hybrid import Hybrid
 from harness.models.hybrid_calibration import Calibration, fit_calibration, set_aside

@@ -5,7 +5,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.loading import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import ParameterError
-from harness.evaluation.splits import assign_folds
+from harness.evaluation.folds import assign_folds
 from harness.models.svd import SVD
 
 SETTINGS = {

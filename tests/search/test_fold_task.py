@@ -1,5 +1,5 @@
 from harness.data.catalogue import Catalogue
-from harness.evaluation.splits import assign_folds
+from harness.evaluation.folds import assign_folds
 from harness.search.fold_task import FoldTask, Workbench
 
 

@@ -4,7 +4,7 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
-from harness.evaluation.splits import assign_folds
+from harness.evaluation.folds import assign_folds, cut_fold
 from harness.search.records import NoListener
 from harness.workflow import study as workflow
 from harness.workflow.study import StudySettings, prepare
@@ -34,7 +34,8 @@ def test_the_best_is_measured_again_on_folds_that_the_search_has_not_seen(
 
     monkeypatch.setattr(workflow, "assign_folds", note)
     judged = prepared.judge(found)
-    [(train, fresh)] = folds
+    # The first deal is for the best settings, the next for the floor.
+    train, fresh = folds[0]
     assert train is prepared.split.train
     searched = assign_folds(train, n_folds=5, seed=7)
     # Two independent deals into five folds agree on a fifth of the ratings.
@@ -51,7 +52,7 @@ def test_a_failure_on_fresh_folds_is_one_sentence(prepared, monkeypatch):
         raise ValueError("no luck")
 
     monkeypatch.setattr(prepared.plan.family, "_fit", fail)
-    with pytest.raises(StudyError, match=r"failed on fresh fold 0.*no luck"):
+    with pytest.raises(StudyError, match=r"failed on fold 0.*no luck"):
         prepared.judge(found)
 
 
@@ -68,3 +69,60 @@ def test_names_are_resolved_before_the_data_is_loaded(tmp_path):
         settings = {"family": "baseline", "storage": str(tmp_path / "o.log"), **change}
         with pytest.raises(UnknownNameError, match="Did you mean"):
             prepare(StudySettings(**settings), load)
+
+
+def test_the_floor_is_the_best_of_several_regularizations(prepared):
+    judged = prepared.judge(prepared.search(NoListener()))
+    floor = next(
+        model
+        for model in judged.final["models"]
+        if model["name"] == "user and item bias"
+    )
+    chosen = (
+        floor["params"]["user_regularization"],
+        floor["params"]["item_regularization"],
+    )
+    rmse = {}
+    for user in (1.0, 3.0, 10.0, 30.0):
+        for item in (1.0, 3.0, 10.0, 30.0):
+            train = prepared.split.train
+            fold_of = assign_folds(train, n_folds=5, seed=7)
+            values = []
+            for fold in range(5):
+                learnt, held_out = (
+                    train.take(fold_of != fold),
+                    train.take(fold_of == fold),
+                )
+                model = prepared.plan.family(
+                    kind="bias", user_regularization=user, item_regularization=item
+                ).fit(learnt, Catalogue.empty())
+                errors = model.predict(held_out.users, held_out.items) - held_out.values
+                values.append(np.sqrt(np.mean(errors.astype(float) ** 2)))
+            rmse[user, item] = np.mean(values)
+    assert chosen == min(rmse, key=rmse.get)
+
+
+@pytest.mark.parametrize("split", ["temporal", "cold-items", "user-temporal"])
+def test_folds_are_of_the_kind_of_the_split(small_ratings, tmp_path, split):
+    dataset = Dataset(
+        name="toy", ratings=small_ratings, catalogue=Catalogue.empty(), source="toy"
+    )
+    settings = StudySettings(
+        family="baseline", storage=str(tmp_path / "o.log"), n_trials=1, split=split
+    )
+    prepared = prepare(settings, lambda: dataset)
+    judged = prepared.judge(prepared.search(NoListener()))
+    train = prepared.split.train
+    fold_of = assign_folds(train, method=split)
+    expected = []
+    for fold in range(5):
+        learnt, held_out = cut_fold(fold_of, fold)
+        valid = train.take(held_out)
+        model = prepared.plan.family(**judged.trials[0].params).fit(
+            train.take(learnt), Catalogue.empty()
+        )
+        errors = model.predict(valid.users, valid.items) - valid.values
+        expected.append(np.sqrt(np.mean(errors.astype(float) ** 2)))
+    np.testing.assert_allclose(judged.trials[0].fold_values, expected, rtol=1e-5)
+    timed = split != "cold-items"
+    assert ("fresh_folds" in judged.final["optimism"]) != timed
