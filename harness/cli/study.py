@@ -113,7 +113,7 @@ class SearchOptions:
             storage=storage,
             n_trials=self.trials,
             timeout_seconds=self.timeout,
-            jobs=self.jobs or os.cpu_count() or 1,
+            jobs=self.jobs or _n_cores(),
             seed=self.seed,
             sampler=self.sampler,
             pruner=self.pruner,
@@ -121,6 +121,13 @@ class SearchOptions:
             split=self.split,
             test_share=self.test_share,
         )
+
+
+def _n_cores() -> int:
+    # Those this process may use: in a container often fewer than there are.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @spread_options
@@ -185,7 +192,8 @@ def study(
             log_report(record, report.parent, **where)
     _print_result(record)
     typer.echo(f"Report:  {report}")
-    typer.echo("Trials:  harness ui")
+    shown = f" --tracking-uri {stores.tracking_uri}" if stores.tracking_uri else ""
+    typer.echo(f"Trials:  harness ui{shown}")
 
 
 def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
@@ -196,7 +204,7 @@ def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
         f"{dataset.name}{simulated}: {len(ratings):,} ratings, {ratings.n_users:,} users, "
         f"{ratings.n_items:,} titles"
     )
-    for note in dataset.notes:
+    for note in (*dataset.notes, *prepared.plan.family.notes_on(dataset.catalogue)):
         console.print(f"  {note}")
     facts = split.facts
     sealed = (
@@ -208,7 +216,7 @@ def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
     console.print(
         f"{prepared.plan.name}: {facts['n_train']:,} training ratings in "
         f"{settings.n_folds} folds, {sealed}; {settings.n_trials} trials, "
-        f"{settings.jobs} workers"
+        f"{settings.jobs} worker{'s' if settings.jobs > 1 else ''}"
     )
 
 

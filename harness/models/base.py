@@ -94,6 +94,23 @@ class Recommender(ABC):
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         """Predict without clipping; codes may be beyond those learnt, or -1."""
 
+    @classmethod
+    def notes_on(cls, catalogue: Catalogue) -> list[str]:
+        """Say what the family cannot do for want of metadata.
+
+        Parameters
+        ----------
+        catalogue : Catalogue
+            What is known about the titles; may be empty.
+
+        Returns
+        -------
+        list of str
+            One sentence each; most families have nothing to say.
+        """
+        del catalogue
+        return []
+
     def fit(self, ratings: Ratings, catalogue: Catalogue) -> Self:
         """Learn from ratings, forgetting what was learnt before.
 

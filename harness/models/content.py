@@ -154,6 +154,22 @@ class Content(Recommender):
         for name in ("shrinkage", "user_regularization", "item_regularization"):
             check_range(self, name, low=0)
 
+    @classmethod
+    def notes_on(cls, catalogue: Catalogue) -> list[str]:
+        """Say which blocks of features are switched off.
+
+        Parameters
+        ----------
+        catalogue : Catalogue
+            What is known about the titles; may be empty.
+
+        Returns
+        -------
+        list of str
+            One sentence for each block.
+        """
+        return missing_blocks(catalogue)
+
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         weights = {block: getattr(self, f"{block}_weight") for block in BLOCKS}
         if self.predictor == "regression":
@@ -161,7 +177,7 @@ class Content(Recommender):
         described = describe_titles(
             ratings, catalogue, weights, n_components=self.n_components
         )
-        self.notes_ = missing_blocks(catalogue)
+        self.notes_ = self.notes_on(catalogue)
         self.features_ = described.values
         self.feature_names_ = described.names
         self.feature_blocks_ = described.block_of

@@ -123,8 +123,15 @@ class TaskRunner:
     def __init__(self, start: Callable[[], Executor], *, jobs: int) -> None:
         self.jobs = jobs
         self._start = start
-        self._executor = start()
+        self._running: Executor | None = None
         self._pending: dict[Future[FoldResult], tuple[Any, FoldTask]] = {}
+
+    @property
+    def _executor(self) -> Executor:
+        # Started with the first task: a study that is complete needs no workers.
+        if self._running is None:
+            self._running = self._start()
+        return self._running
 
     @property
     def n_pending(self) -> int:
@@ -183,14 +190,16 @@ class TaskRunner:
 
     def _restart(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._executor = self._start()
+        self._running = None
 
     def stop(self) -> None:
         """Drop the tasks that are pending, and the workers with them."""
         self._pending.clear()
-        processes: Mapping[int, Any] = getattr(self._executor, "_processes", None) or {}
+        if self._running is None:
+            return
+        processes: Mapping[int, Any] = getattr(self._running, "_processes", None) or {}
         workers = list(processes.values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._running.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.terminate()
 

@@ -183,6 +183,9 @@ class SamplerSequence:
     @property
     def n_points(self) -> int | None:
         """Number of different trials there are, where there is an end of them."""
+        if not self._space.searched:
+            # Nothing is drawn; but epochs may be found besides the initial ones.
+            return 1 if self._space.epochs is None else 2
         if self._name != "grid":
             return None
         # The initial settings come on top of the grid.

@@ -40,12 +40,14 @@ class _FileLock(JournalFileOpenLock):
     """A lock that the operating system releases when its process dies.
 
     Optuna's own lock is a file that a killed process leaves behind; the next start
-    would wait 30 seconds for it.
+    would wait 30 seconds for it. Half a line that a killed writer has left at the end of
+    the journal is removed before anybody appends to it.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
-        self._path = path
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self._journal = journal
+        self._path = journal.with_name(journal.name + ".flock")
         self._handle = -1
 
     def acquire(self) -> bool:
@@ -53,6 +55,7 @@ class _FileLock(JournalFileOpenLock):
 
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
+        _cut_torn_tail(self._journal)
         return True
 
     def release(self) -> None:
@@ -119,12 +122,10 @@ def _open_journal(path: Path, *, create: bool) -> BaseStorage:
         raise StudyError(f"{path} is not an Optuna journal: name another --storage.")
     if os.name != "posix":
         return JournalStorage(JournalFileBackend(str(path)))
-    lock = _FileLock(path.with_name(path.name + ".flock"))
+    lock = _FileLock(path)
+    # Once here, before it is read.
     lock.acquire()
-    try:
-        _cut_torn_tail(path)
-    finally:
-        lock.release()
+    lock.release()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
@@ -134,13 +135,13 @@ def _first_byte(path: Path) -> bytes:
 
 
 def _cut_torn_tail(path: Path) -> None:
-    """Remove half a line at the end: its writer was killed in the middle."""
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    if end < len(content):
-        os.truncate(path, end)
+    with path.open("rb") as journal:
+        journal.seek(-1, os.SEEK_END)
+        if journal.read() == b"\n":
+            return
+    os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
 
 def without_password(storage: str) -> str:

@@ -342,3 +342,22 @@ def test_a_storage_that_cannot_be_opened_is_one_sentence(plan_of, run, tmp_path)
     url = f"sqlite:///{tmp_path / 'not-a-database'}"
     with pytest.raises(StudyError, match=r"cannot be opened: .*not a database"):
         run(plan_of(storage=url), 1)
+
+
+def test_where_there_is_nothing_to_search_one_trial_is_enough(plan_of, run):
+    text = 'family = "shifted"\n[parameters]\nshift = { type = "fixed", value = 0.5 }'
+    assert len(run(plan_of(text=text), 20).trials) == 1
+
+
+def test_half_a_line_is_cut_off_while_the_journal_is_open(plan_of, run, tmp_path):
+    # Another study in the same journal may be killed while this one goes on.
+    def tear(study, trial):
+        del study
+        if trial.number == 2:
+            with (tmp_path / "optuna.log").open("ab") as journal:
+                journal.write(b'{"op_code":5,"wor')
+
+    listener = NoListener()
+    listener.on_trial_end = tear
+    assert len(run(plan_of(), 6, listener=listener).trials) == 6
+    assert len(read_study(str(tmp_path / "optuna.log"), "toy").trials) == 6

@@ -68,7 +68,7 @@ if __name__ == "__main__":
     plan = StudyPlan(
         name="toy", storage=storage, family=Mortal, space=load_space(path, Mortal),
         sampler="random", pruner="race", n_folds=5, seed=0,
-        dataset={"fingerprint": ""}, split={"fingerprint": ""}, code_version="0",
+        dataset={"fingerprint": ""}, split={"method": "none", "fingerprint": ""}, code_version="0",
     )
     run_study(
         plan, ratings, Catalogue.empty(), jobs=2,
@@ -128,7 +128,7 @@ def test_a_killed_study_continues_and_reaches_its_number_of_trials(start, tmp_pa
     n_kills = 0
     for _ in range(4):
         study = start(400)
-        while not storage.exists():
+        while study.poll() is None and not storage.exists():
             time.sleep(0.05)
         time.sleep(1.2 + luck.random())
         workers = children_of(study.pid)
@@ -152,7 +152,9 @@ def test_a_killed_study_continues_and_reaches_its_number_of_trials(start, tmp_pa
 def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(start, tmp_path):
     storage = tmp_path / "optuna.log"
     study = start(5000, stderr=subprocess.PIPE, text=True)
-    while not storage.exists() or storage.read_bytes().count(b"fold_values") < 8:
+    while study.poll() is None and (
+        not storage.exists() or storage.read_bytes().count(b"fold_values") < 8
+    ):
         time.sleep(0.05)
     # As a terminal does it: to the whole group, workers included.
     os.killpg(study.pid, signal.SIGINT)
