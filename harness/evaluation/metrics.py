@@ -16,12 +16,16 @@ __all__ = [
     "mae",
     "r2",
     "rmse",
+    "score",
     "user_rmse",
     "within",
 ]
 
 Direction = Literal["minimize", "maximize"]
 Floats = npt.NDArray[np.floating[Any]]
+
+_ROUNDING = 1e-6
+"""A rounding error must not turn a hit into a miss: 4.4f is not 3.9f + 0.5f."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +145,7 @@ def within(truth: Floats, prediction: Floats, stars: float) -> float:
     >>> within(np.array([1.0, 5.0]), np.array([1.5, 4.0]), stars=0.5)
     0.5
     """
-    # A rounding error must not turn a hit into a miss: 4.4f is not 3.9f + 0.5f.
-    return float((np.abs(_errors(truth, prediction)) <= stars + 1e-6).mean())
+    return float((np.abs(_errors(truth, prediction)) <= stars + _ROUNDING).mean())
 
 
 def user_rmse(
@@ -174,6 +177,31 @@ def _within_half_star(truth: Floats, prediction: Floats) -> float:
 
 def _within_one_star(truth: Floats, prediction: Floats) -> float:
     return within(truth, prediction, stars=1.0)
+
+
+def score(truth: Floats, prediction: Floats) -> dict[str, float]:
+    """Compute all of `METRICS` at once, in a third of the time.
+
+    Parameters
+    ----------
+    truth, prediction : ndarray of float, shape (n_ratings,)
+        Ratings in stars.
+
+    Returns
+    -------
+    dict of str to float
+        By the name of the metric.
+    """
+    sizes = np.abs(_errors(truth, prediction))
+    mean_square = float(np.square(sizes).mean())
+    variance = float(truth.var(dtype=np.float64))
+    return {
+        "rmse": float(np.sqrt(mean_square)),
+        "mae": float(sizes.mean()),
+        "r2": 1.0 - mean_square / variance if variance > 0 else float("nan"),
+        "within_half_star": float((sizes <= 0.5 + _ROUNDING).mean()),
+        "within_one_star": float((sizes <= 1.0 + _ROUNDING).mean()),
+    }
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(

@@ -231,7 +231,8 @@ class SVD(IterativeRecommender):
                 )
             ] = self.mean_
         # A learning rate far too high overflows; what is left to predict is the mean.
-        np.nan_to_num(out, copy=False, nan=self.mean_)
+        if not np.isfinite(out).all():
+            np.nan_to_num(out, copy=False, nan=self.mean_)
         return out
 
     def _latents(self) -> Latents:

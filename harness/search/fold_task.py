@@ -14,7 +14,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.folds import cut_fold
-from harness.evaluation.metrics import METRICS, OBJECTIVE
+from harness.evaluation.metrics import OBJECTIVE, score
 from harness.models.base import IterativeRecommender, Recommender
 
 __all__ = [
@@ -168,10 +168,7 @@ def _as_curves(scored: list[dict[str, float]]) -> dict[str, npt.NDArray[np.float
 
 def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str, float]:
     prediction = model.predict(valid.users, valid.items)
-    scores = {
-        name: metric.compute(valid.values, prediction)
-        for name, metric in METRICS.items()
-    }
+    scores = score(valid.values, prediction)
     return scores | {"fit_seconds": fit_seconds}
 
 

@@ -17,7 +17,7 @@ __all__ = ["PRUNERS", "StudyAsOf", "describe_pruner", "make_pruner"]
 PRUNERS: Mapping[str, tuple[type[optuna.pruners.BasePruner], dict[str, Any]]] = (
     MappingProxyType(
         {
-            "race": (RacePruner, {"z": 1.0}),
+            "race": (RacePruner, {"z": 0.5}),
             "wilcoxon": (
                 optuna.pruners.WilcoxonPruner,
                 {"p_threshold": 0.1, "n_startup_steps": 2},

@@ -31,7 +31,7 @@ class RacePruner(optuna.pruners.BasePruner):
 
     Parameters
     ----------
-    z : float, default 1.0
+    z : float, default 0.5
         Width of the margin in standard errors. What a mistake can cost is bounded by the
         same margin: a trial is only ever dropped when it has been seen to be worse.
 
@@ -41,7 +41,7 @@ class RacePruner(optuna.pruners.BasePruner):
        search for classification and function approximation", NIPS 6, 1993.
     """
 
-    def __init__(self, *, z: float = 1.0) -> None:
+    def __init__(self, *, z: float = 0.5) -> None:
         self._z = z
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:

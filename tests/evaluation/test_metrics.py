@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from harness.evaluation.metrics import METRICS, OBJECTIVE, user_rmse
+from harness.evaluation.metrics import METRICS, OBJECTIVE, score, user_rmse
 
 stars = st.floats(0.5, 5.0, width=32)
 
@@ -70,3 +70,13 @@ def test_user_rmse_counts_every_user_once():
 
 def test_the_objective_is_to_be_minimised():
     assert (OBJECTIVE.name, OBJECTIVE.direction) == ("rmse", "minimize")
+
+
+@given(pairs(min_size=2))
+def test_all_metrics_at_once_are_the_metrics_one_by_one(ratings):
+    at_once = score(*ratings)
+    assert set(at_once) == set(METRICS)
+    for name, metric in METRICS.items():
+        assert at_once[name] == pytest.approx(
+            metric.compute(*ratings), rel=1e-12, nan_ok=True
+        )
