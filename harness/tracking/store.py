@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
 from harness.tracking.location import Location
+from harness.tracking.new_database import create_database
 from harness.tracking.problems import check_database
 from harness.tracking.projection import STUDY_TAG
 from harness.tracking.run_image import RunImage
@@ -62,6 +63,7 @@ def open_store(location: Location) -> "RunStore":
     quieten()
     if location.database is not None:
         check_database(location.database)
+        create_database(location.database)
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)

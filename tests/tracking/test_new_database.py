@@ -1,0 +1,56 @@
+import multiprocessing
+import os
+import signal
+import time
+
+from harness.tracking.new_database import create_database
+from harness.tracking.store import quieten
+
+
+def create(path):
+    quieten()
+    create_database(path)
+
+
+def start(path):
+    process = multiprocessing.get_context("spawn").Process(target=create, args=(path,))
+    process.start()
+    return process
+
+
+def n_experiments(path):
+    from mlflow import MlflowClient
+
+    return len(MlflowClient(f"sqlite:///{path}").search_experiments())
+
+
+def test_a_process_killed_while_it_creates_the_database_leaves_none(tmp_path):
+    path = tmp_path / "mlflow.db"
+    process = start(path)
+    while process.is_alive() and not list(tmp_path.glob("*.new")):
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not path.exists()
+    create(path)
+    assert n_experiments(path) == 1
+
+
+def test_two_processes_at_once_make_one_whole_database(tmp_path):
+    path = tmp_path / "mlflow.db"
+    processes = [start(path), start(path)]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [p.name for p in tmp_path.iterdir()] == ["mlflow.db"]
+    assert n_experiments(path) == 1
+
+
+def test_what_a_killed_process_left_is_removed_after_a_while(tmp_path):
+    old, young = tmp_path / "mlflow.db.1.new", tmp_path / "mlflow.db.2.new"
+    old.touch()
+    young.touch()
+    os.utime(old, (0, 0))
+    create(tmp_path / "mlflow.db")
+    assert not old.exists()
+    assert young.exists()
