@@ -26,7 +26,7 @@ def local_name(storage: str) -> str:
 
     Examples
     --------
-    >>> local_name("/home/eve/optuna.log"), local_name("sqlite:////home/eve/a.db")
+    >>> local_name("/srv/eve/optuna.log"), local_name("sqlite:////srv/eve/a.db")
     ('optuna.log', 'sqlite:///a.db')
     >>> local_name("studies/a.log")
     'studies/a.log'

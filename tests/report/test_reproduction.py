@@ -89,6 +89,6 @@ def test_versions_are_those_of_the_search(make_study):
 
 
 def test_a_storage_is_named_without_the_folders_of_this_machine():
-    assert local_name("/home/eve/a.log") == "a.log"
+    assert local_name("/srv/eve/a.log") == "a.log"
     assert local_name("sqlite:///here.db") == "sqlite:///here.db"
     assert local_name("postgresql://eve@host/db") == "postgresql://eve@host/db"
