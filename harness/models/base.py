@@ -1,6 +1,5 @@
 """What every model is."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -13,12 +12,12 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import (
-    DataError,
     NotFittedError,
     ParameterError,
     UnsupportedError,
 )
 from harness.models.explanation import Explanation
+from harness.models.saved_state import read_state, write_state
 
 __all__ = ["IterativeRecommender", "Recommender", "check_range"]
 
@@ -285,22 +284,15 @@ class Recommender(ABC):
         NotFittedError
             If the model was not fitted.
         """
-        scale = self._fitted_scale()
-        learnt = {k: v for k, v in vars(self).items() if k.endswith("_")}
-        arrays = {k: v for k, v in learnt.items() if isinstance(v, np.ndarray)}
-        plain = {k: v for k, v in learnt.items() if k not in arrays and k != "scale_"}
-        arrays |= {
-            k: v.astype(np.str_) for k, v in arrays.items() if v.dtype == np.object_
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        header = {
-            "family": self.name,
-            "hyperparameters": self.hyperparameters(),
-            "scale": asdict(scale),
-            "learnt": plain,
-        }
-        (folder / "model.json").write_text(json.dumps(header, indent=2))
-        np.savez(folder / "model.npz", allow_pickle=False, **arrays)
+        write_state(
+            folder,
+            {
+                "family": self.name,
+                "hyperparameters": self.hyperparameters(),
+                "scale": asdict(self._fitted_scale()),
+            },
+            {k: v for k, v in vars(self).items() if k.endswith("_") and k != "scale_"},
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -321,26 +313,16 @@ class Recommender(ABC):
         DataError
             If the folder does not hold a model of this family.
         """
-        path = folder / "model.json"
-        try:
-            header = json.loads(path.read_text())
-            archive = np.load(folder / "model.npz", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder}: no saved model can be read: {error}") from error
-        if header["family"] != cls.name:
-            raise DataError(
-                f"{path}: holds a model of family {header['family']!r}, not {cls.name!r}."
-            )
+        header, learnt = read_state(folder, cls.name)
         model = cls(**header["hyperparameters"])
         model.scale_ = RatingScale(**header["scale"])
-        for name, value in header["learnt"].items():
+        for name, value in learnt.items():
             setattr(model, name, value)
-        with archive:
-            for name in archive.files:
-                array = archive[name]
-                text = array.dtype.kind == "U"
-                setattr(model, name, array.astype(object) if text else array)
+        model._restore()
         return model
+
+    def _restore(self) -> None:  # noqa: B027 - a hook: most families need none
+        """Compute what is not saved because it follows from what is; often nothing."""
 
 
 @dataclass(kw_only=True)

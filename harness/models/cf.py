@@ -1,8 +1,7 @@
 """Collaborative filtering by nearest neighbours."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -289,29 +288,6 @@ class CF(Recommender):
             return Explanation(parts=biases)
         expected = biases if self.centering == "baseline" else ()
         return explain_neighbors(self._averages, pair, expected)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a model that `save` has written; similarities are computed again.
-
-        Parameters
-        ----------
-        folder : Path
-            Where it was saved.
-
-        Returns
-        -------
-        Self
-            A fitted model with equal predictions.
-
-        Raises
-        ------
-        DataError
-            If the folder does not hold a model of this family.
-        """
-        model = super().load(folder)
-        model._restore()  # noqa: SLF001 - its own class
-        return model
 
     def _restore(self) -> None:
         counts = np.diff(self._seen_offsets_)

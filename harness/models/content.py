@@ -1,8 +1,7 @@
 """Content-based recommendation: what a user thinks of titles, from what titles are."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -296,12 +295,5 @@ class Content(Recommender):
             similarities = self._similar.between(rated, item)
         return explain_pair(self, (user, item), own, similarities, n_similar=n)
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a model that `save` has written, as the base class does.
-
-        Similar titles are not saved, and looked for again.
-        """
-        model = super().load(folder)
-        model._prepare()  # noqa: SLF001 - its own class
-        return model
+    def _restore(self) -> None:
+        self._prepare()
