@@ -351,11 +351,14 @@ def test_saves_and_loads_without_pickle(fitted, family, ratings, tmp_path, monke
     def refuse(*_, **__):
         raise AssertionError("pickle is not safe to load")
 
+    pairs = every_pair(ratings)
+    # Numba reads compiled kernels from its cache with pickle: let it do so before.
+    fitted.predict(*pairs)
+    fitted.recommend(2)
     for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
     fitted.save(tmp_path / "model")
     loaded = family.load(tmp_path / "model")
-    pairs = every_pair(ratings)
     np.testing.assert_array_equal(loaded.predict(*pairs), fitted.predict(*pairs))
     strangers = np.full(len(STRANGERS), 1), STRANGERS
     np.testing.assert_array_equal(
