@@ -353,8 +353,10 @@ def test_saves_and_loads_without_pickle(fitted, family, ratings, tmp_path, monke
 
     pairs = every_pair(ratings)
     # Numba reads compiled kernels from its cache with pickle: let it do so before.
-    fitted.predict(*pairs)
-    fitted.recommend(2)
+    fitted.save(tmp_path / "before")
+    warm = family.load(tmp_path / "before")
+    warm.predict(*pairs)
+    warm.recommend(2)
     for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
     fitted.save(tmp_path / "model")
