@@ -356,6 +356,7 @@ def test_saves_and_loads_without_pickle(fitted, family, ratings, tmp_path, monke
     fitted.save(tmp_path / "before")
     warm = family.load(tmp_path / "before")
     warm.predict(*pairs)
+    warm.predict(np.full(len(STRANGERS), 1), STRANGERS)
     warm.recommend(2)
     for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
