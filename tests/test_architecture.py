@@ -10,6 +10,7 @@ LAYERS = [
     "workflow",
     "report",
     "tracking",
+    "experiment",
     "search",
     "evaluation",
     "models",

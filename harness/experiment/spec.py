@@ -1,0 +1,297 @@
+"""What an experiment file says, checked: data, split, families, budget, claims, rule."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.search.distributions import Distribution, Value
+
+__all__ = [
+    "Claim",
+    "Criterion",
+    "DataSpec",
+    "DecisionSpec",
+    "ExperimentSpec",
+    "FamilySpec",
+    "Variant",
+]
+
+# TOML has lists, which a strict tuple would refuse.
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+
+PREFERENCES: Mapping[str, Literal["minimize", "maximize"]] = {
+    "latency_p95_ms": "minimize",
+    "fit_seconds": "minimize",
+    "peak_memory_bytes": "minimize",
+    "model_bytes": "minimize",
+    "cold_user_rmse": "minimize",
+    "cold_item_rmse": "minimize",
+    "catalogue_coverage": "maximize",
+    "intra_list_diversity": "maximize",
+    "ndcg_at_10": "maximize",
+    "rmse": "minimize",
+}
+"""What can decide between families that are tied, and which way is better."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSpec(_Part):
+    """Which ratings.
+
+    Parameters
+    ----------
+    source : str
+        As ``--data`` of `harness study`: ``ott``, a folder or a file.
+    link : tuple of str
+        Catalogues (``[PLATFORM=]FILE``) to join by title and year first, as `harness data
+        link` does; only matched titles are kept.
+    user_column, item_column, rating_column, timestamp_column, scale, duplicates, \
+catalogue, predefined, encoding : optional
+        As the options of `harness study` of the same names.
+    """
+
+    source: str = "ott"
+    link: Texts = ()
+    user_column: str | None = None
+    item_column: str | None = None
+    rating_column: str | None = None
+    timestamp_column: str | None = None
+    scale: str | None = None
+    duplicates: Literal["error", "last", "mean"] | None = None
+    catalogue: Texts = ()
+    predefined: str | None = None
+    encoding: str | None = None
+
+
+class SplitSpec(_Part):
+    """How the test set is split off.
+
+    Parameters
+    ----------
+    method : str, default "random"
+        As ``--split`` of `harness study`; not ``none``, for there would be no verdict.
+    test_share : float, default 0.2
+        Share of the ratings, items or users.
+    """
+
+    method: str = "random"
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+
+
+class SearchSpec(_Part):
+    """How every family is searched.
+
+    Parameters
+    ----------
+    folds : int, default 5
+        Number of folds, the same for all.
+    sampler, pruner : str
+        Their names.
+    """
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    sampler: str = "tpe"
+    pruner: str = "race"
+
+
+class BudgetSpec(_Part):
+    """What every family gets.
+
+    Parameters
+    ----------
+    trials : int
+        Complete or pruned trials.
+    seconds : float, optional
+        No trial of a family starts later than this.
+    """
+
+    trials: Annotated[int, Field(ge=1)] = 100
+    seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class FamilySpec(_Part):
+    """One candidate.
+
+    Parameters
+    ----------
+    family : str, optional
+        Name of the family; else the key of the entry.
+    label : str, optional
+        Name for people; else the key of the entry.
+    space : str, optional
+        Study file: a path or a name; else that of the family.
+    parameters : mapping
+        Distributions that replace those of the study file.
+    initial : mapping
+        Settings of trial 0; those not named are the study file's.
+    note : str, optional
+        What the initial settings stand for, for the report.
+    """
+
+    family: str | None = None
+    label: str | None = None
+    space: str | None = None
+    parameters: Mapping[str, Distribution] = {}
+    initial: Mapping[str, Value] = {}
+    note: str | None = None
+
+
+class Variant(_Part):
+    """The initial settings of a candidate with something changed: shows what it is worth.
+
+    Parameters
+    ----------
+    name : str
+        Name in the report.
+    candidate : str
+        Key of the entry whose initial settings are changed.
+    params : mapping
+        What is changed.
+    shows : str
+        What the difference to the initial settings is about: "the handling of biases".
+    """
+
+    name: str
+    candidate: str
+    params: Mapping[str, Value]
+    shows: str
+
+
+class DecisionSpec(_Part):
+    """How one family is chosen.
+
+    Parameters
+    ----------
+    prefer : tuple of str
+        Criteria that decide among the families tied with the best on test RMSE, the
+        first one first; see `PREFERENCES`.
+    margin : float, default 0.05
+        By what share a family must be better on a criterion to win on it; within it the
+        next criterion decides.
+    significance : float, default 0.05
+        Families whose Holm-corrected p against the best is at least this are tied.
+    """
+
+    prefer: Texts = ("latency_p95_ms", "fit_seconds")
+    margin: Annotated[float, Field(ge=0)] = 0.05
+    significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
+class Criterion(_Part):
+    """Something that must hold, for `harness run --check` and promotions.
+
+    Parameters
+    ----------
+    metric : str
+        A metric of the test set (``rmse``), of efficiency (``latency_p95_ms``), of
+        ranking, or ``gain_over_bias`` (stars by which the RMSE is below the bias
+        baseline's).
+    candidate : str, default "winner"
+        Key of an entry, or the family that the decision has chosen.
+    at_most, at_least : float, optional
+        Bounds; at least one.
+    """
+
+    metric: str
+    candidate: str = "winner"
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("a criterion needs at_most or at_least")
+        return self
+
+
+class Claim(_Part):
+    """A published figure to be judged.
+
+    Parameters
+    ----------
+    metric : str
+        What it is a figure of: a metric of the test set (``rmse``); of efficiency
+        (``fit_seconds``, ``latency_p95_ms``); ``param.n_factors`` (a setting);
+        ``data.sparsity`` (see `ExperimentRecord.profile`).
+    value : float or str
+        The published figure.
+    quotation : str
+        The words of the publication.
+    candidate : str, optional
+        Key of the entry it is about; none for figures of the data.
+    role : {"initial", "tuned"}, default "initial"
+        Which settings it is compared with.
+    tolerance : float, default 0.02
+        It is reproduced if measured and published differ by at most this; times the
+        published value if `relative`.
+    relative : bool, default False
+        See `tolerance`.
+    label : str, optional
+        Name for the table.
+    """
+
+    metric: str
+    value: float | str
+    quotation: str
+    candidate: str | None = None
+    role: Literal["initial", "tuned"] = "initial"
+    tolerance: Annotated[float, Field(ge=0)] = 0.02
+    relative: bool = False
+    label: str | None = None
+
+
+class ExperimentSpec(_Part):
+    """An experiment file.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the report.
+    about : str, optional
+        A paragraph for the report: what the experiment is for.
+    publication : str, optional
+        Name of the publication whose claims are judged.
+    seed : int, default 0
+        Seed of split, folds, samplers and models.
+    final_seeds : int, default 3
+        Number of seeds of the final refits.
+    data, split, search, budget : see the classes
+        The same for all families.
+    families : mapping
+        Key to candidate, at least one.
+    variants : tuple of Variant
+        Further settings scored on the test set.
+    decision : DecisionSpec
+        The rule.
+    criteria : tuple of Criterion
+        What must hold.
+    claims : tuple of Claim
+        What was published.
+    """
+
+    title: str
+    about: str | None = None
+    publication: str | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    final_seeds: Annotated[int, Field(ge=1, le=20)] = 3
+    data: DataSpec = DataSpec()
+    split: SplitSpec = SplitSpec()
+    search: SearchSpec = SearchSpec()
+    budget: BudgetSpec = BudgetSpec()
+    families: Annotated[Mapping[str, FamilySpec], Field(min_length=1)]
+    variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+    decision: DecisionSpec = DecisionSpec()
+    criteria: Annotated[tuple[Criterion, ...], Field(strict=False)] = ()
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
+
+    def label(self, candidate: str) -> str:
+        """Name a candidate for people."""
+        return self.families[candidate].label or candidate
+
+    def as_json(self) -> dict[str, Any]:
+        """Convert to plain data, for a storage."""
+        return self.model_dump(mode="json", exclude_defaults=True)
