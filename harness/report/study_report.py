@@ -1,12 +1,9 @@
 """The report of one study: markdown with figures, made from what the storage has."""
 
 import shlex
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.errors import StudyError
 from harness.report.markdown import code, escape, table
 from harness.report.reproduction import (
     environment_table,
@@ -23,6 +20,7 @@ from harness.report.study_tables import (
 )
 from harness.report.study_times import time_table
 from harness.report.study_verdict import optimism, title, verdict
+from harness.report.written_folder import write_folder
 from harness.search.records import StudyRecord
 
 __all__ = ["write_study_report"]
@@ -52,31 +50,13 @@ def write_study_report(study: StudyRecord, folder: Path) -> Path:
     StudyError
         If the folder cannot be written to.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target: a move within one file system cannot stop half-way.
-        scratch = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
-        try:
-            _compose(study, Path(scratch), folder)
-            _move_over(Path(scratch), folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        raise StudyError(
-            f"The report cannot be written to {folder}: {error.strerror or error}; "
-            "choose another folder."
-        ) from error
+    write_folder(
+        folder,
+        lambda scratch: _compose(study, scratch, folder),
+        last=(REPORT,),
+        replaced=_FIGURES,
+    )
     return folder / REPORT
-
-
-def _move_over(scratch: Path, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    new = sorted(path.name for path in scratch.iterdir())
-    # The text last: what it links to is there by then.
-    for name in sorted(new, key=lambda name: name == REPORT):
-        (scratch / name).replace(folder / name)
-    for name in set(_FIGURES) - set(new):
-        (folder / name).unlink(missing_ok=True)
 
 
 _FIGURES = ("history.png", "folds.png", "importance.png", "slices.png")

@@ -1,79 +1,24 @@
 """What a study has found, in sentences."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from harness.evaluation.final import BIAS_BASELINE
 from harness.evaluation.holm import holm
+from harness.report.comparison import Comparison
 from harness.report.digits import stars
 from harness.report.markdown import code, escape
 from harness.report.search_range import edge_of
 from harness.search.records import StudyRecord
 
 __all__ = [
-    "BIAS_BASELINE",
-    "Comparison",
     "comparisons",
     "optimism",
     "title",
     "verdict",
 ]
-
-BIAS_BASELINE = "user and item bias"
-"""Name of the contestant that a family must beat to be worth its cost."""
-
-SIGNIFICANCE = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The tuned model against another one on the test set.
-
-    Parameters
-    ----------
-    other : str
-        Name of the other one.
-    value, low, high : float
-        Test RMSE of the tuned model minus that of the other, in stars, and the ends of
-        its interval; negative if the tuned one is better.
-    p_value : float
-        Of no difference, adjusted for the number of comparisons.
-    p_is_bound : bool, default False
-        The p-value is only the least that so many resamples can show.
-    """
-
-    other: str
-    value: float
-    low: float
-    high: float
-    p_value: float
-    p_is_bound: bool = False
-
-    @property
-    def p_text(self) -> str:
-        """The p-value with its sign of relation, such as ``= 0.012`` or ``< 0.001``."""
-        if self.p_value < 0.001:
-            return "< 0.001"
-        if not self.p_is_bound:
-            return f"= {self.p_value:.3f}"
-        # Rounded up, for a bound that is rounded down is none.
-        return f"< {np.ceil(self.p_value * 1000) / 1000:.3f}"
-
-    @property
-    def outcome(self) -> Literal["better", "worse", "tied"]:
-        """How the tuned model does; tied if the difference may be chance."""
-        if self.p_value >= SIGNIFICANCE:
-            return "tied"
-        return "better" if self.value < 0 else "worse"
-
-    @property
-    def size(self) -> str:
-        """The difference without its sign, with its interval."""
-        ends = sorted((self.low, self.high), reverse=self.value < 0)
-        low, high = ends if self.value >= 0 else (-ends[0], -ends[1])
-        return f"{stars(abs(self.value))} [{stars(low)}, {stars(high)}]"
 
 
 def comparisons(study: StudyRecord) -> list[Comparison]:
