@@ -12,10 +12,24 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.intervals import UserBootstrap
+from harness.evaluation.metrics import rmse
 from harness.evaluation.seal import SealedTest
 from harness.models.base import Recommender
 
-__all__ = ["Contestant", "evaluate_final"]
+__all__ = [
+    "BIAS_BASELINE",
+    "MEAN_BASELINE",
+    "Contestant",
+    "evaluate_final",
+    "fit_contestant",
+    "judge_contestant",
+]
+
+BIAS_BASELINE = "user and item bias"
+"""Name of the contestant that a family must beat to be worth its cost."""
+
+MEAN_BASELINE = "global mean"
+"""Name of the contestant that knows nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +83,10 @@ def evaluate_final(
         ``fit_seconds``) and ``differences`` (a list of ``one``, ``other``, ``value``,
         ``low``, ``high``, ``p_value``; in stars of RMSE).
     """
-    fitted = [_fit(contestant, train, catalogue, seeds) for contestant in contestants]
+    fitted = [
+        fit_contestant(contestant, train, catalogue, seeds=seeds)
+        for contestant in contestants
+    ]
     ratings = test.open()
     bootstrap = UserBootstrap(ratings)
     predictions = [
@@ -84,7 +101,8 @@ def evaluate_final(
         "confidence": bootstrap.confidence,
         "n_resamples": bootstrap.n_resamples,
         "models": [
-            _judge(contestant, bootstrap, ratings, predicted, fit_seconds)
+            judge_contestant(contestant, bootstrap, ratings, predicted)
+            | {"fit_seconds": fit_seconds}
             for contestant, predicted, (_, fit_seconds) in zip(
                 contestants, predictions, fitted, strict=True
             )
@@ -96,12 +114,33 @@ def evaluate_final(
     }
 
 
-def _fit(
+def fit_contestant(
     contestant: Contestant,
     train: Ratings,
     catalogue: Catalogue,
+    *,
     seeds: Sequence[int],
 ) -> tuple[list[Recommender], float]:
+    """Fit a contestant with several seeds.
+
+    Parameters
+    ----------
+    contestant : Contestant
+        What to fit.
+    train : Ratings
+        The training part.
+    catalogue : Catalogue
+        Of its titles.
+    seeds : sequence of int
+        One for each model; a family without randomness is fitted once, with none.
+
+    Returns
+    -------
+    models : list of Recommender
+        Fitted.
+    fit_seconds : float
+        Mean training time of one.
+    """
     seeded = "seed" in contestant.family.__dataclass_fields__
     models, start = [], time.perf_counter()
     for seed in seeds if seeded else seeds[:1]:
@@ -111,15 +150,31 @@ def _fit(
     return models, (time.perf_counter() - start) / len(models)
 
 
-def _judge(
+def judge_contestant(
     contestant: Contestant,
     bootstrap: UserBootstrap,
     ratings: Ratings,
     predictions: list[npt.NDArray[np.float32]],
-    fit_seconds: float,
 ) -> dict[str, Any]:
-    from harness.evaluation.metrics import rmse
+    """Score predictions of the test ratings.
 
+    Parameters
+    ----------
+    contestant : Contestant
+        Whose predictions they are.
+    bootstrap : UserBootstrap
+        Over the users of the test part.
+    ratings : Ratings
+        The test part.
+    predictions : list of ndarray of float32, shape (n_test,)
+        One for each seed.
+
+    Returns
+    -------
+    dict
+        JSON-like: ``name``, ``family``, ``params``, ``metrics``, ``rmse_by_seed``; see
+        `evaluate_final`.
+    """
     estimates = bootstrap.metrics(predictions)
     return {
         "name": contestant.name,
@@ -127,7 +182,6 @@ def _judge(
         "params": dict(contestant.params),
         "metrics": {name: asdict(estimate) for name, estimate in estimates.items()},
         "rmse_by_seed": [rmse(ratings.values, p) for p in predictions],
-        "fit_seconds": fit_seconds,
     }
 
 

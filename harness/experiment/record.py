@@ -5,16 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from harness.evaluation.final import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.spec import ExperimentSpec
 from harness.search.records import StudyRecord
 
 __all__ = ["BIAS_BASELINE", "MEAN_BASELINE", "ExperimentRecord"]
-
-BIAS_BASELINE = "user and item bias"
-"""Name of the model that a family must beat to be worth its cost."""
-
-MEAN_BASELINE = "global mean"
-"""Name of the model that knows nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -14,6 +15,7 @@ from harness.errors import SpaceError, UnknownNameError
 from harness.models.base import Recommender
 from harness.search.distributions import (
     Categorical,
+    Distribution,
     Epochs,
     Fixed,
     Float,
@@ -148,7 +150,13 @@ def _shipped_folders() -> list[Path]:
     return [package / "shipped" / "studies", package.parent / "studies"]
 
 
-def load_space(path: Path, family: type[Recommender]) -> SearchSpace:
+def load_space(
+    path: Path,
+    family: type[Recommender],
+    *,
+    parameters: Mapping[str, Distribution] = MappingProxyType({}),
+    initial: Mapping[str, Any] = MappingProxyType({}),
+) -> SearchSpace:
     """Read a search space, and check it against its family.
 
     Parameters
@@ -157,6 +165,9 @@ def load_space(path: Path, family: type[Recommender]) -> SearchSpace:
         A TOML file with ``family``, ``[parameters]`` and optionally ``[initial]``.
     family : type
         Class of the models whose hyperparameters it names.
+    parameters, initial : mapping, optional
+        Distributions, and settings of trial 0, that replace or complete those of the
+        file: what an experiment changes.
 
     Returns
     -------
@@ -178,10 +189,16 @@ def load_space(path: Path, family: type[Recommender]) -> SearchSpace:
         raise complain.about_validation(error) from error
     if content.family != family.name:
         raise complain("family", f"must be {family.name!r}, but is {content.family!r}.")
+    content = content.model_copy(
+        update={
+            "parameters": {**content.parameters, **parameters},
+            "initial": {**content.initial, **initial},
+        }
+    )
     check_parameters(content, family, complain)
-    initial = _initial(content, family)
-    check_initial(content, initial, complain)
-    return SearchSpace(family.name, content.parameters, initial, str(path))
+    start = _initial(content, family)
+    check_initial(content, start, complain)
+    return SearchSpace(family.name, content.parameters, start, str(path))
 
 
 def _read(path: Path) -> str:

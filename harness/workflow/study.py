@@ -3,19 +3,15 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from harness.data.dataset import Dataset
 from harness.errors import StudyError
 from harness.evaluation.final import Contestant, evaluate_final
-from harness.evaluation.folds import TIMED, assign_folds
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import Split, split_off_test
-from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.search.engine import Budget
-from harness.search.fold_task import Workbench, score_on_folds
 from harness.search.ownership import own_study
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord
@@ -23,13 +19,11 @@ from harness.search.samplers import SamplerSequence
 from harness.search.space import find_space, load_space
 from harness.search.study import StudyPlan, run_study, save_final
 from harness.version import code_version
+from harness.workflow.remeasure import TrainingFolds, baselines
 
 __all__ = ["PreparedStudy", "StudySettings", "prepare"]
 
 N_FINAL_SEEDS = 3
-BIAS_REGULARIZATIONS = (1.0, 3.0, 10.0, 30.0)
-# Far from the seeds of the search: the fresh folds must not be its folds.
-FRESH_SEED_OFFSET = 1_000_003
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +149,9 @@ class PreparedStudy:
         assert best is not None
         final: dict[str, Any] = {"best_trial": best.number}
         optimism = {"search": best.value}
-        if self.settings.split not in TIMED:
-            # Time has one order: its folds cannot be dealt anew.
-            optimism["fresh_folds"] = self._on_fresh_folds(study)
+        fresh = self._folds.fresh_score(self.plan.family, best.params)
+        if fresh is not None:
+            optimism["fresh_folds"] = fresh
         if self.split.test is not None:
             # Earlier looks count: whoever continues a study has seen its test score.
             self.split.test.looks = int(before.get("looks", 0))
@@ -172,54 +166,25 @@ class PreparedStudy:
             optimism["test"] = tuned[OBJECTIVE.name]["value"]
         return final | {"optimism": optimism}
 
-    def _on_fresh_folds(self, study: StudyRecord) -> float:
-        assert study.best is not None
-        seed = self.settings.seed + FRESH_SEED_OFFSET
-        bench = self._bench(self.plan.family, seed)
-        n_folds = self.settings.n_folds
-        return score_on_folds(bench, study.best.params, seed=seed, n_folds=n_folds)
-
-    def _bench(self, family: type[Recommender], seed: int) -> Workbench:
-        n_folds, method = self.settings.n_folds, self.settings.split
-        train = self.split.train
-        fold_of = assign_folds(train, n_folds=n_folds, seed=seed, method=method)
-        return Workbench(family, train, self.dataset.catalogue, fold_of)
+    @property
+    def _folds(self) -> TrainingFolds:
+        return TrainingFolds(
+            train=self.split.train,
+            catalogue=self.dataset.catalogue,
+            n_folds=self.settings.n_folds,
+            method=self.settings.split,
+            seed=self.settings.seed,
+        )
 
     def _contestants(self, study: StudyRecord) -> list[Contestant]:
         assert study.best is not None
         family = self.plan.family
-        initial = self.plan.space.initial
-        contestants = [
+        floor = self._folds.best_biases()
+        return [
             Contestant(name="tuned", family=family, params=study.best.params),
-            Contestant(name="initial", family=family, params=initial),
+            Contestant(name="initial", family=family, params=self.plan.space.initial),
+            *baselines(floor),
         ]
-        baseline = load_family("baseline")
-        contestants += [
-            Contestant(
-                name="user and item bias", family=baseline, params=self._best_biases()
-            ),
-            Contestant(name="global mean", family=baseline, params={"kind": "mean"}),
-        ]
-        return contestants
-
-    def _best_biases(self) -> dict[str, Any]:
-        """Tune the floor too: to beat one that is badly set would prove nothing."""
-        seed, n_folds = self.settings.seed, self.settings.n_folds
-        bench = self._bench(load_family("baseline"), seed)
-        candidates = [
-            {
-                "kind": "bias",
-                "user_regularization": user,
-                "item_regularization": item,
-            }
-            for user, item in product(BIAS_REGULARIZATIONS, repeat=2)
-        ]
-        return min(
-            candidates,
-            key=lambda params: score_on_folds(
-                bench, params, seed=seed, n_folds=n_folds
-            ),
-        )
 
 
 def prepare(

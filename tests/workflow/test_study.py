@@ -6,7 +6,7 @@ from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.folds import assign_folds, cut_fold
 from harness.search.records import NoListener
-from harness.workflow import study as workflow
+from harness.workflow import remeasure
 from harness.workflow.study import StudySettings, prepare
 
 
@@ -32,7 +32,7 @@ def test_the_best_is_measured_again_on_folds_that_the_search_has_not_seen(
         folds.append((train, assign_folds(train, **arguments)))
         return folds[-1][1]
 
-    monkeypatch.setattr(workflow, "assign_folds", note)
+    monkeypatch.setattr(remeasure, "assign_folds", note)
     judged = prepared.judge(found)
     # The first deal is for the best settings, the next for the floor.
     train, fresh = folds[0]
