@@ -1,10 +1,11 @@
 """The profile of a data set as tables of plain text, for terminal and markdown alike."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.data.profile import DataProfile, Quantiles, published_characteristics
 
-__all__ = ["DataTable", "data_tables"]
+__all__ = ["DataTable", "characteristics_table", "data_tables"]
 
 NOTHING = "-"
 NAMES = {
@@ -54,7 +55,7 @@ def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
         missing values, if there is a catalogue.
     """
     tables = [
-        _characteristics(profile),
+        characteristics_table(profile.characteristics(), published_characteristics()),
         _size(profile),
         _per_user_and_title(profile),
         _long_tail(profile),
@@ -65,6 +66,37 @@ def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
             DataTable("Missing values of titles", ("column", "missing"), rows)
         )
     return tuple(tables)
+
+
+def characteristics_table(
+    measured: Mapping[str, float | str | None], published: Mapping[str, float | str]
+) -> DataTable:
+    """Lay measured characteristics of ratings beside published ones.
+
+    Parameters
+    ----------
+    measured : mapping of str to float, str or None
+        As `DataProfile.characteristics` gives them.
+    published : mapping of str to float or str
+        Values of the same names; some may be missing.
+
+    Returns
+    -------
+    DataTable
+        A row for each that is measured.
+    """
+    rows = tuple(
+        (
+            NAMES[name],
+            _number(value),
+            _number(published.get(name)),
+            _gap(value, published.get(name)),
+        )
+        for name, value in measured.items()
+        if name in NAMES
+    )
+    head = ("characteristic", "measured", "published", "difference")
+    return DataTable("Characteristics", head, rows)
 
 
 def _size(profile: DataProfile) -> DataTable:
@@ -80,21 +112,6 @@ def _size(profile: DataProfile) -> DataTable:
             ("last rating, UTC", f"{profile.times.last_rating:%Y-%m-%d %H:%M}"),
         ]
     return DataTable("Size", ("of the data", "number"), tuple(rows))
-
-
-def _characteristics(profile: DataProfile) -> DataTable:
-    published = published_characteristics()
-    rows = tuple(
-        (
-            NAMES[name],
-            _number(value),
-            _number(published[name]),
-            _gap(value, published[name]),
-        )
-        for name, value in profile.characteristics().items()
-    )
-    head = ("characteristic", "measured", "published", "difference")
-    return DataTable("Characteristics", head, rows)
 
 
 def _per_user_and_title(profile: DataProfile) -> DataTable:
@@ -131,8 +148,8 @@ def _number(value: float | str | None) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def _gap(measured: float | str | None, published: float | str) -> str:
-    if measured is None:
+def _gap(measured: float | str | None, published: float | str | None) -> str:
+    if measured is None or published is None:
         return NOTHING
     if isinstance(measured, str) or isinstance(published, str):
         return "none" if measured == published else "other hours"

@@ -2,9 +2,18 @@
 
 from typing import Any
 
-__all__ = ["duration", "interval", "metric", "setting", "stars"]
+__all__ = [
+    "duration",
+    "interval",
+    "metric",
+    "milliseconds",
+    "setting",
+    "size",
+    "stars",
+]
 
 _SHARES = ("within_",)
+_UNITS = ("B", "kB", "MB", "GB")
 
 
 def stars(value: float) -> str:
@@ -124,3 +133,48 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency.
+
+    Parameters
+    ----------
+    value : float
+        In milliseconds.
+
+    Returns
+    -------
+    str
+        With two significant digits below 10.
+
+    Examples
+    --------
+    >>> milliseconds(0.0512), milliseconds(7.349), milliseconds(1234.5)
+    ('0.051 ms', '7.3 ms', '1,234 ms')
+    """
+    return f"{value:.2g} ms" if value < 9.95 else f"{value:,.0f} ms"
+
+
+def size(n_bytes: float) -> str:
+    """Write a size of memory or of a file.
+
+    Parameters
+    ----------
+    n_bytes : float
+        Number of bytes.
+
+    Returns
+    -------
+    str
+        In units of 1000, the one that reads best.
+
+    Examples
+    --------
+    >>> size(512), size(1_340_000), size(250e6)
+    ('512 B', '1.3 MB', '250 MB')
+    """
+    power = min((len(f"{n_bytes:.0f}") - 1) // 3, len(_UNITS) - 1)
+    value = n_bytes / 1000**power
+    digits = 1 if power and value < 9.95 else 0
+    return f"{value:,.{digits}f} {_UNITS[power]}"

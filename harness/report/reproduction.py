@@ -8,7 +8,12 @@ from typing import Any
 from harness.report.markdown import code, escape, table
 from harness.search.records import StudyRecord
 
-__all__ = ["environment_table", "local_name", "reproduction_command"]
+__all__ = [
+    "environment_table",
+    "local_name",
+    "reproduction_command",
+    "software_rows",
+]
 
 
 def local_name(storage: str) -> str:
@@ -101,17 +106,7 @@ def environment_table(study: StudyRecord) -> str:
         Markdown: version of the code, Python, platform, packages, seeds, fingerprints.
     """
     settings, final = study.settings, study.final or {}
-    environment = settings.get("environment", {})
-    packages = environment.get("packages", {})
-    rows = [["harness", code(study.code_version)]]
-    rows += [
-        [key, escape(environment[key])]
-        for key in ("python", "platform")
-        if key in environment
-    ]
-    if packages:
-        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-        rows.append(["packages", escape(versions)])
+    rows = software_rows(study.code_version, settings.get("environment", {}))
     rows += [
         ["sampler", _describe(settings["sampler"])],
         ["pruner", _describe(settings["pruner"])],
@@ -124,6 +119,34 @@ def environment_table(study: StudyRecord) -> str:
         seeds = ", ".join(map(str, final["seeds"]))
         rows.append(["seeds of the final models", escape(seeds)])
     return table(rows[0], rows[1:])
+
+
+def software_rows(code_version: str, environment: Mapping[str, Any]) -> list[list[str]]:
+    """List versions, for a table.
+
+    Parameters
+    ----------
+    code_version : str
+        Version of harness.
+    environment : mapping
+        As `harness.search.environment.environment` gives it; may be empty.
+
+    Returns
+    -------
+    list of list of str
+        What, and which, in markdown.
+    """
+    rows = [["harness", code(code_version)]]
+    rows += [
+        [key, escape(environment[key])]
+        for key in ("python", "platform")
+        if key in environment
+    ]
+    packages = environment.get("packages", {})
+    if packages:
+        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+        rows.append(["packages", escape(versions)])
+    return rows
 
 
 def _describe(choice: Mapping[str, Any]) -> str:

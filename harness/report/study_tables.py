@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.evaluation.metrics import METRICS
+from harness.experiment.record import ExperimentRecord
 from harness.report.digits import duration, interval, metric, setting, stars
 from harness.report.markdown import code, escape, table
 from harness.report.search_range import describe_range, edge_of, gauge
@@ -37,13 +38,13 @@ _LOWER = "lower is better"
 _OUTCOMES = {"better": "better", "worse": "worse", "tied": "cannot be told apart"}
 
 
-def data_table(study: StudyRecord) -> str:
+def data_table(study: StudyRecord | ExperimentRecord) -> str:
     """Describe the ratings and how they were split.
 
     Parameters
     ----------
-    study : StudyRecord
-        The study.
+    study : StudyRecord or ExperimentRecord
+        Whose ratings.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def data_table(study: StudyRecord) -> str:
     rows.append(["fingerprint of the data", code(data.get("fingerprint"))])
     rows.append(["split", _describe_split(split)])
     rows.append(["fingerprint of the split", code(split.get("fingerprint"))])
-    rows.append(["looks at the test set by this study", _describe_looks(study)])
+    whose = " by this study" if isinstance(study, StudyRecord) else ""
+    rows.append([f"looks at the test set{whose}", _describe_looks(study)])
     return table(rows[0], rows[1:])
 
 
@@ -76,7 +78,7 @@ def _describe_split(split: Mapping[str, Any]) -> str:
     )
 
 
-def _describe_looks(study: StudyRecord) -> str:
+def _describe_looks(study: StudyRecord | ExperimentRecord) -> str:
     final = study.final or {}
     if study.split.get("method") == "none":
         return "there is no test set"
