@@ -3,13 +3,11 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
-
-from harness.errors import DataError
 
 if TYPE_CHECKING:  # NumPy is not needed to print a help text
     from harness.data.dataset import Dataset
@@ -150,6 +148,15 @@ class DataOptions:
         str | None,
         _option("--encoding", "Text encoding of the ratings; else UTF-8.", "NAME"),
     ] = None
+    link: Annotated[
+        list[str] | None,
+        _option(
+            "--link",
+            "Streaming catalogue to which titles are linked by name and year, as `harness "
+            "data link` does; may be given several times.",
+            "[PLATFORM=]FILE",
+        ),
+    ] = None
 
     def load(self) -> "Dataset":
         """Load the data set that these options name.
@@ -164,35 +171,10 @@ class DataOptions:
         DataError
             If it cannot be found, read or learnt from.
         """
-        from harness.data.loading import load_dataset
-        from harness.data.read_options import ReadOptions
+        from harness.data.sources import load_source
 
-        options = ReadOptions(
-            user_column=self.user_column,
-            item_column=self.item_column,
-            rating_column=self.rating_column,
-            timestamp_column=self.timestamp_column,
-            scale=None if self.scale is None else _parse_scale(self.scale),
-            duplicates=None if self.duplicates is None else self.duplicates.value,
-            catalogue=tuple(self.catalogue or ()),
-            predefined=self.predefined,
-            encoding=self.encoding,
-        )
-        dataset = load_dataset(self.data, options)
-        # As typed: a report repeats them in the command that reproduces a study.
-        typed = {f.name: getattr(self, f.name) for f in fields(self)}
-        given = {n: v for n, v in typed.items() if v and n != "data"}
-        return replace(dataset, options=given)
-
-
-def _parse_scale(text: str) -> tuple[float, float]:
-    low, _, high = text.partition(":")
-    try:
-        return float(low), float(high)
-    except ValueError:
-        raise DataError(
-            f"--scale must be LOW:HIGH, such as 1:5 or 0.5:5, but got {text!r}."
-        ) from None
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return load_source(given.pop("data"), given)
 
 
 def _store_option(name: str, text: str, metavar: str) -> Any:

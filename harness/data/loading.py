@@ -62,15 +62,26 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     options = options or ReadOptions()
     if source == EMBEDDED:
         return _embedded(options)
+    dataset = _put_together(_read(source, options), source)
+    if options.link:
+        from harness.data.link import link
+        from harness.data.streaming import read_streaming_catalogue
+
+        catalogue, _ = read_streaming_catalogue(options.link)
+        return link(dataset, catalogue).dataset
+    return dataset
+
+
+def _read(source: str, options: ReadOptions) -> _Content:
     path = Path(source).expanduser()
     if not source.strip():
         raise DataError(
             "The source of the data must not be empty; give 'ott' or a path."
         )
     if path.is_dir():
-        return _put_together(_read_folder(path, options), source)
+        return _read_folder(path, options)
     if path.is_file():
-        return _put_together(_read_file(path, options), source)
+        return _read_file(path, options)
     hint = (
         f"fetch it with `harness data get {source}`"
         if source.startswith("ml-")

@@ -41,6 +41,9 @@ class ReadOptions:
         ``u1.test``, or a column of the table that says ``train`` or ``test``.
     encoding : str, optional
         Text encoding; UTF-8 unless given.
+    link : tuple of str
+        Streaming catalogues to which titles are linked by name and year; titles that
+        are in none of them are left out with their ratings.
     """
 
     user_column: str | None = None
@@ -52,6 +55,7 @@ class ReadOptions:
     catalogue: tuple[str, ...] = ()
     predefined: str | None = None
     encoding: str | None = None
+    link: tuple[str, ...] = ()
 
     def over(self, others: "ReadOptions") -> "ReadOptions":
         """Complete what is not set here from other options.

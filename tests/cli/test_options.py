@@ -51,7 +51,7 @@ def test_a_command_gets_the_options_beside_its_own(run):
     ("arguments", "message"),
     [
         (NAMES, "--duplicates last"),
-        ([*NAMES, "--scale", "5"], "--scale must be LOW:HIGH"),
+        ([*NAMES, "--scale", "5"], "scale must be LOW:HIGH"),
         ([*NAMES, "--scale", "5:1"], "low < high"),
         (["--user-column", "whoo"], "Did you mean 'who'?"),
         ([*NAMES, "--duplicates", "first"], "'error', 'last'"),

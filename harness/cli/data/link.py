@@ -25,6 +25,8 @@ class LinkOptions(DataOptions):
             rich_help_panel=PANEL,
         ),
     ] = field()  # without it, the default of the base class would hold
+    # What the command is for has another name here.
+    link: Annotated[list[str] | None, typer.Option("--link", hidden=True)] = None
 
 
 @spread_options
