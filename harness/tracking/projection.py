@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from harness.search.records import StudyRecord, TrialRecord
-from harness.tracking.run_image import DatasetFacts, MetricPoint, RunImage, RunStatus
+from harness.tracking.dataset_input import dataset_facts
+from harness.tracking.run_image import MetricPoint, RunImage, RunStatus
 
 __all__ = [
     "STUDY_TAG",
@@ -32,7 +33,6 @@ _STATUS: dict[str, RunStatus] = {
     "failed": "FAILED",
 }
 _LONGEST_VALUE = 5000  # MLflow cuts a tag at 8000 characters, older servers at 5000
-_LONGEST_DIGEST = 36
 
 
 def study_identity(study: StudyRecord) -> str:
@@ -90,7 +90,7 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
         params={key: _text(value) for key, value in trial.params.items()},
         tags=_trial_tags(study, trial),
         points=tuple(_trial_points(trial, ended)),
-        dataset=_dataset(study),
+        dataset=dataset_facts(study.dataset),
     )
 
 
@@ -159,7 +159,7 @@ def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
         params=_study_params(study),
         tags=_study_tags(study),
         points=() if status == "RUNNING" else tuple(_study_points(study)),
-        dataset=_dataset(study),
+        dataset=dataset_facts(study.dataset),
     )
 
 
@@ -272,20 +272,6 @@ def _note(study: StudyRecord) -> str:
             f"(mean over the folds)."
         )
     return "\n\n".join(lines)
-
-
-def _dataset(study: StudyRecord) -> DatasetFacts:
-    facts = study.dataset
-    columns = {"user": "string", "item": "string", "rating": "float"}
-    schema = [{"name": name, "type": kind} for name, kind in columns.items()]
-    profile = {key: value for key, value in facts.items() if key != "source"}
-    return DatasetFacts(
-        name=_text(facts.get("name")),
-        digest=_text(facts.get("fingerprint"))[:_LONGEST_DIGEST],
-        source=_json({"uri": _text(facts.get("source"))}),
-        schema=_json({"mlflow_colspec": schema}),
-        profile=_json({"num_rows": facts.get("n_ratings"), **profile}),
-    )
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
+from harness.tracking.dataset_input import dataset_input
 from harness.tracking.location import Location
 from harness.tracking.new_database import create_database
 from harness.tracking.problems import check_database
@@ -15,7 +16,7 @@ from harness.tracking.view import VIEW_TAG, merge_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Experiment, Run
+    from mlflow.entities import Experiment, Run
 
 __all__ = ["RunStore", "open_store", "quieten"]
 
@@ -213,7 +214,7 @@ class RunStore:
             params=[Param(key, value) for key, value in params.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
-        self._client.log_inputs(run_id, [_dataset_input(image)])
+        self._client.log_inputs(run_id, [dataset_input(image.dataset)])
         if image.status == "RUNNING":
             self._client.update_run(run_id, status="RUNNING", name=image.name)
         else:
@@ -240,20 +241,3 @@ class RunStore:
             Name of the folder in the artifacts.
         """
         self._client.log_artifacts(run_id, str(folder), under)
-
-
-def _dataset_input(image: RunImage) -> "DatasetInput":
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    facts = image.dataset
-    return DatasetInput(
-        Dataset(
-            name=facts.name,
-            digest=facts.digest,
-            source_type="local",
-            source=facts.source,
-            schema=facts.schema,
-            profile=facts.profile,
-        ),
-        [InputTag("mlflow.data.context", "training")],
-    )
