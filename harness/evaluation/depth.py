@@ -1,0 +1,96 @@
+"""How the error depends on what is known of the user and of the title."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.ratings import Ratings
+from harness.evaluation.intervals import UserBootstrap
+
+__all__ = ["DEPTHS", "known_share", "rmse_by_depth"]
+
+DEPTHS = ("0", "1-5", "6-20", ">20")
+"""Numbers of training ratings that count as equally deep, from cold to warm."""
+
+_FIRST_OF_NEXT = (1, 6, 21)
+
+Predictions = list[npt.NDArray[Any]]
+
+
+def rmse_by_depth(
+    train: Ratings, test: Ratings, predictions: Predictions
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure the RMSE of test pairs by the training ratings of their user and title.
+
+    Parameters
+    ----------
+    train, test : Ratings
+        The two parts, with the same codes.
+    predictions : list of ndarray of float, shape (n_test,)
+        One for each seed; values are means over the seeds.
+
+    Returns
+    -------
+    dict of str to list of dict
+        JSON-like: ``users`` and ``items``, each one entry for every one of `DEPTHS` with
+        ``depth``, ``n_pairs``, ``value`` (RMSE in stars; None without pairs), ``low`` and
+        ``high`` (bootstrap over users; None where the pairs are of one user, who alone
+        does not tell how users differ).
+    """
+    return {
+        "users": _by_depth(_counts(train)[0][test.users], test, predictions),
+        "items": _by_depth(_counts(train)[1][test.items], test, predictions),
+    }
+
+
+def known_share(train: Ratings, test: Ratings) -> float:
+    """Measure how many test pairs are of a known user and a known title.
+
+    Parameters
+    ----------
+    train, test : Ratings
+        The two parts, with the same codes.
+
+    Returns
+    -------
+    float
+        Share of the test pairs whose user and title both have training ratings.
+    """
+    of_user, of_item = _counts(train)
+    known = (of_user[test.users] > 0) & (of_item[test.items] > 0)
+    return float(known.mean())
+
+
+def _counts(train: Ratings) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    return (
+        np.bincount(train.users, minlength=train.n_users),
+        np.bincount(train.items, minlength=train.n_items),
+    )
+
+
+def _by_depth(
+    n_ratings: npt.NDArray[np.int64], test: Ratings, predictions: Predictions
+) -> list[dict[str, Any]]:
+    depth_of = np.searchsorted(_FIRST_OF_NEXT, n_ratings, side="right")
+    return [
+        {"depth": depth, **_rmse_within(depth_of == k, test, predictions)}
+        for k, depth in enumerate(DEPTHS)
+    ]
+
+
+def _rmse_within(
+    chosen: npt.NDArray[np.bool_], test: Ratings, predictions: Predictions
+) -> dict[str, Any]:
+    n_pairs = int(chosen.sum())
+    if not n_pairs:
+        return {"n_pairs": 0, "value": None, "low": None, "high": None}
+    part = test.take(chosen)
+    estimate = UserBootstrap(part).metrics([p[chosen] for p in predictions])["rmse"]
+    one_user = part.users[0] == part.users[-1]
+    return {
+        "n_pairs": n_pairs,
+        "value": estimate.value,
+        "low": None if one_user else estimate.low,
+        "high": None if one_user else estimate.high,
+    }
