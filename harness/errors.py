@@ -8,6 +8,7 @@ The tree is::
     ├── SpaceError           a search space that cannot be sampled
     ├── ParameterError       a hyperparameter outside its domain
     ├── UnknownNameError     a family, metric or data set nobody registered
+    ├── ExperimentError      an experiment file that cannot be run
     ├── StudyError           a study that cannot be started, continued or read
     ├── TrackingError        an MLflow store that cannot be used
     ├── MissingExtraError    an optional library that is not installed
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 __all__ = [
     "DataError",
     "DownloadError",
+    "ExperimentError",
     "HarnessError",
     "MissingExtraError",
     "NotFittedError",
@@ -54,6 +56,10 @@ class SpaceError(HarnessError, ValueError):
 
 class ParameterError(HarnessError, ValueError):
     """A hyperparameter outside its domain."""
+
+
+class ExperimentError(HarnessError, ValueError):
+    """An experiment file that cannot be run: names file, key and line."""
 
 
 class StudyError(HarnessError, RuntimeError):

@@ -1,0 +1,184 @@
+"""Everything an experiment measures that a file may name: name, label, unit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from harness.data.profile import published_characteristics
+from harness.errors import UnknownNameError
+from harness.evaluation.metrics import METRICS
+
+__all__ = [
+    "DATA",
+    "MEASURES",
+    "METRIC_NAMES",
+    "PARAM",
+    "Measure",
+    "Unit",
+    "check_metric",
+    "label_of",
+    "write",
+]
+
+Unit = Literal["", "stars", "ms", "s", "bytes", "bits"]
+
+PARAM = "param."
+"""Prefix of a setting of a model: ``param.n_factors``."""
+
+DATA = "data."
+"""Prefix of a characteristic of the data: ``data.sparsity``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number of a model that criteria, claims and preferences may name.
+
+    Parameters
+    ----------
+    name : str
+        Name in files.
+    label : str
+        Name for people.
+    unit : str
+        Unit of its values; empty for shares and indices.
+    path : tuple of str
+        Where the record has it: keys below the model of `ExperimentRecord.final`, or
+        below the candidate in `ExperimentRecord.efficiency` if the first key is
+        ``"efficiency"``; empty if it is worked out from others.
+    """
+
+    name: str
+    label: str
+    unit: Unit = ""
+    path: tuple[str, ...] = ()
+
+
+def _accuracy() -> list[Measure]:
+    units: dict[str, Unit] = {"rmse": "stars", "mae": "stars"}
+    found = [
+        Measure(m.name, m.label, units.get(m.name, ""), ("metrics", m.name, "value"))
+        for m in METRICS.values()
+    ]
+    path = ("metrics", "user_rmse", "value")
+    return [*found, Measure("user_rmse", "RMSE per user", "stars", path)]
+
+
+def _cost(name: str, label: str, unit: Unit, *path: str) -> Measure:
+    return Measure(name, label, unit, ("efficiency", *(path or (name,))))
+
+
+def _ranking(name: str, label: str, unit: Unit = "") -> Measure:
+    return Measure(name, label, unit, ("ranking", name))
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        measure.name: measure
+        for measure in (
+            *_accuracy(),
+            Measure("gain_over_bias", "gain over the bias baseline", "stars"),
+            Measure("cold_user_rmse", "RMSE of users with 0-5 ratings", "stars"),
+            Measure("cold_item_rmse", "RMSE of titles with 0-5 ratings", "stars"),
+            Measure("coverage", "coverage of pairs", "", ("coverage",)),
+            _cost("fit_seconds", "training time", "s"),
+            _cost("latency_p50_ms", "p50 latency", "ms", "latency_ms", "p50"),
+            _cost("latency_p95_ms", "p95 latency", "ms", "latency_ms", "p95"),
+            _cost("latency_p99_ms", "p99 latency", "ms", "latency_ms", "p99"),
+            _cost("peak_memory_bytes", "peak memory", "bytes"),
+            _cost("model_bytes", "model size", "bytes"),
+            _ranking("ndcg_at_10", "NDCG@10"),
+            _ranking("recall_at_10", "recall@10"),
+            _ranking("catalogue_coverage", "catalogue coverage"),
+            _ranking("intra_list_diversity", "intra-list diversity"),
+            _ranking("novelty", "novelty", "bits"),
+            _ranking("serendipity", "serendipity"),
+        )
+    }
+)
+"""All measures of a model, by name."""
+
+METRIC_NAMES: tuple[str, ...] = tuple(MEASURES)
+"""Names of the measures of a model; ``param.`` and ``data.`` names come on top."""
+
+
+def check_metric(name: str) -> None:
+    """Refuse a name that stands for nothing.
+
+    Parameters
+    ----------
+    name : str
+        One of `METRIC_NAMES`, ``param.`` and a hyperparameter, or ``data.`` and a
+        characteristic of the data.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such metric. Hyperparameters are not looked up: which ones there
+        are depends on the family.
+    """
+    data = [DATA + key for key in published_characteristics()]
+    is_setting = name.startswith(PARAM) and name != PARAM
+    if name not in MEASURES and name not in data and not is_setting:
+        raise UnknownNameError("metric", name, [*METRIC_NAMES, *data, f"{PARAM}<name>"])
+
+
+def label_of(name: str) -> str:
+    """Name a metric for people.
+
+    Parameters
+    ----------
+    name : str
+        As `check_metric` allows it.
+
+    Returns
+    -------
+    str
+        Its label; settings keep the name they have in the code.
+
+    Examples
+    --------
+    >>> label_of("rmse"), label_of("param.n_factors"), label_of("data.peak_hours")
+    ('RMSE', 'n_factors', 'peak hours of the data')
+    """
+    if name in MEASURES:
+        return MEASURES[name].label
+    if name.startswith(DATA):
+        return name.removeprefix(DATA).replace("_", " ") + " of the data"
+    return name.removeprefix(PARAM)
+
+
+def write(name: str, value: float | str) -> str:
+    """Write a value of a metric in a sentence: four significant digits, and the unit.
+
+    Parameters
+    ----------
+    name : str
+        As `check_metric` allows it.
+    value : float or str
+        The value, or a difference of two.
+
+    Returns
+    -------
+    str
+        Number and unit; texts as they are.
+
+    Examples
+    --------
+    >>> write("rmse", 0.90384), write("latency_p95_ms", 8), write("model_bytes", 2.5e6)
+    ('0.9038 stars', '8 ms', '2.5 MB')
+    >>> write("param.n_factors", 100.0), write("data.peak_hours", "20:00-23:00")
+    ('100', '20:00-23:00')
+    """
+    if isinstance(value, str):
+        return value
+    unit = MEASURES[name].unit if name in MEASURES else ""
+    if unit == "bytes":
+        return f"{_digits(value / 1e6)} MB"
+    # Errors of models that are alike part in the fourth decimal, above one star as well.
+    number = f"{value:.4f}" if unit == "stars" else _digits(value)
+    return f"{number} {unit}".rstrip()
+
+
+def _digits(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 9999.5 else f"{value:,.0f}"
