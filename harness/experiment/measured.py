@@ -91,9 +91,9 @@ def measured_value(
         return _plain(record.profile.get(metric.removeprefix(DATA)))
     if candidate is None:
         return None
-    model = _find(record, candidate, role)
-    if metric in MEASURES and MEASURES[metric].path[:1] == ("efficiency",):
+    if metric in MEASURES and MEASURES[metric].is_cost:
         return _plain(_cost(record, metric, candidate, role))
+    model = _find(record, candidate, role)
     return None if model is None else _plain(_of_model(record, metric, model))
 
 
@@ -145,7 +145,7 @@ def _find(
 
 
 def _cost(record: ExperimentRecord, metric: str, candidate: str, role: str) -> Any:
-    """What a model costs: measured in a process of its own, of the tuned one only."""
+    """Look up what a model costs; only tuned ones have a process of their own for it."""
     if role == "tuned":
         costs = record.efficiency.get(candidate, {})
         return _below(costs, MEASURES[metric].path[1:])

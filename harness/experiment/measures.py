@@ -11,6 +11,7 @@ from harness.evaluation.metrics import METRICS
 
 __all__ = [
     "DATA",
+    "DATA_NAMES",
     "MEASURES",
     "METRIC_NAMES",
     "PARAM",
@@ -19,6 +20,7 @@ __all__ = [
     "check_metric",
     "label_of",
     "write",
+    "write_given",
 ]
 
 Unit = Literal["", "stars", "ms", "s", "bytes", "bits"]
@@ -52,6 +54,11 @@ class Measure:
     label: str
     unit: Unit = ""
     path: tuple[str, ...] = ()
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is about what a model costs, not about what it predicts."""
+        return self.path[:1] == ("efficiency",)
 
 
 def _accuracy() -> list[Measure]:
@@ -98,8 +105,11 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 )
 """All measures of a model, by name."""
 
+DATA_NAMES: tuple[str, ...] = tuple(DATA + key for key in published_characteristics())
+"""Names of what is measured of the data."""
+
 METRIC_NAMES: tuple[str, ...] = tuple(MEASURES)
-"""Names of the measures of a model; ``param.`` and ``data.`` names come on top."""
+"""Names of the measures of a model; ``param.`` and `DATA_NAMES` come on top."""
 
 
 def check_metric(name: str) -> None:
@@ -117,10 +127,10 @@ def check_metric(name: str) -> None:
         If there is no such metric. Hyperparameters are not looked up: which ones there
         are depends on the family.
     """
-    data = [DATA + key for key in published_characteristics()]
+    known = (*METRIC_NAMES, *DATA_NAMES)
     is_setting = name.startswith(PARAM) and name != PARAM
-    if name not in MEASURES and name not in data and not is_setting:
-        raise UnknownNameError("metric", name, [*METRIC_NAMES, *data, f"{PARAM}<name>"])
+    if name not in known and not is_setting:
+        raise UnknownNameError("metric", name, [*known, f"{PARAM}<name>"])
 
 
 def label_of(name: str) -> str:
@@ -170,14 +180,42 @@ def write(name: str, value: float | str) -> str:
     >>> write("param.n_factors", 100.0), write("data.peak_hours", "20:00-23:00")
     ('100', '20:00-23:00')
     """
+    if not isinstance(value, str) and _unit(name) == "stars":
+        # Models that are alike part in the fourth decimal, above one star as well.
+        return f"{value:.4f} stars"
+    return write_given(name, value)
+
+
+def write_given(name: str, value: float | str) -> str:
+    """Write a value that somebody chose, a bound or a published figure: no digits added.
+
+    Parameters
+    ----------
+    name : str
+        As `check_metric` allows it.
+    value : float or str
+        The value.
+
+    Returns
+    -------
+    str
+        Number and unit; texts as they are.
+
+    Examples
+    --------
+    >>> write_given("rmse", 0.89), write_given("fit_seconds", 150.0)
+    ('0.89 stars', '150 s')
+    """
     if isinstance(value, str):
         return value
-    unit = MEASURES[name].unit if name in MEASURES else ""
+    unit = _unit(name)
     if unit == "bytes":
         return f"{_digits(value / 1e6)} MB"
-    # Errors of models that are alike part in the fourth decimal, above one star as well.
-    number = f"{value:.4f}" if unit == "stars" else _digits(value)
-    return f"{number} {unit}".rstrip()
+    return f"{_digits(value)} {unit}".rstrip()
+
+
+def _unit(name: str) -> Unit:
+    return MEASURES[name].unit if name in MEASURES else ""
 
 
 def _digits(value: float) -> str:

@@ -1,0 +1,153 @@
+"""Published figures judged: each laid beside what was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.experiment.consistency import (
+    Contradiction,
+    figure_name,
+    find_contradictions,
+)
+from harness.experiment.measured import interval, measured_value
+from harness.experiment.measures import DATA, write, write_given
+from harness.experiment.record import ExperimentRecord
+from harness.experiment.spec import Claim
+
+__all__ = ["NO_FIGURE", "JudgedClaim", "Verdict", "judge_claims"]
+
+NO_FIGURE = "not published"
+"""Value of a claim that has words, but no figure."""
+
+Verdict = Literal["reproduced", "not reproduced", "contradicts another", "not testable"]
+
+_ROUNDING = 1e-9
+"""0.89 + 0.02 - 0.91 is not 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedClaim:
+    """A published figure, and what became of it.
+
+    Parameters
+    ----------
+    claim : Claim
+        The figure.
+    name : str
+        Its name, see `figure_name`.
+    measured : float or str or None
+        What was measured; None if nothing was.
+    low, high : float or None
+        Ends of its confidence interval; None where it has none.
+    verdict : {"reproduced", "not reproduced", "contradicts another", "not testable"}
+        Reproduced: within the tolerance of the claim, whatever else was published.
+        Contradicts another: not reproduced, and together with other published figures it
+        cannot be true. Not testable: there is no figure, or nothing was measured.
+    why : str
+        One sentence with numbers.
+    """
+
+    claim: Claim
+    name: str
+    measured: float | str | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+    why: str
+
+
+def judge_claims(record: ExperimentRecord) -> list[JudgedClaim]:
+    """Judge the claims of an experiment file.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    list of JudgedClaim
+        In the order of the file.
+    """
+    contradictions = [
+        c for c in find_contradictions(record.spec) if c.kind == "contradiction"
+    ]
+    return [_judge(record, claim, contradictions) for claim in record.spec.claims]
+
+
+def _judge(
+    record: ExperimentRecord, claim: Claim, contradictions: Sequence[Contradiction]
+) -> JudgedClaim:
+    found = measured_value(record, claim.metric, claim.candidate, claim.role)
+    ends = interval(record, claim.metric, claim.candidate, claim.role)
+    verdict, why = _compare(record, claim, found)
+    other = _others(claim, contradictions)
+    if verdict == "not reproduced" and other:
+        verdict = "contradicts another"
+        why = f"{why.removesuffix('.')}; it does not fit the published {other}."
+    low, high = ends or (None, None)
+    return JudgedClaim(
+        claim=claim,
+        name=figure_name(record.spec, claim),
+        measured=found,
+        low=low,
+        high=high,
+        verdict=verdict,
+        why=why,
+    )
+
+
+def _compare(
+    record: ExperimentRecord, claim: Claim, found: float | str | None
+) -> tuple[Verdict, str]:
+    if claim.value == NO_FIGURE:
+        here = f"; here it is {write(claim.metric, found)}" if found is not None else ""
+        return "not testable", f"The publication gives no figure{here}."
+    if found is None:
+        return "not testable", _why_not_measured(record, claim)
+    if isinstance(claim.value, str) or isinstance(found, str):
+        return _compare_texts(claim, found)
+    return _compare_numbers(claim, claim.value, found)
+
+
+def _compare_texts(claim: Claim, found: float | str) -> tuple[Verdict, str]:
+    published, here = write(claim.metric, claim.value), write(claim.metric, found)
+    if published.strip().casefold() == here.strip().casefold():
+        return "reproduced", f"Published and measured are both {here}."
+    return "not reproduced", f"Published is {published}, measured {here}."
+
+
+def _compare_numbers(
+    claim: Claim, published: float, found: float
+) -> tuple[Verdict, str]:
+    allowed = claim.tolerance * (abs(published) if claim.relative else 1)
+    gap = found - published
+    bound = write_given(claim.metric, allowed)
+    if claim.relative:
+        bound = f"{100 * claim.tolerance:.3g} % of the published ({bound})"
+    sides = f"Measured is {write(claim.metric, found)}, "
+    sides += f"published {write_given(claim.metric, published)}"
+    away = "equal to it"
+    if gap:
+        away = f"{write(claim.metric, abs(gap))} {'above' if gap > 0 else 'below'} it"
+    if abs(gap) <= allowed + _ROUNDING:
+        return "reproduced", f"{sides}: {away}, within the tolerance of {bound}."
+    return "not reproduced", f"{sides}: {away}, beyond the tolerance of {bound}."
+
+
+def _why_not_measured(record: ExperimentRecord, claim: Claim) -> str:
+    if claim.metric.startswith(DATA):
+        return "The data does not tell it."
+    if record.final is None:
+        return "The test set has not been opened."
+    return "It was not measured, or is not defined, for this model."
+
+
+def _others(claim: Claim, contradictions: Sequence[Contradiction]) -> str:
+    """Name the figures that cannot be true together with this one."""
+    for found in contradictions:
+        if claim in found.claims:
+            pairs = zip(found.figures, found.claims, strict=True)
+            rest = [f"{name} of {c.value:g}" for name, c in pairs if c != claim]
+            return " with ".join(rest)
+    return ""
