@@ -21,7 +21,7 @@ from harness.search.study import StudyPlan, run_study, save_final
 from harness.version import code_version
 from harness.workflow.remeasure import TrainingFolds, baselines
 
-__all__ = ["PreparedStudy", "StudySettings", "prepare"]
+__all__ = ["PreparedStudy", "StudySettings", "check_name", "prepare"]
 
 N_FINAL_SEEDS = 3
 
@@ -216,7 +216,7 @@ def prepare(
         If the data cannot be split so.
     """
     if settings.name is not None:
-        _check_name(settings.name)
+        check_name(settings.name)
     family = load_family(settings.family)
     space = load_space(find_space(settings.space or settings.family), family)
     make_pruner(settings.pruner)
@@ -244,7 +244,19 @@ def prepare(
     return PreparedStudy(settings=settings, plan=plan, split=split, dataset=dataset)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Check that a study or an experiment can have a name.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Raises
+    ------
+    StudyError
+        If it cannot be that of a folder.
+    """
     # The folder of the report has this name.
     if not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", name) or name.strip(". ") == "":
         shown = name if len(name) <= 40 else f"{name[:40]}..."

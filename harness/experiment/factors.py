@@ -1,0 +1,70 @@
+"""The strongest latent factors of a fitted model, in words and titles."""
+
+from typing import Any
+
+import numpy as np
+
+from harness.data.catalogue import Catalogue
+from harness.models.base import Recommender
+from harness.models.factor_explanation import turn_to_principal_axes
+from harness.models.factor_meaning import interpret_factor, read_traits
+
+__all__ = ["strongest_factors"]
+
+N_FACTORS = 6
+N_TITLES = 4
+
+
+def strongest_factors(model: Recommender, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Describe the factors that carry most of what a model knows beyond biases.
+
+    Parameters
+    ----------
+    model : Recommender
+        Fitted. Families with latent factors keep them as ``user_factors_`` and
+        ``item_factors_``; of others there is nothing to describe.
+    catalogue : Catalogue
+        Of its titles, for names, genres and decades.
+
+    Returns
+    -------
+    list of dict
+        JSON-like, strongest first: ``label``, ``share`` (of the sum of squares of all
+        products of factors), ``trait``, ``correlation``, ``positive``, ``negative``
+        (names of titles); see `ExperimentRecord.factors`.
+    """
+    sides = [getattr(model, f"{side}_factors_", None) for side in ("user", "item")]
+    if any(side is None or not side.size for side in sides):
+        return []
+    n_users, n_items = len(model.user_ids_), len(model.item_ids_)
+    of_users, of_items = np.asarray(sides[0])[:n_users], np.asarray(sides[1])[:n_items]
+    if not (np.isfinite(of_users).all() and np.isfinite(of_items).all()):
+        return []
+    users, items = turn_to_principal_axes((of_users, of_items))
+    # On principal axes the sums of squares of the products add up.
+    carried = np.square(users).sum(axis=0) * np.square(items).sum(axis=0)
+    if not carried.sum():
+        return []
+    shares = carried / carried.sum()
+    frame = catalogue.frame
+    names = frame["title"].tolist() if "title" in frame else model.item_ids_.tolist()
+    traits = read_traits(catalogue)
+    return [
+        {
+            "label": f"factor {k + 1}",
+            "share": float(shares[k]),
+            **_in_words(
+                interpret_factor(items[:, k], traits, n_titles=N_TITLES), names
+            ),
+        }
+        for k in range(min(N_FACTORS, items.shape[1]))
+    ]
+
+
+def _in_words(meaning: Any, names: list[Any]) -> dict[str, Any]:
+    return {
+        "trait": meaning.trait,
+        "correlation": meaning.correlation,
+        "positive": [str(names[code]) for code in meaning.positive],
+        "negative": [str(names[code]) for code in meaning.negative],
+    }

@@ -1,0 +1,91 @@
+"""An experiment read back from the storage: the record that reports and trackers read."""
+
+from datetime import datetime
+from typing import Any
+
+from harness.errors import StudyError
+from harness.experiment.record import ExperimentRecord
+from harness.experiment.spec import ExperimentSpec
+from harness.search.experiment_storage import MARK, read_experiment_facts
+from harness.search.records import StudyRecord
+from harness.search.storage import list_studies, read_study, without_password
+
+__all__ = ["read_experiment", "study_name"]
+
+
+def study_name(experiment: str, candidate: str) -> str:
+    """Name the study of a candidate."""
+    return f"{experiment}-{candidate}"
+
+
+def read_experiment(storage: str, name: str) -> ExperimentRecord:
+    """Read an experiment without changing it.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+    name : str
+        Name of the experiment.
+
+    Returns
+    -------
+    ExperimentRecord
+        With all its studies.
+
+    Raises
+    ------
+    UnknownNameError
+        If the storage has no such experiment.
+    StudyError
+        If one of its studies was made on other data or another split: what was measured
+        there cannot be compared.
+    """
+    kept = read_experiment_facts(storage, name)
+    facts: dict[str, Any] = kept[MARK]
+    spec = ExperimentSpec.model_validate(kept["spec"])
+    there = set(list_studies(storage))
+    studies = {
+        candidate: read_study(storage, study_name(name, candidate))
+        for candidate in spec.families
+        if study_name(name, candidate) in there
+    }
+    for study in studies.values():
+        _require_same_test(name, facts, study)
+
+    def by_candidate(kind: str) -> dict[str, Any]:
+        prefix = f"{kind}/"
+        found = {
+            k.removeprefix(prefix): v for k, v in kept.items() if k.startswith(prefix)
+        }
+        return {candidate: each["value"] for candidate, each in found.items()}
+
+    return ExperimentRecord(
+        name=name,
+        spec=spec,
+        storage=without_password(storage),
+        dataset=facts["dataset"],
+        split=facts["split"],
+        settings=facts["settings"],
+        code_version=facts["code_version"],
+        started=datetime.fromisoformat(facts["started"]),
+        studies=studies,
+        profile=kept.get("profile", {}),
+        fresh_folds=by_candidate("fresh_folds"),
+        efficiency=by_candidate("efficiency"),
+        factors=by_candidate("factors"),
+        final=kept.get("final"),
+    )
+
+
+def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> None:
+    for what, mine, its in (
+        ("data", facts["dataset"]["fingerprint"], study.dataset["fingerprint"]),
+        ("test set", facts["split"]["fingerprint"], study.split["fingerprint"]),
+    ):
+        if mine != its:
+            raise StudyError(
+                f"The study {study.name!r} has another {what} ({its}) than the "
+                f"experiment {name!r} ({mine}), so that they cannot be compared: run the "
+                "experiment again under another --name."
+            )
