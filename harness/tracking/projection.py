@@ -1,19 +1,24 @@
 """What a study and a trial look like as runs: names, status, times, values, tags."""
 
-import functools
-import getpass
 import hashlib
 import json
 import math
 import re
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.dataset_input import dataset_facts
 from harness.tracking.run_image import MetricPoint, RunImage, RunStatus
+from harness.tracking.run_values import (
+    LONGEST_VALUE,
+    as_json,
+    as_milliseconds,
+    as_text,
+    current_user,
+)
 
 __all__ = [
     "STUDY_TAG",
@@ -32,7 +37,6 @@ _STATUS: dict[str, RunStatus] = {
     "pruned": "KILLED",
     "failed": "FAILED",
 }
-_LONGEST_VALUE = 5000  # MLflow cuts a tag at 8000 characters, older servers at 5000
 
 
 def study_identity(study: StudyRecord) -> str:
@@ -80,17 +84,16 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
         The run. A pruned trial has its folds' values, and no means: a mean over fewer
         folds would be ranked among those over all of them.
     """
-    ended = _milliseconds(trial.ended or trial.started)
+    ended = as_milliseconds(trial.ended or trial.started)
     return RunImage(
-        trial=trial.number,
         name=f"{study.family} #{trial.number} {_outcome(trial)}",
         status=_STATUS[trial.state],
-        started=_milliseconds(trial.started),
+        started=as_milliseconds(trial.started),
         ended=ended,
-        params={key: _text(value) for key, value in trial.params.items()},
+        params={key: as_text(value) for key, value in trial.params.items()},
         tags=_trial_tags(study, trial),
         points=tuple(_trial_points(trial, ended)),
-        dataset=dataset_facts(study.dataset),
+        datasets=(dataset_facts(study.dataset),),
     )
 
 
@@ -104,6 +107,8 @@ def _trial_points(trial: TrialRecord, ended: int) -> Iterator[MetricPoint]:
     means = dict(trial.metrics)
     if trial.value is not None:
         means["rmse"] = trial.value
+    if len(trial.fold_values) > 1:
+        means["rmse_fold_sd"] = statistics.stdev(trial.fold_values)
     for key, value in means.items():
         ranked = trial.state == "complete" or key.endswith("_seconds")
         if ranked and math.isfinite(value):
@@ -123,7 +128,7 @@ def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     }
     if trial.error:
         # The end of a traceback says what happened.
-        tags["traceback"] = trial.error[-_LONGEST_VALUE:]
+        tags["traceback"] = trial.error[-LONGEST_VALUE:]
     if trial.duplicate_of is not None:
         tags["duplicate_of"] = str(trial.duplicate_of)
     return tags
@@ -148,10 +153,9 @@ def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
     name = f"{study.name} study"
     if status != "RUNNING" and study.best is not None:
         name += f", best rmse {study.best.value:.4f}"
-    started = [_milliseconds(t.started) for t in study.trials]
-    ended = [_milliseconds(t.ended) for t in study.trials if t.ended is not None]
+    started = [as_milliseconds(t.started) for t in study.trials]
+    ended = [as_milliseconds(t.ended) for t in study.trials if t.ended is not None]
     return RunImage(
-        trial=None,
         name=name,
         status=status,
         started=min(started, default=None),
@@ -159,7 +163,7 @@ def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
         params=_study_params(study),
         tags=_study_tags(study),
         points=() if status == "RUNNING" else tuple(_study_points(study)),
-        dataset=dataset_facts(study.dataset),
+        datasets=(dataset_facts(study.dataset),),
     )
 
 
@@ -168,27 +172,27 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
     for key, value in study.settings.items():
         if isinstance(value, Mapping):
             if "name" in value:
-                params[key] = _text(value["name"])
+                params[key] = as_text(value["name"])
         elif not isinstance(value, list | tuple):
-            params[key] = _text(value)
-    params["split"] = _text(study.split.get("method"))
+            params[key] = as_text(value)
+    params["split"] = as_text(study.split.get("method"))
     return params
 
 
 def _study_tags(study: StudyRecord) -> dict[str, str]:
     tags = _shared_tags(study) | {
-        "seed": _text(study.settings.get("seed")),
+        "seed": as_text(study.settings.get("seed")),
         "storage": study.storage,
-        "settings": _json(study.settings)[:_LONGEST_VALUE],
-        "split": _json(study.split)[:_LONGEST_VALUE],
+        "settings": as_json(study.settings)[:LONGEST_VALUE],
+        "split": as_json(study.split)[:LONGEST_VALUE],
         "mlflow.note.content": _note(study),
     }
     if study.final is not None:  # the seal: when the test set was opened, how often
-        tags["test_opened"] = _text(study.final.get("opened"))
-        tags["test_looks"] = _text(study.final.get("looks"))
+        tags["test_opened"] = as_text(study.final.get("opened"))
+        tags["test_looks"] = as_text(study.final.get("looks"))
     if study.best is not None:
         tags["best_trial"] = str(study.best.number)
-        tags |= {f"best_{key}": _text(v) for key, v in study.best.params.items()}
+        tags |= {f"best_{key}": as_text(v) for key, v in study.best.params.items()}
     return tags
 
 
@@ -204,11 +208,11 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
             yield MetricPoint(
                 key="best_rmse",
                 value=best,
-                timestamp=_milliseconds(trial.ended or trial.started),
+                timestamp=as_milliseconds(trial.ended or trial.started),
                 step=trial.number,
             )
     counts = Counter(trial.state for trial in ended)
-    now = max(_milliseconds(t.ended or t.started) for t in ended)
+    now = max(as_milliseconds(t.ended or t.started) for t in ended)
     figures: dict[str, float] = {
         "n_trials": len(ended),
         **{f"n_{state}": counts[state] for state in ("complete", "pruned", "failed")},
@@ -238,22 +242,14 @@ def _shared_tags(study: StudyRecord) -> dict[str, str]:
         STUDY_TAG: study_identity(study),
         "study": study.name,
         "family": study.family,
-        "dataset": _text(study.dataset.get("name")),
-        "dataset_fingerprint": _text(study.dataset.get("fingerprint")),
-        "split_fingerprint": _text(study.split.get("fingerprint")),
+        "dataset": as_text(study.dataset.get("name")),
+        "dataset_fingerprint": as_text(study.dataset.get("fingerprint")),
+        "split_fingerprint": as_text(study.split.get("fingerprint")),
         "code_version": study.code_version,
         "mlflow.source.name": f"harness study {study.family}",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": current_user(),
     }
-
-
-@functools.cache
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
-        return "unknown"
 
 
 def _note(study: StudyRecord) -> str:
@@ -272,15 +268,3 @@ def _note(study: StudyRecord) -> str:
             f"(mean over the folds)."
         )
     return "\n\n".join(lines)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def _text(value: object) -> str:
-    return str(value)[:_LONGEST_VALUE]
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, default=str)

@@ -41,6 +41,8 @@ class DatasetFacts:
         Name and fingerprint.
     source, schema, profile : str
         JSON.
+    context : str, default "training"
+        What it was used for.
     """
 
     name: str
@@ -48,6 +50,7 @@ class DatasetFacts:
     source: str
     schema: str
     profile: str
+    context: str = "training"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +59,6 @@ class RunImage:
 
     Parameters
     ----------
-    trial : int or None
-        Number of the trial; None for the run of the study.
     name : str
         Name of the run.
     status : {"RUNNING", "FINISHED", "KILLED", "FAILED"}
@@ -68,11 +69,10 @@ class RunImage:
         What MLflow calls so.
     points : tuple of MetricPoint
         Values of metrics.
-    dataset : DatasetFacts
-        The input.
+    datasets : tuple of DatasetFacts
+        The inputs.
     """
 
-    trial: int | None
     name: str
     status: RunStatus
     started: int | None
@@ -80,7 +80,7 @@ class RunImage:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     points: tuple[MetricPoint, ...]
-    dataset: DatasetFacts
+    datasets: tuple[DatasetFacts, ...]
 
     @property
     def latest(self) -> dict[str, float]:

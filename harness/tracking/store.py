@@ -215,7 +215,7 @@ class RunStore:
             params=[Param(key, value) for key, value in params.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
-        self._client.log_inputs(run_id, [dataset_input(image.dataset)])
+        self._client.log_inputs(run_id, [dataset_input(d) for d in image.datasets])
         if image.status == "RUNNING":
             self._client.update_run(run_id, status="RUNNING", name=image.name)
         else:

@@ -170,7 +170,7 @@ def _is_complete(run: "Run", image: RunImage) -> bool:
             key in run.data.metrics and _close(run.data.metrics[key], value)
             for key, value in image.latest.items()
         )
-        and (image.dataset.name, image.dataset.digest) in data
+        and data >= {(used.name, used.digest) for used in image.datasets}
     )
 
 

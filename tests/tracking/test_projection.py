@@ -15,7 +15,14 @@ def test_a_pruned_trial_has_folds_but_no_mean_that_could_be_ranked(
 def test_values_that_are_not_finite_are_left_out(make_study, make_trial):
     trial = make_trial(0, metrics={"rmse": 0.94, "r2": math.nan, "mae": math.inf})
     image = project_trial(make_study(), trial)
-    assert set(image.latest) == {"rmse", "fold_rmse"}
+    assert set(image.latest) == {"rmse", "fold_rmse", "rmse_fold_sd"}
+
+
+def test_the_spread_of_the_folds_is_their_standard_deviation(make_study, make_trial):
+    trial = make_trial(0, fold_values=(0.95, 0.93, 0.94))
+    image = project_trial(make_study(), trial)
+    # Deviations of 0.01, -0.01 and 0 from the mean: sqrt(0.0002 / 2).
+    assert math.isclose(image.latest["rmse_fold_sd"], 0.01)
 
 
 def test_a_long_traceback_keeps_its_end(make_study, make_trial):

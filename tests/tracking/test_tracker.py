@@ -1,3 +1,4 @@
+import pytest
 from mlflow import MlflowClient
 
 from harness.tracking import MLflowTracker, SyncCounts, sync
@@ -43,6 +44,7 @@ def test_a_run_has_the_times_values_tags_and_dataset_of_its_trial(
     assert run.data.params == {"n_factors": "13", "learning_rate": "0.005"}
     assert run.data.metrics == {
         "rmse": 0.937,
+        "rmse_fold_sd": pytest.approx(0.01),
         "mae": 0.74,
         "fit_seconds": 0.5,
         "fold_rmse": 0.94,
