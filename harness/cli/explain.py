@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import DataOptions, Duplicates
+from harness.cli.options import DataOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.search.records import StudyRecord
     from harness.workflow.explained_pair import (
         ExplainedPair,
         FactorInWords,
@@ -67,23 +66,14 @@ def explain(
     from harness.workflow.explain import explain_pair
 
     record = read_study(storage, study)
+    data = DataOptions.of(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
-        pair = explain_pair(record, _data_of(record).load, user=user, item=item)
+        pair = explain_pair(record, data.load, user=user, item=item)
     if output is Format.JSON:
         typer.echo(json.dumps(asdict(pair), indent=2))
     else:
         # Titles come from anywhere: nothing in them is markup, an emoji code or a link.
         _print(pair, Console(markup=False, emoji=False, highlight=False))
-
-
-def _data_of(record: "StudyRecord") -> DataOptions:
-    """Name the data of a study as its command line did."""
-    known = {field.name for field in fields(DataOptions)}
-    options = record.dataset.get("options", {})
-    given = {name: value for name, value in options.items() if name in known}
-    if given.get("duplicates") is not None:
-        given["duplicates"] = Duplicates(given["duplicates"])
-    return DataOptions(data=record.dataset["source"], **given)
 
 
 def _print(pair: "ExplainedPair", console: "Console") -> None:

@@ -2,10 +2,10 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 import typer
 
@@ -157,6 +157,27 @@ class DataOptions:
             "[PLATFORM=]FILE",
         ),
     ] = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Name the data of a study as its command line did.
+
+        Parameters
+        ----------
+        facts : mapping
+            Facts of its data set, as in `StudyRecord`.
+
+        Returns
+        -------
+        DataOptions
+            To load the same data again.
+        """
+        known = {field.name for field in fields(cls)}
+        options = facts.get("options", {})
+        given = {name: value for name, value in options.items() if name in known}
+        if given.get("duplicates") is not None:
+            given["duplicates"] = Duplicates(given["duplicates"])
+        return cls(data=facts["source"], **given)
 
     def load(self) -> "Dataset":
         """Load the data set that these options name.

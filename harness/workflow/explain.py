@@ -7,20 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.dataset import Dataset
-from harness.data.ratings import Ratings
-from harness.errors import DataError, StudyError
-from harness.evaluation.splits import split_off_test
-from harness.models.base import Recommender
+from harness.errors import DataError
 from harness.models.explanation import Explanation, Neighbor
 from harness.models.factor_meaning import interpret_factor, read_traits
-from harness.models.families import load_family
-from harness.search.records import StudyRecord, TrialRecord
+from harness.search.records import StudyRecord
 from harness.workflow.explained_pair import (
     ExplainedPair,
     FactorInWords,
     Named,
     NamedNeighbor,
 )
+from harness.workflow.refit import RefittedModel, refit_best
 
 __all__ = ["explain_pair"]
 
@@ -59,49 +56,21 @@ def explain_pair(
     UnsupportedError
         If the family cannot explain itself.
     """
-    best = study.best
-    if best is None:
-        raise StudyError(
-            f"The study {study.name!r} has no complete trial yet, so there is no model "
-            "to explain: continue it with `harness study`."
-        )
-    family = load_family(study.family)
-    dataset = load_dataset()
-    train = _same_training_part(study, dataset)
-    pair = (
-        _find_code("user", user, dataset.ratings.user_ids, dataset.name),
-        _find_code("item", item, dataset.ratings.item_ids, dataset.name),
-    )
-    params, seed = dict(best.params), int(study.settings["seed"])
-    if "seed" in family.__dataclass_fields__:
-        params["seed"] = seed
-    model = family(**params).fit(train, dataset.catalogue)
-    return _Namer(dataset, train).describe(study, best, model, pair)
 
+    def find_pair(dataset: Dataset) -> tuple[int, int]:
+        ratings = dataset.ratings
+        return (
+            _find_code("user", user, ratings.user_ids, dataset.name),
+            _find_code("item", item, ratings.item_ids, dataset.name),
+        )
 
-def _same_training_part(study: StudyRecord, dataset: Dataset) -> Ratings:
-    before = study.dataset["fingerprint"]
-    if dataset.fingerprint != before:
-        raise DataError(
-            f"{dataset.source}: must be the data of the study {study.name!r} (fingerprint "
-            f"{before}), but it has changed since ({dataset.fingerprint}); run a new study "
-            "on it with `harness study`."
-        )
-    facts = study.split
-    split = split_off_test(
-        dataset,
-        method=facts["method"],
-        test_share=facts.get("test_share", 0.2),
-        seed=facts["seed"],
-    )
-    if split.facts["fingerprint"] != facts["fingerprint"]:
-        raise DataError(
-            f"{dataset.source}: must be split as in the study {study.name!r} (fingerprint "
-            f"{facts['fingerprint']}), but the split {facts['method']!r} now gives "
-            f"{split.facts['fingerprint']}; use the version of harness of that study, "
-            f"{study.code_version}."
-        )
-    return split.train
+    def load_checked() -> Dataset:
+        dataset = load_dataset()
+        find_pair(dataset)  # a misspelt id is said at once, not after the fit
+        return dataset
+
+    fitted = refit_best(study, load_checked)
+    return _Namer(fitted).describe(study, find_pair(fitted.dataset))
 
 
 def _find_code(
@@ -122,18 +91,14 @@ def _find_code(
 class _Namer:
     """Gives names to the codes of an explanation."""
 
-    def __init__(self, dataset: Dataset, train: Ratings) -> None:
-        self._dataset, self._train = dataset, train
-        frame = dataset.catalogue.frame
+    def __init__(self, fitted: RefittedModel) -> None:
+        self._fitted = fitted
+        self._dataset, self._train = fitted.dataset, fitted.train
+        frame = fitted.dataset.catalogue.frame
         self._titles = frame["title"].tolist() if "title" in frame else []
 
-    def describe(
-        self,
-        study: StudyRecord,
-        trial: TrialRecord,
-        model: Recommender,
-        pair: tuple[int, int],
-    ) -> ExplainedPair:
+    def describe(self, study: StudyRecord, pair: tuple[int, int]) -> ExplainedPair:
+        model = self._fitted.model
         explanation = model.explain(*pair)
         prediction = model.predict(*(np.array([code]) for code in pair))
         by_user = explanation.neighbors_are == "users"
@@ -142,7 +107,7 @@ class _Namer:
             family=study.family,
             dataset=self._dataset.name,
             simulated=self._dataset.simulated,
-            trial=trial.number,
+            trial=self._fitted.trial.number,
             n_train=len(self._train),
             seed=int(study.settings["seed"]),
             user=self.name_user(pair[0]),
