@@ -1,23 +1,19 @@
 """Runs MLflow's web interface on a store, for one person on this machine."""
 
-import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
 from urllib.parse import urlencode
 
 from harness.errors import TrackingError
+from harness.tracking.child_server import DIRECT, run_server
 from harness.tracking.location import Location, runs_url
 from harness.tracking.view import VIEW_KEY, VIEW_TAG
 
@@ -26,10 +22,6 @@ __all__ = ["Interface", "choose_port", "experiment_link", "serve"]
 HOST = "127.0.0.1"
 _FIRST_PORT = 5000
 _N_PORTS = 50
-_SECONDS_TO_START = 90.0
-_SECONDS_TO_STOP = 10.0
-# The store is on this machine, or named by the user: never through a proxy.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +40,19 @@ class Interface:
     process: "subprocess.Popen[bytes]"
 
 
-def choose_port(port: int | None = None) -> int:
+def choose_port(
+    port: int | None = None, *, first: int | None = None, host: str = HOST
+) -> int:
     """Find a port to listen on.
 
     Parameters
     ----------
     port : int, optional
-        The port to use; by default the first free one from 5000.
+        The port to use; by default the first free one from `first`.
+    first : int, optional
+        Where to look first; by default 5000.
+    host : str, default "127.0.0.1"
+        Address to listen on.
 
     Returns
     -------
@@ -67,28 +65,29 @@ def choose_port(port: int | None = None) -> int:
         If the port is taken, or none of those tried is free.
     """
     if port is not None:
-        if not _is_free(port):
+        if not _is_free(host, port):
             raise TrackingError(
-                f"Port {port} of {HOST} must be free, but something uses it. Choose "
+                f"Port {port} of {host} must be free, but something uses it. Choose "
                 "another with --port, or leave --port out."
             )
         return port
-    for candidate in range(_FIRST_PORT, _FIRST_PORT + _N_PORTS):
-        if _is_free(candidate):
+    first = _FIRST_PORT if first is None else first
+    for candidate in range(first, first + _N_PORTS):
+        if _is_free(host, candidate):
             return candidate
     raise TrackingError(
-        f"None of the ports {_FIRST_PORT}-{_FIRST_PORT + _N_PORTS - 1} of {HOST} is "
-        "free. Choose another with --port."
+        f"None of the ports {first}-{first + _N_PORTS - 1} of {host} is free. Choose "
+        "another with --port."
     )
 
 
-def _is_free(port: int) -> bool:
+def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As the server does it: a port of a connection just closed is free.
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
@@ -123,83 +122,15 @@ def serve(location: Location, port: int | None = None) -> Iterator[Interface]:
         )
     port = choose_port(port)
     address = f"http://{HOST}:{port}"
-    with tempfile.TemporaryFile() as output:
-        process = _start(location, port, output)
-        try:
-            _wait_until_ready(process, address, output)
-            link = experiment_link(address, location.experiment)
-            yield Interface(link=link, process=process)
-        finally:
-            _stop(process)
-
-
-def _start(
-    location: Location, port: int, output: IO[bytes]
-) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mlflow", "ui"]
     command += ["--backend-store-uri", location.tracking_uri]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    environment = {
-        **os.environ,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Seven processes that judge answers of language models in the background.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # A file called mlflow.py in the working folder is not what should start.
-        "PYTHONSAFEPATH": "1",
-    }
-    # In a session of its own, Ctrl-C reaches us alone, and we stop it with its children.
-    return subprocess.Popen(  # noqa: S603 - no shell, and the program is our own Python
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        start_new_session=True,
-    )
-
-
-def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", address: str, output: IO[bytes]
-) -> None:
-    deadline = time.monotonic() + _SECONDS_TO_START
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise TrackingError(
-                "The MLflow interface must start, but it ended with: "
-                f"{_last_line(output)}"
-            )
-        with contextlib.suppress(OSError), _direct.open(f"{address}/health", timeout=5):
-            return
-        time.sleep(0.1)
-    raise TrackingError(
-        f"The MLflow interface must answer within {_SECONDS_TO_START:g} s, but it did "
-        f"not. Its last words: {_last_line(output)}"
-    )
-
-
-def _last_line(output: IO[bytes]) -> str:
-    output.seek(0)
-    lines = output.read().decode(errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "nothing."
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    for number in ("SIGTERM", "SIGKILL"):
-        _signal(process, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_STOP)
-            break
-    if os.name == "posix":
-        # The server's own children may outlive it by a moment, or for good.
-        _signal(process, "SIGKILL")
-
-
-def _signal(process: "subprocess.Popen[bytes]", name: str) -> None:
-    if os.name != "posix":
-        process.kill()
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.Signals[name])
+    # Else seven processes that judge answers of language models in the background.
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    health = f"{address}/health"
+    with run_server("MLflow interface", command, environment, health=health) as process:
+        link = experiment_link(address, location.experiment)
+        yield Interface(link=link, process=process)
 
 
 def experiment_link(address: str, experiment: str) -> str:
@@ -225,7 +156,7 @@ def experiment_link(address: str, experiment: str) -> str:
     query = urlencode({"experiment_name": experiment})
     url = f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}"
     try:
-        with _direct.open(url, timeout=10) as answer:
+        with DIRECT.open(url, timeout=10) as answer:
             found = json.load(answer)["experiment"]
     except urllib.error.HTTPError as error:
         error.close()
