@@ -1,0 +1,76 @@
+"""Runs MLflow's own scoring server on a packaged model."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.tracking.child_server import run_server
+from harness.tracking.server import HOST, choose_port
+
+__all__ = ["FIRST_PORT", "ScoringServer", "serve_model"]
+
+FIRST_PORT = 5001
+"""Next to the web interface, which starts at 5000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringServer:
+    """A running scoring server.
+
+    Parameters
+    ----------
+    address : str
+        ``"http://127.0.0.1:5001"``; questions go to ``/invocations``.
+    process : subprocess.Popen
+        The server.
+    """
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+
+
+@contextmanager
+def serve_model(
+    folder: Path, *, port: int | None = None, host: str = HOST
+) -> Iterator[ScoringServer]:
+    """Serve an MLflow model until the context is left.
+
+    Parameters
+    ----------
+    folder : Path
+        The model.
+    port : int, optional
+        The port to use; by default the first free one from 5001.
+    host : str, default "127.0.0.1"
+        Address to listen on: by default, this machine alone can ask.
+
+    Yields
+    ------
+    ScoringServer
+        Ready to be asked.
+
+    Raises
+    ------
+    TrackingError
+        If the port is taken, or the server does not start.
+    """
+    port = choose_port(port, first=FIRST_PORT, host=host)
+    command = [sys.executable, "-m", "mlflow", "models", "serve"]
+    command += ["--model-uri", str(folder.absolute()), "--env-manager", "local"]
+    command += ["--host", host, "--port", str(port)]
+    path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    environment = {
+        # MLflow calls uvicorn by its name, wherever harness itself was called from.
+        "PATH": os.pathsep.join(path),
+        # A line for every question would fill the disk.
+        "UVICORN_ACCESS_LOG": "false",
+    }
+    address = f"http://{host}:{port}"
+    with run_server(
+        "scoring server", command, environment, health=f"{address}/ping"
+    ) as process:
+        yield ScoringServer(address=address, process=process)
