@@ -111,33 +111,35 @@ def _compare(
 
 
 def _compare_texts(claim: Claim, found: float | str) -> tuple[Verdict, str]:
-    published, here = write(claim.metric, claim.value), write(claim.metric, found)
+    published, here = write_given(claim.metric, claim.value), write(claim.metric, found)
     if published.strip().casefold() == here.strip().casefold():
-        return "reproduced", f"Published and measured are both {here}."
-    return "not reproduced", f"Published is {published}, measured {here}."
+        return "reproduced", f"Measured {here}, as published."
+    return "not reproduced", f"Measured {here}, not the published {published}."
 
 
 def _compare_numbers(
     claim: Claim, published: float, found: float
 ) -> tuple[Verdict, str]:
-    allowed = claim.tolerance * (abs(published) if claim.relative else 1)
     gap = found - published
-    bound = write_given(claim.metric, allowed)
+    if abs(gap) <= _ROUNDING:
+        return "reproduced", f"Measured {write(claim.metric, found)}, as published."
+    allowed = claim.tolerance * (abs(published) if claim.relative else 1)
+    is_near = abs(gap) <= allowed + _ROUNDING
+    tolerance = f"the tolerance of {write_given(claim.metric, allowed)}"
     if claim.relative:
-        bound = f"{100 * claim.tolerance:.3g} % of the published ({bound})"
-    sides = f"Measured is {write(claim.metric, found)}, "
-    sides += f"published {write_given(claim.metric, published)}"
-    away = "equal to it"
-    if gap:
-        away = f"{write(claim.metric, abs(gap))} {'above' if gap > 0 else 'below'} it"
-    if abs(gap) <= allowed + _ROUNDING:
-        return "reproduced", f"{sides}: {away}, within the tolerance of {bound}."
-    return "not reproduced", f"{sides}: {away}, beyond the tolerance of {bound}."
+        tolerance += f" ({100 * claim.tolerance:g} %)"
+    why = (
+        f"Measured {write(claim.metric, found)}: {write(claim.metric, abs(gap))} "
+        f"{'above' if gap > 0 else 'below'} the published "
+        f"{write_given(claim.metric, published)}, "
+        f"{'within' if is_near else 'beyond'} {tolerance}."
+    )
+    return "reproduced" if is_near else "not reproduced", why
 
 
 def _why_not_measured(record: ExperimentRecord, claim: Claim) -> str:
     if claim.metric.startswith(DATA):
-        return "The data does not tell it."
+        return "The data has nothing to measure it by."
     if record.final is None:
         return "The test set has not been opened."
     return "It was not measured, or is not defined, for this model."
@@ -148,6 +150,6 @@ def _others(claim: Claim, contradictions: Sequence[Contradiction]) -> str:
     for found in contradictions:
         if claim in found.claims:
             pairs = zip(found.figures, found.claims, strict=True)
-            rest = [f"{name} of {c.value:g}" for name, c in pairs if c != claim]
-            return " with ".join(rest)
+            rest = [f"{name} ({c.value:g})" for name, c in pairs if c != claim]
+            return " and ".join(rest)
     return ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from harness.experiment.decision import decide
 from harness.experiment.measured import measured
-from harness.experiment.measures import DATA, PARAM, label_of, write, write_given
+from harness.experiment.measures import DATA, label_of, write, write_given
 from harness.experiment.record import ExperimentRecord
 from harness.experiment.spec import Criterion
 from harness.experiment.spec_checks import WINNER
@@ -80,12 +80,11 @@ def _check(
 
 
 def _subject(record: ExperimentRecord, metric: str, candidate: str) -> str:
-    label = label_of(metric)
-    label = label if metric.startswith(PARAM) else label[0].upper() + label[1:]
     if metric.startswith(DATA):
-        return label
+        return f"The {label_of(metric)}"
     known = candidate in record.spec.families
-    return f"{label} of {record.spec.label(candidate) if known else 'the winner'}"
+    owner = record.spec.label(candidate) if known else "the winner"
+    return f"The {label_of(metric)} of {owner}"
 
 
 def _why_not_measured(record: ExperimentRecord, candidate: str) -> str:

@@ -73,8 +73,8 @@ def expected_best(values: Sequence[float], n: int) -> float:
 
     .. math:: E = \sum_{i=1}^{N-n+1} v_{(i)} \binom{N - i}{n - 1} \Big/ \binom{N}{n} .
 
-    The idea is that of [1]_ (section 3), who draw with replacement; that underestimates
-    the best for :math:`n` near :math:`N`, and this is the unbiased form [2]_.
+    The idea is that of [1]_ (section 3), who draw with replacement, which makes the best
+    of many draws look worse than it was; this form is without that bias [2]_.
     A sampler that learns does not draw its trials in any order, so for it this is what
     the same trials would have brought in random order.
 

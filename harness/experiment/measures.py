@@ -7,7 +7,6 @@ from typing import Literal
 
 from harness.data.profile import published_characteristics
 from harness.errors import UnknownNameError
-from harness.evaluation.metrics import METRICS
 
 __all__ = [
     "DATA",
@@ -61,14 +60,8 @@ class Measure:
         return self.path[:1] == ("efficiency",)
 
 
-def _accuracy() -> list[Measure]:
-    units: dict[str, Unit] = {"rmse": "stars", "mae": "stars"}
-    found = [
-        Measure(m.name, m.label, units.get(m.name, ""), ("metrics", m.name, "value"))
-        for m in METRICS.values()
-    ]
-    path = ("metrics", "user_rmse", "value")
-    return [*found, Measure("user_rmse", "RMSE per user", "stars", path)]
+def _accuracy(name: str, label: str, unit: Unit = "") -> Measure:
+    return Measure(name, label, unit, ("metrics", name, "value"))
 
 
 def _cost(name: str, label: str, unit: Unit, *path: str) -> Measure:
@@ -83,7 +76,12 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         measure.name: measure
         for measure in (
-            *_accuracy(),
+            _accuracy("rmse", "RMSE", "stars"),
+            _accuracy("mae", "MAE", "stars"),
+            _accuracy("r2", "R²"),
+            _accuracy("within_half_star", "share within half a star"),
+            _accuracy("within_one_star", "share within one star"),
+            _accuracy("user_rmse", "RMSE per user", "stars"),
             Measure("gain_over_bias", "gain over the bias baseline", "stars"),
             Measure("cold_user_rmse", "RMSE of users with 0-5 ratings", "stars"),
             Measure("cold_item_rmse", "RMSE of titles with 0-5 ratings", "stars"),
@@ -159,7 +157,7 @@ def label_of(name: str) -> str:
 
 
 def write(name: str, value: float | str) -> str:
-    """Write a value of a metric in a sentence: four significant digits, and the unit.
+    """Write a measured value in a sentence: as many digits as it can bear, and the unit.
 
     Parameters
     ----------
@@ -171,7 +169,8 @@ def write(name: str, value: float | str) -> str:
     Returns
     -------
     str
-        Number and unit; texts as they are.
+        Number and unit; texts as they are. Four decimals for errors, shares and
+        indices, four significant digits for others.
 
     Examples
     --------
@@ -180,10 +179,10 @@ def write(name: str, value: float | str) -> str:
     >>> write("param.n_factors", 100.0), write("data.peak_hours", "20:00-23:00")
     ('100', '20:00-23:00')
     """
-    if not isinstance(value, str) and _unit(name) == "stars":
-        # Models that are alike part in the fourth decimal, above one star as well.
-        return f"{value:.4f} stars"
-    return write_given(name, value)
+    unit = MEASURES[name].unit if name in MEASURES else None
+    if isinstance(value, str) or unit not in {"stars", ""}:
+        return write_given(name, value)
+    return f"{value:.4f} {unit}".rstrip()
 
 
 def write_given(name: str, value: float | str) -> str:
@@ -208,14 +207,10 @@ def write_given(name: str, value: float | str) -> str:
     """
     if isinstance(value, str):
         return value
-    unit = _unit(name)
+    unit = MEASURES[name].unit if name in MEASURES else ""
     if unit == "bytes":
         return f"{_digits(value / 1e6)} MB"
     return f"{_digits(value)} {unit}".rstrip()
-
-
-def _unit(name: str) -> Unit:
-    return MEASURES[name].unit if name in MEASURES else ""
 
 
 def _digits(value: float) -> str:

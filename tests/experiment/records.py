@@ -1,0 +1,299 @@
+"""A made-up experiment of four families, whose numbers tests can vary and work out."""
+
+from datetime import UTC, datetime, timedelta
+
+from harness.evaluation.final import BIAS_BASELINE
+from harness.experiment.record import ExperimentRecord
+from harness.experiment.spec import ExperimentSpec
+from harness.search.records import StudyRecord, TrialRecord
+from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_final, metrics
+
+START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+FOLDS = (-0.010, -0.004, 0.0, 0.004, 0.010)
+
+PROGRESS = (0.0, 0.3, 0.5, None, 0.4, 0.7, None, 1.0, 0.9, "failed", 0.8, 0.95)
+"""Share of the way from the initial to the best objective; None: pruned at half of it."""
+
+SPACES = {
+    "cf": {
+        "user_based": {"type": "categorical", "choices": [False, True]},
+        "centering": {"type": "categorical", "choices": ["baseline", "mean", "basic"]},
+        "similarity": {
+            "type": "categorical",
+            "choices": ["pearson_baseline", "msd", "cosine"],
+        },
+        "min_support": {"type": "int", "low": 1, "high": 10},
+        "n_neighbors": {"type": "int", "low": 10, "high": 120, "log": True},
+    },
+    "content": {
+        "metadata_weight": {"type": "float", "low": 0.01, "high": 1.0},
+        "genre_weight": {"type": "float", "low": 0.01, "high": 1.0},
+        "text_weight": {"type": "float", "low": 0.01, "high": 1.0},
+        "people_weight": {"type": "float", "low": 0.01, "high": 1.0},
+        "regularization": {"type": "float", "low": 0.5, "high": 50.0, "log": True},
+    },
+    "hybrid": {
+        "n_factors": {"type": "int", "low": 16, "high": 64, "log": True},
+        "learning_rate": {"type": "float", "low": 0.02, "high": 0.3, "log": True},
+        "n_epochs": {"type": "epochs", "high": 25, "patience": 2},
+    },
+    "svd": {
+        "n_factors": {"type": "int", "low": 16, "high": 100, "log": True},
+        "learning_rate": {"type": "float", "low": 0.002, "high": 0.03, "log": True},
+        "regularization": {"type": "float", "low": 0.01, "high": 0.2, "log": True},
+        "n_epochs": {"type": "epochs", "high": 80, "patience": 3},
+    },
+}
+
+LABELS = {
+    "cf": "collaborative filtering",
+    "content": "content-based",
+    "hybrid": "hybrid",
+    "svd": "SVD",
+}
+
+DATASET = {
+    "name": "ott",
+    "source": "ott",
+    "fingerprint": "0123456789abcdef",
+    "n_users": 540,
+    "n_items": 740,
+    "n_ratings": 20_000,
+    "scale": [1.0, 5.0],
+    "simulated": True,
+    "notes": [],
+}
+
+SPLIT = {
+    "method": "random",
+    "seed": 7,
+    "test_share": 0.2,
+    "fingerprint": "feedbeef",
+    "n_train": 16_000,
+    "n_test": 4000,
+}
+
+ENVIRONMENT = {
+    "python": "CPython 3.13.1",
+    "platform": "Linux x86_64",
+    "packages": {"numpy": "2.3.0", "optuna": "5.0.0"},
+}
+
+PROFILE = {
+    "sparsity": 0.95,
+    "mean": 3.71,
+    "variance": 0.86,
+    "ratings_per_week": 2.28,
+    "average_watch_minutes": 94.2,
+    "peak_hours": "20:00-23:00",
+    "weekend_to_weekday_ratio": 1.41,
+    "primary_genre_affinity": 0.70,
+    "genre_diversity": None,
+}
+
+PUBLISHED = (
+    ("cf", "rmse", 0.89, {}),
+    ("content", "rmse", 0.92, {}),
+    ("hybrid", "rmse", "not published", {}),
+    ("svd", "rmse", 0.5749, {}),
+    ("svd", "mae", 0.4677, {}),
+    ("svd", "r2", 0.4008, {}),
+    ("svd", "within_half_star", 0.6225, {}),
+    ("svd", "within_one_star", 0.9118, {}),
+    ("svd", "param.n_factors", 100, {"tolerance": 0}),
+    ("svd", "fit_seconds", 150, {"tolerance": 0.1, "relative": True}),
+    ("svd", "latency_p95_ms", 8, {"role": "tuned", "tolerance": 1}),
+    (None, "data.sparsity", 0.95, {}),
+    (None, "data.mean", 3.7, {}),
+    (None, "data.variance", 0.85, {}),
+    (None, "data.ratings_per_week", 2.3, {"tolerance": 0.1, "relative": True}),
+    (None, "data.peak_hours", "20:00-23:00", {}),
+    (None, "data.genre_diversity", 0.65, {}),
+)
+
+
+def make_claims(published=PUBLISHED):
+    return [
+        {
+            "metric": metric,
+            "value": value,
+            "quotation": f"words about {metric}",
+            **({} if candidate is None else {"candidate": candidate}),
+            **more,
+        }
+        for candidate, metric, value, more in published
+    ]
+
+
+def make_spec(**changes):
+    facts = {
+        "title": "Four families on a simulated streaming service",
+        "publication": "Machine Learning Operations: Implementation of MLFlow",
+        "seed": 7,
+        "budget": {"trials": 12},
+        "families": {
+            candidate: {"label": label} for candidate, label in LABELS.items()
+        },
+        "variants": [
+            {
+                "name": "k-NN without biases",
+                "candidate": "cf",
+                "params": {"centering": "mean"},
+                "shows": "the handling of biases",
+            },
+            {
+                "name": "SVD without biases",
+                "candidate": "svd",
+                "params": {"biased": False},
+                "shows": "the handling of biases",
+            },
+        ],
+        "criteria": [
+            {"metric": "rmse", "at_most": 0.6},
+            {"metric": "gain_over_bias", "at_least": 0.05},
+            {"metric": "latency_p95_ms", "candidate": "cf", "at_most": 2},
+        ],
+        "claims": make_claims(),
+    }
+    return ExperimentSpec.model_validate(facts | changes)
+
+
+def make_trial(number, value, state="complete", candidate="svd", params=None):
+    """One trial of ten seconds; a pruned one has seen one fold, at `value`."""
+    n_folds = {"complete": 5, "pruned": 1, "failed": 0}[state]
+    seen = tuple(value + shift for shift in FOLDS[:n_folds])
+    return TrialRecord(
+        number=number,
+        state=state,
+        params=params or dict(PARAMS[candidate, "initial"]),
+        value=value if state == "complete" else None,
+        fold_values=seen,
+        metrics={n: m["value"] for n, m in metrics(value).items()}
+        | {"fit_seconds": 0.7}
+        if seen
+        else {},
+        seed=number,
+        started=START + timedelta(seconds=10 * number),
+        ended=START + timedelta(seconds=10 * number + 10),
+        error="Traceback:\nValueError: too much" if state == "failed" else None,
+    )
+
+
+def _params(candidate, progress):
+    """Walk from the initial to the tuned settings."""
+    before, after = PARAMS[candidate, "initial"], PARAMS[candidate, "tuned"]
+    return {
+        name: type(after[name])(value + progress * (after[name] - value))
+        if type(value) in {int, float}
+        else (after[name] if progress > 0.5 else value)
+        for name, value in before.items()
+    }
+
+
+def make_study(candidate, *, initial=None, best=None, progress=PROGRESS, **changes):
+    """A search from `initial` to `best`, in stars of RMSE over the folds."""
+    first = INITIAL[candidate] + 0.004 if initial is None else initial
+    last = TUNED[candidate] + 0.003 if best is None else best
+    states = {None: ("pruned", 0.5), "failed": ("failed", 0.2)}
+    trials = []
+    for number, step in enumerate(progress):
+        state, way = states.get(step, ("complete", step))
+        value = first + way * (last - first)
+        params = _params(candidate, way)
+        trials.append(make_trial(number, value, state, candidate, params))
+    facts = {
+        "name": f"published-{candidate}",
+        "family": candidate,
+        "settings": {
+            "sampler": {"name": "tpe", "n_startup_trials": 10},
+            "pruner": {"name": "race", "z": 1.0},
+            "n_folds": 5,
+            "seed": 7,
+            "jobs": 2,
+            "space": SPACES[candidate],
+            "initial": PARAMS[candidate, "initial"],
+            "environment": ENVIRONMENT,
+        },
+        "dataset": DATASET,
+        "split": SPLIT,
+        "code_version": "0.1.0+gabc1234",
+        "storage": "optuna.log",
+        "trials": tuple(trials),
+        "identity": f"{candidate}-0123",
+    }
+    return StudyRecord(**(facts | changes))
+
+
+def make_efficiency(p95=None, **changes):
+    """Costs by candidate; `p95` maps candidates to their latency in milliseconds."""
+    usual = {"cf": 6.1, "content": 3.2, "hybrid": 0.9, "svd": 0.42, BIAS_BASELINE: 0.2}
+    megabytes = {"cf": 21, "content": 34, "hybrid": 4.1, "svd": 1.3, BIAS_BASELINE: 0.1}
+    seconds = {
+        "cf": 0.31,
+        "content": 1.9,
+        "hybrid": 4.4,
+        "svd": 0.62,
+        BIAS_BASELINE: 0.1,
+    }
+    return {
+        name: {
+            "fit_seconds": seconds[name],
+            "latency_ms": {
+                "p50": 0.8 * value,
+                "p95": value,
+                "p99": 1.6 * value,
+                "n_calls": 1000,
+            },
+            "n_titles": 740,
+            "peak_memory_bytes": 180_000_000 + round(5e6 * megabytes[name]),
+            "model_bytes": round(1e6 * megabytes[name]),
+            **changes.get(name, {}),
+        }
+        for name, value in (usual | (p95 or {})).items()
+    }
+
+
+def make_factors():
+    return {
+        "svd": [
+            {
+                "label": f"factor {k}",
+                "share": 0.3 / k,
+                "trait": ("Dramas", "the 1990s", None)[k % 3],
+                "correlation": 0.6 / k,
+                "positive": [f"Title {k}{letter}" for letter in "ABC"],
+                "negative": [f"Title {k}{letter}" for letter in "XYZ"],
+            }
+            for k in range(1, 6)
+        ]
+    }
+
+
+def make_record(*, final=None, opened=True, **changes):
+    """The experiment, its search done; `final` are arguments of `make_final`."""
+    candidates = tuple(LABELS)
+    facts = {
+        "name": "published",
+        "spec": make_spec(),
+        "storage": "optuna.log",
+        "dataset": DATASET,
+        "split": SPLIT,
+        "settings": {
+            "seed": 7,
+            "jobs": 2,
+            "n_folds": 5,
+            "file": "experiments/published.toml",
+            "environment": ENVIRONMENT,
+        },
+        "code_version": "0.1.0+gabc1234",
+        "started": START,
+        "studies": {candidate: make_study(candidate) for candidate in candidates},
+        "profile": PROFILE,
+        "fresh_folds": {
+            candidate: TUNED[candidate] + 0.005 for candidate in candidates
+        },
+        "efficiency": make_efficiency(),
+        "factors": make_factors(),
+        "final": make_final(**(final or {})) if opened else None,
+    }
+    return ExperimentRecord(**(facts | changes))

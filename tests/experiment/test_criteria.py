@@ -1,0 +1,83 @@
+import pytest
+
+from harness.experiment.criteria import check_criteria
+from tests.experiment.records import make_efficiency, make_record, make_spec
+
+
+def check(record=None, **criterion):
+    spec = make_spec(criteria=[criterion])
+    return check_criteria(make_record(spec=spec, **(record or {})))[0]
+
+
+def test_criteria_are_checked_in_the_order_of_the_file(record):
+    found = check_criteria(record)
+    assert [c.passed for c in found] == [True, True, False]
+    assert [c.candidate for c in found] == ["svd", "svd", "cf"]
+
+
+@pytest.mark.parametrize(("bound", "passed"), [(0.572, True), (0.5719, False)])
+def test_a_bound_may_be_reached_but_not_crossed(bound, passed):
+    assert check(metric="rmse", at_most=bound).passed is passed
+
+
+def test_both_bounds_have_to_hold():
+    assert check(metric="rmse", at_least=0.5, at_most=0.6).passed
+    assert not check(metric="rmse", at_least=0.58, at_most=0.6).passed
+    assert not check(metric="rmse", at_least=0.5, at_most=0.57).passed
+
+
+def test_the_sentence_says_by_how_much_a_criterion_failed():
+    above = check(metric="rmse", at_most=0.55)
+    assert above.sentence == (
+        "The RMSE of SVD is 0.5720 stars: 0.0220 stars above the 0.55 stars allowed."
+    )
+    below = check(metric="gain_over_bias", candidate="content", at_least=0)
+    assert below.sentence == (
+        "The gain over the bias baseline of content-based is -0.0200 stars: 0.0200 stars "
+        "below the 0 stars required."
+    )
+    size = check(metric="model_bytes", candidate="cf", at_most=20e6)
+    assert size.sentence == (
+        "The model size of collaborative filtering is 21 MB: 1 MB above the 20 MB allowed."
+    )
+
+
+def test_the_sentence_of_a_criterion_that_holds_names_its_bounds():
+    found = check(metric="rmse", at_least=0.5, at_most=0.6)
+    assert found.sentence == (
+        "The RMSE of SVD is 0.5720 stars: at least 0.5 stars and at most 0.6 stars, as "
+        "required."
+    )
+
+
+def test_the_winner_is_the_one_that_the_rule_chooses():
+    found = check(
+        {
+            "final": {"error": 1.0},
+            "efficiency": make_efficiency({"cf": 0.001}),
+        },
+        metric="rmse",
+        at_most=1,
+    )
+    assert found.candidate == "cf"
+
+
+def test_what_was_not_measured_has_not_passed_and_says_why():
+    sealed = check({"opened": False}, metric="rmse", at_most=9)
+    assert (sealed.passed, sealed.measured) == (False, None)
+    assert sealed.candidate == "winner"
+    assert "the test set has not been opened" in sealed.sentence
+    left_out = check(
+        {"final": {"tuned": {"cf": 0.6}}}, metric="rmse", candidate="svd", at_most=9
+    )
+    assert not left_out.passed
+    assert "was not scored" in left_out.sentence
+    no_cost = check({"efficiency": {}}, metric="latency_p95_ms", at_most=9)
+    assert not no_cost.passed
+    assert "was not measured" in no_cost.sentence
+
+
+def test_a_criterion_may_be_about_the_data():
+    found = check(metric="data.sparsity", at_most=0.99)
+    assert found.passed
+    assert found.sentence.startswith("The sparsity of the data is 0.95: at most 0.99")

@@ -1,0 +1,186 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.experiment.decision import beats_bias_of, decide
+from tests.experiment.records import make_efficiency, make_record, make_spec
+
+CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}
+"""RMSE of four families that an error of 0.004 stars cannot tell apart."""
+
+
+def rule(**decision):
+    return make_spec(decision=decision)
+
+
+def test_nothing_is_decided_before_the_test_set_is_opened():
+    assert decide(make_record(opened=False)) is None
+
+
+def test_the_lowest_rmse_wins_when_nobody_is_tied_with_it(record):
+    found = decide(record)
+    assert (found.winner, found.best, found.tied) == ("svd", "svd", ())
+    assert found.decided_by is None
+    assert found.values == {}
+    assert found.beats_bias
+
+
+def test_the_first_criterion_decides_among_the_tied():
+    found = decide(
+        make_record(
+            final={"tuned": CLOSE | {"content": 0.68}},
+            efficiency=make_efficiency({"cf": 6.1, "hybrid": 0.1, "svd": 0.4}),
+        )
+    )
+    assert found.best == "svd"
+    assert found.tied == ("hybrid", "cf")
+    assert found.winner == "hybrid"
+    assert found.decided_by == "latency_p95_ms"
+    assert found.values == {"svd": 0.4, "hybrid": 0.1, "cf": 6.1}
+
+
+def test_a_family_that_is_worse_cannot_win_however_fast_it_is():
+    fast = make_efficiency({"content": 0.001})
+    assert decide(make_record(efficiency=fast)).winner == "svd"
+
+
+def test_within_the_margin_the_next_criterion_decides():
+    # 0.39 and 0.40 ms are within 5 %; hybrid trains faster.
+    efficiency = make_efficiency({"svd": 0.39, "hybrid": 0.40})
+    efficiency["hybrid"]["fit_seconds"] = 0.2
+    found = decide(make_record(final={"tuned": CLOSE}, efficiency=efficiency))
+    assert found.winner == "hybrid"
+    assert found.decided_by == "fit_seconds"
+    assert [r.criterion for r in found.rounds] == ["latency_p95_ms", "fit_seconds"]
+    # cf and content were dropped by latency, and are not asked again.
+    assert set(found.values) == {"svd", "hybrid"}
+
+
+def test_a_family_dropped_by_a_criterion_does_not_come_back_on_a_later_one():
+    efficiency = make_efficiency({"svd": 0.39, "hybrid": 0.40})
+    efficiency["cf"]["fit_seconds"] = 0.001
+    found = decide(make_record(final={"tuned": CLOSE}, efficiency=efficiency))
+    assert found.winner == "svd"
+
+
+@pytest.mark.parametrize(("other", "winner"), [(1.0, "svd"), (1.06, "hybrid")])
+def test_the_margin_is_a_share_of_the_worse_value(other, winner):
+    # 1 / 1.06 is 5.7 % lower; svd has the lower RMSE, and wins what is within the margin.
+    found = decide(
+        make_record(
+            spec=rule(prefer=["latency_p95_ms"]),
+            final={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
+            efficiency=make_efficiency({"svd": other, "hybrid": 1.0}),
+        )
+    )
+    assert found.winner == winner
+    assert found.decided_by == ("rmse" if winner == "svd" else "latency_p95_ms")
+
+
+def test_a_margin_of_zero_lets_any_difference_decide():
+    found = decide(
+        make_record(
+            spec=rule(prefer=["latency_p95_ms"], margin=0),
+            final={"tuned": CLOSE},
+            efficiency=make_efficiency({"svd": 0.1001, "hybrid": 0.1}),
+        )
+    )
+    assert found.winner == "hybrid"
+
+
+def test_where_more_is_better_the_highest_wins():
+    # The ranking measures of the made-up models rise as the RMSE falls.
+    tuned = {"cf": 0.5, "content": 0.9, "hybrid": 0.55, "svd": 0.6}
+    found = decide(
+        make_record(
+            spec=rule(prefer=["catalogue_coverage"]),
+            final={"tuned": tuned, "error": 1.0},
+        )
+    )
+    assert found.winner == "cf"
+    found = decide(
+        make_record(
+            spec=rule(prefer=["intra_list_diversity"], margin=0.01),
+            final={"tuned": tuned, "error": 1.0},
+        )
+    )
+    assert found.winner == "content"
+
+
+def test_a_family_without_a_value_cannot_win_on_it():
+    efficiency = make_efficiency({"hybrid": 3.0, "cf": 5.0, "content": 5.0})
+    del efficiency["svd"]
+    found = decide(make_record(final={"tuned": CLOSE}, efficiency=efficiency))
+    assert found.best == "svd"
+    assert found.winner == "hybrid"
+    assert found.values["svd"] is None
+
+
+def test_a_criterion_that_nobody_has_a_value_for_is_passed_over():
+    record = make_record(
+        spec=rule(prefer=["latency_p95_ms", "model_bytes"]),
+        final={"tuned": CLOSE},
+        efficiency={c: {"model_bytes": 10 + k} for k, c in enumerate(sorted(CLOSE))},
+    )
+    found = decide(record)
+    assert found.winner == "cf"
+    assert found.decided_by == "model_bytes"
+
+
+def test_if_no_criterion_decides_the_lowest_rmse_does():
+    found = decide(
+        make_record(spec=rule(prefer=[]), final={"tuned": CLOSE}, efficiency={})
+    )
+    assert found.winner == "svd"
+    assert found.decided_by == "rmse"
+    assert found.values == CLOSE
+    assert found.contenders == ("svd", "content", "hybrid", "cf")
+
+
+@pytest.mark.parametrize(("p_holm", "tied"), [(0.049, ()), (0.05, ("hybrid",))])
+def test_families_are_tied_from_the_significance_level_upwards(p_holm, tied):
+    record = make_record()
+    changed = [
+        d | {"p_holm": p_holm}
+        if {d["one"], d["other"]} == {"svd, tuned", "hybrid, tuned"}
+        else d
+        for d in record.final["differences"]
+    ]
+    final = {**record.final, "differences": changed}
+    assert decide(dataclasses.replace(record, final=final)).tied == tied
+
+
+def test_only_families_that_were_scored_take_part():
+    found = decide(make_record(final={"tuned": {"cf": 0.6, "content": 0.68}}))
+    assert found.best == "cf"
+
+
+def test_a_winner_that_does_not_beat_the_bias_model_is_said_not_to():
+    tuned = dict.fromkeys(CLOSE, 0.7) | {"svd": 0.659}
+    found = decide(make_record(final={"tuned": tuned}))
+    assert found.winner == "svd"
+    assert not found.beats_bias
+
+
+def test_a_family_beats_the_bias_model_only_beyond_chance():
+    record = make_record(final={"tuned": {"cf": 0.6, "content": 0.68, "svd": 0.659}})
+    beaten = {c: beats_bias_of(record, c) for c in ("cf", "content", "svd", "hybrid")}
+    assert beaten == {"cf": True, "content": False, "svd": False, "hybrid": False}
+
+
+@given(
+    st.lists(st.floats(0.55, 0.62), min_size=4, max_size=4),
+    st.lists(st.floats(0.1, 10), min_size=4, max_size=4),
+)
+def test_the_winner_is_the_best_or_tied_with_it_and_never_slower(rmse, latency):
+    record = make_record(
+        spec=rule(prefer=["latency_p95_ms"]),
+        final={"tuned": dict(zip(CLOSE, rmse, strict=True))},
+        efficiency=make_efficiency(dict(zip(CLOSE, latency, strict=True))),
+    )
+    found = decide(record)
+    assert found.winner in found.contenders
+    p95 = {c: record.efficiency[c]["latency_ms"]["p95"] for c in found.contenders}
+    assert p95[found.winner] * (1 - 0.05) <= min(p95.values()) * (1 + 1e-9)
