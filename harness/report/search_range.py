@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.report.digits import setting
 
-__all__ = ["describe_range", "edge_of", "gauge", "position"]
+__all__ = ["describe_range", "edge_of", "edges", "gauge", "position"]
 
 EDGE_SHARE = 0.05
 _GAUGE_WIDTH = 11
@@ -78,6 +78,27 @@ def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
     if where <= EDGE_SHARE + 1e-9 and distribution["type"] != "epochs":
         return "low"
     return None
+
+
+def edges(
+    space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
+) -> dict[str, str]:
+    """Find the values that lie at an end of their range.
+
+    Parameters
+    ----------
+    space : mapping of str to mapping
+        Hyperparameter to distribution, as `SearchSpace.describe` gives it.
+    params : mapping of str to object
+        Hyperparameter to value; those that are not active are missing.
+
+    Returns
+    -------
+    dict of str to str
+        Hyperparameter to ``"low"`` or ``"high"``, see `edge_of`.
+    """
+    ends = {name: edge_of(facts, params.get(name)) for name, facts in space.items()}
+    return {name: end for name, end in ends.items() if end is not None}
 
 
 def gauge(distribution: Mapping[str, Any], value: object) -> str:

@@ -10,7 +10,7 @@ from harness.evaluation.holm import holm
 from harness.report.comparison import Comparison
 from harness.report.digits import stars
 from harness.report.markdown import code, escape
-from harness.report.search_range import edge_of
+from harness.report.search_range import edges
 from harness.search.records import StudyRecord
 
 __all__ = [
@@ -154,11 +154,8 @@ def _warnings(study: StudyRecord) -> Iterator[str]:
             f"The test set has been opened **{final['looks']} times**: whoever continued "
             "the study knew its earlier test score, so this one is a little optimistic."
         )
-    wider = [
-        f"{code(name)} ({end} end)"
-        for name, distribution in study.settings["space"].items()
-        if (end := edge_of(distribution, study.best.params.get(name)))
-    ]
+    found = edges(study.settings["space"], study.best.params)
+    wider = [f"{code(name)} ({end} end)" for name, end in found.items()]
     if wider:
         yield (
             f"**Widen the range** of {', '.join(wider)}: the best value lies at its edge, "

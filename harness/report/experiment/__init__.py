@@ -1,0 +1,1 @@
+"""The sections of a model-selection report, one module each, in the words of numbers."""

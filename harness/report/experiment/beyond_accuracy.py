@@ -1,0 +1,78 @@
+"""Section: what the lists of recommendations are like, beyond the error of ratings."""
+
+from harness.experiment.measured import measured
+from harness.experiment.record import ExperimentRecord
+from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.models import Model, name_of, rivals
+from harness.report.experiment.quantities import write
+from harness.report.markdown import table
+
+__all__ = ["beyond_accuracy"]
+
+COLUMNS = {
+    "ndcg_at_10": "NDCG@10",
+    "recall_at_10": "recall@10",
+    "catalogue_coverage": "catalogue shown",
+    "intra_list_diversity": "diversity",
+    "novelty": "novelty",
+    "serendipity": "serendipity",
+}
+DEFINITIONS = """\
+- NDCG@10, recall@10: whether a user's top 10 holds the titles that the user has liked in \
+the test set, and near its top. Low values are usual, for most titles that a user would \
+like have no rating there.
+- Catalogue shown: share of all titles that are in the top 10 of somebody.
+- Diversity: how different in content the titles of one list are, from 0 (all alike).
+- Novelty: how rarely the recommended titles are rated, in bits.
+- Serendipity: share of a list that is liked and would not be there for its popularity."""
+
+
+def beyond_accuracy(draft: Draft) -> str:
+    """Compare the top tens of the tuned models.
+
+    Parameters
+    ----------
+    draft : Draft
+        The report.
+
+    Returns
+    -------
+    str
+        Markdown; empty if they were not measured.
+    """
+    record = draft.record
+    ranked = [m for m in rivals(record) if m.get("ranking")]
+    if not ranked:
+        return ""
+    n_users = ranked[0]["ranking"].get("n_users")
+    whose = f" of {n_users:,} users" if n_users else ""
+    return paragraphs(
+        "## Beyond accuracy",
+        f"The top 10{whose}, by each tuned model. The highest value of a column is bold.",
+        _table(record, ranked),
+        DEFINITIONS,
+    )
+
+
+def _table(record: ExperimentRecord, models: list[Model]) -> str:
+    keys = [m["candidate"] or m["name"] for m in models]
+    values = {
+        metric: [measured(record, metric, key) for key in keys] for metric in COLUMNS
+    }
+    columns = [_column(metric, values[metric]) for metric in COLUMNS]
+    rows = [
+        [name_of(record, model), *cells]
+        for model, *cells in zip(models, *columns, strict=True)
+    ]
+    return table(
+        ["tuned model", *COLUMNS.values()], rows, align="l" + "r" * len(COLUMNS)
+    )
+
+
+def _column(metric: str, values: list[float | None]) -> list[str]:
+    known = [value for value in values if value is not None]
+    cells = [write(metric, value) for value in values]
+    highest = write(metric, max(known)) if known else ""
+    if all(cell == cells[0] for cell in cells):
+        return cells
+    return [f"**{cell}**" if cell == highest else cell for cell in cells]

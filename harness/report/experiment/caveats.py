@@ -1,0 +1,94 @@
+"""What limits a verdict: looks, searches that were too short, ranges, failed criteria."""
+
+from collections.abc import Iterator
+
+from harness.experiment.criteria import check_criteria
+from harness.experiment.effort import still_falling
+from harness.experiment.record import ExperimentRecord
+from harness.report.experiment.models import label
+from harness.report.markdown import code, escape
+from harness.report.search_range import edges
+
+__all__ = ["caveats"]
+
+
+def caveats(record: ExperimentRecord) -> list[str]:
+    """Find what a reader must know before trusting the verdict.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    list of str
+        Sentences in markdown; none before the test set was opened.
+    """
+    if not record.models:
+        return []
+    return [
+        *_failed_criteria(record),
+        *_looks(record),
+        *_out_of_date(record),
+        *_unfinished(record),
+        *_narrow(record),
+    ]
+
+
+def _failed_criteria(record: ExperimentRecord) -> Iterator[str]:
+    for checked in check_criteria(record):
+        if not checked.passed:
+            yield f"**Acceptance criterion failed**: {escape(checked.sentence)}"
+
+
+def _looks(record: ExperimentRecord) -> Iterator[str]:
+    looks = (record.final or {}).get("looks", 1)
+    if looks > 1:
+        yield (
+            f"The test set has been opened **{looks} times**: whoever went on knew an "
+            "earlier test score, so this one is a little optimistic."
+        )
+
+
+def _out_of_date(record: ExperimentRecord) -> Iterator[str]:
+    judged = (record.final or {}).get("best_trials", {})
+    for candidate, study in record.studies.items():
+        found = None if study.best is None else study.best.number
+        if candidate in judged and found is not None and judged[candidate] != found:
+            yield (
+                f"**Out of date**: of {label(record, candidate)} the test set has judged "
+                f"trial #{judged[candidate]}, and the search has since found a better "
+                f"one, #{found}."
+            )
+    missing = [c for c in record.spec.families if record.model(c) is None]
+    if missing:
+        names = ", ".join(label(record, c) for c in missing)
+        yield f"**Not judged**: {names}."
+
+
+def _unfinished(record: ExperimentRecord) -> Iterator[str]:
+    falling = [label(record, c) for c, s in record.studies.items() if still_falling(s)]
+    if falling:
+        yield (
+            f"**Not converged**: {', '.join(falling)}. The search still found better "
+            "settings when its budget ended."
+        )
+
+
+def _narrow(record: ExperimentRecord) -> Iterator[str]:
+    at_edges = {
+        c: edges(study.settings.get("space", {}), study.best.params)
+        for c, study in record.studies.items()
+        if study.best is not None
+    }
+    listed = [
+        f"{label(record, c)} {', '.join(f'{code(n)} ({end})' for n, end in found.items())}"
+        for c, found in at_edges.items()
+        if found
+    ]
+    if listed:
+        yield (
+            f"**Widen the range** of: {'; '.join(listed)}. The best value lies at that "
+            "end, and a better one may lie beyond."
+        )

@@ -1,0 +1,104 @@
+"""Section: each published figure, with its words, beside what was measured."""
+
+from collections import Counter
+
+from harness.experiment.claims import JudgedClaim, Verdict
+from harness.report.experiment.contradictions import contradictions
+from harness.report.experiment.differences import differences
+from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.quantities import write
+from harness.report.experiment.variants import variants
+from harness.report.markdown import escape, table
+
+__all__ = ["claims"]
+
+_VERDICTS = {
+    "reproduced": "reproduced",
+    "not reproduced": "**not reproduced**",
+    "contradicts another": "**contradicts another**",
+    "not testable": "not testable here",
+}
+
+
+def claims(draft: Draft) -> str:
+    """Judge the published figures.
+
+    Parameters
+    ----------
+    draft : Draft
+        The report.
+
+    Returns
+    -------
+    str
+        Markdown; empty if the file has none, and no variants either.
+    """
+    worth = variants(draft)
+    if not draft.claims:
+        return paragraphs("## Variants", worth) if worth else ""
+    publication = draft.record.spec.publication
+    source = f"Publication: {escape(publication)}." if publication else ""
+    return paragraphs(
+        "## Published claims",
+        source,
+        _summary(draft),
+        _table(draft),
+        _reasons(draft),
+        differences(draft),
+        contradictions(draft.record.spec),
+        paragraphs("### What a change of the initial settings is worth", worth)
+        if worth
+        else "",
+    )
+
+
+def _summary(draft: Draft) -> str:
+    counts = Counter(judged.verdict for judged in draft.claims)
+    words: dict[Verdict, str] = {
+        "reproduced": "within tolerance",
+        "not reproduced": "not reproduced",
+        "contradicts another": "not reproduced, and at odds with another published one",
+        "not testable": "not testable here",
+    }
+    found = [f"{counts[v]} {text}" for v, text in words.items() if counts[v]]
+    n = len(draft.claims)
+    what = "One published figure" if n == 1 else f"{n} published figures"
+    return (
+        f"{what}: {'; '.join(found)}. Models are measured with their initial settings, "
+        "except where a figure is marked as tuned."
+    )
+
+
+def _table(draft: Draft) -> str:
+    rows = [
+        [
+            escape(judged.name),
+            f"“{escape(judged.claim.quotation)}”",
+            write(judged.claim.metric, judged.claim.value),
+            _measured(judged),
+            _VERDICTS[judged.verdict],
+        ]
+        for judged in draft.claims
+    ]
+    head = ["figure", "in the publication's words", "published", "measured", "verdict"]
+    return table(head, rows, align="llrrl")
+
+
+def _measured(judged: JudgedClaim) -> str:
+    metric = judged.claim.metric
+    value = write(metric, judged.measured)
+    if judged.low is not None and judged.high is not None:
+        value += f" [{write(metric, judged.low)}, {write(metric, judged.high)}]"
+    is_tuned = judged.claim.candidate is not None and judged.claim.role == "tuned"
+    return f"{value} (tuned)" if is_tuned else value
+
+
+def _reasons(draft: Draft) -> str:
+    """Say why, where a figure was not simply reproduced."""
+    lines = [
+        f"- {escape(judged.name)}: {escape(judged.why)}"
+        for judged in draft.claims
+        if judged.verdict != "reproduced"
+    ]
+    why = "Why figures are not reproduced, or not testable:" if lines else ""
+    return paragraphs(why, "\n".join(lines))

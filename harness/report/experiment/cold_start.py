@@ -1,0 +1,104 @@
+"""Section: how well users and titles with few training ratings are predicted."""
+
+from typing import Any
+
+from harness.experiment.record import ExperimentRecord
+from harness.report.digits import stars
+from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.models import Model, name_of, rivals
+from harness.report.experiment_figures import draw_depth
+from harness.report.markdown import table
+
+__all__ = ["cold_start"]
+
+FEWEST_PAIRS = 30
+"""Of fewer test pairs nothing is said in words: chance decides."""
+
+_SIDES = {"users": "user", "items": "title"}
+
+
+def cold_start(draft: Draft) -> str:
+    """Compare the tuned models by the number of training ratings.
+
+    Parameters
+    ----------
+    draft : Draft
+        The report.
+
+    Returns
+    -------
+    str
+        Markdown; empty before the test set was opened.
+    """
+    record = draft.record
+    models = [m for m in rivals(record) if m.get("depth")]
+    if not models:
+        return ""
+    parts = []
+    for side, one in _SIDES.items():
+        parts += [
+            f"### By the ratings of the {one}",
+            _table(record, models, side),
+            _about_coldest(record, models, side),
+        ]
+    return paragraphs(
+        "## Cold start",
+        "RMSE on the test set by how many training ratings the user, or the title, of a "
+        "pair has; in brackets 95 % intervals of a bootstrap over users.",
+        draft.figure(draw_depth, "depth.png", "RMSE by the number of training ratings"),
+        *parts,
+    )
+
+
+def _groups(models: list[Model], side: str) -> list[dict[str, Any]]:
+    """Find the depths that have test pairs; the pairs are the same for all models."""
+    return [group for group in models[0]["depth"][side] if group["n_pairs"]]
+
+
+def _table(record: ExperimentRecord, models: list[Model], side: str) -> str:
+    groups = _groups(models, side)
+    rows = [["test pairs", *(f"{group['n_pairs']:,}" for group in groups)]]
+    for model in models:
+        cells = {group["depth"]: _cell(group) for group in model["depth"][side]}
+        rows.append([name_of(record, model), *(cells[g["depth"]] for g in groups)])
+    head = ["training ratings", *(group["depth"] for group in groups)]
+    return table(head, rows, align="l" + "r" * len(groups))
+
+
+def _cell(group: dict[str, Any]) -> str:
+    if group["value"] is None:
+        return "-"
+    # Three decimals: these groups are small, and their intervals wide.
+    value = f"{group['value']:.3f}"
+    if group.get("low") is None or group.get("high") is None:
+        return value
+    return f"{value} [{group['low']:.3f}, {group['high']:.3f}]"
+
+
+def _about_coldest(record: ExperimentRecord, models: list[Model], side: str) -> str:
+    """Say who is best where ratings are fewest, and how much worse it is there."""
+    groups = [g for g in _groups(models, side) if g["n_pairs"] >= FEWEST_PAIRS]
+    if len(groups) < 2:
+        return (
+            f"All but a few test pairs have a {_SIDES[side]} with so many training "
+            "ratings: this split says little about cold start."
+        )
+    coldest, warmest = groups[0]["depth"], groups[-1]["depth"]
+    at = {id(m): {g["depth"]: g["value"] for g in m["depth"][side]} for m in models}
+    best = min(models, key=lambda m: at[id(m)][coldest])
+    worst = max(models, key=lambda m: at[id(m)][coldest])
+    here, there = at[id(best)][coldest], at[id(best)][warmest]
+    sentence = (
+        f"With {_amount(coldest)} training ratings {name_of(record, best)} errs least "
+        f"({stars(here)} stars; {stars(there)} with {_amount(warmest)})"
+    )
+    if best is worst:
+        return sentence + "."
+    most = stars(at[id(worst)][coldest])
+    return f"{sentence}, {name_of(record, worst)} most ({most})."
+
+
+def _amount(depth: str) -> str:
+    if depth == "0":
+        return "no"
+    return depth.replace(">", "more than ").replace("-", " to ")

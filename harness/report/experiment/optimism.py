@@ -1,0 +1,62 @@
+"""Section: what choosing settings by their score has added to it."""
+
+from harness.experiment.measured import measured
+from harness.report.digits import metric, stars
+from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.models import label
+from harness.report.markdown import table
+
+__all__ = ["optimism"]
+
+
+def optimism(draft: Draft) -> str:
+    """Lay search score, fresh folds and test score of each family side by side.
+
+    Parameters
+    ----------
+    draft : Draft
+        The report.
+
+    Returns
+    -------
+    str
+        Markdown; empty before the searches have ended.
+    """
+    record = draft.record
+    best = {c: s.best.value for c, s in record.studies.items() if s.best is not None}
+    if not record.fresh_folds or not best:
+        return ""
+    rows, gaps = [], []
+    for candidate, search in best.items():
+        fresh = record.fresh_folds.get(candidate)
+        gap = None if fresh is None or search is None else fresh - search
+        gaps += [] if gap is None else [gap]
+        rows.append(
+            [
+                label(record, candidate),
+                metric("rmse", search),
+                metric("rmse", fresh),
+                "-" if gap is None else f"{gap:+.4f}",
+                metric("rmse", measured(record, "rmse", candidate)),
+            ]
+        )
+    head = ["best settings of", "search", "fresh folds", "difference", "test set"]
+    return paragraphs("## Optimism", table(head, rows, align="lrrrr"), _about(gaps))
+
+
+def _about(gaps: list[float]) -> str:
+    test = (
+        "The test score is of models trained on more ratings, and of other pairs, so it "
+        "may lie on either side."
+    )
+    if not gaps:
+        return (
+            "The folds follow each other in time and cannot be dealt anew, so what "
+            f"choosing the best of many trials adds to its score is not known. {test}"
+        )
+    return (
+        "RMSE in stars: of the best trial on the folds it was chosen by, of the same "
+        "settings on the same ratings dealt into new folds, and on the sealed test set. "
+        "The difference is the price of choosing the best of many by its score, give or "
+        f"take the luck of the deal: at most {stars(max([0.0, *gaps]))} stars here. {test}"
+    )

@@ -1,0 +1,206 @@
+"""Section: which family to use, in three sentences."""
+
+from harness.experiment.decision import Decision
+from harness.experiment.measured import measured
+from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
+from harness.report.digits import duration, interval, milliseconds, size, stars
+from harness.report.experiment.caveats import caveats
+from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.models import compare, label, tuned_models
+from harness.report.experiment.quantities import label as metric_label
+from harness.report.experiment.quantities import write
+from harness.report.markdown import escape
+
+__all__ = ["opening"]
+
+SIMULATED = (
+    "> **These ratings are simulated.** They were made by a program; no figure in this "
+    "report says anything about real users."
+)
+
+
+def opening(draft: Draft) -> str:
+    """Write title and verdict.
+
+    Parameters
+    ----------
+    draft : Draft
+        The report.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    record = draft.record
+    simulated = bool(record.dataset.get("simulated"))
+    title = escape(record.spec.title) + (" (SIMULATED ratings)" if simulated else "")
+    limits = "\n".join(f"- {line}" for line in caveats(record))
+    return paragraphs(
+        f"# {title}",
+        SIMULATED if simulated else "",
+        "## Verdict",
+        " ".join(_sentences(draft)),
+        "What limits it:" if limits else "",
+        limits,
+        escape(record.spec.about.strip()) if record.spec.about else "",
+    )
+
+
+def _sentences(draft: Draft) -> list[str]:
+    record, decision = draft.record, draft.decision
+    if decision is None:
+        return _unopened(record)
+    return [
+        _which(record, decision),
+        _how_sure(record, decision),
+        _at_what_cost(record, decision),
+    ]
+
+
+def _unopened(record: ExperimentRecord) -> list[str]:
+    n_started, n_all = len(record.studies), len(record.spec.families)
+    best = {
+        c: s.best.value
+        for c, s in record.studies.items()
+        if s.best is not None and s.best.value is not None
+    }
+    sealed = (
+        "**The test set is still sealed**, so nothing is decided: "
+        f"{n_started} of {n_all} searches have begun, and the same command goes on."
+    )
+    if not best:
+        return [sealed]
+    lowest = min(best, key=lambda c: best[c])
+    so_far = (
+        f"So far {label(record, lowest)} has the lowest RMSE over the folds, "
+        f"{stars(best[lowest])} stars; a score that settings were chosen by is optimistic."
+    )
+    return [sealed, so_far]
+
+
+def _which(record: ExperimentRecord, decision: Decision) -> str:
+    winner = record.model(decision.winner)
+    assert winner is not None
+    name, rmse = (
+        label(record, decision.winner),
+        interval("rmse", winner["metrics"]["rmse"]),
+    )
+    bias = record.baseline()
+    found = compare(record, winner, bias)
+    if bias is None or found is None:
+        return f"**Use {name}**: its RMSE on the sealed test set is {rmse} stars."
+    level = stars(bias["metrics"]["rmse"]["value"])
+    if decision.beats_bias:
+        return (
+            f"**Use {name}**: its RMSE on the sealed test set is {rmse} stars, "
+            f"{found.size} below the {BIAS_BASELINE} baseline ({level}; p {found.p_text})."
+        )
+    how = (
+        f"the difference of {found.size} stars may be chance"
+        if found.outcome == "tied"
+        else f"it is worse by {found.size} stars"
+    )
+    return (
+        f"**Use none of them yet**: the rule chooses {name}, with an RMSE of {rmse} stars "
+        f"on the sealed test set, but it **does not beat the {BIAS_BASELINE} baseline** "
+        f"({level}): {how} (p {found.p_text})."
+    )
+
+
+def _how_sure(record: ExperimentRecord, decision: Decision) -> str:
+    others = [m for m in tuned_models(record) if m["candidate"] != decision.winner]
+    if not others:
+        return "It is the only family that was judged."
+    if not decision.tied:
+        return _clear_win(record, decision)
+    if decision.winner == decision.best:
+        start = f"It has the lowest RMSE, but cannot be told apart from {_tied(record, decision)}"
+    else:
+        start = (
+            f"The lowest RMSE is that of {label(record, decision.best)}, but the two "
+            f"cannot be told apart ({_gap(record, decision.winner, decision.best)})"
+        )
+        more = [c for c in decision.tied if c != decision.winner]
+        if more:
+            start += f", nor can {_names(record, more)} from the lowest"
+    return f"{start}; {_why(record, decision)}."
+
+
+def _clear_win(record: ExperimentRecord, decision: Decision) -> str:
+    second = next(m for m in tuned_models(record) if m["candidate"] != decision.winner)
+    found = compare(record, second, record.model(decision.winner))
+    name = label(record, second["candidate"])
+    if found is None:
+        return f"The next best family is {name}."
+    return (
+        f"No other family is tied with it: the next best, {name}, is worse by "
+        f"{found.size} stars, which is beyond chance (p {found.p_text})."
+    )
+
+
+def _tied(record: ExperimentRecord, decision: Decision) -> str:
+    named = [
+        f"{label(record, c)} ({_gap(record, c, decision.best)})" for c in decision.tied
+    ]
+    return _join(named)
+
+
+def _gap(record: ExperimentRecord, one: str, other: str) -> str:
+    found = compare(record, record.model(one), record.model(other))
+    return "not compared" if found is None else f"{found.size} stars, p {found.p_text}"
+
+
+def _why(record: ExperimentRecord, decision: Decision) -> str:
+    """Say what the rule prefers among the tied, with the values."""
+    criterion = decision.decided_by
+    if criterion is None or criterion == "rmse":
+        return "no criterion of the rule separates them, so the lowest RMSE decides"
+    rest = [
+        f"{write(criterion, value)} for {label(record, c)}"
+        for c, value in decision.values.items()
+        if c != decision.winner
+    ]
+    mine = write(criterion, decision.values[decision.winner])
+    before = [r.criterion for r in decision.rounds if r.criterion != criterion]
+    after = (
+        f" (after {_join([metric_label(c) for c in before])}, which did not settle it)"
+        if before
+        else ""
+    )
+    return (
+        f"of the tied the rule prefers {label(record, decision.winner)} by "
+        f"{metric_label(criterion)}{after}: {mine} against {_join(rest)}"
+    )
+
+
+def _at_what_cost(record: ExperimentRecord, decision: Decision) -> str:
+    values = {
+        name: measured(record, name, decision.winner)
+        for name in (
+            "fit_seconds",
+            "latency_p95_ms",
+            "peak_memory_bytes",
+            "model_bytes",
+        )
+    }
+    phrases = {
+        "fit_seconds": lambda v: f"{duration(v)} to train",
+        "latency_p95_ms": lambda v: f"{milliseconds(v)} for a user's top 10 (p95)",
+        "peak_memory_bytes": lambda v: f"{size(v)} of memory at its peak",
+        "model_bytes": lambda v: f"{size(v)} on disk",
+    }
+    told = [phrases[name](value) for name, value in values.items() if value is not None]
+    if not told:
+        return "What it costs was not measured."
+    return f"It takes {_join(told)}."
+
+
+def _names(record: ExperimentRecord, candidates: list[str]) -> str:
+    return _join([label(record, c) for c in candidates])
+
+
+def _join(parts: list[str]) -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
