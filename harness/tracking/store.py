@@ -1,4 +1,4 @@
-"""The MLflow store: opens it quietly, reads and writes the runs of one study."""
+"""The MLflow store: opens it quietly, reads and writes runs."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,6 @@ from harness.tracking.dataset_input import dataset_input
 from harness.tracking.location import Location
 from harness.tracking.new_database import create_database
 from harness.tracking.problems import check_database
-from harness.tracking.projection import STUDY_TAG
 from harness.tracking.run_image import RunImage
 from harness.tracking.view import VIEW_TAG, merge_view
 
@@ -98,7 +97,7 @@ def _experiment(client: "MlflowClient", location: Location) -> "Experiment":
 
 
 class RunStore:
-    """Reads and writes the runs of studies in one experiment.
+    """Reads and writes the runs in one experiment of MLflow.
 
     Parameters
     ----------
@@ -126,13 +125,15 @@ class RunStore:
             self._client.set_experiment_tag(self.experiment_id, VIEW_TAG, view)
             self._tags[VIEW_TAG] = view
 
-    def runs(self, study_id: str) -> "list[Run]":
-        """Read the runs of a study, oldest first.
+    def runs(self, tag: str, value: str) -> "list[Run]":
+        """Read the runs that have a tag, oldest first.
 
         Parameters
         ----------
-        study_id : str
-            Identity of the study.
+        tag : str
+            Name of the tag.
+        value : str
+            Its value.
 
         Returns
         -------
@@ -144,7 +145,7 @@ class RunStore:
         while True:
             page = self._client.search_runs(
                 [self.experiment_id],
-                filter_string=f"tags.`{STUDY_TAG}` = '{study_id}'",
+                filter_string=f"tags.`{tag}` = '{value}'",
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -166,7 +167,7 @@ class RunStore:
         image : RunImage
             The run as it should be.
         parent : str, optional
-            Id of the run of the study.
+            Id of the run above it.
 
         Returns
         -------
@@ -224,6 +225,10 @@ class RunStore:
     def rename(self, run_id: str, name: str) -> None:
         """Give a run another name."""
         self._client.update_run(run_id, name=name)
+
+    def tag(self, run_id: str, key: str, value: str) -> None:
+        """Set a tag of a run."""
+        self._client.set_tag(run_id, key, value)
 
     def delete(self, run_id: str) -> None:
         """Delete a run, as the interface does: it can be restored."""

@@ -1,24 +1,58 @@
 """The runs of one study: compares what is there with what should be, and mends it."""
 
-import math
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from harness.search.records import StudyRecord, TrialRecord
+from harness.tracking.mending import Outcome, can_become, mend
 from harness.tracking.projection import (
+    STUDY_TAG,
     TRIAL_TAG,
     project_study,
     project_trial,
     study_identity,
 )
-from harness.tracking.run_image import RunImage
 from harness.tracking.store import RunStore
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-__all__ = ["Outcome", "StudyRuns"]
+__all__ = ["StudyRuns", "SyncCounts"]
 
-Outcome = Literal["created", "repaired", "unchanged"]
+
+@dataclass(frozen=True, kw_only=True)
+class SyncCounts:
+    """What a synchronisation did.
+
+    Parameters
+    ----------
+    created, repaired, unchanged : int, default 0
+        Number of runs that were missing, that were not right, and that were right.
+    """
+
+    created: int = 0
+    repaired: int = 0
+    unchanged: int = 0
+
+    @classmethod
+    def of(cls, outcomes: list[Outcome]) -> Self:
+        """Count what had to be done.
+
+        Parameters
+        ----------
+        outcomes : list of {"created", "repaired", "unchanged"}
+            One for each run.
+
+        Returns
+        -------
+        SyncCounts
+            The numbers.
+        """
+        return cls(
+            created=outcomes.count("created"),
+            repaired=outcomes.count("repaired"),
+            unchanged=outcomes.count("unchanged"),
+        )
 
 
 class StudyRuns:
@@ -30,15 +64,20 @@ class StudyRuns:
         The store.
     study : StudyRecord
         The study.
+    above : str, optional
+        Id of the run of the experiment that the study belongs to.
     """
 
-    def __init__(self, store: RunStore, study: StudyRecord) -> None:
+    def __init__(
+        self, store: RunStore, study: StudyRecord, *, above: str | None = None
+    ) -> None:
         self._store = store
+        self._above = above
         self._study = study
         self._parent: Run | None = None
         self._trials: dict[int, list[Run]] = {}
         parents = []
-        for run in store.runs(study_identity(study)):
+        for run in store.runs(STUDY_TAG, study_identity(study)):
             number = run.data.tags.get(TRIAL_TAG)
             if number is None:
                 parents.append(run)
@@ -54,6 +93,25 @@ class StudyRuns:
         """Id of the run of the study, which `begin` has created."""
         assert self._parent is not None
         return str(self._parent.info.run_id)
+
+    def write(self, study: StudyRecord) -> list[Outcome]:
+        """Write the run of the study, and those of its trials that have ended.
+
+        Parameters
+        ----------
+        study : StudyRecord
+            The study as it is now.
+
+        Returns
+        -------
+        list of {"created", "repaired", "unchanged"}
+            What had to be done, for each run.
+        """
+        running = any(trial.state == "running" for trial in study.trials)
+        begun = self.begin(study)
+        outcomes = [self.write_trial(t) for t in study.trials if t.state != "running"]
+        ended = self.write_parent(study, running=running)
+        return [*outcomes, "created" if begun == "created" else ended]
 
     def begin(self, study: StudyRecord) -> Outcome:
         """Create the run of the study if there is none.
@@ -72,7 +130,7 @@ class StudyRuns:
         if self._parent is not None:
             return "unchanged"
         image = project_study(study, status="RUNNING")
-        self._parent = self._store.read(self._store.create(image))
+        self._parent = self._store.read(self._store.create(image, parent=self._above))
         return "created"
 
     def write_parent(self, study: StudyRecord, *, running: bool) -> Outcome:
@@ -92,7 +150,7 @@ class StudyRuns:
         """
         assert self._parent is not None
         image = project_study(study, status="RUNNING" if running else "FINISHED")
-        if not self._mend(self._parent, image, parent=None):
+        if not mend(self._store, self._parent, image, parent=self._above):
             return "unchanged"
         self._parent = self._store.read(self.parent_id)
         return "repaired"
@@ -112,68 +170,18 @@ class StudyRuns:
         """
         image = project_trial(self._study, trial)
         found = self._trials.pop(trial.number, [])
-        kept = next((run for run in found if _can_become(run, image)), None)
+        kept = next((run for run in found if can_become(run, image)), None)
         for run in found:
             if run is not kept:
                 self._store.delete(run.info.run_id)
         if kept is None:
             self._store.create(image, parent=self.parent_id)
             return "repaired" if found else "created"
-        changed = self._mend(kept, image, parent=self.parent_id)
+        changed = mend(self._store, kept, image, parent=self.parent_id)
         return "repaired" if changed or len(found) > 1 else "unchanged"
-
-    def _mend(self, run: "Run", image: RunImage, *, parent: str | None) -> bool:
-        """Write what differs; say whether anything did."""
-        wanted = dict(image.tags)
-        if parent is not None:
-            wanted["mlflow.parentRunId"] = parent
-        params = {k: v for k, v in image.params.items() if k not in run.data.params}
-        for key, value in image.params.items():
-            # Of a study that is continued with other settings.
-            if run.data.params.get(key, value) != value:
-                wanted[f"resumed.{key}"] = value
-        tags = {k: v for k, v in wanted.items() if run.data.tags.get(k) != v}
-        named = run.info.run_name == image.name
-        if not named:
-            self._store.rename(run.info.run_id, image.name)
-        if named and not params and not tags and _is_complete(run, image):
-            return False
-        self._store.complete(run.info.run_id, image, params=params, tags=tags)
-        return True
 
 
 def _columns(study: StudyRecord) -> list[str]:
     names = list(study.settings.get("space", {}))
     names += [name for trial in study.trials[-1:] for name in trial.params]
     return list(dict.fromkeys(names))
-
-
-def _can_become(run: "Run", image: RunImage) -> bool:
-    """Tell whether a run can be mended: starts, parameters and values cannot change."""
-    return bool(
-        run.info.start_time == image.started
-        and all(image.params.get(k) == v for k, v in run.data.params.items())
-        and all(
-            key in image.latest and _close(value, image.latest[key])
-            for key, value in run.data.metrics.items()
-        )
-    )
-
-
-def _is_complete(run: "Run", image: RunImage) -> bool:
-    inputs = run.inputs.dataset_inputs if run.inputs is not None else []
-    data = {(used.dataset.name, used.dataset.digest) for used in inputs}
-    return (
-        run.info.status == image.status
-        and (image.ended is None or run.info.end_time == image.ended)
-        and all(
-            key in run.data.metrics and _close(run.data.metrics[key], value)
-            for key, value in image.latest.items()
-        )
-        and data >= {(used.name, used.digest) for used in image.datasets}
-    )
-
-
-def _close(a: float, b: float) -> bool:
-    # Databases keep doubles; some print them on the way.
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)

@@ -1,31 +1,15 @@
 """Makes the runs in an MLflow store equal to the trials of a study."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.search.records import StudyRecord
 from harness.tracking.location import locate
 from harness.tracking.problems import unusable
-from harness.tracking.store import RunStore, open_store
-from harness.tracking.study_runs import StudyRuns
+from harness.tracking.store import open_store
+from harness.tracking.study_runs import StudyRuns, SyncCounts
 
-__all__ = ["SyncCounts", "log_report", "sync"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SyncCounts:
-    """What a synchronisation did.
-
-    Parameters
-    ----------
-    created, repaired, unchanged : int, default 0
-        Number of runs that were missing, that were not right, and that were right.
-    """
-
-    created: int = 0
-    repaired: int = 0
-    unchanged: int = 0
+__all__ = ["log_report", "sync"]
 
 
 def sync(
@@ -54,25 +38,12 @@ def sync(
     """
     location = locate(tracking_uri, experiment)
     try:
-        return _sync(open_store(location), study)
+        outcomes = StudyRuns(open_store(location), study).write(study)
+        return SyncCounts.of(outcomes)
     except HarnessError:
         raise
     except Exception as error:
         raise unusable(location, error) from error
-
-
-def _sync(store: RunStore, study: StudyRecord) -> SyncCounts:
-    runs = StudyRuns(store, study)
-    running = any(trial.state == "running" for trial in study.trials)
-    begun = runs.begin(study)
-    outcomes = [runs.write_trial(t) for t in study.trials if t.state != "running"]
-    ended = runs.write_parent(study, running=running)
-    outcomes.append("created" if begun == "created" else ended)
-    return SyncCounts(
-        created=outcomes.count("created"),
-        repaired=outcomes.count("repaired"),
-        unchanged=outcomes.count("unchanged"),
-    )
 
 
 def log_report(

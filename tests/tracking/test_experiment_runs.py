@@ -1,0 +1,202 @@
+from dataclasses import replace
+
+import pytest
+from mlflow import MlflowClient
+
+from harness.errors import TrackingError
+from harness.tracking import SyncCounts, sync
+from harness.tracking.experiment_runs import log_experiment, sync_experiment
+from tests.experiment.records import SPLIT, make_record, make_study
+from tests.experiment.scores import PARAMS
+
+N_TRIALS = 2
+
+
+@pytest.fixture
+def small_record():
+    """Return a function that makes an experiment of two families with two trials each."""
+
+    def make(**changes):
+        studies = {c: make_study(c, progress=(0.0, 1.0)) for c in ("cf", "svd")}
+        return make_record(studies=studies, **changes)
+
+    return make
+
+
+@pytest.fixture
+def runs_of(store_uri):
+    """Return a function that reads all runs by name."""
+
+    def read():
+        client = MlflowClient(store_uri)
+        experiment = client.get_experiment_by_name("harness")
+        runs = client.search_runs([experiment.experiment_id])
+        assert len({run.info.run_name for run in runs}) == len(runs)
+        return {run.info.run_name: run for run in runs}
+
+    return read
+
+
+def parent_of(run):
+    return run.data.tags.get("mlflow.parentRunId")
+
+
+def test_studies_and_final_models_stand_below_their_experiment(
+    small_record, store_uri, runs_of
+):
+    log_experiment(small_record(), None, tracking_uri=store_uri)
+    runs = runs_of()
+    [top] = [run for run in runs.values() if parent_of(run) is None]
+    assert top.info.run_name == "published: svd wins, test rmse 0.5720"
+    below = [name for name, run in runs.items() if parent_of(run) == top.info.run_id]
+    assert sorted(below) == [
+        "cf final, test rmse 0.6000",
+        "content final, test rmse 0.6800",
+        "hybrid final, test rmse 0.5900",
+        "published-cf study, best rmse 0.6030",
+        "published-svd study, best rmse 0.5750",
+        "svd final, test rmse 0.5720",
+    ]
+    study = runs["published-svd study, best rmse 0.5750"]
+    trials = [r for r in runs.values() if parent_of(r) == study.info.run_id]
+    assert {run.data.tags["trial"] for run in trials} == {"0", "1"}
+
+
+def test_says_which_run_is_whose_final_one(small_record, store_uri):
+    final_ids = log_experiment(small_record(), None, tracking_uri=store_uri)
+    client = MlflowClient(store_uri)
+    names = {c: client.get_run(run_id).info.run_name for c, run_id in final_ids.items()}
+    assert names == {
+        "cf": "cf final, test rmse 0.6000",
+        "content": "content final, test rmse 0.6800",
+        "hybrid": "hybrid final, test rmse 0.5900",
+        "svd": "svd final, test rmse 0.5720",
+    }
+
+
+def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_uri):
+    record = small_record(final={"best_trials": {"svd": 8}})
+    final_ids = log_experiment(record, None, tracking_uri=store_uri)
+    run = MlflowClient(store_uri).get_run(final_ids["svd"])
+    tuned = PARAMS["svd", "tuned"]
+    assert run.data.params == {name: str(value) for name, value in tuned.items()}
+    expected = {
+        "test_rmse": 0.572,
+        "test_rmse_low": 0.564,
+        "test_rmse_high": 0.580,
+        "search_rmse": 0.575,
+        "fresh_folds_rmse": 0.577,
+        "initial_test_rmse": 0.578,
+        "gain_over_bias": 0.088,
+        "fit_seconds": 0.62,
+        "latency_p95_ms": 0.42,
+        "peak_memory_mb": 186.5,
+        "model_mb": 1.3,
+        "test_pairs_known_share": 0.987,
+        "novelty_bits": 7.928,
+    }
+    found = {name: run.data.metrics[name] for name in expected}
+    assert found == pytest.approx(expected)
+    assert "test_rmse_by_ratings/users_with_over_20" in run.data.metrics
+    tags = {"family", "study", "best_trial", "seeds", "verdict", "test_looks"}
+    assert {name: run.data.tags[name] for name in tags} == {
+        "family": "svd",
+        "study": "published-svd",
+        "best_trial": "8",
+        "seeds": "7, 8, 9",
+        "verdict": "chosen",
+        "test_looks": "1",
+    }
+    # Three fits of 0.75 s each.
+    assert run.info.end_time - run.info.start_time == 2250
+
+
+def test_the_test_part_is_an_input_of_its_own(small_record, store_uri):
+    final_ids = log_experiment(small_record(), None, tracking_uri=store_uri)
+    run = MlflowClient(store_uri).get_run(final_ids["cf"])
+    inputs = {
+        used.dataset.name: (used.dataset.digest, used.tags[0].value)
+        for used in run.inputs.dataset_inputs
+    }
+    assert inputs == {
+        "ott": ("0123456789abcdef", "training"),
+        "ott, test part": ("feedbeef", "test"),
+    }
+
+
+def test_an_experiment_that_goes_on_is_one_run_throughout(
+    small_record, store_uri, runs_of
+):
+    begun = replace(small_record(opened=False), studies={})
+    assert log_experiment(begun, None, tracking_uri=store_uri) == {}
+    [run] = runs_of().values()
+    assert (run.info.run_name, run.info.status) == ("published: searching", "RUNNING")
+    log_experiment(small_record(), None, tracking_uri=store_uri)
+    ended = MlflowClient(store_uri).get_run(run.info.run_id)
+    assert ended.info.status == "FINISHED"
+    assert ended.data.tags["winner"] == "svd"
+
+
+def test_a_second_time_changes_nothing(small_record, store_uri):
+    record = small_record()
+    n_runs = 1 + 2 + 2 * N_TRIALS + 4
+    counts = sync_experiment(record, store_uri)
+    assert counts == SyncCounts(created=n_runs)
+    assert sync_experiment(record, store_uri) == SyncCounts(unchanged=n_runs)
+    log_experiment(record, None, tracking_uri=store_uri)
+    assert sync_experiment(record, store_uri) == SyncCounts(unchanged=n_runs)
+
+
+def test_a_study_that_was_logged_before_moves_below_its_experiment(
+    small_record, store_uri, runs_of
+):
+    record = small_record()
+    for study in record.studies.values():
+        sync(study, store_uri)
+    assert sync_experiment(record, store_uri).repaired == 2
+    [top] = [run for run in runs_of().values() if parent_of(run) is None]
+    assert "harness.experiment_id" in top.data.tags
+    # Synchronised alone, it stays there.
+    assert sync(record.studies["cf"], store_uri) == SyncCounts(unchanged=1 + N_TRIALS)
+
+
+def test_what_was_judged_before_stays_on_record(small_record, store_uri, runs_of):
+    first = log_experiment(small_record(), None, tracking_uri=store_uri)
+    again = small_record()
+    tuned = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.570}
+    changes = {"opened": "2026-03-02T12:30:00+00:00", "looks": 2}
+    again = small_record(final={"tuned": tuned, "changes": changes})
+    second = log_experiment(again, None, tracking_uri=store_uri)
+    assert not set(first.values()) & set(second.values())
+    old = runs_of()["svd final, test rmse 0.5720 (superseded)"]
+    assert old.data.tags["superseded_by"] == second["svd"]
+    assert sync_experiment(again, store_uri).unchanged == 1 + 2 + 2 * N_TRIALS + 4
+
+
+def test_experiments_of_the_same_name_on_other_splits_are_kept_apart(
+    small_record, store_uri
+):
+    record = small_record()
+    other = replace(record, split={**SPLIT, "fingerprint": "0ther"})
+    sync_experiment(record, store_uri)
+    counts = sync_experiment(replace(other, studies={}), store_uri)
+    assert counts == SyncCounts(created=1 + 4)
+
+
+def test_the_report_is_among_the_artefacts_of_the_experiment(
+    small_record, store_uri, runs_of, tmp_path
+):
+    folder = tmp_path / "report-files"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "report.md").write_text("# Verdict\n")
+    (folder / "figures" / "rmse.png").write_bytes(b"png")
+    log_experiment(small_record(), folder, tracking_uri=store_uri)
+    run_id = runs_of()["published: svd wins, test rmse 0.5720"].info.run_id
+    client = MlflowClient(store_uri)
+    found = [f.path for f in client.list_artifacts(run_id, "report")]
+    assert found == ["report/figures", "report/report.md"]
+
+
+def test_a_store_that_is_down_is_one_sentence(small_record):
+    with pytest.raises(TrackingError, match=r"must be reachable and writable, but: "):
+        log_experiment(small_record(), None, tracking_uri="http://127.0.0.1:9")
