@@ -2,9 +2,7 @@
 
 import multiprocessing
 import os
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -24,17 +22,12 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
+from harness.evaluation.worker_process import end_with_parent, environment_of_workers
 from harness.models.base import Recommender
 from harness.search.fold_task import FoldResult, FoldTask, Workbench
 
 __all__ = ["InlineExecutor", "TaskRunner", "TrainingData", "open_runner"]
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
 # So long does Ctrl-C wait at most while all workers are busy.
 MOMENT_SECONDS = 0.2
 _ARRAYS = ("users", "items", "values", "rows")
@@ -91,19 +84,11 @@ def _set_up(data: TrainingData) -> None:
 
 
 def _set_up_worker(folder: Path, rest: dict[str, Any]) -> None:
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    end_with_parent()
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     fold_of = arrays.pop("fold_of")
     train = Ratings(**arrays, **rest.pop("ratings"))
     _set_up(TrainingData(train=train, fold_of=fold_of, **rest))
-
-
-def _exit_with_parent() -> None:
-    # A worker whose owner was killed would wait for tasks for ever.
-    owner = multiprocessing.parent_process()
-    assert owner is not None
-    owner.join()
-    os._exit(1)
 
 
 class TaskRunner:
@@ -231,7 +216,7 @@ def open_runner(data: TrainingData, *, jobs: int) -> Iterator[TaskRunner]:
         context = multiprocessing.get_context("spawn")
 
         def start() -> Executor:
-            with _environment_of_workers():
+            with environment_of_workers():
                 pool = ProcessPoolExecutor(
                     jobs, context, initializer=_set_up_worker, initargs=(folder, rest)
                 )
@@ -260,25 +245,3 @@ def _share(data: TrainingData, folder: Path) -> dict[str, Any]:
         "scale": train.scale,
     }
     return {"family": data.family, "catalogue": data.catalogue, "ratings": ids}
-
-
-@contextmanager
-def _environment_of_workers() -> Iterator[None]:
-    """Let processes start with one BLAS thread each, and deaf to Ctrl-C.
-
-    Ctrl-C is for the owner of the study, who then stops the workers.
-    """
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
-    try:
-        yield
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,0 +1,153 @@
+"""What a fresh process does to find out what a model costs: fit it, ask it, save it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.errors import HarnessError
+from harness.evaluation.final import Contestant, fit_contestant
+from harness.evaluation.peak_memory import peak_bytes, restart_peak
+from harness.evaluation.worker_process import end_with_parent
+from harness.models.base import Recommender
+from harness.models.families import load_family
+
+__all__ = ["CostTask", "report_costs"]
+
+LIST_LENGTH = 10
+PERCENTILES = (50, 95, 99)
+
+_N_WARM_UP_CALLS = 30
+_N_THROW_AWAY_USERS = 50
+_SEED_OF_USERS = 0
+"""The same users are asked for all families."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CostTask:
+    """What to measure.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family.
+    params : mapping
+        Hyperparameters.
+    seed : int
+        Seed of the model, where it takes one.
+    train : Ratings
+        The training part.
+    catalogue : Catalogue
+        Of its titles.
+    n_calls : int
+        How many lists of titles are asked for.
+    """
+
+    family: str
+    params: Mapping[str, Any]
+    seed: int
+    train: Ratings
+    catalogue: Catalogue
+    n_calls: int
+
+
+def report_costs(answers: Connection, task: CostTask) -> None:
+    """Measure, and tell the process that has asked: the main function of the probe.
+
+    Parameters
+    ----------
+    answers : Connection
+        Gets one answer: what was measured, or why nothing was, in words.
+    task : CostTask
+        What to measure.
+    """
+    end_with_parent()
+    try:
+        answers.send(_measure(task))
+    except HarnessError as error:
+        answers.send(str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is the answer
+        first_line = str(error).partition("\n")[0]
+        answers.send(f"{type(error).__name__}: {first_line.rstrip('.')}.")
+
+
+def _measure(task: CostTask) -> dict[str, Any]:
+    contestant = Contestant(
+        name=task.family, family=load_family(task.family), params=task.params
+    )
+    _load_code(contestant, task)
+    restart_peak()
+    before = peak_bytes()
+    [model], fit_seconds = fit_contestant(
+        contestant, task.train, task.catalogue, seeds=[task.seed]
+    )
+    latency = _time_calls(model, task.train, task.n_calls)
+    after = peak_bytes()
+    return {
+        "fit_seconds": fit_seconds,
+        "latency_ms": latency,
+        "n_titles": task.train.n_items,
+        "peak_memory_bytes": (
+            None if before is None or after is None else after - before
+        ),
+        "model_bytes": _size_on_disk(model),
+    }
+
+
+def _load_code(contestant: Contestant, task: CostTask) -> None:
+    """Do everything once in small, so that libraries and compiled kernels are there."""
+    train, catalogue = _small_part(task.train, task.catalogue)
+    [model], _ = fit_contestant(contestant, train, catalogue, seeds=[task.seed])
+    model.predict(train.users, train.items)
+    model.recommend(0, LIST_LENGTH)
+    _size_on_disk(model)
+
+
+def _small_part(train: Ratings, catalogue: Catalogue) -> tuple[Ratings, Catalogue]:
+    """Cut out some users with their titles, renumbered.
+
+    A catalogue of its own, too: else the features of the titles, which are computed once
+    for each catalogue, would be ready before the clock starts.
+    """
+    part = train.take(
+        np.isin(train.users, np.unique(train.users)[:_N_THROW_AWAY_USERS])
+    )
+    small = Ratings.from_codes(
+        (part.users, part.user_ids),
+        (part.items, part.item_ids),
+        part.values,
+        scale=part.scale,
+        timestamps=part.timestamps,
+    )
+    if not len(catalogue):
+        return small, catalogue
+    code_of = {item: code for code, item in enumerate(train.item_ids.tolist())}
+    rows = catalogue.frame.iloc[[code_of[item] for item in small.item_ids.tolist()]]
+    return small, Catalogue(rows.reset_index(drop=True))
+
+
+def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, Any]:
+    rng = np.random.default_rng(_SEED_OF_USERS)
+    users = rng.choice(np.unique(train.users), size=_N_WARM_UP_CALLS + n_calls)
+    took = np.empty(len(users))
+    for k, user in enumerate(users.tolist()):
+        start = time.perf_counter_ns()
+        model.recommend(user, LIST_LENGTH)
+        took[k] = (time.perf_counter_ns() - start) / 1e6
+    values = np.percentile(took[_N_WARM_UP_CALLS:], PERCENTILES)
+    named = {f"p{p}": float(v) for p, v in zip(PERCENTILES, values, strict=True)}
+    return {**named, "n_calls": n_calls}
+
+
+def _size_on_disk(model: Recommender) -> int:
+    with TemporaryDirectory(prefix="harness-") as name:
+        folder = Path(name)
+        model.save(folder)
+        return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

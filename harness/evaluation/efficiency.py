@@ -1,0 +1,105 @@
+"""What a model costs: time to train, time to answer, memory, and size."""
+
+import multiprocessing
+from collections.abc import Mapping
+from typing import Any
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.errors import StudyError
+from harness.evaluation.cost_probe import CostTask, report_costs
+from harness.evaluation.worker_process import environment_of_workers
+
+__all__ = ["measure_efficiency"]
+
+
+def measure_efficiency(
+    family: str,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    train: Ratings,
+    catalogue: Catalogue,
+    n_calls: int = 300,
+) -> dict[str, Any]:
+    """Measure what a model costs, in a process that does nothing else.
+
+    All families are measured the same way: a process is started, with one thread for
+    linear algebra and compiled loops; it is given the data, fits a model that is thrown
+    away to a few users, so that libraries and compiled kernels are loaded (they are paid
+    for once, whatever is fitted); then it fits the model, asks it for the top 10 of 30
+    users that do not count and of `n_calls` users that do, drawn with a fixed seed from
+    those with training ratings, and saves it.
+
+    Memory is the growth of the resident set: its peak while the model was fitted and
+    asked, less what the process had before, which is Python, the libraries and the data.
+    On Linux the peak is started again for that, and is exact to a page. Where that is not
+    allowed, and on macOS, it is by how much the peak of the whole life of the process has
+    grown, which is less if loading the data took more than fitting.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family.
+    params : mapping
+        Hyperparameters.
+    seed : int
+        Seed of the model, where it takes one.
+    train : Ratings
+        The training part.
+    catalogue : Catalogue
+        Of its titles; may be empty.
+    n_calls : int, default 300
+        How many lists of titles are timed; at least 1.
+
+    Returns
+    -------
+    dict
+        JSON-like: ``fit_seconds``, ``latency_ms`` (``p50``, ``p95``, ``p99``,
+        ``n_calls``; one user's top 10 of all titles), ``n_titles``,
+        ``peak_memory_bytes`` (None where the system does not tell), ``model_bytes`` (of
+        the files it is saved to).
+
+    Raises
+    ------
+    StudyError
+        If the model cannot be fitted, asked or saved, or if its process dies.
+    """
+    task = CostTask(
+        family=family,
+        params=dict(params),
+        seed=seed,
+        train=train,
+        catalogue=catalogue,
+        n_calls=n_calls,
+    )
+    answer = _ask(task)
+    if isinstance(answer, str):
+        raise StudyError(f"What {family} costs cannot be measured: {answer}")
+    return answer
+
+
+def _ask(task: CostTask) -> dict[str, Any] | str:
+    """Let a fresh process measure; what it says is a reason where it could not."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=report_costs, args=(sender, task), daemon=True)
+    try:
+        with environment_of_workers():
+            process.start()
+        # The other end is open only there: when that process dies, waiting ends.
+        sender.close()
+        answer: dict[str, Any] | str = receiver.recv()
+    except (EOFError, BrokenPipeError):
+        process.join()
+        return (
+            "its process died (killed, out of memory or crashed; exit code "
+            f"{process.exitcode})."
+        )
+    else:
+        return answer
+    finally:
+        receiver.close()
+        if process.pid is not None:
+            process.kill()
+            process.join()
