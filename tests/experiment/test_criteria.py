@@ -18,6 +18,7 @@ def test_criteria_are_checked_in_the_order_of_the_file(record):
 @pytest.mark.parametrize(("bound", "passed"), [(0.572, True), (0.5719, False)])
 def test_a_bound_may_be_reached_but_not_crossed(bound, passed):
     assert check(metric="rmse", at_most=bound).passed is passed
+    assert check(metric="rmse", at_least=1.144 - bound).passed is passed
 
 
 def test_both_bounds_have_to_hold():
