@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.experiment.decision import beats_bias_of, decide
@@ -170,6 +170,7 @@ def test_a_family_beats_the_bias_model_only_beyond_chance():
     assert beaten == {"cf": True, "content": False, "svd": False, "hybrid": False}
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.floats(0.55, 0.62), min_size=4, max_size=4),
     st.lists(st.floats(0.1, 10), min_size=4, max_size=4),

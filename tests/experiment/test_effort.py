@@ -3,7 +3,7 @@ import statistics
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.experiment.effort import (
@@ -40,6 +40,7 @@ def test_an_empty_search_has_no_curve():
     assert expected_curve(study_of("pruned")) == []
 
 
+@settings(deadline=None)
 @given(st.lists(stars, min_size=1, max_size=7), st.data())
 def test_the_expected_best_is_the_mean_over_all_draws(values, data):
     n = data.draw(st.integers(1, len(values)))
