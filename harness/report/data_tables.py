@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from harness.data.profile import DataProfile, Quantiles, published_characteristics
 
-__all__ = ["DataTable", "characteristics_table", "data_tables"]
+__all__ = ["NOTHING", "DataTable", "characteristics_table", "data_tables"]
 
 NOTHING = "-"
+"""What a cell says where there is no value."""
+
 NAMES = {
     "sparsity": "sparsity",
     "mean": "mean rating, stars",

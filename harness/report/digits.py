@@ -150,10 +150,10 @@ def milliseconds(value: float) -> str:
 
     Examples
     --------
-    >>> milliseconds(0.0512), milliseconds(7.349), milliseconds(1234.5)
-    ('0.051 ms', '7.3 ms', '1,234 ms')
+    >>> milliseconds(0.0512), milliseconds(0.2), milliseconds(1234.5)
+    ('0.051 ms', '0.20 ms', '1,234 ms')
     """
-    return f"{value:.2g} ms" if value < 9.95 else f"{value:,.0f} ms"
+    return f"{value:#.2g} ms" if value < 9.95 else f"{value:,.0f} ms"
 
 
 def size(n_bytes: float) -> str:

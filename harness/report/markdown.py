@@ -9,18 +9,20 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LONGEST = 300
 
 
-def _one_line(text: object) -> str:
+def _one_line(text: object, longest: int = _LONGEST) -> str:
     line = " ".join(re.sub(r"[\x00-\x1f\x7f\u2028\u2029]", " ", str(text)).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def escape(text: object) -> str:
+def escape(text: object, *, longest: int = _LONGEST) -> str:
     r"""Write text that is not ours so that it stands there as it is, on one line.
 
     Parameters
     ----------
     text : object
-        Anything; its string is cut after 300 characters.
+        Anything.
+    longest : int, default 300
+        Its string is cut after so many characters.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def escape(text: object) -> str:
     >>> print(escape("a|b <i> *c*"))
     a|b &lt;i&gt; \*c\*
     """
-    plain = _one_line(text).translate(_ENTITIES)
+    plain = _one_line(text, longest).translate(_ENTITIES)
     marked = re.sub(r"([\\`*_{}\[\]~$#!])", r"\\\1", plain)
     # At the start of a line these would begin a list or a heading.
     return re.sub(r"^(\d*)([.)]|[-+=])(?=\s|$)", r"\1\\\2", marked)

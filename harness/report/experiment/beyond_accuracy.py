@@ -19,12 +19,12 @@ COLUMNS = {
 }
 DEFINITIONS = """\
 - NDCG@10, recall@10: whether a user's top 10 holds the titles that the user has liked in \
-the test set, and near its top. Low values are usual, for most titles that a user would \
-like have no rating there.
+the test set (from three quarters up the scale), and near its top. Low values are usual, \
+for most titles that a user would like have no rating there.
 - Catalogue shown: share of all titles that are in the top 10 of somebody.
-- Diversity: how different in content the titles of one list are, from 0 (all alike).
-- Novelty: how rarely the recommended titles are rated, in bits.
-- Serendipity: share of a list that is liked and would not be there for its popularity."""
+- Diversity: how different the titles of one list are in genre and decade, from 0 to 1.
+- Novelty: in bits, how few of the users have rated a recommended title.
+- Serendipity: share of a list that is liked, and is not among the most rated titles."""
 
 
 def beyond_accuracy(draft: Draft) -> str:

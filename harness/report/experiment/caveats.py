@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from harness.experiment.criteria import check_criteria
 from harness.experiment.effort import still_falling
 from harness.experiment.record import ExperimentRecord
+from harness.report.experiment.draft import LONGEST
 from harness.report.experiment.models import label
 from harness.report.markdown import code, escape
 from harness.report.search_range import edges
@@ -39,7 +40,7 @@ def caveats(record: ExperimentRecord) -> list[str]:
 def _failed_criteria(record: ExperimentRecord) -> Iterator[str]:
     for checked in check_criteria(record):
         if not checked.passed:
-            yield f"**Acceptance criterion failed**: {escape(checked.sentence)}"
+            yield f"**Acceptance criterion failed**: {escape(checked.sentence, longest=LONGEST)}"
 
 
 def _looks(record: ExperimentRecord) -> Iterator[str]:

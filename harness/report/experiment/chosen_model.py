@@ -5,7 +5,7 @@ from harness.report.digits import interval, metric, stars
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import Model, label
 from harness.report.experiment.quantities import label as metric_label
-from harness.report.experiment.quantities import write
+from harness.report.experiment.quantities import write_published
 from harness.report.experiment_figures import draw_residuals
 from harness.report.markdown import table
 
@@ -42,7 +42,11 @@ def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
     rows = [
         [
             metric_label(name),
-            *([write(name, published[name])] if any(published.values()) else []),
+            *(
+                [write_published(name, published[name])]
+                if any(published.values())
+                else []
+            ),
             *([metric(name, initial["metrics"][name]["value"])] if initial else []),
             interval(name, estimate),
             _meaning(draft.record, name, estimate["value"]),
@@ -67,7 +71,7 @@ def _meaning(record: ExperimentRecord, name: str, value: float | None) -> str:
     of = f" of {variance:.4g}" if variance else ""
     meanings = {
         "rmse": "typical error in stars; large ones count most",
-        "user_rmse": "the same, each user counting alike",
+        "user_rmse": "RMSE of each user, averaged over users",
         "mae": f"a prediction is {value:.2f} stars off on average",
         "r2": f"explains {value:.0%} of the variance{of} of the test ratings",
         "within_half_star": f"{100 * value:.0f} of 100 are at most half a star off",
@@ -109,8 +113,8 @@ def _about_ends(by_star: list[Model]) -> str:
         return ""
     return (
         "Predictions lean towards the middle, as they must where they are unsure: ratings "
-        f"of {low['star']:g} are predicted {stars(low['mean_error'])} stars too high on "
-        f"average, those of {high['star']:g} {stars(-high['mean_error'])} too low."
+        f"of {low['star']:g} are predicted {low['mean_error']:.2f} stars too high on "
+        f"average, those of {high['star']:g} {-high['mean_error']:.2f} too low."
     )
 
 
@@ -122,6 +126,6 @@ def _about_calibration(groups: list[Model]) -> str:
     way = "below" if gap < 0 else "above"
     return (
         f"Calibration: of {len(groups)} groups by prediction, none has a mean rating "
-        f"further from its mean prediction than {stars(abs(gap))} stars (mean rating "
+        f"further from its mean prediction than {abs(gap):.2f} stars (mean rating "
         f"{way} the prediction, near {worst['predicted']:.2f})."
     )

@@ -5,8 +5,8 @@ from collections import Counter
 from harness.experiment.claims import JudgedClaim, Verdict
 from harness.report.experiment.contradictions import contradictions
 from harness.report.experiment.differences import differences
-from harness.report.experiment.draft import Draft, paragraphs
-from harness.report.experiment.quantities import write
+from harness.report.experiment.draft import LONGEST, Draft, paragraphs
+from harness.report.experiment.quantities import write, write_published
 from harness.report.experiment.variants import variants
 from harness.report.markdown import escape, table
 
@@ -74,7 +74,7 @@ def _table(draft: Draft) -> str:
         [
             escape(judged.name),
             f"“{escape(judged.claim.quotation)}”",
-            write(judged.claim.metric, judged.claim.value),
+            write_published(judged.claim.metric, judged.claim.value),
             _measured(judged),
             _VERDICTS[judged.verdict],
         ]
@@ -96,7 +96,7 @@ def _measured(judged: JudgedClaim) -> str:
 def _reasons(draft: Draft) -> str:
     """Say why, where a figure was not simply reproduced."""
     lines = [
-        f"- {escape(judged.name)}: {escape(judged.why)}"
+        f"- {escape(judged.name)}: {escape(judged.why, longest=LONGEST)}"
         for judged in draft.claims
         if judged.verdict != "reproduced"
     ]

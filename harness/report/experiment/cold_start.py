@@ -3,7 +3,6 @@
 from typing import Any
 
 from harness.experiment.record import ExperimentRecord
-from harness.report.digits import stars
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import Model, name_of, rivals
 from harness.report.experiment_figures import draw_depth
@@ -90,12 +89,28 @@ def _about_coldest(record: ExperimentRecord, models: list[Model], side: str) -> 
     here, there = at[id(best)][coldest], at[id(best)][warmest]
     sentence = (
         f"With {_amount(coldest)} training ratings {name_of(record, best)} errs least "
-        f"({stars(here)} stars; {stars(there)} with {_amount(warmest)})"
+        f"({here:.3f} stars; {there:.3f} with {_amount(warmest)})"
     )
     if best is worst:
         return sentence + "."
-    most = stars(at[id(worst)][coldest])
-    return f"{sentence}, {name_of(record, worst)} most ({most})."
+    return (
+        f"{sentence}, {name_of(record, worst)} most ({at[id(worst)][coldest]:.3f})"
+        f"{_unless_clear(best, worst, side)}."
+    )
+
+
+def _unless_clear(best: Model, worst: Model, side: str) -> str:
+    """Warn where the intervals of best and worst overlap."""
+    ends = [
+        next(g for g in model["depth"][side] if g["n_pairs"] >= FEWEST_PAIRS)
+        for model in (best, worst)
+    ]
+    if (
+        any(group.get("low") is None for group in ends)
+        or ends[0]["high"] < ends[1]["low"]
+    ):
+        return ""
+    return "; their intervals overlap, so this may be chance"
 
 
 def _amount(depth: str) -> str:

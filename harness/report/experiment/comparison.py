@@ -3,7 +3,7 @@
 from harness.experiment.decision import beats_bias_of
 from harness.experiment.record import ExperimentRecord
 from harness.report.digits import interval, stars
-from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.draft import LONGEST, Draft, paragraphs
 from harness.report.experiment.models import (
     Model,
     baselines,
@@ -12,7 +12,7 @@ from harness.report.experiment.models import (
     name_of,
     tuned_models,
 )
-from harness.report.experiment.quantities import write
+from harness.report.experiment.quantities import write_published
 from harness.report.experiment.reasons import reasons
 from harness.report.experiment_figures import draw_rmse
 from harness.report.markdown import escape, table
@@ -77,21 +77,20 @@ def _row(draft: Draft, model: Model, rank: int | None) -> list[str]:
     if candidate is None:
         return [f"*baseline:* {name}", "-", "-", rmse, "-", _p(draft, model), "-"]
     initial = record.model(candidate, "initial")
+    is_tied = bool(decision.tied) and candidate in decision.contenders
     return [
         f"**{name}** (chosen)" if chosen else name,
         _published(draft, candidate),
         stars(initial["metrics"]["rmse"]["value"]) if initial else "-",
         f"**{rmse}**" if chosen else rmse,
-        f"{rank} (tied)" if candidate in decision.tied else str(rank),
+        f"{rank} (tied)" if is_tied else str(rank),
         _p(draft, model),
         reasons(record, candidate),
     ]
 
 
 def _published(draft: Draft, candidate: str) -> str:
-    # As published: 0.89 is not 0.8900.
-    value = draft.published("rmse", candidate)
-    return f"{value:g}" if isinstance(value, float | int) else write("rmse", value)
+    return write_published("rmse", draft.published("rmse", candidate))
 
 
 def _p(draft: Draft, model: Model) -> str:
@@ -139,7 +138,7 @@ def _about_bias(record: ExperimentRecord) -> str:
 
 def _notes(record: ExperimentRecord) -> str:
     lines = [
-        f"- {label(record, candidate)}: {escape(family.note)}"
+        f"- {label(record, candidate)}: {escape(family.note, longest=LONGEST)}"
         for candidate, family in record.spec.families.items()
         if family.note
     ]

@@ -2,7 +2,7 @@
 
 from harness.experiment.consistency import Contradiction, find_contradictions
 from harness.experiment.spec import ExperimentSpec
-from harness.report.experiment.draft import paragraphs
+from harness.report.experiment.draft import LONGEST, paragraphs
 from harness.report.markdown import escape
 
 __all__ = ["contradictions"]
@@ -34,4 +34,4 @@ def contradictions(spec: ExperimentSpec) -> str:
 
 
 def _line(found: Contradiction) -> str:
-    return f"- **{escape(', '.join(found.figures))}.** {escape(found.sentence)}"
+    return f"- **{escape(', '.join(found.figures), longest=LONGEST)}.** {escape(found.sentence, longest=LONGEST)}"

@@ -5,7 +5,7 @@ from harness.experiment.record import ExperimentRecord
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label
 from harness.report.experiment.quantities import label as metric_label
-from harness.report.experiment.quantities import write
+from harness.report.experiment.quantities import write, write_published
 from harness.report.markdown import table
 
 __all__ = ["criteria"]
@@ -44,7 +44,7 @@ def _row(record: ExperimentRecord, checked: CheckedCriterion) -> list[str]:
     criterion = checked.criterion
     bounds = {"at least": criterion.at_least, "at most": criterion.at_most}
     required = [
-        f"{words} {write(criterion.metric, bound)}"
+        f"{words} {write_published(criterion.metric, bound)}"
         for words, bound in bounds.items()
         if bound is not None
     ]

@@ -2,7 +2,7 @@
 
 from harness.experiment.measures import DATA
 from harness.report.data_report import DEFINITIONS
-from harness.report.data_tables import characteristics_table
+from harness.report.data_tables import NOTHING, characteristics_table
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment_figures import draw_characteristics
 from harness.report.markdown import escape, table
@@ -47,7 +47,7 @@ def _characteristics(draft: Draft) -> str:
     shown = characteristics_table(profile, published)
     # Without published values two of the columns would be empty.
     width = len(shown.head) if published else 2
-    rows = [[escape(cell) for cell in row[:width]] for row in shown.rows]
+    rows = [[_cell(text) for text in row[:width]] for row in shown.rows]
     compared = ", published and measured" if published else ""
     return paragraphs(
         f"### Characteristics{compared}",
@@ -59,3 +59,8 @@ def _characteristics(draft: Draft) -> str:
         ),
         DEFINITIONS if published else "",
     )
+
+
+def _cell(text: str) -> str:
+    # A dash is ours: there is nothing to show.
+    return text if text == NOTHING else escape(text)

@@ -8,7 +8,10 @@ from harness.experiment.claims import JudgedClaim, judge_claims
 from harness.experiment.decision import Decision, decide
 from harness.experiment.record import ExperimentRecord
 
-__all__ = ["Draft", "paragraphs"]
+__all__ = ["LONGEST", "Draft", "paragraphs"]
+
+LONGEST = 5000
+"""Longest paragraph of foreign text, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)

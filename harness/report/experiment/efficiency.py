@@ -74,8 +74,8 @@ def _how(record: ExperimentRecord) -> str:
     return (
         "Each model is trained and asked in a fresh process of its own, warmed up, one "
         f"after the other on the same machine. p50, p95 and p99 are percentiles{of}: the "
-        f"time to find one user's top 10{titles}. Peak memory is that of the process, "
-        "Python and the data included."
+        f"time to find one user's top 10{titles}. Peak memory is what training "
+        "and asking need on top of Python, the libraries and the data."
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.experiment.measures import PARAM
+from harness.features.blocks import PUBLISHED_WEIGHTS
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label, tuned_models
 from harness.report.experiment_figures.blocks import block_weights, draw_blocks
@@ -13,7 +14,7 @@ __all__ = ["explainability"]
 
 N_FACTORS = 6
 N_TITLES = 3
-BLOCKS = ("metadata", "genre", "text", "people")
+BLOCKS = tuple(PUBLISHED_WEIGHTS)
 
 
 def explainability(draft: Draft) -> str:
@@ -59,7 +60,7 @@ def _factor_row(factor: Mapping[str, Any]) -> list[str]:
         ", ".join(escape(title) for title in factor[end][:N_TITLES])
         for end in ("positive", "negative")
     ]
-    return [escape(factor["label"]), f"{factor['share']:.1%}", goes_with, *ends]
+    return [escape(factor["label"]), f"{100 * factor['share']:.1f} %", goes_with, *ends]
 
 
 def _weights(draft: Draft) -> str:
@@ -70,9 +71,7 @@ def _weights(draft: Draft) -> str:
     }
     if not found:
         return ""
-    published = [_published_weight(draft, block, found) for block in BLOCKS]
-    known = any(cell != "-" for cell in published)
-    rows = [["published", *published]] if known else []
+    rows = [["published", *(_published_weight(draft, b, found) for b in BLOCKS)]]
     rows += [
         [f"{label(draft.record, c)}, tuned", *(f"{weights[b]:.2f}" for b in BLOCKS)]
         for c, weights in found.items()
@@ -95,4 +94,4 @@ def _published_weight(draft: Draft, block: str, candidates: Mapping[str, Any]) -
         value = draft.published(metric, candidate)
         if isinstance(value, float | int):
             return f"{value:.2f}"
-    return "-"
+    return f"{PUBLISHED_WEIGHTS[block]:.2f}"

@@ -10,7 +10,7 @@ from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label
 from harness.report.markdown import code, escape, table
 from harness.report.reproduction import local_name, software_rows
-from harness.search.records import StudyRecord
+from harness.tracking.experiment_projection import EXPERIMENT_TAG, experiment_identity
 from harness.tracking.projection import STUDY_TAG, TRIAL_TAG, study_identity
 
 __all__ = ["reproduction"]
@@ -43,12 +43,29 @@ def reproduction(draft: Draft) -> str:
 
 
 def _command(record: ExperimentRecord) -> str:
-    file = local_name(str(record.settings.get("file", f"{record.name}.toml")))
-    jobs = record.settings.get("jobs")
-    command = f"harness run {shlex.quote(file)}"
-    command += f" --jobs {shlex.quote(str(jobs))}" if jobs is not None else ""
-    # One line: what is in a file's name cannot close the fence.
-    return f"```sh\n{' '.join(command.split())}\n```"
+    """Name what the command line may have said otherwise than the file, too."""
+    spec, settings = record.spec, record.settings
+    file = local_name(str(settings.get("file", f"{record.name}.toml")))
+    options: list[tuple[str, object]] = [
+        ("--data", spec.data.source),
+        *(("--link", each) for each in spec.data.link),
+        ("--trials", spec.budget.trials),
+        ("--seconds", spec.budget.seconds),
+        ("--seed", spec.seed),
+        ("--jobs", settings.get("jobs")),
+        ("--name", record.name),
+        ("--storage", "again.log"),
+        ("--reports", "again"),
+    ]
+    lines = [f"harness run {_quoted(file)}"]
+    lines += [f"  {n} {_quoted(value)}" for n, value in options if value is not None]
+    command = " \\\n".join(lines)
+    return f"```sh\n{command}\n```"
+
+
+def _quoted(value: object) -> str:
+    # On one line: what is in a file's name cannot close the fence.
+    return shlex.quote(" ".join(str(value).split()))
 
 
 def _environment(record: ExperimentRecord) -> str:
@@ -82,45 +99,42 @@ def _day(record: ExperimentRecord) -> str:
 
 def _traces(record: ExperimentRecord) -> str:
     judged: Mapping[str, Any] = (record.final or {}).get("best_trials", {})
+    numbers = {
+        c: judged.get(c, None if study.best is None else study.best.number)
+        for c, study in record.studies.items()
+    }
+    if not numbers:
+        return ""
     rows = [
         [
-            label(record, candidate),
+            label(record, c),
             code(study.name),
-            _trial(study, judged.get(candidate)),
-            code(_filter(study, judged.get(candidate))),
+            code(study_identity(study)),
+            "-" if numbers[c] is None else f"#{numbers[c]}",
         ]
-        for candidate, study in record.studies.items()
+        for c, study in record.studies.items()
     ]
-    if not rows:
-        return ""
-    head = ["family", "study", "trial judged as tuned", "its run: filter in MLflow"]
+    head = ["family", "study", "its id in MLflow"]
+    head.append("trial judged as tuned" if judged else "best trial so far")
     return paragraphs(
         "### Where the numbers come from",
-        table(head, rows, align="llrl"),
+        table(head, rows, align="lllr"),
         "The initial settings are trial #0 of the same study. Each trial is a run in "
-        "MLflow with its parameters, fold values, seed, dataset and code version; paste a "
-        "filter into the search box of the list that `harness ui` opens.",
+        "MLflow, with its parameters, fold values, seed, dataset and code version, and so "
+        "is each tuned model as it was judged on the test set. To find the run of a trial, "
+        "or the models that were judged, paste such a line into the search box of the "
+        "list that `harness ui` opens:",
+        _filters(record, numbers),
     )
 
 
-def _number(study: StudyRecord, judged: int | None) -> int | None:
-    if judged is not None:
-        return judged
-    return None if study.best is None else study.best.number
-
-
-def _trial(study: StudyRecord, judged: int | None) -> str:
-    number = _number(study, judged)
-    if number is None:
-        return "-"
-    return f"#{number}" if judged is not None else f"#{number} (best so far)"
-
-
-def _filter(study: StudyRecord, judged: int | None) -> str:
-    number = _number(study, judged)
-    terms = [f"tags.\"{STUDY_TAG}\" = '{study_identity(study)}'"]
-    terms += [] if number is None else [f"tags.{TRIAL_TAG} = '{number}'"]
-    return " AND ".join(terms)
+def _filters(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str:
+    candidate, number = next(iter(numbers.items()))
+    study = study_identity(record.studies[candidate])
+    trial = f"tags.\"{STUDY_TAG}\" = '{study}' AND tags.{TRIAL_TAG} = '{number or 0}'"
+    whole = f"tags.\"{EXPERIMENT_TAG}\" = '{experiment_identity(record)}'"
+    lines = [trial, *([whole] if record.models else [])]
+    return "```text\n" + "\n".join(lines) + "\n```"
 
 
 def _more(record: ExperimentRecord) -> str:

@@ -5,7 +5,7 @@ from harness.experiment.measured import measured
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.report.digits import duration, interval, milliseconds, size, stars
 from harness.report.experiment.caveats import caveats
-from harness.report.experiment.draft import Draft, paragraphs
+from harness.report.experiment.draft import LONGEST, Draft, paragraphs
 from harness.report.experiment.models import compare, label, tuned_models
 from harness.report.experiment.quantities import label as metric_label
 from harness.report.experiment.quantities import write
@@ -39,11 +39,10 @@ def opening(draft: Draft) -> str:
     return paragraphs(
         f"# {title}",
         SIMULATED if simulated else "",
-        "## Verdict",
         " ".join(_sentences(draft)),
         "What limits it:" if limits else "",
         limits,
-        escape(record.spec.about.strip()) if record.spec.about else "",
+        escape(record.spec.about, longest=LONGEST) if record.spec.about else "",
     )
 
 
