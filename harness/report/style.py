@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # drawing takes half a second to import
     from matplotlib.figure import Figure
 
-__all__ = ["ACCENT", "DARK", "LIGHT", "MEDIUM", "figure_style", "save_figure"]
+__all__ = [
+    "ACCENT",
+    "DARK",
+    "LIGHT",
+    "MEDIUM",
+    "any_script",
+    "figure_style",
+    "save_figure",
+]
 
 DARK = "#0b3c5d"
 MEDIUM = "#4f83a8"
@@ -58,6 +66,20 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Let names be in a script that the font lacks: they show as boxes.
+
+    Yields
+    ------
+    None
+        While it lasts, nothing warns of them: the reader of a warning could do nothing.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        yield
+
+
 def save_figure(figure: "Figure", path: Path) -> Path:
     """Write a figure as PNG.
 
@@ -73,10 +95,8 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     Path
         `path`.
     """
-    # Ticks are made while drawing, so the style must still hold. A name in a script that
-    # the font lacks shows as boxes; there is nothing the reader of a warning could do.
-    with figure_style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+    # Ticks are made while drawing, so the style must still hold.
+    with figure_style(), any_script():
         # Without the version of matplotlib equal figures are equal files.
         figure.savefig(path, format="png", metadata={"Software": None})
     return path

@@ -184,8 +184,8 @@ def test_characteristics_are_ratios_and_say_if_they_are_within_the_tolerance(dra
     # Claimed 3.7 and 0.85, each within 0.02; peak hours are no number.
     record = make_record(profile={"mean": 3.71, "variance": 1.7, "peak_hours": "20:00"})
     axes = drawn(figures.draw_characteristics, record).axes[0]
-    assert points(axes, "measured, within it") == [(round(3.71 / 3.7, 6), 0)]
-    assert points(axes, "measured, outside it") == [(2, 1)]
+    assert points(axes, "measured, within tolerance") == [(round(3.71 / 3.7, 6), 0)]
+    assert points(axes, "measured, outside") == [(2, 1)]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["mean", "variance"]
 
 
@@ -308,6 +308,16 @@ def test_before_the_test_set_was_opened_block_weights_are_those_of_the_best_tria
     expected = block_weights(record.studies["content"].best.params)
     widths = [bar.get_width() for bar in axes.patches][4:]
     assert widths == pytest.approx(list(expected.values()))
+
+
+def test_a_name_may_be_long_and_in_a_script_that_the_font_lacks(drawn):
+    families = {"svd": {"label": "矩阵分解 " * 30}, "cf": {"label": "x" * 200}}
+    spec = make_spec(families=families, variants=[], criteria=[], claims=[])
+    record = replace(make_record(), spec=spec)
+    for draw in (figures.draw_rmse, figures.draw_depth, figures.draw_pareto):
+        figure = drawn(draw, record)
+        names = [*figure.axes[0].get_yticklabels(), *figure.axes[0].texts]
+        assert all(name.get_text().count("\n") <= 1 for name in names)
 
 
 def test_two_dozen_candidates_all_look_different():

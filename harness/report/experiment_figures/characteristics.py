@@ -108,8 +108,8 @@ def _draw_rows(axes: "Axes", rows: Sequence[_Row]) -> None:
     axes.axvline(1, color=MEDIUM, linestyle="--", linewidth=1.2, label="as published")
     inside = [abs(row.ratio - 1) <= row.tolerance + 1e-9 for row in rows]
     for wanted, label, face, edge in (
-        (True, "measured, within it", DARK, DARK),
-        (False, "measured, outside it", "white", ACCENT),
+        (True, "measured, within tolerance", DARK, DARK),
+        (False, "measured, outside", "white", ACCENT),
     ):
         chosen = [place for place in places if inside[place] is wanted]
         if chosen:

@@ -12,7 +12,15 @@ from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.report.experiment_figures.label_placement import Line, place_labels
 from harness.report.experiment_figures.looks import display_name
 from harness.report.experiment_figures.ratio_axis import label_logarithmic
-from harness.report.style import ACCENT, DARK, LIGHT, MEDIUM, figure_style, save_figure
+from harness.report.style import (
+    ACCENT,
+    DARK,
+    LIGHT,
+    MEDIUM,
+    any_script,
+    figure_style,
+    save_figure,
+)
 
 if TYPE_CHECKING:  # drawing takes half a second to import
     from matplotlib.axes import Axes
@@ -89,7 +97,8 @@ def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
         axes.set_ylabel("RMSE on the test set, in stars")
         figure.legend(loc="outside upper center", ncols=4)
         names = [(point.name, point.place) for point in points]
-        place_labels(axes, names, lines=[*front, *map(_bar, points)])
+        with any_script():
+            place_labels(axes, names, lines=[*front, *map(_bar, points)])
         save_figure(figure, path)
     return True
 
