@@ -257,8 +257,8 @@ class Recommender(ABC):
         del user, item
         self._fitted_scale()
         raise UnsupportedError(
-            f"The family {self.name!r} cannot explain its predictions; choose baseline, "
-            "cf, content, hybrid or svd."
+            f"The family {self.name!r} cannot explain its predictions: its class has to "
+            "define explain(), as those of all built-in families do."
         )
 
     def hyperparameters(self) -> dict[str, Any]:

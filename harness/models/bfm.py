@@ -11,7 +11,10 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import MissingExtraError, ParameterError
 from harness.models.base import Codes, Recommender, check_range
-from harness.models.hybrid_features import UserFeatures, title_flags, user_flags
+from harness.models.bfm_explanation import explain_pair
+from harness.models.bfm_features import SideFeatures, describe_sides
+from harness.models.explanation import Explanation
+from harness.models.hybrid_features import UserFeatures
 from harness.models.hybrid_training import rows_of
 from harness.models.kernels.svd import predict_pairs
 
@@ -74,6 +77,9 @@ class BFM(Recommender):
         unknown: the mean of those with ratings.
     user_factors_, item_factors_ : ndarray of float32, shape (n + 1, at most 48)
         Factors of the mean over the samples.
+    user_topics_, item_topics_ : ndarray of float64, shape (n + 1, n_topics + 1)
+        The biases by what the features are about, as ``..._topic_names_`` say, and last
+        what pairs of features of one side add; in stars.
 
     References
     ----------
@@ -97,6 +103,10 @@ class BFM(Recommender):
     item_bias_: Doubles = field(init=False, repr=False)
     user_factors_: Singles = field(init=False, repr=False)
     item_factors_: Singles = field(init=False, repr=False)
+    user_topics_: Doubles = field(init=False, repr=False)
+    item_topics_: Doubles = field(init=False, repr=False)
+    user_topic_names_: npt.NDArray[np.object_] = field(init=False, repr=False)
+    item_topic_names_: npt.NDArray[np.object_] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("n_factors", "n_iterations"):
@@ -116,11 +126,14 @@ class BFM(Recommender):
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         from harness.models.myfm_engine import Block, sample_machine
 
-        users, items = self._groups(ratings, catalogue)
+        sides = self._sides(ratings, catalogue)
         learnt = sample_machine(
             (ratings.users, ratings.items),
             ratings.values,
-            (Block(users), Block(items)),
+            (
+                Block(sides[0].groups, sides[0].topic_of),
+                Block(sides[1].groups, sides[1].topic_of),
+            ),
             n_iterations=self.n_iterations,
             rank=self.n_factors,
             init_stdev=self.init_std,
@@ -136,26 +149,21 @@ class BFM(Recommender):
         self.item_bias_ = _with_unknown(learnt.item_bias, rated_item)
         self.user_factors_ = _with_unknown(user_factors, rated_user)
         self.item_factors_ = _with_unknown(item_factors, rated_item)
+        self.user_topics_ = _with_unknown(learnt.user_topics, rated_user)
+        self.item_topics_ = _with_unknown(learnt.item_topics, rated_item)
+        self.user_topic_names_ = np.array(sides[0].topics, dtype=object)
+        self.item_topic_names_ = np.array(sides[1].topics, dtype=object)
 
-    def _groups(
+    def _sides(
         self, ratings: Ratings, catalogue: Catalogue
-    ) -> tuple[list[Any], list[Any]]:
-        from scipy.sparse import csr_matrix, identity
-
-        users = [identity(ratings.n_users, format="csr")]
-        items = [identity(ratings.n_items, format="csr")]
-        if self.implicit:
-            shape = ratings.n_users, ratings.n_items
-            ones = np.ones(len(ratings))
-            seen = csr_matrix((ones, (ratings.users, ratings.items)), shape=shape)
-            users.append(_scaled(seen))
-            items.append(_scaled(csr_matrix(seen.T)))
-        if self.title_features:
-            items.append(csr_matrix(title_flags(catalogue, ratings.n_items).values))
-        users.append(
-            csr_matrix(user_flags(ratings, catalogue, self.user_features).values)
+    ) -> tuple[SideFeatures, SideFeatures]:
+        return describe_sides(
+            ratings,
+            catalogue,
+            implicit=self.implicit,
+            title_features=self.title_features,
+            user_features=self.user_features,
         )
-        return [g for g in users if g.shape[1]], [g for g in items if g.shape[1]]
 
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         out = np.empty(len(users))
@@ -176,13 +184,13 @@ class BFM(Recommender):
         total: npt.NDArray[Any] = scores + biases
         return total
 
+    def explain(self, user: int, item: int) -> Explanation:
+        """Take a prediction apart: intercept, weights by topic, interaction.
 
-def _scaled(seen: Any) -> Any:
-    """Divide each row by the root of its number of ratings."""
-    from scipy.sparse import csr_matrix, diags
-
-    counts = np.maximum(1, np.diff(seen.indptr))
-    return csr_matrix(diags(1 / np.sqrt(counts)) @ seen)
+        See `Recommender.explain`.
+        """
+        self._fitted_scale()
+        return explain_pair(self, (user, item))
 
 
 def _with_unknown(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 from harness.models.base import Codes, check_range
+from harness.models.explanation import Explanation, Part
 from harness.models.reference import ReferenceRecommender
 
 __all__ = ["CoClustering"]
@@ -90,3 +91,31 @@ class CoClustering(ReferenceRecommender):
             block + self.user_offset_[users] + self.item_offset_[items]
         )
         return estimate
+
+    def _estimate_all(self, user: int) -> Doubles:
+        block = self.block_mean_[self.user_cluster_[user]][self.item_cluster_]
+        scores: Doubles = block + self.user_offset_[user] + self.item_offset_
+        return scores
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        row, column = int(self.user_cluster_[user]), int(self.item_cluster_[item])
+        groups = (
+            f"users of group {row + 1} of {self.n_user_clusters}",
+            f"titles of group {column + 1} of {self.n_item_clusters}",
+        )
+        block = Part(
+            label="mean of the block",
+            stars=float(self.block_mean_[row, column]),
+            detail=f"{groups[0]}, {groups[1]}",
+        )
+        of_user = Part(
+            label="correction for the user",
+            stars=float(self.user_offset_[user]),
+            detail=f"mean of this user less that of the {groups[0]}",
+        )
+        of_item = Part(
+            label="correction for the title",
+            stars=float(self.item_offset_[item]),
+            detail=f"mean of this title less that of the {groups[1]}",
+        )
+        return Explanation(parts=(block, of_user, of_item))

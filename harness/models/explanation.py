@@ -36,18 +36,18 @@ class Neighbor:
     ----------
     code : int
         Code of the item, or of the user.
-    similarity : float
-        To the title, or to the user, that is predicted.
     rating : float
         What was given, in stars.
     stars : float
         What it adds to the prediction, in stars.
+    similarity : float or None, default None
+        To the title, or to the user, that is predicted; None where all count alike.
     """
 
     code: int
-    similarity: float
     rating: float
     stars: float
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,8 @@ class Explanation:
     axes : tuple of Axis
         The factors among the parts that add or take away most, in the order of `parts`.
     neighbors : tuple of Neighbor
-        Whose ratings entered, most similar first; what they add is within the parts.
+        Whose ratings entered, most similar first, or where all count alike those that
+        add or take away most; what they add is within the parts.
     neighbors_are : {"titles", "users"}, default "titles"
         What the neighbors are.
     user_parts : tuple of Part

@@ -51,8 +51,9 @@ def explain_factors(
     factors: Factors,
     *,
     n_strongest: int = N_STRONGEST,
+    turn: bool = True,
 ) -> Explanation:
-    """Take the prediction of a factor model apart, on its principal axes.
+    """Take the prediction of a factor model apart, factor by factor.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def explain_factors(
         Factors of users and items; axes that are not finite are left as they are.
     n_strongest : int, default 5
         How many factors to list one by one; the others are one part.
+    turn : bool, default True
+        Whether to look at them on their principal axes, and not on those of the training.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def explain_factors(
     (user, item), (of_users, of_items) = pair, factors
     if not (0 <= user < len(of_users) and 0 <= item < len(of_items)):
         return Explanation(parts=before)
-    if all(np.isfinite(side).all() for side in factors):
+    if turn and all(np.isfinite(side).all() for side in factors):
         of_users, of_items = turn_to_principal_axes(factors)
     each = of_users[user].astype(np.float64) * of_items[item]
     order = np.argsort(-np.abs(each), kind="stable")
@@ -87,7 +90,11 @@ def explain_factors(
         for k in order[:n_strongest]
     )
     parts = tuple(
-        Part(label=axis.label, stars=axis.user * axis.title, detail=_in_words(axis))
+        Part(
+            label=axis.label,
+            stars=axis.user * axis.title,
+            detail=_in_words(axis, signed=turn),
+        )
         for axis in axes
     )
     others = order[n_strongest:]
@@ -99,6 +106,8 @@ def explain_factors(
     return Explanation(parts=(*before, *parts), axes=axes)
 
 
-def _in_words(axis: Axis) -> str:
+def _in_words(axis: Axis, *, signed: bool) -> str:
+    if not signed:
+        return f"user {axis.user:.2f} times title {axis.title:.2f}"
     user, title = ("+" if place >= 0 else "-" for place in (axis.user, axis.title))
     return f"user on its {user} side, title on its {title} side"

@@ -27,9 +27,13 @@ class Block:
     ----------
     groups : sequence of csr_matrix, each n_rows rows
         Features that belong together: each group has its own prior.
+    topic_of : ndarray of int, shape (n_features,)
+        To which of the topics, numbered from 0, each feature belongs: what the linear
+        weights add is told topic by topic.
     """
 
     groups: "Sequence[csr_matrix]"
+    topic_of: npt.NDArray[np.integer[Any]]
 
     @property
     def widths(self) -> list[int]:
@@ -56,6 +60,9 @@ class PosteriorMean:
     user_factors, item_factors : ndarray of float32, shapes (n_users, n_samples * \
 n_factors), (n_items, n_samples * n_factors)
         Factors of all samples side by side; the items' are divided by their number.
+    user_topics, item_topics : ndarray of float64, shapes (n_users, n_topics + 1), \
+(n_items, n_topics + 1)
+        The biases by topic, in stars; last what pairs of features of the side add.
     """
 
     level: float
@@ -63,6 +70,8 @@ n_factors), (n_items, n_samples * n_factors)
     item_bias: Doubles
     user_factors: Singles
     item_factors: Singles
+    user_topics: Doubles
+    item_topics: Doubles
 
 
 def sample_machine(
@@ -118,14 +127,24 @@ def sample_machine(
             n_kept_samples=max(1, n_iterations - n_iterations // 5),
             group_shapes=[*blocks[0].widths, *blocks[1].widths],
         )
-    return _average(model.predictor_.samples, matrices)
+    topics = _topic_columns(blocks[0]), _topic_columns(blocks[1])
+    return _average(model.predictor_.samples, matrices, topics)
+
+
+def _topic_columns(block: Block) -> Doubles:
+    """Spread features over topics: 1 where a feature belongs to one, else 0."""
+    columns: Doubles = np.eye(int(block.topic_of.max()) + 1)[block.topic_of]
+    return columns
 
 
 def _average(
-    samples: Sequence[Any], matrices: "tuple[csr_matrix, csr_matrix]"
+    samples: Sequence[Any],
+    matrices: "tuple[csr_matrix, csr_matrix]",
+    topics: tuple[Doubles, Doubles],
 ) -> PosteriorMean:
     cut = matrices[0].shape[1]
     biases = [np.zeros(matrix.shape[0]) for matrix in matrices]
+    weights = [np.zeros(matrix.shape[1]) for matrix in matrices]
     factors: list[list[Singles]] = [[], []]
     squares = [matrix.power(2) for matrix in matrices]
     for sample in samples:
@@ -134,12 +153,19 @@ def _average(
             own = matrices[side] @ quadratic[rows]
             within = (own**2 - squares[side] @ quadratic[rows] ** 2).sum(axis=1) / 2
             biases[side] += matrices[side] @ linear[rows] + within
+            weights[side] += linear[rows]
             factors[side].append(own.astype(np.float32))
     n = len(samples)
+    by_topic = []
+    for side in (0, 1):
+        each = matrices[side] @ (weights[side][:, None] * topics[side]) / n
+        rest = biases[side] / n - each.sum(axis=1)
+        by_topic.append(np.column_stack([each, rest]))
     return PosteriorMean(
         float(np.mean([sample.w0 for sample in samples])),
         biases[0] / n,
         biases[1] / n,
         np.hstack(factors[0]),
         np.hstack(factors[1]) / np.float32(n),
+        *by_topic,
     )

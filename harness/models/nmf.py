@@ -6,6 +6,8 @@ from typing import ClassVar
 from harness.data.ratings import Ratings
 from harness.errors import DataError, ParameterError
 from harness.models.base import check_range
+from harness.models.explanation import Explanation
+from harness.models.factor_explanation import explain_factors
 from harness.models.reference import ReferenceFactors
 
 __all__ = ["NMF"]
@@ -99,3 +101,9 @@ class NMF(ReferenceFactors):
             random_state=self.seed,
         )
         self._adopt(learnt, level=self.mean_ if self.biased else 0.0)
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        before = self._bias_parts(user, item) if self.biased else ()
+        factors = self.user_factors_, self.item_factors_
+        # As they are: turned, factors would no longer only add up.
+        return explain_factors((user, item), before, factors, turn=False)

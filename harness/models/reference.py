@@ -11,6 +11,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.models.base import Codes, Recommender
 from harness.models.baseline import Biases, fit_biases
+from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.kernels.svd import predict_pairs
 
 __all__ = ["ReferenceFactors", "ReferenceRecommender"]
@@ -24,7 +25,8 @@ class ReferenceRecommender(Recommender):
 
     scikit-surprise predicts the global mean for a user or title without ratings; here
     the bias model (with the defaults of the family ``baseline``) says what is known of
-    the other one. A subclass defines `_learn` and `_estimate`.
+    the other one. A subclass defines `_learn`, `_estimate`, `_estimate_all` and
+    `_take_apart`.
 
     Attributes
     ----------
@@ -51,6 +53,14 @@ class ReferenceRecommender(Recommender):
     def _estimate(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         """Predict pairs of which both have ratings."""
 
+    @abstractmethod
+    def _estimate_all(self, user: int) -> npt.NDArray[Any]:
+        """Predict every title for a user with ratings; what has none may get anything."""
+
+    @abstractmethod
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        """Explain the estimate of a pair of which both have ratings."""
+
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         del catalogue
         biases = fit_biases(
@@ -72,6 +82,31 @@ class ReferenceRecommender(Recommender):
             # A learning rate far too high overflows; the bias model does not.
             out[known] = np.where(np.isfinite(estimate), estimate, out[known])
         return out
+
+    def _score_all_items(self, user: int) -> npt.NDArray[Any]:
+        level = self.mean_
+        if 0 <= user < len(self.fallback_user_bias_):
+            level += self.fallback_user_bias_[user]
+        expected = level + self.fallback_item_bias_
+        if not _holds(self.rated_user_, np.array([user]))[0]:
+            return expected
+        estimate = self._estimate_all(user)
+        return np.where(self.rated_item_ & np.isfinite(estimate), estimate, expected)
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """Take a prediction apart; the bias model's, where one of the pair is unknown.
+
+        See `Recommender.explain`.
+        """
+        self._fitted_scale()
+        known = _holds(self.rated_user_, np.array([user]))
+        known &= _holds(self.rated_item_, np.array([item]))
+        if known.all():
+            explained = self._take_apart(user, item)
+            if np.isfinite(explained.total):
+                return explained
+        biases = self.fallback_user_bias_, self.fallback_item_bias_
+        return Explanation(parts=bias_parts(self.mean_, biases, (user, item)))
 
 
 @dataclass(kw_only=True)
@@ -112,6 +147,17 @@ class ReferenceFactors(ReferenceRecommender):
             out,
         )
         return out
+
+    def _estimate_all(self, user: int) -> Doubles:
+        # One matrix-vector product, which streams through the factors.
+        level = self.level_ + self.user_bias_[user]
+        scores: Doubles = self.item_factors_ @ self.user_factors_[user]
+        scores += self.item_bias_
+        scores += level
+        return scores
+
+    def _bias_parts(self, user: int, item: int) -> tuple[Part, ...]:
+        return bias_parts(self.level_, (self.user_bias_, self.item_bias_), (user, item))
 
 
 def _holds(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from harness.data.ratings import Ratings
 from harness.errors import DataError
 from harness.models.base import Codes
+from harness.models.explanation import Explanation, Neighbor, Part
+from harness.models.kernels.slope_one import add_up_differences
 from harness.models.reference import ReferenceRecommender
 
 __all__ = ["SlopeOne"]
@@ -41,6 +43,8 @@ class SlopeOne(ReferenceRecommender):
         Whether two titles have a user in common.
     position_ : ndarray of int64, shape (n_items,)
         Row of each title in these; -1 without ratings.
+    values_ : ndarray of float32, shape (n_ratings,)
+        The training ratings, which only an explanation looks at.
 
     References
     ----------
@@ -54,6 +58,7 @@ class SlopeOne(ReferenceRecommender):
     difference_: npt.NDArray[np.float32] = field(init=False, repr=False)
     common_: npt.NDArray[np.bool_] = field(init=False, repr=False)
     position_: npt.NDArray[np.int64] = field(init=False, repr=False)
+    values_: npt.NDArray[np.float32] = field(init=False, repr=False)
 
     def _learn(self, ratings: Ratings) -> None:
         from harness.models.surprise_engine import fit_reference_slope_one
@@ -71,6 +76,7 @@ class SlopeOne(ReferenceRecommender):
         counts = np.bincount(ratings.users, minlength=ratings.n_users)
         sums = np.bincount(ratings.users, ratings.values, minlength=ratings.n_users)
         self.user_mean_ = sums / np.maximum(1, counts)
+        self.values_ = ratings.values
 
     def _estimate(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         out = np.empty(len(users))
@@ -81,11 +87,36 @@ class SlopeOne(ReferenceRecommender):
             out[pairs] = scores[self.position_[items[pairs]]]
         return out
 
+    def _estimate_all(self, user: int) -> npt.NDArray[np.float64]:
+        return self._score_rated(user)[self.position_]
+
     def _score_rated(self, user: int) -> npt.NDArray[np.float64]:
         """Score all rated titles for one user."""
         rows = self.position_[self.seen(user)]
-        # dev(i, j) = -dev(j, i): rows lie together in memory, columns do not.
-        sums = -self.difference_[rows].sum(axis=0, dtype=np.float64)
-        n_common = np.maximum(1, self.common_[rows].sum(axis=0))
-        scores: npt.NDArray[np.float64] = self.user_mean_[user] + sums / n_common
+        n = len(self.difference_)
+        sums, n_common = np.empty(n), np.empty(n, dtype=np.int32)
+        add_up_differences(rows, self.difference_, self.common_, sums, n_common)
+        scores: npt.NDArray[np.float64] = self.user_mean_[user] + sums / np.maximum(
+            1, n_common
+        )
         return scores
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        rated = self.seen(user)
+        rows, row = self.position_[rated], self.position_[item]
+        compared = np.flatnonzero(self.common_[rows, row])
+        each = -self.difference_[rows[compared], row] / max(1, len(compared))
+        own = self.values_[slice(*self._seen_offsets_[user : user + 2])]
+        strongest = compared[np.argsort(-np.abs(each), kind="stable")]
+        mean = Part(label="mean of the user", stars=float(self.user_mean_[user]))
+        part = Part(
+            label="differences",
+            stars=float(each.sum(dtype=np.float64)),
+            detail=f"mean of those to {len(compared)} titles that the user has rated",
+        )
+        stars = dict(zip(compared.tolist(), each.tolist(), strict=True))
+        neighbors = tuple(
+            Neighbor(code=int(rated[k]), rating=float(own[k]), stars=stars[k])
+            for k in strongest.tolist()
+        )
+        return Explanation(parts=(mean, part), neighbors=neighbors)

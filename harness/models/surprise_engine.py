@@ -145,7 +145,8 @@ def fit_reference_factors(
     dict of str to ndarray of float64
         ``bu`` (n_users,), ``bi`` (n_items,), ``pu`` (n_users, n_factors) and ``qi``
         (n_items, n_factors), 0 without ratings. For SVD++ the implicit factors
-        :math:`|N_u|^{-1/2} \sum_{j \in N_u} y_j` are part of ``pu``.
+        :math:`|N_u|^{-1/2} \sum_{j \in N_u} y_j` are part of ``pu``, and by themselves
+        ``implicit`` (n_users, n_factors).
     """
     rated = RatedOnly.of(ratings)
     if name == "svdpp":
@@ -156,11 +157,14 @@ def fit_reference_factors(
     model.fit(make_trainset(rated.ratings))
     learnt = {key: np.asarray(getattr(model, key)) for key in ("bu", "bi", "pu", "qi")}
     if name == "svdpp":
-        learnt["pu"] = learnt["pu"] + _implicit(rated.ratings, np.asarray(model.yj))
-    n_rows = {"bu": ratings.n_users, "bi": ratings.n_items}
-    n_rows |= {"pu": ratings.n_users, "qi": ratings.n_items}
-    codes = {"bu": rated.users, "bi": rated.items, "pu": rated.users, "qi": rated.items}
-    return {key: _spread(learnt[key], codes[key], n_rows[key]) for key in learnt}
+        learnt["implicit"] = _implicit(rated.ratings, np.asarray(model.yj))
+        learnt["pu"] = learnt["pu"] + learnt["implicit"]
+    return {
+        key: _spread(values, rated.items, ratings.n_items)
+        if key in {"bi", "qi"}
+        else _spread(values, rated.users, ratings.n_users)
+        for key, values in learnt.items()
+    }
 
 
 def _implicit(

@@ -244,14 +244,22 @@ class SVD(IterativeRecommender):
         )
 
     def _score_all_items(self, user: int) -> npt.NDArray[np.floating[Any]]:
-        items = np.arange(len(self.item_ids_), dtype=np.int32)
-        if not 0 <= user < len(self.user_bias_) or not self.biased:
-            return self._predict(np.full(len(items), user, dtype=np.int32), items)
+        known = 0 <= user < len(self.user_bias_)
+        if known:
+            bias, factors = self.user_bias_[user], self.user_factors_[user]
+        elif self.new_user_ is not None:
+            bias, factors = self.new_user_[0], self.new_user_[1:]
+        else:
+            bias, factors = 0.0, np.zeros_like(self.item_factors_, shape=self.n_factors)
         # One matrix-vector product: a tenth of the time of predicting pair by pair.
-        level = self.mean_ + self.user_bias_[user]
-        scores: npt.NDArray[np.floating[Any]] = (
-            self.item_factors_ @ self.user_factors_[user] + self.item_bias_ + level
-        )
+        level = bias + (self.mean_ if self.biased else 0.0)
+        scores: npt.NDArray[np.floating[Any]] = self.item_factors_ @ factors
+        scores += self.item_bias_ + level
+        if not self.biased and self.new_user_ is None:
+            rated = known and self.rated_user_[user]
+            scores[~self.rated_item_ if rated else slice(None)] = self.mean_
+        if not np.isfinite(scores).all():
+            np.nan_to_num(scores, copy=False, nan=self.mean_)
         return scores
 
     def explain(self, user: int, item: int) -> Explanation:

@@ -1,10 +1,15 @@
 """SVD++ by scikit-surprise: factors that know which titles a user has rated at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 from harness.models.base import check_range
+from harness.models.explanation import Explanation, Part
+from harness.models.factor_explanation import explain_factors
 from harness.models.reference import ReferenceFactors
 
 __all__ = ["SVDpp"]
@@ -37,6 +42,13 @@ class SVDpp(ReferenceFactors):
     seed : int, default 0
         Seed of the initial factors.
 
+    Attributes
+    ----------
+    user_factors_ : ndarray of float64, shape (n_users, n_factors)
+        Both summands of the bracket together.
+    implicit_factors_ : ndarray of float64, shape (n_users, n_factors)
+        The second one by itself.
+
     References
     ----------
     .. [1] Y. Koren, "Factorization meets the neighborhood: a multifaceted collaborative
@@ -51,6 +63,8 @@ class SVDpp(ReferenceFactors):
     regularization: float = 0.02
     init_std: float = 0.1
     seed: int = 0
+
+    implicit_factors_: npt.NDArray[np.float64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("n_factors", "n_epochs"):
@@ -73,3 +87,15 @@ class SVDpp(ReferenceFactors):
             random_state=self.seed,
         )
         self._adopt(learnt, level=self.mean_)
+        self.implicit_factors_ = learnt["implicit"]
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        factors = self.user_factors_ - self.implicit_factors_, self.item_factors_
+        pair = user, item
+        explained = explain_factors(pair, self._bias_parts(*pair), factors)
+        implicit = Part(
+            label="implicit feedback",
+            stars=float(self.implicit_factors_[user] @ self.item_factors_[item]),
+            detail=f"that the user has rated these {len(self.seen(user))} titles at all",
+        )
+        return replace(explained, parts=(*explained.parts, implicit))

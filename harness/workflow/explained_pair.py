@@ -61,8 +61,8 @@ class NamedNeighbor:
     ----------
     who : Named
         The title, or the user.
-    similarity : float
-        To the title, or the user, that is predicted.
+    similarity : float or None
+        To the title, or the user, that is predicted; None where all count alike.
     rating : float
         What was given, in stars.
     stars : float
@@ -70,7 +70,7 @@ class NamedNeighbor:
     """
 
     who: Named
-    similarity: float
+    similarity: float | None
     rating: float
     stars: float
 
@@ -104,7 +104,7 @@ class ExplainedPair:
     factors : tuple of FactorInWords
         The factors among the parts that are listed one by one.
     neighbors : tuple of NamedNeighbor
-        Most similar first.
+        Most similar first, or where all count alike those that add most.
     neighbors_are : str
         ``"titles"`` or ``"users"``.
     notes : tuple of str

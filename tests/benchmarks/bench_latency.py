@@ -66,7 +66,9 @@ def describe(seed=0):
     rng = np.random.default_rng(seed)
     titles = load_dataset("ott").catalogue.frame
     columns = {
-        name: titles[name].iloc[rng.integers(0, len(titles), N_TITLES)].reset_index(drop=True)
+        name: titles[name]
+        .iloc[rng.integers(0, len(titles), N_TITLES)]
+        .reset_index(drop=True)
         for name in titles.columns
     }
     return Catalogue(pd.DataFrame(columns))

@@ -25,7 +25,7 @@ def test_predicts_what_myfm_predicts(ratings, catalogue, implicit):
     from scipy.sparse import csr_matrix, hstack
 
     model = BFM(n_factors=3, n_iterations=10, implicit=implicit)
-    groups = model._groups(ratings, catalogue)
+    groups = [side.groups for side in model._sides(ratings, catalogue)]
     model.fit(ratings, catalogue)
     rows = (csr_matrix(hstack(side)) for side in groups)
     sides = zip(rows, (ratings.users, ratings.items), strict=True)

@@ -1,5 +1,7 @@
 """Explanations: every family that can takes its predictions apart without remainder."""
 
+import importlib.util
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,15 +9,20 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import NotFittedError, UnsupportedError
+from harness.models.base import Recommender
 from harness.models.baseline import Baseline
 from harness.models.cf import CF
+from harness.models.co_clustering import CoClustering
 from harness.models.content import Content
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factor_explanation import explain_factors, turn_to_principal_axes
 from harness.models.factor_meaning import interpret_factor, read_traits
+from harness.models.families import family_names, load_family
 from harness.models.hybrid import Hybrid
+from harness.models.nmf import NMF
 from harness.models.slope_one import SlopeOne
 from harness.models.svd import SVD
+from harness.models.svdpp import SVDpp
 
 MODELS = {
     "baseline": Baseline(),
@@ -31,6 +38,11 @@ MODELS = {
     "content by similarity": Content(predictor="similarity"),
     "content by regression": Content(predictor="regression"),
     "hybrid": Hybrid(n_epochs=3, user_features="all"),
+    "co_clustering": CoClustering(),
+    "nmf": NMF(n_factors=8, n_epochs=10),
+    "nmf with biases": NMF(n_factors=3, n_epochs=10, biased=True),
+    "slope_one": SlopeOne(),
+    "svdpp": SVDpp(n_factors=8, n_epochs=5),
     "svd": SVD(n_factors=8),
     "svd without biases": SVD(n_factors=3, biased=False),
     "svd with cold start": SVD(n_factors=4, cold_start=True),
@@ -72,11 +84,24 @@ def test_explaining_needs_a_fitted_model(name):
         type(MODELS[name])().explain(0, 0)
 
 
-def test_a_family_that_cannot_explain_says_who_can(ratings, catalogue):
-    model = SlopeOne().fit(ratings, catalogue)
-    with pytest.raises(
-        UnsupportedError, match=r"'slope_one' cannot .* choose baseline"
-    ):
+def test_every_built_in_family_explains_itself():
+    for name in family_names():
+        if name != "bfm" or importlib.util.find_spec("myfm"):
+            assert load_family(name).explain is not Recommender.explain
+
+
+def test_a_family_that_cannot_explain_says_what_it_lacks(ratings, catalogue):
+    class Guess(Recommender):
+        name = "guess"
+
+        def _fit(self, ratings, catalogue):
+            pass
+
+        def _predict(self, users, items):
+            return np.full(np.broadcast(users, items).shape, 3.0)
+
+    model = Guess().fit(ratings, catalogue)
+    with pytest.raises(UnsupportedError, match=r"'guess' cannot .* define explain\(\)"):
         model.explain(0, 0)
 
 
@@ -125,7 +150,108 @@ def test_without_centring_a_neighbour_adds_its_share_of_its_rating(ratings, cata
         assert n.stars == pytest.approx(n.similarity / total * n.rating)
 
 
+def test_slope_one_by_hand():
+    # a rates x 5, y 3, z 1; b rates x 4, z 2: to b, y is expected to be 2 below x and
+    # 2 above z, which leaves b's mean of 3.
+    ratings = Ratings.from_columns(
+        list("aaabb"), list("xyzxz"), [5, 3, 1, 4, 2], scale=RatingScale(1, 5)
+    )
+    explained = SlopeOne().fit(ratings, Catalogue.empty()).explain(1, 1)
+    assert [part.stars for part in explained.parts] == [3.0, 0.0]
+    found = {n.code: (n.rating, n.stars, n.similarity) for n in explained.neighbors}
+    assert found == {0: (4.0, -1.0, None), 2: (2.0, 1.0, None)}
+
+
+def test_slope_one_names_first_what_adds_or_takes_away_most(ratings, catalogue):
+    model = SlopeOne().fit(ratings, catalogue)
+    explained = model.explain(2, 5)
+    each = [n.stars for n in explained.neighbors]
+    assert len(each) > 3
+    assert np.all(np.diff(np.abs(each)) <= 0)
+    assert sum(each) == pytest.approx(explained.parts[1].stars)
+    own = ratings.users == 2
+    mine = dict(zip(ratings.items[own], ratings.values[own], strict=True))
+    assert all(n.rating == mine[n.code] for n in explained.neighbors)
+
+
+# Groups and topics
+
+
+def test_co_clustering_is_the_mean_of_a_block_and_two_corrections():
+    # One cluster on each side: the block is everything, with the mean of all ratings.
+    ratings = Ratings.from_columns(
+        list("aab"), list("xyx"), [5, 3, 1], scale=RatingScale(1, 5)
+    )
+    model = CoClustering(n_user_clusters=1, n_item_clusters=1)
+    parts = model.fit(ratings, Catalogue.empty()).explain(0, 0).parts
+    # Mean 3; user a has the mean 4, title x too has 3.
+    assert [part.stars for part in parts] == pytest.approx([3.0, 1.0, 0.0])
+    assert parts[0].detail == "users of group 1 of 1, titles of group 1 of 1"
+
+
+def test_bfm_tells_weights_by_topic_and_the_interaction(ratings, catalogue):
+    pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
+    model = load_family("bfm")(n_factors=2, n_iterations=10, user_features="all")
+    model.fit(ratings, catalogue)
+    pairs = [(0, 0), (3, 7), (-1, 2), (1, ratings.n_items), (99, 99)]
+    expected = model._predict(*np.array(pairs).T)
+    for pair, stars in zip(pairs, expected, strict=True):
+        assert model.explain(*pair).total == pytest.approx(stars, abs=1e-4)
+    explained = model.explain(3, 7)
+    parts = {part.label: part.stars for part in explained.parts}
+    assert {
+        "global bias",
+        "the user itself",
+        "titles the user has rated",
+        "weekend",
+        "pairs of features of the user",
+        "the title itself",
+        "users who have rated the title",
+        "genre",
+        "decade",
+        "pairs of features of the title",
+    } <= set(parts)
+    linear = model.item_topics_[7]
+    assert linear.sum() == pytest.approx(model.item_bias_[7])
+    assert explained.axes[0].places.shape == (ratings.n_items,)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        load_family("bfm")().explain(0, 0)
+
+
 # Factors
+
+
+def test_svdpp_tells_what_a_user_likes_from_what_a_user_has_rated_at_all(
+    ratings, catalogue
+):
+    model = SVDpp(n_factors=3, n_epochs=5).fit(ratings, catalogue)
+    explained = model.explain(4, 6)
+    implicit, explicit = explained.parts[-1], explained.parts[3:-1]
+    assert implicit.label == "implicit feedback"
+    title = model.item_factors_[6]
+    assert implicit.stars == pytest.approx(model.implicit_factors_[4] @ title)
+    own = model.user_factors_[4] - model.implicit_factors_[4]
+    assert sum(part.stars for part in explicit) == pytest.approx(own @ title)
+    n_rated = int((ratings.users == 4).sum())
+    assert f"these {n_rated} titles" in implicit.detail
+
+
+def test_factors_of_nmf_only_add_up_and_are_those_it_has_learnt(ratings, catalogue):
+    model = NMF(n_factors=7, n_epochs=10).fit(ratings, catalogue)
+    explained = model.explain(4, 6)
+    each = model.user_factors_[4] * model.item_factors_[6]
+    order = np.argsort(-each)
+    assert [axis.label for axis in explained.axes] == [
+        f"factor {k + 1}" for k in order[:5]
+    ]
+    assert [part.stars for part in explained.parts[:5]] == pytest.approx(
+        each[order[:5]].tolist()
+    )
+    assert explained.parts[-1].label == "2 more factors"
+    assert all(part.stars >= 0 for part in explained.parts)
+    axis = explained.axes[0]
+    words = f"user {axis.user:.2f} times title {axis.title:.2f}"
+    assert explained.parts[0].detail == words
 
 
 def test_turning_factors_changes_no_product_and_puts_the_strongest_first():

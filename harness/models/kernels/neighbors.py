@@ -47,7 +47,7 @@ def _largest(values):
     largest = values[0]
     for p in range(len(values)):
         # Not max(): it is called once for each value.
-        largest = values[p] if values[p] > largest else largest
+        largest = max(largest, values[p])
     return largest
 
 

@@ -1,0 +1,82 @@
+"""Rankings: what a title is ranked by is its prediction before it is clipped."""
+
+import numpy as np
+import pytest
+
+from harness.models.baseline import Baseline
+from harness.models.cf import CF
+from harness.models.co_clustering import CoClustering
+from harness.models.content import Content
+from harness.models.families import load_family
+from harness.models.hybrid import Hybrid
+from harness.models.nmf import NMF
+from harness.models.similarity_choice import SimilarityPlan
+from harness.models.slope_one import SlopeOne
+from harness.models.svd import SVD
+from harness.models.svdpp import SVDpp
+
+MODELS = {
+    "baseline": Baseline(),
+    "cf": CF(n_neighbors=4),
+    "cf of users": CF(n_neighbors=4, user_based=True),
+    "cf, basic": CF(centering="basic", similarity="cosine", n_neighbors=4),
+    "cf, zscore, too few": CF(centering="zscore", similarity="msd", min_neighbors=5),
+    "co_clustering": CoClustering(),
+    "content": Content(),
+    "content by similarity": Content(predictor="similarity", n_neighbors=4),
+    "content by regression": Content(predictor="regression"),
+    "hybrid": Hybrid(n_epochs=3),
+    "nmf": NMF(n_factors=3, n_epochs=9),
+    "nmf with biases": NMF(n_factors=3, n_epochs=9, biased=True),
+    "nmf that overflows": NMF(n_epochs=3, biased=True, bias_learning_rate=1e300),
+    "slope_one": SlopeOne(),
+    "svd": SVD(n_factors=4),
+    "svd with cold start": SVD(n_factors=4, cold_start=True),
+    "svd without biases": SVD(n_factors=4, biased=False),
+    "svd without biases, with cold start": SVD(
+        n_factors=4, biased=False, cold_start=True
+    ),
+    "svd that overflows": SVD(learning_rate=1e6, n_factors=3),
+    "svd by the reference": SVD(n_factors=4, engine="surprise"),
+    "svdpp": SVDpp(n_factors=3, n_epochs=3),
+}
+
+
+def assert_ranks_by_predictions(model, ratings):
+    n = ratings.n_items
+    items = np.arange(n)
+    # The first has no training rating, the last two are strangers.
+    for user in (0, 1, 11, ratings.n_users - 1, -1, ratings.n_users + 3):
+        found, scores = model.recommend(user, n, exclude_seen=False)
+        expected = model._predict(np.full(n, user), items)
+        assert sorted(found) == items.tolist()
+        np.testing.assert_allclose(scores, expected[found], rtol=1e-5, atol=1e-4)
+
+
+@pytest.fixture
+def train(ratings):
+    """Ratings of which neither the first user nor the first two titles have any."""
+    return ratings.take((ratings.users > 0) & (ratings.items > 1))
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("name", MODELS)
+def test_titles_are_ranked_by_what_is_predicted_for_them(train, catalogue, name):
+    assert_ranks_by_predictions(MODELS[name].fit(train, catalogue), train)
+
+
+def test_those_of_bfm_too(train, catalogue):
+    pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
+    model = load_family("bfm")(n_factors=2, n_iterations=5)
+    assert_ranks_by_predictions(model.fit(train, catalogue), train)
+
+
+@pytest.mark.parametrize("user_based", [False, True])
+@pytest.mark.parametrize("room", [1 << 20, 400])
+def test_those_of_cf_too_where_similarities_do_not_all_fit(
+    train, catalogue, user_based, room, monkeypatch
+):
+    plan = SimilarityPlan(dense_limit=5, list_bytes=room, list_length=4)
+    monkeypatch.setattr(CF, "plan", plan)
+    model = CF(n_neighbors=3, user_based=user_based)
+    assert_ranks_by_predictions(model.fit(train, catalogue), train)
