@@ -1,6 +1,8 @@
 """Section: which family to use, in three sentences."""
 
-from harness.experiment.decision import Decision
+from collections.abc import Iterable
+
+from harness.experiment.decision import Decision, Round
 from harness.experiment.measured import measured
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.report.digits import duration, interval, milliseconds, size, stars
@@ -114,15 +116,21 @@ def _how_sure(record: ExperimentRecord, decision: Decision) -> str:
     if not decision.tied:
         return _clear_win(record, decision)
     if decision.winner == decision.best:
-        start = f"It has the lowest RMSE, but cannot be told apart from {_tied(record, decision)}"
-    else:
         start = (
-            f"The lowest RMSE is that of {label(record, decision.best)}, but the two "
-            f"cannot be told apart ({_gap(record, decision.winner, decision.best)})"
+            "It has the lowest RMSE, but cannot be told apart from "
+            f"{_tied(record, decision)}"
         )
-        more = [c for c in decision.tied if c != decision.winner]
-        if more:
-            start += f", nor can {_names(record, more)} from the lowest"
+    else:
+        others_tied = [c for c in decision.tied if c != decision.winner]
+        nor = (
+            f", and neither can {_names(record, others_tied)} from it"
+            if others_tied
+            else ""
+        )
+        start = (
+            f"{label(record, decision.best)} has the lowest RMSE, but the two cannot be "
+            f"told apart ({_gap(record, decision.winner, decision.best)}){nor}"
+        )
     return f"{start}; {_why(record, decision)}."
 
 
@@ -151,26 +159,30 @@ def _gap(record: ExperimentRecord, one: str, other: str) -> str:
 
 
 def _why(record: ExperimentRecord, decision: Decision) -> str:
-    """Say what the rule prefers among the tied, with the values."""
-    criterion = decision.decided_by
-    if criterion is None or criterion == "rmse":
-        return "no criterion of the rule separates them, so the lowest RMSE decides"
-    rest = [
-        f"{write(criterion, value)} for {label(record, c)}"
-        for c, value in decision.values.items()
-        if c != decision.winner
-    ]
-    mine = write(criterion, decision.values[decision.winner])
-    before = [r.criterion for r in decision.rounds if r.criterion != criterion]
-    after = (
-        f" (after {_join([metric_label(c) for c in before])}, which did not settle it)"
-        if before
-        else ""
-    )
-    return (
-        f"of the tied the rule prefers {label(record, decision.winner)} by "
-        f"{metric_label(criterion)}{after}: {mine} against {_join(rest)}"
-    )
+    """Go through the criteria of the rule, with the values that decided."""
+    steps = "; ".join(_step(record, each) for each in decision.rounds)
+    return f"among the tied the rule decides: {steps}"
+
+
+def _step(record: ExperimentRecord, applied: Round) -> str:
+    criterion = applied.criterion
+
+    def named(candidates: Iterable[str]) -> str:
+        return _join(
+            [
+                f"{label(record, c)} ({write(criterion, applied.values[c])})"
+                for c in candidates
+            ]
+        )
+
+    beaten = [c for c in applied.values if c not in applied.left]
+    if not beaten:
+        return f"{metric_label(criterion)} does not separate them"
+    if len(applied.left) == 1:
+        ahead = f"{named(applied.left)} is ahead of {named(beaten)}"
+        return f"by {metric_label(criterion)} {ahead}"
+    out = "drops out" if len(beaten) == 1 else "drop out"
+    return f"by {metric_label(criterion)} {named(beaten)} {out}"
 
 
 def _at_what_cost(record: ExperimentRecord, decision: Decision) -> str:
