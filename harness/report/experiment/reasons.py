@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.experiment.decision import beats_bias_of
-from harness.experiment.measured import measured
+from harness.experiment.measured import COLD_DEPTHS, measured
 from harness.experiment.record import ExperimentRecord
 from harness.report.digits import stars
 from harness.report.experiment.models import tuned_models
@@ -13,8 +13,13 @@ from harness.report.experiment.quantities import write
 
 __all__ = ["reasons"]
 
-MOST = 2
+MOST = 3
 """So many strengths and so many weaknesses at most: a cell has to stay short."""
+
+FEWEST_PAIRS = 100
+"""Of fewer cold test pairs nothing is said: chance decides."""
+
+_COLD: Mapping[str, str] = {"cold_item_rmse": "items", "cold_user_rmse": "users"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +106,19 @@ def _accuracy(record: ExperimentRecord, candidate: str) -> tuple[list[str], list
 
 
 def _values(record: ExperimentRecord, metric: str) -> dict[str, float]:
-    """Collect the values of the tuned models that have one."""
+    """Collect the values of the tuned models that have one worth a word."""
+    if metric in _COLD and _n_cold(record, _COLD[metric]) < FEWEST_PAIRS:
+        return {}
     found = {
         m["candidate"]: measured(record, metric, m["candidate"])
         for m in tuned_models(record)
     }
     return {c: value for c, value in found.items() if value is not None}
+
+
+def _n_cold(record: ExperimentRecord, side: str) -> int:
+    groups = tuned_models(record)[0].get("depth", {}).get(side, ())
+    return sum(group["n_pairs"] for group in groups if group["depth"] in COLD_DEPTHS)
 
 
 def _side(

@@ -1,0 +1,145 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.report.experiment.claims import claims
+from harness.report.experiment.draft import Draft
+from tests.experiment.records import DATASET, make_claims, make_record, make_spec
+from tests.experiment.scores import INITIAL, TUNED
+
+
+@pytest.fixture(scope="module")
+def text():
+    return claims(Draft.of(make_record(), Path()))
+
+
+def text_of(record):
+    return claims(Draft.of(record, Path()))
+
+
+def row(text, start):
+    found = re.search(rf"^\| {re.escape(start)}(.*) \|$", text, re.MULTILINE)
+    assert found, start
+    return (start + found[1]).split(" | ")
+
+
+def test_each_claim_has_words_published_measured_and_verdict(text):
+    assert row(text, "RMSE of collaborative filtering") == [
+        "RMSE of collaborative filtering",
+        "“words about rmse”",
+        "0.89",
+        "0.8930 [0.8850, 0.9010]",
+        "reproduced",
+    ]
+    assert row(text, "R² of SVD")[-1] == "**contradicts another**"
+    assert row(text, "RMSE of hybrid")[2:] == [
+        "not published",
+        "0.7000 [0.6920, 0.7080]",
+        "not testable here",
+    ]
+    assert row(text, "p95 latency of SVD")[2:4] == ["8 ms", "0.42 ms (tuned)"]
+
+
+def test_verdicts_are_counted_and_deviations_explained(text):
+    verdicts = re.findall(r"\| (?:\*\*)?([a-z ]+)(?:\*\*)? \|$", text, re.MULTILINE)
+    assert f"{verdicts.count('reproduced')} within tolerance" in text
+    why = re.findall(
+        r"^- (p95 latency of SVD|R² of SVD|RMSE of SVD): ", text, re.MULTILINE
+    )
+    assert why == ["R² of SVD", "p95 latency of SVD"]
+
+
+def test_contradictions_are_worked_out_with_the_numbers(text):
+    section = text.split("### Do the published figures fit together?")[1]
+    # 0.5749² / (1 - 0.4008) = 0.5516; 1 - 0.5749² / 0.85 = 0.611; sqrt(0.85) = 0.922.
+    assert "0.5749² / (1 - 0.4008) = 0.5516, not 0.85" in section
+    assert "the same RMSE means an R² of 0.611" in section
+    assert "standard deviation of 0.922 stars" in section
+    assert "almost certainly simulated" in section
+    assert section.index("cannot be true together") < section.index("worth knowing")
+
+
+def test_figures_that_fit_together_have_no_such_section():
+    spec = make_spec(claims=make_claims([("svd", "rmse", 0.57, {})]))
+    assert "fit together" not in text_of(make_record(spec=spec))
+
+
+def test_what_handling_biases_is_worth_is_held_against_the_published_gap():
+    variants = [
+        {
+            "name": "k-NN around biases",
+            "candidate": "cf",
+            "params": {"centering": "baseline"},
+            "shows": "the handling of biases",
+        }
+    ]
+    scores = {"k-NN around biases": ("cf", 0.640)}
+    text = text_of(
+        make_record(spec=make_spec(variants=variants), final={"variants": scores})
+    )
+    # 0.893 - 0.640 = 0.253 of 0.893 - 0.578 = 0.315: 80 %.
+    assert row(text, "k-NN around biases")[2:] == [
+        "`centering = baseline`",
+        "0.8930",
+        "0.6400",
+        "-0.2530 [-0.2608, -0.2452]",
+        "< 0.001",
+    ]
+    assert (
+        "k-NN around biases shows what the handling of biases does: it lowers the RMSE by "
+        "0.2530 [0.2452, 0.2608] stars (p < 0.001)." in text
+    )
+    assert (
+        "The published gap between collaborative filtering (0.89) and SVD (0.5749) is "
+        "0.3151 stars, that between their initial settings here 0.3150: this one change "
+        "closes most of it (80 %)." in text
+    )
+
+
+def test_a_change_that_does_not_close_the_gap_is_not_said_to(text):
+    # k-NN without biases: 0.905 against 0.893.
+    assert "it raises the RMSE by 0.0120 [0.0042, 0.0198] stars (p = 0.003)." in text
+    assert "closes" not in text
+
+
+def test_variants_are_shown_where_nothing_was_published():
+    text = text_of(make_record(spec=make_spec(claims=[])))
+    assert text.startswith("## Variants")
+    assert row(text, "SVD without biases")[3:5] == ["0.5780", "0.6400"]
+
+
+def test_agreement_with_a_simulation_is_not_sold_as_evidence(text):
+    assert "shows that the simulation does as it was told" in text
+    assert "### How these simulated ratings compare" in text
+
+
+def test_how_real_ratings_differ_is_said_plainly():
+    record = make_record(
+        dataset=DATASET | {"simulated": False},
+        final={
+            "tuned": {c: rmse + 0.3 for c, rmse in TUNED.items()},
+            "initial": INITIAL | {"svd": 0.94},
+            "changes": {"test_variance": 1.1236},
+        },
+    )
+    text = text_of(record).split("### How these real ratings compare")[1]
+    # 0.872 / 0.5749 = 1.517; sqrt(1.1236) = 1.06; 1 - 0.5749² / 1.1236 = 0.706.
+    assert (
+        "The lowest here, of all tuned families, is 0.8720 (SVD): 52 % higher" in text
+    )
+    assert "no family comes near the published figure on these ratings" in text
+    assert "variance of 1.1236 (0.85 published, of all ratings)" in text
+    assert "predicting their mean gives an RMSE of 1.0600" in text
+    assert "would mean an R² of 0.706" in text
+    assert (
+        "the order is not the published one: collaborative filtering (0.8930), "
+        "content-based (0.9170), SVD (0.9400)." in text
+    )
+    assert "simulated from" not in text
+
+
+def test_before_the_test_set_is_opened_models_are_not_testable():
+    text = text_of(make_record(opened=False))
+    assert row(text, "RMSE of SVD")[3:] == ["-", "not testable here"]
+    assert row(text, "variance of the data")[-1] == "reproduced"

@@ -1,0 +1,260 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.report.experiment.beyond_accuracy import beyond_accuracy
+from harness.report.experiment.chosen_model import chosen_model
+from harness.report.experiment.claims import claims
+from harness.report.experiment.cold_start import cold_start
+from harness.report.experiment.comparison import comparison
+from harness.report.experiment.criteria import criteria
+from harness.report.experiment.data import data
+from harness.report.experiment.draft import Draft
+from harness.report.experiment.efficiency import efficiency
+from harness.report.experiment.explainability import explainability
+from harness.report.experiment.optimism import optimism
+from harness.report.experiment.reasons import reasons
+from harness.report.experiment.searches import searches
+from tests.experiment.records import (
+    make_claims,
+    make_efficiency,
+    make_record,
+    make_spec,
+    make_study,
+)
+from tests.experiment.scores import TUNED
+
+
+@pytest.fixture(autouse=True)
+def _without_figures(monkeypatch):
+    monkeypatch.setattr("harness.report.experiment.draft.Draft.figure", lambda *_: "")
+
+
+@pytest.fixture(scope="module")
+def record():
+    return make_record()
+
+
+def text_of(section, record):
+    return section(Draft.of(record, Path()))
+
+
+def row(text, start):
+    """The cells of the row that begins so."""
+    found = re.search(rf"^\| {re.escape(start)}(.*) \|$", text, re.MULTILINE)
+    assert found, f"{start} in {text}"
+    return (start + found[1]).split(" | ")
+
+
+def test_published_initial_and_tuned_stand_side_by_side(record):
+    text = text_of(comparison, record)
+    assert row(text, "collaborative filtering")[:6] == [
+        "collaborative filtering",
+        "0.89",
+        "0.8930",
+        "0.6000 [0.5920, 0.6080]",
+        "3",
+        "< 0.001",
+    ]
+    assert row(text, "hybrid")[1] == "not published"
+    assert row(text, "**SVD** (chosen)")[4:6] == ["1", "-"]
+    bias = row(text, "*baseline:* user and item bias")
+    assert bias[1:5] == ["-", "-", "0.6600 [0.6520, 0.6680]", "-"]
+
+
+def test_rows_are_ordered_by_the_error_baselines_among_them(record):
+    order = re.findall(r"^\| (.*?) \|", text_of(comparison, record), re.MULTILINE)
+    assert order[2:] == [
+        "**SVD** (chosen)",
+        "hybrid",
+        "collaborative filtering",
+        "*baseline:* user and item bias",
+        "content-based",
+        "*baseline:* global mean",
+    ]
+
+
+def test_families_that_are_tied_are_marked_so():
+    tuned = TUNED | {"cf": 0.5725}
+    text = text_of(comparison, make_record(final={"tuned": tuned}))
+    assert row(text, "**SVD** (chosen)")[4] == "1 (tied)"
+    assert row(text, "collaborative filtering")[4] == "2 (tied)"
+    assert row(text, "hybrid")[4] == "3"
+
+
+def test_a_family_that_does_not_beat_the_bias_baseline_is_said_not_to(record):
+    text = text_of(comparison, record)
+    # content-based: 0.68 against 0.66.
+    assert (
+        "- content-based **does not beat the user and item bias baseline**: it is worse by "
+        "0.0200 [0.0122, 0.0278] stars (p < 0.001)." in text
+    )
+    assert text.count("**does not beat") == 1
+    assert "does not beat the bias baseline" in row(text, "content-based")[-1]
+
+
+def test_reasons_name_what_a_family_is_best_and_worst_at(record):
+    # Of 0.42, 0.9, 3.2 and 6.1 ms; of 0.31, 0.62, 1.9 and 4.4 s.
+    assert reasons(record, "cf") == (
+        "for: trains fastest (310 ms); against: RMSE 0.0280 above the lowest, slowest top "
+        "10 (6.1 ms)"
+    )
+    assert "for: lowest RMSE" in reasons(record, "svd")
+
+
+def test_a_small_difference_is_no_reason():
+    same = dict.fromkeys(TUNED, 1.0) | {"svd": 0.9}
+    record = make_record(efficiency=make_efficiency(same))
+    assert "top 10" not in reasons(record, "svd")
+    fast = same | {"svd": 0.5}
+    assert "fastest" in reasons(make_record(efficiency=make_efficiency(fast)), "svd")
+
+
+def test_the_metrics_of_the_winner_stand_beside_the_published_ones(record):
+    text = text_of(chosen_model, record)
+    assert row(text, "share within half a star")[1:] == [
+        "62.25 %",
+        "61.3 %",
+        "61.8 % [61.0 %, 62.6 %]",
+        "62 of 100 are at most half a star off",
+    ]
+    # 1 - 0.572² / 0.85 = 0.6151.
+    assert row(text, "R²")[3:] == [
+        "0.6151 [0.6071, 0.6231]",
+        "explains 62 % of the variance of 0.85 of the test ratings",
+    ]
+    # The fixture: 0.572² / 0.85 of the way to 3.65.
+    assert (
+        "ratings of 1 are predicted 1.02 stars too high on average, those of 5 0.52 too low"
+        in text
+    )
+    assert "than 0.05 stars (mean rating below the prediction, near 2.20)" in text
+
+
+def test_without_claims_nothing_is_said_to_be_published():
+    spec = make_spec(claims=[])
+    record = make_record(spec=spec)
+    assert "published" not in text_of(chosen_model, record)
+    assert "published" not in text_of(data, record)
+    assert "Published" not in text_of(claims, record)
+
+
+def test_characteristics_stand_beside_the_published_ones(record):
+    text = text_of(data, record)
+    assert row(text, "variance of ratings") == [
+        "variance of ratings",
+        "0.86",
+        "0.85",
+        "+1.2 %",
+    ]
+    assert row(text, "minutes watched, mean")[1:] == ["94.2", "-", "-"]
+    assert "looks at the test set | 1, the last one 2026-03-01 12:30 UTC" in text
+
+
+def test_cold_start_shows_every_family_and_admits_chance(record):
+    text = text_of(cold_start, record)
+    assert row(text, "test pairs") == ["test pairs", "40", "260", "900", "2,800"]
+    assert len(re.findall(r"^\| hybrid", text, re.MULTILINE)) == 2
+    # 40 pairs: intervals of 2 / sqrt(40) = 0.316 around 0.745 and 0.886.
+    assert (
+        "With no training ratings SVD errs least (0.745 stars; 0.556 with more than 20), "
+        "content-based most (0.886); their intervals overlap, so this may be chance."
+        in text
+    )
+
+
+def test_the_highest_value_of_a_column_is_bold(record):
+    text = text_of(beyond_accuracy, record)
+    # 0.05 + 0.3 * (1 - 0.572) = 0.1784.
+    assert row(text, "SVD")[1] == "**0.178**"
+    assert row(text, "content-based")[4] == "**0.686**"
+    assert "top 10 of 480 users" in text
+
+
+def test_costs_stand_in_one_row_and_the_front_is_named(record, monkeypatch):
+    monkeypatch.setattr(Draft, "figure", lambda *_: "a picture")
+    text = text_of(efficiency, record)
+    assert row(text, "SVD") == [
+        "SVD",
+        "620 ms",
+        "0.34 ms",
+        "0.42 ms",
+        "0.67 ms",
+        "186 MB",
+        "1.3 MB",
+        "0.5720",
+    ]
+    assert "of 1,000 calls" in text
+    assert text.endswith(
+        "only to be had for a higher latency: user and item bias, SVD."
+    )
+
+
+def test_factors_are_told_in_words_and_titles(record):
+    text = text_of(explainability, record)
+    assert row(text, "factor 1") == [
+        "factor 1",
+        "30.0 %",
+        "the 1990s (+0.60)",
+        "Title 1A, Title 1B, Title 1C",
+        "Title 1X, Title 1Y, Title 1Z",
+    ]
+    assert row(text, "factor 2")[2] == "-"
+
+
+def test_tuned_weights_of_content_are_normalised_and_laid_beside_the_published(record):
+    # 0.08, 0.81, 0.32 and 0.11 of 1.32.
+    text = text_of(explainability, record)
+    assert row(text, "content-based, tuned")[1:] == ["0.06", "0.61", "0.24", "0.08"]
+    assert row(text, "published")[1:] == ["0.30", "0.35", "0.20", "0.15"]
+    claimed = make_claims([("content", "param.genre_weight", 0.5, {})])
+    text = text_of(explainability, make_record(spec=make_spec(claims=claimed)))
+    assert row(text, "published")[2] == "0.50"
+
+
+def test_searches_show_counts_best_time_and_settings(record):
+    text = text_of(searches, record)
+    assert row(text, "SVD") == ["SVD", "9", "2", "1", "#7", "0.5750", "2 min 0 s", ""]
+    assert "the same budget of 12 trials, the same 5 folds" in text
+    assert "### Settings: SVD (best trial #7)" in text
+    assert "| `n_factors` | 100 | **46** | 16 to 100, log |" in text
+    assert "| `ValueError: too much` | #9 |" in text
+    assert "Not converged" not in text
+
+
+def test_a_search_that_still_falls_is_marked():
+    falling = make_study("cf", progress=(0.0, 0.1, 0.2, 1.0))
+    text = text_of(
+        searches, make_record(studies={"cf": falling, "svd": make_study("svd")})
+    )
+    assert "**not converged**" in row(text, "collaborative filtering")[-1]
+    assert "**Not converged**: collaborative filtering. " in text
+    assert row(text, "SVD")[-1] == ""
+
+
+def test_search_fresh_folds_and_test_stand_side_by_side(record):
+    # The fixture: search 0.003 and fresh folds 0.005 above the test score.
+    text = text_of(optimism, record)
+    assert row(text, "SVD")[1:] == ["0.5750", "0.5770", "+0.0020", "0.5720"]
+    assert "at most 0.0020 stars here" in text
+
+
+def test_folds_that_follow_each_other_in_time_are_not_dealt_anew():
+    text = text_of(optimism, make_record(fresh_folds=dict.fromkeys(TUNED)))
+    assert row(text, "SVD")[1:] == ["0.5750", "-", "-", "0.5720"]
+    assert "cannot be dealt anew" in text
+
+
+def test_criteria_pass_or_fail(record):
+    text = text_of(criteria, record)
+    assert "**1 of 3 fail.**" in text
+    assert row(text, "gain over the bias baseline")[1:] == [
+        "SVD",
+        "0.0880",
+        "at least 0.05",
+        "pass",
+    ]
+    assert row(text, "p95 latency")[2:] == ["6.1 ms", "at most 2 ms", "**FAIL**"]
+    spec = make_spec(criteria=[{"metric": "rmse", "at_most": 0.6}])
+    assert "It holds." in text_of(criteria, make_record(spec=spec))
