@@ -1,71 +1,76 @@
-"""``harness ui``: MLflow's web interface on the right store."""
+"""``harness ui``: the web interfaces of MLflow and Optuna on the right stores."""
 
-import signal
-from types import FrameType
-from typing import Annotated, NoReturn
+from collections.abc import Mapping
+from typing import Annotated
 
 import typer
+
+from harness.cli.foreground import until_stopped
+from harness.cli.options import StoreOptions, spread_options
 
 __all__ = ["ui"]
 
 
+@spread_options
 def ui(
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
-            show_default=False,
-        ),
-    ] = None,
-    experiment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="MLflow experiment; else harness.",
-            show_default=False,
-        ),
-    ] = None,
+    *,
     port: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=65535,
-            help="Port to listen on; else the first free one from 5000.",
+            help="Port of MLflow; else the first free one from 5000.",
             show_default=False,
         ),
     ] = None,
     open_browser: Annotated[
-        bool, typer.Option("--open", help="Open the link in a browser.")
+        bool, typer.Option("--open", help="Open the first link in a browser.")
     ] = False,
+    stores: StoreOptions,
 ) -> None:
-    """Show studies and trials in MLflow's web interface, on this machine only."""
-    from harness.tracking.location import locate
-    from harness.tracking.server import experiment_link, serve
+    """Show experiments, studies and models in MLflow, on this machine only.
 
-    location = locate(tracking_uri, experiment)
-    if location.is_server:
-        _show(experiment_link(location.tracking_uri, location.experiment), open_browser)
-        return
-    # A terminal that is closed, or `kill`, ends it as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    typer.echo(f"Starting MLflow on {location.shown} ...")
-    try:
-        with serve(location, port) as interface:
-            _show(interface.link, open_browser)
+    Where optuna-dashboard is installed (`pip install harness[dashboard]`), it is started
+    on the Optuna storage, too.
+    """
+    from harness.tracking.dashboard import serve_dashboard
+    from harness.tracking.location import locate
+    from harness.tracking.server import experiment_links, serve
+
+    location = locate(stores.tracking_uri, stores.experiment)
+    with until_stopped():
+        if location.is_server:
+            links = experiment_links(location.tracking_uri, location.experiment)
+            with serve_dashboard(stores.storage) as dashboard:
+                _show(links, dashboard, open_browser)
+                if dashboard is not None:
+                    _wait()
+            return
+        typer.echo(f"Starting MLflow on {location.shown} ...")
+        with (
+            serve(location, port) as interface,
+            serve_dashboard(stores.storage) as dashboard,
+        ):
+            _show(interface.links, dashboard, open_browser)
             typer.echo("Ctrl-C stops it.")
             interface.process.wait()
-    except KeyboardInterrupt:
-        typer.echo("Stopped.")
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _show(link: str, open_browser: bool) -> None:  # noqa: FBT001 - a flag of the command
-    typer.echo(link)
+def _show(
+    links: Mapping[str, str],
+    dashboard: str | None,
+    open_browser: bool,  # noqa: FBT001 - a flag of the command
+) -> None:
+    named = dict(links) | ({} if dashboard is None else {"optuna-dashboard": dashboard})
+    width = max(map(len, named)) + 1
+    for name, link in named.items():
+        typer.echo(f"{name + ':':{width}} {link}")
     if open_browser:
-        typer.launch(link)
+        typer.launch(next(iter(links.values())))
+
+
+def _wait() -> None:
+    from threading import Event
+
+    typer.echo("Ctrl-C stops it.")
+    Event().wait()

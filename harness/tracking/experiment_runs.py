@@ -18,6 +18,7 @@ from harness.tracking.problems import unusable
 from harness.tracking.run_image import RunImage
 from harness.tracking.store import RunStore, open_store
 from harness.tracking.study_runs import StudyRuns, SyncCounts
+from harness.tracking.view import FINALS_VIEW, NESTED_VIEW
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -62,6 +63,7 @@ class ExperimentRuns:
             What had to be done, for each run. `parent_id` and `final_ids` (by candidate)
             are known afterwards.
         """
+        self._store.offer(NESTED_VIEW)
         outcomes = [self._write_parent()]
         for study in self._record.studies.values():
             runs = StudyRuns(self._store, study, above=self.parent_id)
@@ -69,6 +71,7 @@ class ExperimentRuns:
         for candidate in self._record.spec.families:
             image = project_final(self._record, candidate)
             if image is not None:
+                self._store.offer(FINALS_VIEW)
                 outcomes.append(self._write_final(candidate, image))
         return outcomes
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 from harness.errors import TrackingError
 from harness.tracking.child_server import DIRECT, run_server
 from harness.tracking.location import Location, runs_url
-from harness.tracking.view import VIEW_KEY, VIEW_TAG
+from harness.tracking.view import VIEWS
 
-__all__ = ["Interface", "choose_port", "experiment_link", "serve"]
+__all__ = ["Interface", "choose_port", "experiment_links", "serve"]
 
 HOST = "127.0.0.1"
 _FIRST_PORT = 5000
@@ -30,13 +30,13 @@ class Interface:
 
     Parameters
     ----------
-    link : str
-        Link to the runs.
+    links : mapping of str to str
+        Name of a list of runs to the link to it, see `experiment_links`.
     process : subprocess.Popen
         The server.
     """
 
-    link: str
+    links: Mapping[str, str]
     process: "subprocess.Popen[bytes]"
 
 
@@ -129,11 +129,11 @@ def serve(location: Location, port: int | None = None) -> Iterator[Interface]:
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     health = f"{address}/health"
     with run_server("MLflow interface", command, environment, health=health) as process:
-        link = experiment_link(address, location.experiment)
-        yield Interface(link=link, process=process)
+        links = experiment_links(address, location.experiment)
+        yield Interface(links=links, process=process)
 
 
-def experiment_link(address: str, experiment: str) -> str:
+def experiment_links(address: str, experiment: str) -> dict[str, str]:
     """Link to the runs of an experiment on a server.
 
     Parameters
@@ -145,8 +145,10 @@ def experiment_link(address: str, experiment: str) -> str:
 
     Returns
     -------
-    str
-        Link to its runs; to the server where it has no such experiment.
+    dict of str to str
+        Name of each list of runs that the experiment has (see `harness.tracking.view`)
+        to the link to it, the most interesting one first; ``"runs"`` where it has none;
+        ``"MLflow"``, the server, where there is no such experiment.
 
     Raises
     ------
@@ -161,13 +163,18 @@ def experiment_link(address: str, experiment: str) -> str:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 404:
-            return address
+            return {"MLflow": address}
         raise _silent(address, error) from error
     except (OSError, ValueError, KeyError) as error:
         raise _silent(address, error) from error
-    has_view = any(tag["key"] == VIEW_TAG for tag in found.get("tags", []))
-    view = VIEW_KEY if has_view else None
-    return runs_url(address, found["experiment_id"], view=view)
+    tags = {tag["key"] for tag in found.get("tags", [])}
+    number = found["experiment_id"]
+    links = {
+        view.name: runs_url(address, number, view=view.key)
+        for view in VIEWS
+        if view.tag in tags
+    }
+    return links or {"runs": runs_url(address, number)}
 
 
 def _silent(address: str, error: Exception) -> TrackingError:

@@ -11,7 +11,7 @@ from harness.tracking.location import Location
 from harness.tracking.new_database import create_database
 from harness.tracking.problems import check_database
 from harness.tracking.run_image import RunImage
-from harness.tracking.view import VIEW_TAG, merge_view
+from harness.tracking.view import TRIALS_VIEW, View, merge_trials_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,18 +112,24 @@ class RunStore:
         self.experiment_id: str = experiment.experiment_id
         self._tags: dict[str, str] = dict(experiment.tags)
 
-    def show_columns(self, params: Iterable[str]) -> None:
-        """Show parameters as columns in the list of runs.
+    def show_trials(self, params: Iterable[str]) -> None:
+        """Offer a list of trials with parameters as columns.
 
         Parameters
         ----------
         params : iterable of str
             Their names.
         """
-        view = merge_view(self._tags, params)
-        if self._tags.get(VIEW_TAG) != view:
-            self._client.set_experiment_tag(self.experiment_id, VIEW_TAG, view)
-            self._tags[VIEW_TAG] = view
+        self._set_tag(TRIALS_VIEW.tag, merge_trials_view(self._tags, params))
+
+    def offer(self, view: View) -> None:
+        """Offer a list of runs."""
+        self._set_tag(view.tag, view.as_json())
+
+    def _set_tag(self, key: str, value: str) -> None:
+        if self._tags.get(key) != value:
+            self._client.set_experiment_tag(self.experiment_id, key, value)
+            self._tags[key] = value
 
     def runs(self, tag: str, value: str) -> "list[Run]":
         """Read the runs that have a tag, oldest first.

@@ -126,7 +126,7 @@ class StudyRuns:
         {"created", "unchanged"}
             What had to be done.
         """
-        self._store.show_columns(_columns(study))
+        self._store.show_trials(_columns(study))
         if self._parent is not None:
             return "unchanged"
         image = project_study(study, status="RUNNING")

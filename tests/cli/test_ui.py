@@ -58,7 +58,7 @@ def test_prints_a_link_and_stops_cleanly(tmp_path):
     )
     assert process.stdout.readline() == "Starting MLflow on sqlite:///mlflow.db ...\n"
     # The database is empty: there is no experiment whose runs could be linked to.
-    assert process.stdout.readline() == f"http://127.0.0.1:{port}\n"
+    assert process.stdout.readline() == f"MLflow: http://127.0.0.1:{port}\n"
     assert process.stdout.readline() == "Ctrl-C stops it.\n"
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=30)

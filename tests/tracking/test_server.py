@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import TrackingError
 from harness.tracking.location import locate
-from harness.tracking.server import choose_port, experiment_link, serve
+from harness.tracking.server import choose_port, experiment_links, serve
 
 
 @pytest.fixture
@@ -74,28 +74,31 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
 
 def test_the_link_opens_the_runs_in_the_model_training_layout(answering):
     address = answering(200, b'{"experiment": {"experiment_id": "3"}}')
-    assert experiment_link(address, "harness") == (
-        f"{address}/#/experiments/3/runs?workflowType=machine_learning"
-    )
+    assert experiment_links(address, "harness") == {
+        "runs": f"{address}/#/experiments/3/runs?workflowType=machine_learning"
+    }
 
 
-def test_the_link_opens_the_view_of_an_experiment_that_has_one(answering):
+def test_there_is_a_link_to_each_list_of_runs_that_the_experiment_has(answering):
     address = answering(
         200,
-        b'{"experiment": {"experiment_id": "3", "tags": '
-        b'[{"key": "mlflow.sharedViewState.harness", "value": "{}"}]}}',
+        b'{"experiment": {"experiment_id": "3", "tags": ['
+        b'{"key": "mlflow.sharedViewState.harness", "value": "{}"}, '
+        b'{"key": "mlflow.sharedViewState.harness-finals", "value": "{}"}]}}',
     )
-    assert experiment_link(address, "harness").endswith(
-        "/#/experiments/3/runs?workflowType=machine_learning&viewStateShareKey=harness"
-    )
+    base = f"{address}/#/experiments/3/runs?workflowType=machine_learning"
+    assert list(experiment_links(address, "harness").items()) == [
+        ("final models", f"{base}&viewStateShareKey=harness-finals"),
+        ("best trials first", f"{base}&viewStateShareKey=harness"),
+    ]
 
 
 def test_a_server_without_the_experiment_is_linked_to_as_it_is(answering):
     address = answering(404, b"{}")
-    assert experiment_link(address, "harness") == address
+    assert experiment_links(address, "harness") == {"MLflow": address}
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"<html>")])
 def test_a_server_that_is_not_mlflow_is_said_to_be_none(answering, status, body):
     with pytest.raises(TrackingError, match=r"an MLflow server must answer there"):
-        experiment_link(answering(status, body), "harness")
+        experiment_links(answering(status, body), "harness")
