@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.evaluation.metrics import Direction
 from harness.experiment.decision import beats_bias_of
 from harness.experiment.measured import COLD_DEPTHS, measured
 from harness.experiment.record import ExperimentRecord
@@ -12,9 +13,6 @@ from harness.report.experiment.models import tuned_models
 from harness.report.experiment.quantities import write
 
 __all__ = ["reasons"]
-
-MOST = 3
-"""So many strengths and so many weaknesses at most: a cell has to stay short."""
 
 FEWEST_PAIRS = 100
 """Of fewer cold test pairs nothing is said: chance decides."""
@@ -27,36 +25,62 @@ class _Trait:
     """Something a family can be best or worst at.
 
     It is named only where best and worst differ by `gap`: a difference in stars, or a
-    factor if `is_factor`.
+    factor if `is_factor`. Of each `kind` a family has one reason, for a cell must be short.
     """
 
+    kind: Literal["cold start", "diversity", "cost"]
     metric: str
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
     best: str
     worst: str
     gap: float
     is_factor: bool = True
 
 
-# In the order of what the publication gives as reasons, costs last.
+# In the order of what the publication gives as reasons.
 _TRAITS = (
-    _Trait("cold_item_rmse", "minimize", "best", "worst", 0.01, is_factor=False),
-    _Trait("cold_user_rmse", "minimize", "best", "worst", 0.01, is_factor=False),
-    _Trait("intra_list_diversity", "maximize", "most diverse", "least diverse", 1.1),
-    _Trait("catalogue_coverage", "maximize", "shows most", "shows least", 1.5),
-    _Trait("latency_p95_ms", "minimize", "fastest", "slowest", 2),
-    _Trait("fit_seconds", "minimize", "trains fastest", "trains slowest", 2),
-    _Trait("model_bytes", "minimize", "smallest", "largest", 5),
+    _Trait(
+        "cold start",
+        "cold_item_rmse",
+        "minimize",
+        "best on cold titles",
+        "worst on cold titles",
+        gap=0.01,
+        is_factor=False,
+    ),
+    _Trait(
+        "cold start",
+        "cold_user_rmse",
+        "minimize",
+        "best on cold users",
+        "worst on cold users",
+        gap=0.01,
+        is_factor=False,
+    ),
+    _Trait(
+        "diversity",
+        "intra_list_diversity",
+        "maximize",
+        "most diverse lists",
+        "least diverse lists",
+        gap=1.1,
+    ),
+    _Trait(
+        "diversity",
+        "catalogue_coverage",
+        "maximize",
+        "shows most of the catalogue",
+        "shows least of the catalogue",
+        gap=1.5,
+    ),
+    _Trait(
+        "cost", "latency_p95_ms", "minimize", "fastest top 10", "slowest top 10", gap=2
+    ),
+    _Trait(
+        "cost", "fit_seconds", "minimize", "trains fastest", "trains slowest", gap=2
+    ),
+    _Trait("cost", "model_bytes", "minimize", "smallest model", "largest model", gap=5),
 )
-_PHRASES: Mapping[str, str] = {
-    "cold_item_rmse": "{how} on cold titles ({value})",
-    "cold_user_rmse": "{how} on cold users ({value})",
-    "intra_list_diversity": "{how} lists ({value})",
-    "catalogue_coverage": "{how} of the catalogue ({value})",
-    "latency_p95_ms": "{how} top 10 ({value})",
-    "fit_seconds": "{how} ({value})",
-    "model_bytes": "{how} model ({value})",
-}
 
 
 def reasons(record: ExperimentRecord, candidate: str) -> str:
@@ -74,35 +98,34 @@ def reasons(record: ExperimentRecord, candidate: str) -> str:
     str
         Markdown for a cell: phrases, each with its figure; ``-`` if nothing does.
     """
-    for_it, against = _accuracy(record, candidate)
+    said = _accuracy(record, candidate)
+    kinds = set[tuple[str, str]]()
     for trait in _TRAITS:
         values = _values(record, trait.metric)
         side = _side(trait, values, candidate)
-        if side is None:
+        if side is None or (trait.kind, side) in kinds:
             continue
-        phrase = _PHRASES[trait.metric].format(
-            how=trait.best if side == "best" else trait.worst,
-            value=write(trait.metric, values[candidate]),
-        )
-        (for_it if side == "best" else against).append(phrase)
+        kinds.add((trait.kind, side))
+        phrase = trait.best if side == "for" else trait.worst
+        said[side].append(f"{phrase} ({write(trait.metric, values[candidate])})")
     parts = [
-        f"{word}: {', '.join(found[:MOST])}"
-        for word, found in (("for", for_it), ("against", against))
-        if found
+        f"{side}: {', '.join(phrases)}" for side, phrases in said.items() if phrases
     ]
     return "; ".join(parts) or "-"
 
 
-def _accuracy(record: ExperimentRecord, candidate: str) -> tuple[list[str], list[str]]:
+def _accuracy(record: ExperimentRecord, candidate: str) -> dict[str, list[str]]:
     errors = _values(record, "rmse")
-    against = []
-    if record.baseline() is not None and not beats_bias_of(record, candidate):
-        against.append("does not beat the bias baseline")
     lowest = min(errors.values())
-    if len(errors) > 1 and errors[candidate] == lowest:
-        return ["lowest RMSE"], against
     gap = errors[candidate] - lowest
-    return [], [*against, f"RMSE {stars(gap)} above the lowest"] if gap else against
+    said: dict[str, list[str]] = {"for": [], "against": []}
+    if len(errors) > 1 and gap == 0:
+        said["for"].append("lowest RMSE")
+    if record.baseline() is not None and not beats_bias_of(record, candidate):
+        said["against"].append("does not beat the bias baseline")
+    elif gap > 0:
+        said["against"].append(f"RMSE {stars(gap)} above the lowest")
+    return said
 
 
 def _values(record: ExperimentRecord, metric: str) -> dict[str, float]:
@@ -123,7 +146,7 @@ def _n_cold(record: ExperimentRecord, side: str) -> int:
 
 def _side(
     trait: _Trait, values: Mapping[str, float], candidate: str
-) -> Literal["best", "worst"] | None:
+) -> Literal["for", "against"] | None:
     """Tell whether a family is best or worst, where that is worth a word."""
     if candidate not in values or len(values) < 2:
         return None
@@ -133,5 +156,5 @@ def _side(
         return None
     best, worst = (low, high) if trait.direction == "minimize" else (high, low)
     if values[candidate] == best:
-        return "best"
-    return "worst" if values[candidate] == worst else None
+        return "for"
+    return "against" if values[candidate] == worst else None
