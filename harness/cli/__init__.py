@@ -4,14 +4,28 @@ Nothing heavy is imported here, so that ``--help`` answers at once; a command im
 what it needs when it runs.
 """
 
+import os
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from harness import __version__
-from harness.cli import data, explain, families, report, study, sync, ui
+from harness.cli import (
+    compare,
+    data,
+    explain,
+    families,
+    recommend,
+    report,
+    run,
+    serve,
+    study,
+    sync,
+    ui,
+)
 from harness.errors import HarnessError
+from harness.evaluation.worker_process import THREAD_VARIABLES
 
 __all__ = ["app", "main"]
 
@@ -36,9 +50,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.command()(compare.compare)
 app.command()(explain.explain)
 app.command()(families.families)
+app.command()(recommend.recommend)
 app.command()(report.report)
+app.command()(run.run)
+app.command()(serve.serve)
 app.command()(study.study)
 app.command()(sync.sync)
 app.command()(ui.ui)
@@ -67,4 +85,8 @@ def _harness(
 
 def main() -> None:
     """Run the command line."""
+    # The final models are as small as those of the search, and two threads of BLAS get
+    # into each other's way on them; also, training times should mean the same for all.
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
     app()

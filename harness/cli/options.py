@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -12,7 +13,13 @@ import typer
 if TYPE_CHECKING:  # NumPy is not needed to print a help text
     from harness.data.dataset import Dataset
 
-__all__ = ["DataOptions", "Duplicates", "StoreOptions", "spread_options"]
+__all__ = [
+    "DataOptions",
+    "Duplicates",
+    "StoreOptions",
+    "n_cores",
+    "spread_options",
+]
 
 PANEL = "Data"
 
@@ -226,3 +233,10 @@ class StoreOptions:
         str | None,
         _store_option("--experiment", "MLflow experiment; else harness.", "NAME"),
     ] = None
+
+
+def n_cores() -> int:
+    """Count the cores that this process may use: in a container often not all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

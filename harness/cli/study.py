@@ -1,13 +1,13 @@
 """``harness study``: tune one family."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DataOptions, StoreOptions, spread_options
+from harness.cli.introduction import describe_data
+from harness.cli.options import DataOptions, StoreOptions, n_cores, spread_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,7 +113,7 @@ class SearchOptions:
             storage=storage,
             n_trials=self.trials,
             timeout_seconds=self.timeout,
-            jobs=self.jobs or _n_cores(),
+            jobs=self.jobs or n_cores(),
             seed=self.seed,
             sampler=self.sampler,
             pruner=self.pruner,
@@ -121,13 +121,6 @@ class SearchOptions:
             split=self.split,
             test_share=self.test_share,
         )
-
-
-def _n_cores() -> int:
-    # Those this process may use: in a container often fewer than there are.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @spread_options
@@ -198,13 +191,8 @@ def study(
 
 def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
     dataset, split = prepared.dataset, prepared.split
-    simulated = ", simulated" if dataset.simulated else ""
-    ratings = dataset.ratings
-    console.print(
-        f"{dataset.name}{simulated}: {len(ratings):,} ratings, {ratings.n_users:,} users, "
-        f"{ratings.n_items:,} titles"
-    )
-    for note in (*dataset.notes, *prepared.plan.family.notes_on(dataset.catalogue)):
+    describe_data(console, dataset)
+    for note in prepared.plan.family.notes_on(dataset.catalogue):
         console.print(f"  {note}")
     facts = split.facts
     sealed = (

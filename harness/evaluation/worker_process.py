@@ -7,14 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["end_with_parent", "environment_of_workers"]
+__all__ = ["THREAD_VARIABLES", "end_with_parent", "environment_of_workers"]
 
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+"""What the libraries below NumPy, scikit-learn and Numba read when they are loaded."""
 
 
 @contextmanager
@@ -28,8 +29,8 @@ def environment_of_workers() -> Iterator[None]:
     None
         Processes started meanwhile have it; afterwards all is as before.
     """
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
     try:

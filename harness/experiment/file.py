@@ -136,4 +136,5 @@ def _named(location: tuple[int | str, ...]) -> str:
 def _complaint(path: Path, key: str, rule: str) -> ExperimentError:
     line = line_of(path.read_text(encoding="utf-8"), key)
     where = f"{path}:{line}" if line else str(path)
-    return ExperimentError(f"{where}: {key}: {rule.rstrip('.')}.")
+    end = "" if rule.endswith((".", "?")) else "."
+    return ExperimentError(f"{where}: {key}: {rule}{end}")
