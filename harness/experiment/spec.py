@@ -1,9 +1,10 @@
 """What an experiment file says, checked: data, split, families, budget, claims, rule."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.search.distributions import Distribution, Value
 
@@ -287,6 +288,20 @@ class ExperimentSpec(_Part):
     decision: DecisionSpec = DecisionSpec()
     criteria: Annotated[tuple[Criterion, ...], Field(strict=False)] = ()
     claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
+
+    @field_validator("families")
+    @classmethod
+    def _names_are_plain(
+        cls, families: Mapping[str, FamilySpec]
+    ) -> Mapping[str, FamilySpec]:
+        # Studies, runs and attributes of the storage have these names in theirs.
+        for name in families:
+            if not re.fullmatch(r"\w[\w-]{0,40}", name):
+                raise ValueError(
+                    "names must be of at most 41 letters, digits, _ and -, but one is "
+                    f"{name!r}"
+                )
+        return families
 
     def label(self, candidate: str) -> str:
         """Name a candidate for people."""

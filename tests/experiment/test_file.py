@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExperimentError, UnknownNameError
+from harness.experiment.file import find_experiment, load_experiment
+from harness.experiment.toml_lines import line_of
+
+SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.toml"))
+MINIMAL = """\
+title = "two families"
+
+[families.svd]
+label = "SVD"
+
+[families.cf]
+
+[[claims]]
+metric = "rmse"
+candidate = "svd"
+value = 0.9
+quotation = "0.9"
+
+[[claims]]
+metric = "mae"
+candidate = "cf"
+value = 0.7
+quotation = "0.7"
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A sound experiment file."""
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL)
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_experiment_is_sound(path):
+    spec = load_experiment(path)
+    assert len(spec.families) >= 4
+    assert load_experiment(path, spec.as_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('label = "SVD"', 'lable = "SVD"', r"mine.toml:4: families.svd.lable: "),
+        ("value = 0.7", "valeu = 0.7", r"mine.toml:\d+: claims.1.value: "),
+        ('"mae"', '"mea"', r"mine.toml:15: claims.1.metric: .*Did you mean 'mae'"),
+        ('"cf"\n', '"knn"\n', r"mine.toml:16: claims.1.candidate: "),
+        ("[families.cf]", "[families.winner]", r"families.winner"),
+        ("[families.cf]", '[families."c/f"]', r"families"),
+        ('title = "two families"', "", r"title: Field required"),
+        ("[families.cf]", "[families.cf", r"not valid TOML"),
+    ],
+)
+def test_a_mistake_names_file_line_and_key(path, old, new, message):
+    path.write_text(MINIMAL.replace(old, new, 1))
+    with pytest.raises(ExperimentError, match=message):
+        load_experiment(path)
+
+
+def test_a_file_that_extends_another_changes_only_what_it_says(path):
+    child = path.with_name("child.toml")
+    child.write_text(
+        'extends = "mine"\n[families.svd]\nspace = "svd_cold"\n[budget]\ntrials = 3\n'
+    )
+    spec, base = load_experiment(child), load_experiment(path)
+    assert spec.families["svd"].label == "SVD"
+    assert spec.families["svd"].space == "svd_cold"
+    assert (spec.budget.trials, base.budget.trials) == (3, 100)
+    assert spec.claims == base.claims
+
+
+def test_the_command_line_has_the_last_word(path):
+    spec = load_experiment(path, {"budget": {"trials": 7}, "data": {"source": "x"}})
+    assert (spec.budget.trials, spec.data.source) == (7, "x")
+
+
+def test_files_that_extend_each_other_are_refused(path):
+    path.write_text('extends = "mine"\n')
+    with pytest.raises(ExperimentError, match="must not lead back"):
+        load_experiment(path)
+
+
+def test_a_path_comes_before_a_name(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    assert find_experiment("quick").parent != Path("experiments")
+    path.rename(folder / "quick.toml")
+    assert find_experiment("quick") == Path("experiments/quick.toml")
+    assert find_experiment("experiments/quick.toml") == Path("experiments/quick.toml")
+
+
+def test_a_name_that_is_almost_right_is_named():
+    with pytest.raises(UnknownNameError, match="Did you mean 'published'"):
+        find_experiment("publishd")
+    with pytest.raises(ExperimentError, match="no such file"):
+        find_experiment("nowhere/published.toml")
+
+
+def test_the_line_of_a_table_stands_for_a_key_that_is_missing():
+    text = "a = 1\n[[b]]\nc = 1\n[[b]]\nd = 2\n[e.f]\ng = 3\n"
+    assert line_of(text, "b.1.c") == 4
+    assert line_of(text, "b.0.c") == 3
+    assert line_of(text, "e.f.g") == 7
+    assert line_of(text, "z") is None
