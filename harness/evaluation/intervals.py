@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
+from harness.evaluation.seed_spread import Uncertainty, uncertainty
+from harness.evaluation.user_draws import Scores, UserDraws
 
-__all__ = ["Estimate", "UserBootstrap"]
+__all__ = ["FEWEST_USERS", "Estimate", "UserBootstrap"]
 
-Floats = npt.NDArray[np.float64]
-
-_CHUNK_CELLS = 20_000_000
+FEWEST_USERS = 30
+"""With fewer test users, intervals cover the truth less often than they say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class Estimate:
     value : float
         On the test ratings as they are.
     low, high : float
-        Ends of the interval.
+        Ends of the interval; NaN where a single user leaves nothing to estimate it from.
     """
 
     value: float
@@ -33,10 +34,27 @@ class Estimate:
 
 
 class UserBootstrap:
-    """Draws users with replacement: ratings of one user are not independent.
+    r"""Draws users with replacement: ratings of one user are not independent.
 
-    All models are judged on the same draws, so that differences are paired. Percentile
-    intervals of the cluster bootstrap [1]_, [2]_.
+    All models are judged on the same draws, so that differences are paired [1]_. The
+    draws give the standard error; the spread between seeds is added to it (see
+    `harness.evaluation.seed_spread`), because two refits of one family differ a little,
+    and a test that takes fitted models as given calls that a difference [2]_. Intervals
+    and p-values are those of Student's t, so they agree, and p is not bounded by the
+    number of draws, which the correction for many comparisons needs.
+
+    With few users the normal distribution is too narrow [3]_. The degrees of freedom are
+    the effective number of users minus one,
+
+    .. math:: n_\mathrm{eff} - 1 = \Bigl(\sum_u n_u\Bigr)^2 \Bigm/ \sum_u n_u^2 - 1,
+
+    where user :math:`u` has :math:`n_u` test ratings ([4]_, section 8.2; [5]_); where all
+    users count the same (``user_rmse``), their number minus one. Intervals of
+    errors, and of the unexplained share of the variance :math:`1 - R^2`, are symmetric on
+    the logarithmic scale; those of shares end at 0 and 1. Simulated with skewed users
+    (``tests/benchmarks/bench_intervals.py``), 95 % intervals of the RMSE cover the truth
+    in COVERAGE % of data sets with 20, 50, 200 and 943 users: below `FEWEST_USERS`,
+    reports should warn.
 
     Parameters
     ----------
@@ -53,8 +71,15 @@ class UserBootstrap:
     ----------
     .. [1] C. A. Field and A. H. Welsh, "Bootstrapping clustered data", JRSS B 69(3),
        2007.
-    .. [2] B. Efron and R. J. Tibshirani, "An introduction to the bootstrap", 1993,
-       chapter 13 (percentile intervals) and section 16.2 (tests).
+    .. [2] X. Bouthillier et al., "Accounting for variance in machine learning
+       benchmarks", MLSys 2021.
+    .. [3] A. C. Cameron, J. B. Gelbach and D. L. Miller, "Bootstrap-based improvements
+       for inference with clustered errors", Review of Economics and Statistics 90(3),
+       2008.
+    .. [4] L. Kish, "Survey sampling", 1965.
+    .. [5] A. V. Carter, K. T. Schnepel and D. G. Steigerwald, "Asymptotic behavior of a
+       t-test robust to cluster heterogeneity", Review of Economics and Statistics 99(4),
+       2017.
     """
 
     def __init__(
@@ -67,10 +92,40 @@ class UserBootstrap:
     ) -> None:
         self.n_resamples = n_resamples
         self.confidence = confidence
+        self._test = test
         self._seed = seed
-        present, self._user = np.unique(test.users, return_inverse=True)
-        self._n_users = len(present)
-        self._truth = test.values.astype(np.float64)
+        self._draws = UserDraws(test, n_resamples=n_resamples, seed=seed)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users with test ratings."""
+        return len(self._draws.counts)
+
+    @property
+    def n_effective_users(self) -> float:
+        """Number of equally active users that would tell as much."""
+        counts = self._draws.counts
+        return float(counts.sum() ** 2 / (counts**2).sum())
+
+    def subset(self, rows: npt.NDArray[np.bool_]) -> "UserBootstrap":
+        """Restrict to some of the test ratings, and to the users they are of.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n_ratings,)
+            Which ratings; at least one. Predictions for the subset are ``prediction[rows]``.
+
+        Returns
+        -------
+        UserBootstrap
+            With the same settings.
+        """
+        return UserBootstrap(
+            self._test.take(rows),
+            n_resamples=self.n_resamples,
+            seed=self._seed,
+            confidence=self.confidence,
+        )
 
     def metrics(self, predictions: list[npt.NDArray[Any]]) -> dict[str, Estimate]:
         """Estimate the metrics of one model.
@@ -86,12 +141,9 @@ class UserBootstrap:
             ``rmse``, ``mae``, ``r2``, ``within_half_star``, ``within_one_star``,
             ``user_rmse``.
         """
-        sums = [self._sums(prediction) for prediction in predictions]
-        ones = np.ones((1, self._n_users))
-        values = self._mean_metrics(ones, sums)
-        draws = self._resample(lambda weights: self._mean_metrics(weights, sums))
         return {
-            name: self._estimate(float(values[name][0]), draws[name]) for name in values
+            name: self._estimate(name, scores)
+            for name, scores in self._draws.score(predictions).items()
         }
 
     def difference(
@@ -102,82 +154,54 @@ class UserBootstrap:
         Parameters
         ----------
         one, other : list of ndarray of float, shape (n_ratings,)
-            Predictions, one for each seed.
+            Predictions, one for each seed. Seeds of the two are taken as independent.
 
         Returns
         -------
         difference : Estimate
             RMSE of `one` minus RMSE of `other`; negative if `one` is better.
         p_value : float
-            Of no difference, two-sided.
+            Of no difference, two-sided; 1 with a single user.
         """
-        sums = [[self._sums(p) for p in predictions] for predictions in (one, other)]
-
-        def difference(weights: Floats) -> dict[str, Floats]:
-            first, second = (self._mean_metrics(weights, s)["rmse"] for s in sums)
-            return {"difference": first - second}
-
-        value = float(difference(np.ones((1, self._n_users)))["difference"][0])
-        draws = self._resample(difference)["difference"]
-        tail = min((draws <= 0).sum(), (draws >= 0).sum())
-        # Plus one: a finite number of draws cannot show that p is 0.
-        p_value = min(1.0, 2 * (int(tail) + 1) / (self.n_resamples + 1))
-        return self._estimate(value, draws), p_value
-
-    def _estimate(self, value: float, draws: Floats) -> Estimate:
-        tail = (1 - self.confidence) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail])
-        return Estimate(value=value, low=float(low), high=float(high))
-
-    def _sums(self, prediction: npt.NDArray[Any]) -> Floats:
-        """Sum up each user: a weighted total of these rows gives every metric."""
-        errors = np.abs(prediction.astype(np.float64) - self._truth)
-        columns = (
-            np.ones_like(errors),
-            errors**2,
-            errors,
-            errors <= 0.5 + 1e-6,
-            errors <= 1.0 + 1e-6,
-            self._truth,
-            self._truth**2,
-        )
-        totals = [
-            np.bincount(self._user, weights=column, minlength=self._n_users)
-            for column in columns
+        scores = [
+            self._draws.score(predictions)["rmse"] for predictions in (one, other)
         ]
-        own_rmse = np.sqrt(totals[1] / totals[0])
-        return np.stack([*totals, own_rmse, np.ones(self._n_users)], axis=1)
+        value = float(scores[0].values.mean() - scores[1].values.mean())
+        found = self._uncertainty("rmse", *scores)
+        half = found.half_width(self.confidence)
+        estimate = Estimate(value=value, low=value - half, high=value + half)
+        return estimate, found.p_value(value)
 
-    def _mean_metrics(self, weights: Floats, sums: list[Floats]) -> dict[str, Floats]:
-        by_seed = [_metrics_of(weights @ s) for s in sums]
-        return {
-            name: np.mean([metrics[name] for metrics in by_seed], axis=0)
-            for name in by_seed[0]
-        }
+    def _uncertainty(self, name: str, *models: Scores) -> Uncertainty:
+        equal = name == "user_rmse"
+        informative = self.n_users if equal else self.n_effective_users
+        return uncertainty(
+            *models,
+            n_users=self.n_users,
+            user_degrees_of_freedom=max(1.0, informative - 1),
+        )
 
-    def _resample(self, statistic: Any) -> dict[str, Floats]:
-        # The same seed each time: all models and differences see the same draws.
-        rng = np.random.default_rng(self._seed)
-        chunk = max(1, _CHUNK_CELLS // self._n_users)
-        even = np.full(self._n_users, 1 / self._n_users)
-        parts: list[dict[str, Floats]] = []
-        for start in range(0, self.n_resamples, chunk):
-            size = min(chunk, self.n_resamples - start)
-            weights = rng.multinomial(self._n_users, even, size=size)
-            parts.append(statistic(weights.astype(np.float64)))
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    def _estimate(self, name: str, scores: Scores) -> Estimate:
+        value = float(scores.values.mean())
+        half = self._uncertainty(name, scores).half_width(self.confidence)
+        low, high = _ends(name, value, half)
+        return Estimate(value=value, low=low, high=high)
 
 
-def _metrics_of(totals: Floats) -> dict[str, Floats]:
-    n, squares, absolute, half, one, truth, truth_squares, own, users = totals.T
-    variance = truth_squares / n - (truth / n) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        explained = np.where(variance > 1e-12, 1 - squares / n / variance, np.nan)
-    return {
-        "rmse": np.sqrt(squares / n),
-        "mae": absolute / n,
-        "r2": explained,
-        "within_half_star": half / n,
-        "within_one_star": one / n,
-        "user_rmse": own / users,
-    }
+def _ends(name: str, value: float, half: float) -> tuple[float, float]:
+    if name in {"within_half_star", "within_one_star"}:
+        low, high = np.clip([value - half, value + half], 0, 1)
+        return float(low), float(high)
+    if name == "r2":
+        low, high = _around(1 - value, half)
+        return 1 - high, 1 - low
+    return _around(value, half)
+
+
+def _around(value: float, half: float) -> tuple[float, float]:
+    """Reach to both sides by the same factor; of zero, which has none, as far as it is."""
+    if value == 0:
+        return value - half, value + half
+    with np.errstate(over="ignore"):
+        factor = float(np.exp(half / value))
+    return value / factor, value * factor

@@ -112,9 +112,9 @@ def _test(study: StudyRecord) -> str:
     how = (
         f"Models are trained on the whole training part, with {n_seeds} seeds where they "
         f"draw random numbers, and metrics are means over the seeds. In brackets: "
-        f"{final['confidence']:.0%} percentile intervals of a bootstrap over users "
+        f"{final['confidence']:.0%} confidence intervals from a bootstrap over users "
         f"({final['n_resamples']:,} resamples, seed 0), because the ratings of one user "
-        "are not independent."
+        "are not independent, and from the spread between seeds."
     )
     paired = (
         "The intervals above are wide because users differ; all models are judged on the "
