@@ -1,12 +1,12 @@
 """The report on a data set: a markdown file and its figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data.dataset import Dataset
-from harness.data.profile import DataProfile
 from harness.errors import DataError
 from harness.report.data_figures import DataFigure, draw_data_figures
-from harness.report.data_tables import DataTable, data_tables
+from harness.report.data_tables import DataTable
 from harness.report.markdown import code, escape, table
 from harness.report.style import save_figure
 
@@ -32,15 +32,25 @@ without saying of what.
 - Genre diversity: probability that two genres drawn from those of the titles that a \
 user has rated differ (Gini-Simpson index), averaged over ratings."""
 
+ABOUT_FEATURES = (
+    "Known: share of the users or titles with a rating, or of the ratings. The spread is "
+    "the standard deviation. Biases and preferences are shrunk: little is concluded from "
+    "few ratings. Here they come from all ratings; a model gets those of the training "
+    "part alone."
+)
+"""Stands below the tables of features."""
 
-def write_data_report(dataset: Dataset, profile: DataProfile, folder: Path) -> Path:
+
+def write_data_report(
+    dataset: Dataset, tables: Sequence[DataTable], folder: Path
+) -> Path:
     """Write ``describe.md`` and its figures.
 
     Parameters
     ----------
     dataset : Dataset
         What to draw.
-    profile : DataProfile
+    tables : sequence of DataTable
         Its numbers.
     folder : Path
         Made if it does not exist; files of an earlier report are replaced.
@@ -61,7 +71,7 @@ def write_data_report(dataset: Dataset, profile: DataProfile, folder: Path) -> P
         folder.mkdir(parents=True, exist_ok=True)
         for figure, drawn in figures.items():
             save_figure(drawn, folder / f"{figure.name}.png")
-        text = _markdown(dataset, data_tables(profile), list(figures))
+        text = _markdown(dataset, tables, list(figures))
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise DataError(
@@ -72,7 +82,7 @@ def write_data_report(dataset: Dataset, profile: DataProfile, folder: Path) -> P
 
 
 def _markdown(
-    dataset: Dataset, tables: tuple[DataTable, ...], figures: list[DataFigure]
+    dataset: Dataset, tables: Sequence[DataTable], figures: list[DataFigure]
 ) -> str:
     parts = [f"# Data: {escape(dataset.name)}"]
     if dataset.simulated:
@@ -87,10 +97,13 @@ def _markdown(
         parts += [f"## {shown.title}", _as_markdown(shown)]
         if "published" in shown.head:
             parts.append(DEFINITIONS)
+    if any(shown.head[0] == "feature" for shown in tables):
+        parts.append(ABOUT_FEATURES)
     parts.append("## Figures")
     parts += [f"![{f.caption}]({f.name}.png)\n\n{f.caption}" for f in figures]
     return "\n\n".join(parts) + "\n"
 
 
 def _as_markdown(shown: DataTable) -> str:
-    return table(shown.head, shown.rows, align="l" + "r" * (len(shown.head) - 1))
+    n_numbers = len(shown.head) - shown.n_words
+    return table(shown.head, shown.rows, align="l" * shown.n_words + "r" * n_numbers)

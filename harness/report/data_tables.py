@@ -1,11 +1,19 @@
 """The profile of a data set as tables of plain text, for terminal and markdown alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from harness.data.profile import DataProfile, Quantiles, published_characteristics
+from harness.features.summary import FeatureSummary, Owner
 
-__all__ = ["NOTHING", "DataTable", "characteristics_table", "data_tables"]
+__all__ = [
+    "NOTHING",
+    "DataTable",
+    "characteristics_table",
+    "data_tables",
+    "feature_tables",
+]
 
 NOTHING = "-"
 """What a cell says where there is no value."""
@@ -32,14 +40,17 @@ class DataTable:
     title : str
         What it shows.
     head : tuple of str
-        Heads of the columns; all but the first hold numbers.
+        Heads of the columns.
     rows : tuple of tuple of str
         Numbers and words of our own, nothing that has to be escaped.
+    n_words : int, default 1
+        How many of the first columns hold words; the others hold numbers.
     """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    n_words: int = 1
 
 
 def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
@@ -67,6 +78,47 @@ def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
         tables.append(
             DataTable("Missing values of titles", ("column", "missing"), rows)
         )
+    return tuple(tables)
+
+
+_OWNERS: Mapping[Owner, str] = MappingProxyType(
+    {
+        "user": "Features of users",
+        "title": "Features of titles",
+        "pair": "Features of a user and a title together, over ratings",
+    }
+)
+
+
+def feature_tables(summaries: Sequence[FeatureSummary]) -> tuple[DataTable, ...]:
+    """Lay out the named features that the data allows.
+
+    Parameters
+    ----------
+    summaries : sequence of FeatureSummary
+        What to show.
+
+    Returns
+    -------
+    tuple of DataTable
+        One for users, for titles, and for both together, where there are any.
+    """
+    head = ("feature", "what it says", "known", "mean", "spread")
+    tables = []
+    for owner, title in _OWNERS.items():
+        rows = tuple(
+            (
+                each.name,
+                each.meaning,
+                _percent(each.known),
+                _fixed(each.mean),
+                _fixed(each.spread),
+            )
+            for each in summaries
+            if each.owner == owner
+        )
+        if rows:
+            tables.append(DataTable(title, head, rows, n_words=2))
     return tuple(tables)
 
 
@@ -142,6 +194,11 @@ def _quantiles(quantiles: Quantiles) -> tuple[str, ...]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _fixed(value: float) -> str:
+    # Adding 0 turns -0.0 into 0.0.
+    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 3) + 0.0:.3f}"
 
 
 def _number(value: float | str | None) -> str:

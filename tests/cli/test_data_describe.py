@@ -18,6 +18,7 @@ def test_the_embedded_data_are_described_beside_the_published_figures(
     assert "simulated" in result.output
     assert "primary genre affinity" in result.output
     assert "published" in result.output
+    assert "years since its release" in result.output
     assert (tmp_path / "reports" / "data-ott" / "describe.md").is_file()
 
 

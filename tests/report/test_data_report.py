@@ -13,9 +13,10 @@ from harness.data.ott import generate_ott
 from harness.data.profile import profile
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError
+from harness.features.summary import summarize_features
 from harness.report.data_figures import DATA_FIGURES, draw_data_figures
 from harness.report.data_report import SIMULATED, write_data_report
-from harness.report.data_tables import data_tables
+from harness.report.data_tables import data_tables, feature_tables
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -37,7 +38,11 @@ def service() -> Dataset:
 
 
 def report(dataset, folder):
-    return write_data_report(dataset, profile(dataset), folder).read_text("utf-8")
+    tables = (
+        *data_tables(profile(dataset)),
+        *feature_tables(summarize_features(dataset.ratings, dataset.catalogue)),
+    )
+    return write_data_report(dataset, tables, folder).read_text("utf-8")
 
 
 def test_everything_is_drawn_of_data_that_has_everything(service):
@@ -93,6 +98,29 @@ def test_without_catalogue_there_is_no_table_of_missing_values(service, bare):
     assert not any("Missing" in title for title in titles)
 
 
+def test_features_of_users_titles_and_both_stand_in_a_table_each(service, bare):
+    summaries = summarize_features(service.ratings, service.catalogue)
+    tables = feature_tables(summaries)
+    assert [len(table.rows) for table in tables] == [13, 6, 2]
+    for table in tables:
+        assert {len(row) for row in table.rows} == {len(table.head)}
+    of_users = {row[0]: row[1:] for row in tables[0].rows}
+    assert of_users["n_ratings"][:2] == ("number of ratings", "100.0 %")
+    few = feature_tables(summarize_features(bare.ratings, bare.catalogue))
+    assert [[row[0] for row in table.rows] for table in few] == [
+        ["n_ratings", "mean", "variance", "bias"],
+        ["bias", "popularity"],
+    ]
+
+
+def test_words_stand_on_the_left_and_numbers_on_the_right(service, tmp_path):
+    text = report(service, tmp_path)
+    below = text.split("## Features of users\n\n")[1].splitlines()
+    assert below[0].startswith("| feature | what it says |")
+    assert re.fullmatch(r"\|( ?:?-+ ?\|){2}( ?-+: ?\|){3}", below[1])
+    assert "Here they come from all ratings" in text
+
+
 def test_names_and_notes_from_outside_stand_as_they_are(bare, tmp_path):
     hostile = replace(bare, name="a|b<script>", notes=("# not a heading\n| x |",))
     text = report(hostile, tmp_path)
@@ -138,4 +166,4 @@ def test_one_rating_value_or_dates_without_hours_can_be_drawn(bare, tmp_path):
 def test_a_folder_that_cannot_be_made_is_one_sentence(bare, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"file/x: .*name another with --out"):
-        write_data_report(bare, profile(bare), tmp_path / "file" / "x")
+        write_data_report(bare, (), tmp_path / "file" / "x")

@@ -29,19 +29,21 @@ def describe(
     Prints tables, and writes them with figures to describe.md.
     """
     from harness.data.profile import profile
+    from harness.features.summary import summarize_features
     from harness.report.data_report import SIMULATED, write_data_report
-    from harness.report.data_tables import data_tables
+    from harness.report.data_tables import data_tables, feature_tables
 
     dataset = data.load()
-    measured = profile(dataset)
+    features = summarize_features(dataset.ratings, dataset.catalogue)
+    tables = (*data_tables(profile(dataset)), *feature_tables(features))
     if dataset.simulated:
         typer.echo(SIMULATED)
     for note in dataset.notes:
         typer.echo(note)
-    for table in data_tables(measured):
+    for table in tables:
         _print(table)
     folder = out or Path("reports") / f"data-{dataset.name}"
-    typer.echo(f"Report: {write_data_report(dataset, measured, folder)}")
+    typer.echo(f"Report: {write_data_report(dataset, tables, folder)}")
 
 
 def _print(shown: "DataTable") -> None:
@@ -50,7 +52,7 @@ def _print(shown: "DataTable") -> None:
 
     table = Table(title=shown.title, title_justify="left")
     for k, head in enumerate(shown.head):
-        table.add_column(head, justify="right" if k else "left")
+        table.add_column(head, justify="left" if k < shown.n_words else "right")
     for row in shown.rows:
         table.add_row(*row)
     Console().print(table)
