@@ -169,6 +169,15 @@ def test_both_baselines_are_lines_whose_values_are_in_the_legend(drawn):
         assert label in legend(figure)
 
 
+def test_a_baseline_far_off_does_not_press_the_families_together(drawn):
+    record = make_record(final={"initial": {c: r + 0.01 for c, r in TUNED.items()}})
+    spec = make_spec(claims=[])
+    figure = drawn(figures.draw_rmse, replace(record, spec=spec))
+    assert "global mean (0.9220),\nbeyond the figure" in legend(figure)
+    # The highest end of an interval is 0.69 + 0.008.
+    assert 0.698 < figure.axes[0].get_xlim()[1] < 0.72
+
+
 def test_errors_by_star_are_those_of_the_family_chosen(drawn):
     record = make_record()
     expected = record.model("svd")["residuals"]
@@ -200,6 +209,16 @@ def test_a_depth_without_pairs_is_named_and_left_empty(drawn):
     assert items.get_xticklabels()[0].get_text() == "0\nno pairs"
     names = {"collaborative filtering", "content-based", "hybrid", "SVD"}
     assert set(legend(figure)) == names | {"user and item bias"}
+
+
+def test_the_interval_of_a_handful_of_pairs_may_leave_the_figure(drawn):
+    record = make_record()
+    for model in record.models:
+        model["depth"]["users"][0].update(n_pairs=7, low=0.0, high=14.0)
+    for axes in drawn(figures.draw_depth, record).axes:
+        low, high = axes.get_ylim()
+        assert low > 0
+        assert high < 2
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1))

@@ -1,6 +1,6 @@
 """Cold start: the error by how many ratings of the user or the title were known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,13 @@ def draw_depth(record: ExperimentRecord, path: Path) -> bool:
 
     with figure_style():
         figure = Figure(figsize=(8, 6.2), layout="constrained")
-        for side, axes in zip(_SIDES, figure.subplots(2, 1), strict=True):
+        panels = figure.subplots(2, 1, sharey=True)
+        for side, axes in zip(_SIDES, panels, strict=True):
             _draw_bias(axes, ((record.baseline() or {}).get("depth") or {}).get(side))
             _draw_side(axes, record, {c: depth[side] for c, depth in measured.items()})
             axes.set_title(f"By training ratings of the {_SIDES[side]}")
             axes.set_ylabel("RMSE in stars")
+        _limit(panels, [depth[side] for depth in measured.values() for side in _SIDES])
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside upper center", ncols=min(len(labels), 3)
@@ -86,6 +88,22 @@ def _draw_side(
     axes.grid(visible=False, axis="x")
     for border in range(1, len(depths)):
         axes.axvline(border - 0.5, color=LIGHT, linewidth=0.6)
+
+
+def _limit(panels: Iterable["Axes"], groups: Sequence[Groups]) -> None:
+    """Keep intervals of a handful of pairs from pressing all values onto one line."""
+    values, lows, highs = (
+        np.concatenate([_numbers(found, key) for found in groups])
+        for key in ("value", "low", "high")
+    )
+    if not np.isfinite(values).any():
+        return
+    room = max(0.7 * float(np.nanmax(values) - np.nanmin(values)), 0.05)
+    low = max(float(np.nanmin(values)) - room, float(np.nanmin(lows)))
+    high = min(float(np.nanmax(values)) + room, float(np.nanmax(highs)))
+    margin = 0.06 * (high - low)
+    for axes in panels:
+        axes.set_ylim(low - margin, high + margin)
 
 
 def _numbers(groups: Groups, key: str) -> "np.ndarray[Any, np.dtype[np.float64]]":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # drawing takes half a second to import
 
 __all__ = ["draw_residuals"]
 
-_MOST_COUNTS = 10
+_MANY = 6
 
 
 def draw_residuals(record: ExperimentRecord, path: Path) -> bool:
@@ -61,14 +61,12 @@ def _draw_by_star(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> None:
         label="RMSE",
     )
     axes.axhline(0, color=DARK, linewidth=0.8)
-    names = [f"{g['star']:g}" for g in groups]
-    axes.set_xlabel("stars given")
-    if len(groups) <= _MOST_COUNTS:
-        names = [f"{n}\n{g['n']:,}" for n, g in zip(names, groups, strict=True)]
-        axes.set_xlabel("stars given (below: number of test ratings)")
+    total = sum(g["n"] for g in groups)
+    names = [f"{g['star']:g}\n{g['n'] / total:.0%}" for g in groups]
     axes.set_xticks(places, names)
-    if len(groups) > 6:
-        axes.tick_params(axis="x", labelsize=7.5)
+    axes.set_xlabel("stars given (below: share of the test ratings)")
+    if len(groups) > _MANY:
+        axes.tick_params(axis="x", labelsize=8)
     axes.set_ylabel("prediction minus rating, in stars")
     axes.set_title("By star")
     axes.grid(visible=False, axis="x")

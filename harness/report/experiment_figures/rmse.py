@@ -48,9 +48,9 @@ def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
         size = (8, 1.5 + 0.62 * len(ranked))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
-        _draw_baselines(axes, record)
         _draw_published(axes, record, ranked)
         _draw_measured(axes, record, ranked)
+        _draw_baselines(axes, record)
         names = [display_name(record, c) for c in ranked]
         axes.set_yticks(range(len(ranked)), names)
         axes.get_yticklabels()[ranked.index(decision.winner)].set_fontweight("bold")
@@ -69,13 +69,19 @@ def _estimate(record: ExperimentRecord, candidate: str, role: str) -> Mapping[st
 
 
 def _draw_baselines(axes: "Axes", record: ExperimentRecord) -> None:
+    low, high = axes.get_xlim()
     for model in record.models:
         if model["role"] != "baseline":
             continue
-        style = ":" if model["name"] == MEAN_BASELINE else "--"
         value = model["metrics"]["rmse"]["value"]
         label = f"{model['name']} ({stars(value)})"
-        axes.axvline(value, color=MEDIUM, linestyle=style, linewidth=1.4, label=label)
+        style = ":" if model["name"] == MEAN_BASELINE else "--"
+        if low - (high - low) <= value <= high + (high - low):
+            axes.axvline(value, color=MEDIUM, linestyle=style, label=label)
+        else:
+            # It would press all families together in a corner.
+            label += ",\nbeyond the figure"
+            axes.plot([], [], color=MEDIUM, linestyle=style, label=label)
 
 
 def _draw_published(
