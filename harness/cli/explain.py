@@ -1,7 +1,6 @@
 """``harness explain``: why a model predicts what it predicts."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import DataOptions
+from harness.cli.tables import plain, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-LONGEST_NAME = 48
-LONGEST_CELL = 80
 MOST_ROWS = 10
 
 
@@ -78,26 +76,26 @@ def explain(
 
 def _print(pair: "ExplainedPair", console: "Console") -> None:
     console.print(
-        f"{_plain(pair.study)}: settings of trial {pair.trial}, fitted again on the "
+        f"{plain(pair.study)}: settings of trial {pair.trial}, fitted again on the "
         f"{pair.n_train:,} training ratings"
     )
     if pair.simulated:
         console.print("The ratings are simulated.")
     for note in pair.notes:
-        console.print(_plain(note, len(note)))
+        console.print(plain(note, len(note)))
     given = "" if pair.rated is None else f", which this user gave {pair.rated:g} stars"
     console.print(
-        f"User {_plain(pair.user.id)} ({pair.user.n_ratings:,} ratings), title "
+        f"User {plain(pair.user.id)} ({pair.user.n_ratings:,} ratings), title "
         f"{_name(pair.title)} ({pair.title.n_ratings:,} ratings){given}"
     )
     console.print(f"Prediction: {pair.prediction:.2f} stars")
     total = ("sum, before clipping", _signed(pair.before_clipping), "")
     rows = [(part.label, _signed(part.stars), part.detail) for part in pair.parts]
-    _print_table(console, ("part", "stars", "what it is"), [*rows, total])
+    print_table(console, ("part", "stars", "what it is"), [*rows, total])
     if pair.user_parts:
         console.print("The same score, by features of the user:")
         rows = [(p.label, _signed(p.stars), p.detail) for p in pair.user_parts]
-        _print_table(console, ("part", "stars", "what it is"), rows)
+        print_table(console, ("part", "stars", "what it is"), rows)
     for factor in pair.factors:
         _print_factor(console, factor)
     if pair.neighbors:
@@ -107,7 +105,7 @@ def _print(pair: "ExplainedPair", console: "Console") -> None:
 def _print_factor(console: "Console", factor: "FactorInWords") -> None:
     goes_with = "goes with no genre or decade beyond chance"
     if factor.trait is not None:
-        goes_with = f"goes with {_plain(factor.trait)} (r = {factor.correlation:+.2f})"
+        goes_with = f"goes with {plain(factor.trait)} (r = {factor.correlation:+.2f})"
     console.print(f"{factor.label}: {goes_with}")
     for side, titles in (("+", factor.positive), ("-", factor.negative)):
         if titles:
@@ -117,41 +115,27 @@ def _print_factor(console: "Console", factor: "FactorInWords") -> None:
 def _print_neighbors(
     console: "Console", neighbors: tuple["NamedNeighbor", ...], kind: str
 ) -> None:
-    rows = [
-        (_name(n.who), f"{n.similarity:.3f}", f"{n.rating:g}", _signed(n.stars))
-        for n in neighbors[:MOST_ROWS]
+    shown = neighbors[:MOST_ROWS]
+    rows: list[tuple[str, ...]] = [
+        (_name(n.who), f"{n.rating:g}", _signed(n.stars)) for n in shown
     ]
+    head: tuple[str, ...] = (kind, "rating", "stars")
+    which = "most influential"
+    similarities = [n.similarity for n in shown if n.similarity is not None]
+    if similarities:
+        which = "most similar"
+        head = (*head, "similarity")
+        rows = [(*r, f"{s:.3f}") for r, s in zip(rows, similarities, strict=True)]
     whose = "titles the user has rated" if kind == "titles" else "users of this title"
-    console.print(f"The {len(rows)} most similar {whose} (of {len(neighbors)}):")
-    _print_table(console, (kind, "similarity", "rating", "stars"), rows)
-
-
-def _print_table(
-    console: "Console", head: tuple[str, ...], rows: Iterable[tuple[str, ...]]
-) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for name in head:
-        numeric = name in {"stars", "similarity", "rating"}
-        table.add_column(name, justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(Text(_plain(cell, LONGEST_CELL)) for cell in row))
-    console.print(table)
+    console.print(f"The {len(shown)} {which} {whose} (of {len(neighbors)}):")
+    print_table(console, head, rows)
 
 
 def _name(who: "Named") -> str:
     if who.name == who.id:
-        return _plain(who.id)
-    return f"{_plain(who.name)} [{_plain(who.id)}]"
+        return plain(who.id)
+    return f"{plain(who.name)} [{plain(who.id)}]"
 
 
 def _signed(stars: float) -> str:
     return f"{stars:+.3f}"
-
-
-def _plain(text: str, longest: int = LONGEST_NAME) -> str:
-    """Make foreign text harmless: no escape sequence, line break or endless title."""
-    shown = "".join(c if c.isprintable() else "�" for c in text[: longest + 1])
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"

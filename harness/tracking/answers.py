@@ -103,13 +103,13 @@ class Answerer:
         self._users = {id_: code for code, id_ in enumerate(self._model.user_ids_)}
         self._items = {id_: code for code, id_ in enumerate(self._model.item_ids_)}
 
-    def knows(self, user: str) -> bool:
-        """Tell whether a user has training ratings; else the answer is the cold start."""
-        return len(self._model.seen(self.user_code(user))) > 0
-
     def user_code(self, user: str) -> int:
         """Look up the code of a user; -1 for a stranger."""
         return self._users.get(user, STRANGER)
+
+    def item_code(self, item: str) -> int:
+        """Look up the code of a title; -1 for one that the model does not know."""
+        return self._items.get(item, STRANGER)
 
     def title_of(self, item: int) -> str | None:
         """Look up the title of an item code; None where the catalogue has none."""
@@ -137,7 +137,7 @@ class Answerer:
             Titles of the items, where they are known.
         """
         user_codes = np.array([self.user_code(u) for u in users], dtype=np.int32)
-        item_codes = [self._items.get(i, STRANGER) for i in items]
+        item_codes = [self.item_code(i) for i in items]
         stars = self._model.predict(user_codes, np.array(item_codes, dtype=np.int32))
         return stars, [self.title_of(code) for code in item_codes]
 
