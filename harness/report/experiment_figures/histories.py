@@ -59,8 +59,6 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
 
 
 def _draw_study(axes: "Axes", study: StudyRecord) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     # The trial with number n is the (n + 1)-th.
     curve = [(number + 1, value) for number, value in best_so_far(study)]
     n_trials = max(trial.number for trial in study.trials) + 1
@@ -82,22 +80,32 @@ def _draw_study(axes: "Axes", study: StudyRecord) -> None:
         linewidth=1.6,
         label="best so far",
     )
+    if still_falling(study):
+        _flag(axes)
     low = curve[-1][1]
     high = max(curve[0][1], expected[min(_SETTLED, len(expected)) - 1][1])
     room = max(0.08 * (high - low), 2e-4)
     axes.set_ylim(low - room, high + room)
     axes.set_xlim(0.5 if n_trials < 20 else 0, 1.02 * n_trials)
+    _set_ticks(axes)
+
+
+def _set_ticks(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.ticklabel_format(axis="y", useOffset=False)
-    if still_falling(study):
-        axes.text(
-            0.97,
-            0.93,
-            "not converged",
-            transform=axes.transAxes,
-            horizontalalignment="right",
-            verticalalignment="top",
-            color=ACCENT,
-            fontweight="bold",
-        )
+
+
+def _flag(axes: "Axes") -> None:
+    axes.text(
+        0.97,
+        0.93,
+        "not converged",
+        transform=axes.transAxes,
+        horizontalalignment="right",
+        verticalalignment="top",
+        color=ACCENT,
+        fontweight="bold",
+    )
