@@ -1,0 +1,257 @@
+import numpy as np
+import pytest
+
+from harness.errors import ExperimentError, StudyError, UnknownNameError
+from harness.evaluation.seal import SealedTest
+from harness.search.experiment_storage import MARK, read_experiment_facts
+from harness.search.records import NoListener
+from harness.workflow import judgement
+from harness.workflow.experiment import ExperimentSettings, prepare_experiment
+from harness.workflow.experiment_record import read_experiment
+from harness.workflow.judgement import judge_experiment
+
+FILE = """\
+title = "toy"
+final_seeds = 2
+
+[data]
+source = "ratings.csv"
+
+[search]
+folds = 2
+
+[budget]
+trials = 3
+
+[families.svd]
+parameters.n_epochs = { type = "epochs", high = 4, patience = 2 }
+initial = { n_epochs = 3, n_factors = 16 }
+
+[families.baseline]
+
+[[variants]]
+name = "svd without biases"
+candidate = "svd"
+params = { biased = false }
+shows = "leaving biases out"
+"""
+COSTS = {
+    "fit_seconds": 0.1,
+    "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "n_calls": 10},
+    "n_titles": 40,
+    "peak_memory_bytes": 1000,
+    "model_bytes": 100,
+}
+
+
+@pytest.fixture
+def folder(small_ratings, tmp_path, monkeypatch):
+    """A working folder with ratings and an experiment file."""
+    monkeypatch.chdir(tmp_path)
+    ids = small_ratings.user_ids[small_ratings.users]
+    items = small_ratings.item_ids[small_ratings.items]
+    rows = zip(ids, items, small_ratings.values, strict=True)
+    lines = [f"{user},{item},{value:g}" for user, item, value in rows]
+    (tmp_path / "ratings.csv").write_text("\n".join(["user,item,rating", *lines]))
+    (tmp_path / "toy.toml").write_text(FILE)
+    return tmp_path
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Costs without a process for each model; lists what was measured."""
+    calls = []
+
+    def measure(family, params, **_):
+        calls.append((family, dict(params)))
+        return COSTS
+
+    monkeypatch.setattr(judgement, "measure_efficiency", measure)
+    return calls
+
+
+def prepare(**changes):
+    settings = {"file": "toy.toml", "storage": "o.log", "jobs": 1} | changes
+    return prepare_experiment(ExperimentSettings(**settings))
+
+
+def run(**changes):
+    prepared = prepare(**changes)
+    prepared.begin()
+    for candidate in prepared.plans:
+        prepared.search(candidate, NoListener())
+    return judge_experiment(prepared, on_step=lambda _: None)
+
+
+def test_all_models_are_judged_on_the_same_test_set(folder, measured):
+    judged = run()
+    record = judged.record
+    assert [m["name"] for m in record.models] == [
+        "svd, initial",
+        "svd, tuned",
+        "baseline, initial",
+        "baseline, tuned",
+        "svd without biases",
+        "user and item bias",
+        "global mean",
+    ]
+    assert record.final["looks"] == 1
+    assert record.final["n_test"] == record.split["n_test"] == 180
+    assert set(judged.models) == {"svd", "baseline"}
+    assert set(record.efficiency) == {"svd", "baseline", "user and item bias"}
+    assert set(record.fresh_folds) == {"svd", "baseline"}
+    tuned = record.model("svd")
+    assert tuned["params"] == dict(record.studies["svd"].best.params)
+    assert len(tuned["rmse_by_seed"]) == 2
+    assert record.model("baseline")["rmse_by_seed"] == pytest.approx(
+        [record.model("baseline")["metrics"]["rmse"]["value"]]
+    )
+
+
+def test_the_scores_are_those_of_the_models_on_the_test_set(folder, measured):
+    judged = run()
+    test = prepare().split.test.open()
+    for candidate, role in (("baseline", "tuned"), ("svd", "tuned")):
+        model = judged.models[candidate]
+        errors = model.predict(test.users, test.items) - test.values
+        by_seed = judged.record.model(candidate, role)["rmse_by_seed"]
+        assert np.sqrt(np.mean(errors.astype(float) ** 2)) == pytest.approx(by_seed[0])
+
+
+def test_families_are_compared_pairwise_and_corrected_together(folder, measured):
+    record = run().record
+    groups = {}
+    for found in record.final["differences"]:
+        groups.setdefault(found["group"], []).append((found["one"], found["other"]))
+        assert found["p_holm"] >= found["p_value"]
+    floor = "user and item bias"
+    assert groups == {
+        "families": [
+            ("svd, tuned", "baseline, tuned"),
+            ("svd, tuned", floor),
+            ("baseline, tuned", floor),
+        ],
+        "tuning": [
+            ("svd, tuned", "svd, initial"),
+            ("baseline, tuned", "baseline, initial"),
+        ],
+        "variants": [("svd, initial", "svd without biases")],
+    }
+
+
+def test_the_record_is_read_back_as_it_was_judged(folder, measured):
+    judged = run()
+    assert read_experiment("o.log", "toy") == judged.record
+
+
+def test_what_is_judged_is_not_judged_again(folder, measured):
+    first = run().record
+    n_measured = len(measured)
+    again = run()
+    assert again.record == first
+    assert again.models == {}
+    assert len(measured) == n_measured
+
+
+def test_more_trials_that_find_nothing_better_leave_the_seal_alone(folder, measured):
+    first = run().record
+    more = run(changes={"budget": {"trials": 4}}).record
+    same_best = all(
+        more.studies[c].best.number == first.studies[c].best.number
+        for c in more.studies
+    )
+    assert more.final["looks"] == (1 if same_best else 2)
+    assert len(more.studies["svd"].trials) == 4
+
+
+def test_a_better_trial_is_judged_and_the_look_counted(folder, measured):
+    run()
+    space = {"families": {"svd": {"initial": {"n_epochs": 4, "n_factors": 16}}}}
+    changed = {"variants": []}
+    assert run(changes=changed).record.final["looks"] == 2
+    with pytest.raises(StudyError, match="exists with another initial"):
+        run(changes=space)
+
+
+def test_looks_of_a_second_experiment_on_the_same_split_are_added(folder, measured):
+    assert run().record.final["looks"] == 1
+    assert run(name="second").record.final["looks"] == 2
+    assert run(name="other split", changes={"seed": 1}).record.final["looks"] == 1
+
+
+def test_a_look_that_ends_in_a_crash_counts(folder, measured, monkeypatch):
+    def crash(self):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SealedTest, "open", crash)
+        with pytest.raises(MemoryError):
+            run()
+    assert read_experiment("o.log", "toy").final is None
+    assert run().record.final["looks"] == 2
+
+
+def test_after_an_interruption_only_the_rest_is_measured(folder, measured, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judgement, "fit_entries", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    n_measured = len(measured)
+    assert n_measured == 3
+    run()
+    assert len(measured) == n_measured
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 5}, "another .*split"),
+        ({"search": {"folds": 3}}, "another number of folds"),
+    ],
+)
+def test_an_experiment_is_not_continued_as_another_one(
+    folder, measured, changes, message
+):
+    run()
+    with pytest.raises(StudyError, match=message):
+        run(changes=changes)
+
+
+def test_a_study_of_another_split_is_not_compared(folder, measured):
+    run()
+    facts = read_experiment_facts("o.log", "toy")[MARK]
+    from harness.search.experiment_storage import save_experiment_facts
+
+    other = facts | {"split": facts["split"] | {"fingerprint": "f" * 16}}
+    save_experiment_facts("o.log", "toy", MARK, other)
+    with pytest.raises(StudyError, match="another test set"):
+        read_experiment("o.log", "toy")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("[families.svd]", "[families.svdd]", ExperimentError, "svdd|variants"),
+        ("n_factors = 16", "n_factors = 1600", ExperimentError, "families.svd: .*1600"),
+        ("biased = false", "biassed = false", ExperimentError, "variants: .*biassed"),
+        ("[search]", '[search]\nsampler = "tpa"', UnknownNameError, "'tpe'"),
+        ("[data]", '[split]\nmethod = "none"\n[data]', ExperimentError, "test set"),
+    ],
+)
+def test_a_mistake_is_found_before_the_data_is_loaded(folder, old, new, error, message):
+    (folder / "ratings.csv").unlink()
+    (folder / "toy.toml").write_text(FILE.replace(old, new))
+    with pytest.raises(error, match=message):
+        prepare()
+    assert not (folder / "o.log").exists()
+
+
+def test_a_study_and_an_experiment_cannot_have_the_same_name(folder, measured):
+    prepared = prepare()
+    prepared.begin()
+    prepared.search("svd", NoListener())
+    with pytest.raises(StudyError, match="has a study named 'toy-svd'"):
+        prepare(name="toy-svd").begin()
