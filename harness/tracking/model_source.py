@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "FetchedModel", "fetch_model", "find_champion"]
+__all__ = [
+    "CHAMPION",
+    "FetchedModel",
+    "fetch_model",
+    "find_champion",
+    "open_client",
+]
 
 CHAMPION = "champion"
 _MODELS = "models:/"
@@ -70,7 +76,7 @@ def find_champion(location: Location) -> str | None:
     try:
         found = [
             f"{_MODELS}{model.name}@{CHAMPION}"
-            for model in _open(location).search_registered_models()
+            for model in open_client(location).search_registered_models()
             if CHAMPION in model.aliases
         ]
     except HarnessError:
@@ -138,7 +144,7 @@ def _fetch(location: Location, uri: str, beside: Path) -> tuple[str, Path]:
     from mlflow.exceptions import MlflowException
 
     try:
-        name, source = _resolve(_open(location), location, uri)
+        name, source = _resolve(open_client(location), location, uri)
         return name, _download(location, source, beside)
     except HarnessError:
         raise
@@ -168,8 +174,24 @@ def _download(location: Location, source: str, beside: Path) -> Path:
     return Path(folder)
 
 
-def _open(location: Location) -> "MlflowClient":
-    """Connect without creating anything."""
+def open_client(location: Location) -> "MlflowClient":
+    """Connect to a store and its registry, without creating anything.
+
+    Parameters
+    ----------
+    location : Location
+        The store.
+
+    Returns
+    -------
+    MlflowClient
+        For both.
+
+    Raises
+    ------
+    TrackingError
+        If the database does not exist, or is not one.
+    """
     quieten()
     database = location.database
     if database is not None:
