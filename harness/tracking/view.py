@@ -25,7 +25,8 @@ _TAG_PREFIX = "mlflow.sharedViewState."
 _MOST_PARAMETERS = 12
 _RUN_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo", "duration")
 _DATASET = "attributes.`Dataset`"
-_NARROW, _WIDE = 105, 240
+_NARROW, _WIDE = 100, 240
+_NAME_WIDTH = 270
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,8 @@ class View:
             "orderByAsc": self.ascending,
             "selectedColumns": [*columns, _DATASET],
             "columnOrder": [*_RUN_COLUMNS, *columns, _DATASET],
-            "columnWidths": {_DATASET: _WIDE} | dict.fromkeys(columns, _NARROW),
+            "columnWidths": dict.fromkeys(columns, _NARROW)
+            | {_RUN_COLUMNS[0]: _NAME_WIDTH, _DATASET: _WIDE},
         }
         # MLflow shows no date of a view; the same view is the same text.
         envelope = {"name": self.name, "createdAt": 0, "state": json.dumps(state)}
@@ -115,7 +117,7 @@ NESTED_VIEW = View(
     key="harness-nested",
     name="experiments, studies, trials",
     tags=("family", "state"),
-    metrics=("test_rmse", "rmse", "rmse_fold_sd", "fit_seconds"),
+    metrics=("test_rmse", "best_rmse", "rmse", "rmse_fold_sd", "fit_seconds"),
     # Only in the order of time does MLflow show which run stands below which.
     order_by="attributes.start_time",
     ascending=False,
