@@ -3,7 +3,11 @@ import pytest
 
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.seal import SealedTest
-from harness.search.experiment_storage import MARK, read_experiment_facts
+from harness.search.experiment_storage import (
+    MARK,
+    read_experiment_facts,
+    save_experiment_facts,
+)
 from harness.search.records import NoListener
 from harness.workflow import judgement
 from harness.workflow.experiment import ExperimentSettings, prepare_experiment
@@ -44,7 +48,7 @@ COSTS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(small_ratings, tmp_path, monkeypatch):
     """A working folder with ratings and an experiment file."""
     monkeypatch.chdir(tmp_path)
@@ -57,7 +61,7 @@ def folder(small_ratings, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def measured(monkeypatch):
     """Costs without a process for each model; lists what was measured."""
     calls = []
@@ -83,7 +87,7 @@ def run(**changes):
     return judge_experiment(prepared, on_step=lambda _: None)
 
 
-def test_all_models_are_judged_on_the_same_test_set(folder, measured):
+def test_all_models_are_judged_on_the_same_test_set():
     judged = run()
     record = judged.record
     assert [m["name"] for m in record.models] == [
@@ -108,7 +112,7 @@ def test_all_models_are_judged_on_the_same_test_set(folder, measured):
     )
 
 
-def test_the_scores_are_those_of_the_models_on_the_test_set(folder, measured):
+def test_the_scores_are_those_of_the_models_on_the_test_set():
     judged = run()
     test = prepare().split.test.open()
     for candidate, role in (("baseline", "tuned"), ("svd", "tuned")):
@@ -118,7 +122,7 @@ def test_the_scores_are_those_of_the_models_on_the_test_set(folder, measured):
         assert np.sqrt(np.mean(errors.astype(float) ** 2)) == pytest.approx(by_seed[0])
 
 
-def test_families_are_compared_pairwise_and_corrected_together(folder, measured):
+def test_families_are_compared_pairwise_and_corrected_together():
     record = run().record
     groups = {}
     for found in record.final["differences"]:
@@ -139,12 +143,12 @@ def test_families_are_compared_pairwise_and_corrected_together(folder, measured)
     }
 
 
-def test_the_record_is_read_back_as_it_was_judged(folder, measured):
+def test_the_record_is_read_back_as_it_was_judged():
     judged = run()
     assert read_experiment("o.log", "toy") == judged.record
 
 
-def test_what_is_judged_is_not_judged_again(folder, measured):
+def test_what_is_judged_is_not_judged_again(measured):
     first = run().record
     n_measured = len(measured)
     again = run()
@@ -153,7 +157,7 @@ def test_what_is_judged_is_not_judged_again(folder, measured):
     assert len(measured) == n_measured
 
 
-def test_more_trials_that_find_nothing_better_leave_the_seal_alone(folder, measured):
+def test_more_trials_that_find_nothing_better_leave_the_seal_alone():
     first = run().record
     more = run(changes={"budget": {"trials": 4}}).record
     same_best = all(
@@ -164,7 +168,7 @@ def test_more_trials_that_find_nothing_better_leave_the_seal_alone(folder, measu
     assert len(more.studies["svd"].trials) == 4
 
 
-def test_a_better_trial_is_judged_and_the_look_counted(folder, measured):
+def test_a_better_trial_is_judged_and_the_look_counted():
     run()
     space = {"families": {"svd": {"initial": {"n_epochs": 4, "n_factors": 16}}}}
     changed = {"variants": []}
@@ -173,14 +177,14 @@ def test_a_better_trial_is_judged_and_the_look_counted(folder, measured):
         run(changes=space)
 
 
-def test_looks_of_a_second_experiment_on_the_same_split_are_added(folder, measured):
+def test_looks_of_a_second_experiment_on_the_same_split_are_added():
     assert run().record.final["looks"] == 1
     assert run(name="second").record.final["looks"] == 2
     assert run(name="other split", changes={"seed": 1}).record.final["looks"] == 1
 
 
-def test_a_look_that_ends_in_a_crash_counts(folder, measured, monkeypatch):
-    def crash(self):
+def test_a_look_that_ends_in_a_crash_counts(monkeypatch):
+    def crash(_):
         raise MemoryError
 
     with monkeypatch.context() as patch:
@@ -191,7 +195,7 @@ def test_a_look_that_ends_in_a_crash_counts(folder, measured, monkeypatch):
     assert run().record.final["looks"] == 2
 
 
-def test_after_an_interruption_only_the_rest_is_measured(folder, measured, monkeypatch):
+def test_after_an_interruption_only_the_rest_is_measured(measured, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
@@ -212,19 +216,15 @@ def test_after_an_interruption_only_the_rest_is_measured(folder, measured, monke
         ({"search": {"folds": 3}}, "another number of folds"),
     ],
 )
-def test_an_experiment_is_not_continued_as_another_one(
-    folder, measured, changes, message
-):
+def test_an_experiment_is_not_continued_as_another_one(changes, message):
     run()
     with pytest.raises(StudyError, match=message):
         run(changes=changes)
 
 
-def test_a_study_of_another_split_is_not_compared(folder, measured):
+def test_a_study_of_another_split_is_not_compared():
     run()
     facts = read_experiment_facts("o.log", "toy")[MARK]
-    from harness.search.experiment_storage import save_experiment_facts
-
     other = facts | {"split": facts["split"] | {"fingerprint": "f" * 16}}
     save_experiment_facts("o.log", "toy", MARK, other)
     with pytest.raises(StudyError, match="another test set"):
@@ -249,7 +249,7 @@ def test_a_mistake_is_found_before_the_data_is_loaded(folder, old, new, error, m
     assert not (folder / "o.log").exists()
 
 
-def test_a_study_and_an_experiment_cannot_have_the_same_name(folder, measured):
+def test_a_study_and_an_experiment_cannot_have_the_same_name():
     prepared = prepare()
     prepared.begin()
     prepared.search("svd", NoListener())
