@@ -32,6 +32,7 @@ def chosen_model(draft: Draft) -> str:
     return paragraphs(
         f"## The chosen model: {label(record, decision.winner)}",
         _metric_table(draft, decision.winner, tuned),
+        _about_seeds(record, tuned),
         _residuals(draft, tuned),
     )
 
@@ -78,6 +79,17 @@ def _meaning(record: ExperimentRecord, name: str, value: float | None) -> str:
         "within_one_star": f"{100 * value:.0f} of 100 are at most a star off",
     }
     return meanings.get(name, "").replace("%", " %")
+
+
+def _about_seeds(record: ExperimentRecord, tuned: Model) -> str:
+    seeds, errors = (record.final or {}).get("seeds", ()), tuned["rmse_by_seed"]
+    if len(errors) < 2 or len(errors) != len(seeds):
+        return ""
+    listed = ", ".join(
+        f"{stars(error)} (seed {seed})"
+        for seed, error in zip(seeds, errors, strict=True)
+    )
+    return f"The metrics are means over refits; the RMSE of each: {listed}."
 
 
 def _residuals(draft: Draft, tuned: Model) -> str:

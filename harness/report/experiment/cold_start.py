@@ -11,7 +11,7 @@ from harness.report.markdown import table
 __all__ = ["cold_start"]
 
 FEWEST_PAIRS = 30
-"""Of fewer test pairs nothing is said in words: chance decides."""
+"""Fewer test pairs have no interval worth showing, and nothing is said of them."""
 
 _SIDES = {"users": "user", "items": "title"}
 
@@ -43,7 +43,8 @@ def cold_start(draft: Draft) -> str:
     return paragraphs(
         "## Cold start",
         "RMSE on the test set by how many training ratings the user, or the title, of a "
-        "pair has; in brackets 95 % intervals of a bootstrap over users.",
+        "pair has; in brackets 95 % intervals of a bootstrap over users, where there are at "
+        f"least {FEWEST_PAIRS} pairs.",
         draft.figure(draw_depth, "depth.png", "RMSE by the number of training ratings"),
         *parts,
     )
@@ -69,7 +70,8 @@ def _cell(group: dict[str, Any]) -> str:
         return "-"
     # Three decimals: these groups are small, and their intervals wide.
     value = f"{group['value']:.3f}"
-    if group.get("low") is None or group.get("high") is None:
+    known = group.get("low") is not None and group.get("high") is not None
+    if not known or group["n_pairs"] < FEWEST_PAIRS:
         return value
     return f"{value} [{group['low']:.3f}, {group['high']:.3f}]"
 

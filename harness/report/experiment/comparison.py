@@ -41,6 +41,7 @@ def comparison(draft: Draft) -> str:
         _table(draft),
         _how(record),
         _about_bias(record),
+        _about_tuning(record),
         draft.figure(
             draw_rmse,
             "rmse.png",
@@ -134,6 +135,24 @@ def _about_bias(record: ExperimentRecord) -> str:
             f"baseline**: {how}."
         )
     return "\n".join(lines)
+
+
+def _about_tuning(record: ExperimentRecord) -> str:
+    """Say what tuning is worth for each family."""
+    lines = []
+    for model in tuned_models(record):
+        initial = record.model(model["candidate"], "initial")
+        found = compare(record, model, initial)
+        if found is None:
+            continue
+        verb = {"better": "lower by", "worse": "**higher** by"}.get(
+            found.outcome, "indistinguishable, they differ by"
+        )
+        lines.append(
+            f"- {name_of(record, model)}: {verb} {found.size} stars (p {found.p_text})"
+        )
+    head = "The RMSE of the tuned settings, compared with that of the initial ones:"
+    return paragraphs(head, "\n".join(lines)) if lines else ""
 
 
 def _notes(record: ExperimentRecord) -> str:

@@ -28,7 +28,9 @@ def criteria(draft: Draft) -> str:
     if not checked:
         return ""
     n_failed = sum(not each.passed for each in checked)
-    passed = f"All {len(checked)} hold." if len(checked) > 1 else "It holds."
+    passed = {1: "It holds.", 2: "Both hold."}.get(
+        len(checked), f"All {len(checked)} hold."
+    )
     failed = (
         f"**{n_failed} of {len(checked)} fail.** `harness run --check` exits with 1."
     )

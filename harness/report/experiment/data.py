@@ -51,7 +51,7 @@ def _characteristics(draft: Draft) -> str:
     compared = ", published and measured" if published else ""
     return paragraphs(
         f"### Characteristics{compared}",
-        table(shown.head[:width], rows, align="lrrr"),
+        table(shown.head[:width], rows, align="lrrr"[:width]),
         draft.figure(
             draw_characteristics,
             "data.png",

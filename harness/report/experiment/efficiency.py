@@ -90,6 +90,9 @@ def _about_front(record: ExperimentRecord) -> str:
     }
     names = [label(record, key) for key in known]
     front = pareto_front(list(known.values()))
+    if len(front) == 1:
+        best = names[front[0]]
+        return f"No other model has a lower RMSE than {best}, and none a lower latency."
     return (
         "On the Pareto front, where a lower RMSE is only to be had for a higher latency: "
         f"{', '.join(names[place] for place in front)}."

@@ -54,9 +54,13 @@ def _about(gaps: list[float]) -> str:
             "The folds follow each other in time and cannot be dealt anew, so what "
             f"choosing the best of many trials adds to its score is not known. {test}"
         )
+    most = max(gaps)
+    here = (
+        f"at most {stars(most)} stars here" if most > 0 else "nothing to be seen here"
+    )
     return (
         "RMSE in stars: of the best trial on the folds it was chosen by, of the same "
         "settings on the same ratings dealt into new folds, and on the sealed test set. "
         "The difference is the price of choosing the best of many by its score, give or "
-        f"take the luck of the deal: at most {stars(max([0.0, *gaps]))} stars here. {test}"
+        f"take the luck of the deal: {here}. {test}"
     )
