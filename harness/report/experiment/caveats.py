@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from harness.experiment.criteria import check_criteria
 from harness.experiment.effort import still_falling
 from harness.experiment.record import ExperimentRecord
-from harness.report.experiment.draft import LONGEST
+from harness.report.experiment.differences import compare_lowest
+from harness.report.experiment.draft import LONGEST, Draft
 from harness.report.experiment.models import label
 from harness.report.markdown import code, escape
 from harness.report.search_range import edges
@@ -13,27 +14,30 @@ from harness.report.search_range import edges
 __all__ = ["caveats"]
 
 
-def caveats(record: ExperimentRecord) -> list[str]:
+def caveats(draft: Draft) -> list[str]:
     """Find what a reader must know before trusting the verdict.
 
     Parameters
     ----------
-    record : ExperimentRecord
-        The experiment.
+    draft : Draft
+        The report.
 
     Returns
     -------
     list of str
         Sentences in markdown; none before the test set was opened.
     """
+    record = draft.record
     if not record.models:
         return []
+    is_far, far = compare_lowest(draft)
     return [
         *_failed_criteria(record),
         *_looks(record),
         *_out_of_date(record),
         *_unfinished(record),
         *_narrow(record),
+        *([f"**Not as published**: {far}"] if is_far else []),
     ]
 
 

@@ -1,13 +1,15 @@
 """Section: how these ratings differ from those of the publication, in plain words."""
 
 from harness.experiment.measured import measured
-from harness.experiment.record import ExperimentRecord
 from harness.report.digits import stars
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label, tuned_models
 from harness.report.experiment.quantities import write
 
-__all__ = ["differences", "published_rmse"]
+__all__ = ["compare_lowest", "differences", "published_rmse"]
+
+FAR = 0.05
+"""By what share the lowest RMSE must be above the published one to be called far."""
 
 SIMULATED = (
     "The ratings are simulated from the published characteristics. That these are found "
@@ -33,7 +35,7 @@ def differences(draft: Draft) -> str:
     published = published_rmse(draft)
     if not published or not tuned_models(record):
         return ""
-    lines = [_lowest(record, published), _spread(draft, published), _order(draft)]
+    lines = [compare_lowest(draft)[1], _spread(draft, published), _order(draft)]
     listed = "\n".join(f"- {line}" for line in lines if line)
     kind = "simulated" if record.dataset.get("simulated") else "real"
     return paragraphs(
@@ -64,23 +66,39 @@ def published_rmse(draft: Draft) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
-def _lowest(record: ExperimentRecord, published: dict[str, float]) -> str:
+def compare_lowest(draft: Draft) -> tuple[bool, str]:
+    """Compare the lowest RMSE that was published with the lowest measured one.
+
+    Parameters
+    ----------
+    draft : Draft
+        The report.
+
+    Returns
+    -------
+    is_far : bool
+        Whether the measured one is far above.
+    sentence : str
+        Both, and by how much they differ; empty if either is not known.
+    """
+    record, published = draft.record, published_rmse(draft)
+    tuned = tuned_models(record)
+    if not published or not tuned:
+        return False, ""
     family, lowest = next(iter(published.items()))
-    best = tuned_models(record)[0]
-    here = best["metrics"]["rmse"]
+    here, name = tuned[0]["metrics"]["rmse"], label(record, tuned[0]["candidate"])
     text = (
         f"The lowest published RMSE is {lowest:g} ({label(record, family)}). The lowest "
-        f"here, of all tuned families, is {stars(here['value'])} "
-        f"({label(record, best['candidate'])})"
+        f"here, of all tuned families, is {stars(here['value'])} ({name})"
     )
     if here["low"] <= lowest <= here["high"]:
-        return f"{text}: its 95 % interval includes the published figure."
+        return False, f"{text}: its 95 % interval includes the published figure."
     share = here["value"] / lowest - 1
-    way = "higher" if share > 0 else "lower"
-    text += f": {abs(share):.0%} {way}".replace("%", " %")
-    if share < 0:
-        return f"{text}."
-    return f"{text}; no family comes near the published figure on these ratings."
+    size = f"{100 * abs(share):.0f} % {'higher' if share > 0 else 'lower'}"
+    if share <= FAR:
+        return False, f"{text}: {size}."
+    end = "no family comes near the published figure on these ratings"
+    return True, f"{text}: {size}; {end}."
 
 
 def _spread(draft: Draft, published: dict[str, float]) -> str:

@@ -37,7 +37,7 @@ def opening(draft: Draft) -> str:
     record = draft.record
     simulated = bool(record.dataset.get("simulated"))
     title = escape(record.spec.title) + (" (SIMULATED ratings)" if simulated else "")
-    limits = "\n".join(f"- {line}" for line in caveats(record))
+    limits = "\n".join(f"- {line}" for line in caveats(draft))
     return paragraphs(
         f"# {title}",
         SIMULATED if simulated else "",
