@@ -129,3 +129,23 @@ def test_the_interval_is_that_of_the_test_set_where_there_is_one():
     found = judge("rmse", 0.5749)
     assert (found.low, found.high) == pytest.approx((0.570, 0.586))
     assert judge("param.n_factors", 100).low is None
+
+
+def test_less_than_an_upper_bound_is_as_published():
+    bound = {"metric": "rmse", "candidate": "svd", "quotation": "under", "value": 5.0}
+    spec = make_spec(claims=[bound, {**bound, "at_most": True}])
+    verdicts = [found.verdict for found in judge_claims(make_record(spec=spec))]
+    assert verdicts == ["not reproduced", "reproduced"]
+
+
+def test_more_than_an_upper_bound_is_not():
+    claim = {
+        "metric": "rmse",
+        "candidate": "svd",
+        "quotation": "under",
+        "value": 0.1,
+        "at_most": True,
+    }
+    spec = make_spec(claims=[claim])
+    (found,) = judge_claims(make_record(spec=spec))
+    assert found.verdict == "not reproduced"

@@ -12,7 +12,7 @@ from harness.experiment.measured import (
     measured,
     measured_value,
 )
-from harness.experiment.measures import MEASURES
+from harness.experiment.measures import BLOCK, MEASURES
 from harness.experiment.spec import PREFERENCES
 from tests.experiment.records import make_record
 from tests.experiment.scores import make_final, model
@@ -24,7 +24,14 @@ def with_models(*models):
 
 @pytest.mark.parametrize("name", METRIC_NAMES)
 def test_every_metric_is_found_in_a_full_record(record, name):
-    assert math.isfinite(measured(record, name, "svd"))
+    candidate = "content" if name.startswith(BLOCK) else "svd"
+    assert math.isfinite(measured(record, name, candidate))
+
+
+def test_weights_of_content_blocks_are_shares_of_their_sum(record):
+    # 0.08, 0.81, 0.32 and 0.11 of 1.32.
+    assert measured(record, "block.genre", "content") == pytest.approx(0.81 / 1.32)
+    assert measured(record, "block.genre", "svd") is None
 
 
 @pytest.mark.parametrize("name", METRIC_NAMES)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.features.blocks import block_weights
 from harness.report import experiment_figures as figures
-from harness.report.experiment_figures.blocks import block_weights
 from harness.report.experiment_figures.looks import looks
 from harness.report.experiment_figures.pareto import pareto_front
 from tests.experiment.records import (
@@ -297,12 +297,12 @@ def test_block_weights_are_shares_published_beside_tuned(drawn):
 
 def test_block_weights_that_the_file_claims_are_the_published_ones(drawn):
     claims = [
-        ("content", f"param.{block}_weight", weight, {})
+        ("content", f"block.{block}", weight, {})
         for block, weight in (
-            ("metadata", 1),
-            ("genre", 2),
-            ("text", 3),
-            ("people", 4),
+            ("metadata", 0.1),
+            ("genre", 0.2),
+            ("text", 0.3),
+            ("people", 0.4),
         )
     ]
     record = make_record(spec=make_spec(claims=make_claims(claims)))

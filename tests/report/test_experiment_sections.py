@@ -242,7 +242,7 @@ def test_tuned_weights_of_content_are_normalised_and_laid_beside_the_published(r
     text = text_of(explainability, record)
     assert row(text, "content-based, tuned")[1:] == ["0.06", "0.61", "0.24", "0.08"]
     assert row(text, "published")[1:] == ["0.30", "0.35", "0.20", "0.15"]
-    claimed = make_claims([("content", "param.genre_weight", 0.5, {})])
+    claimed = make_claims([("content", "block.genre", 0.5, {})])
     text = text_of(explainability, make_record(spec=make_spec(claims=claimed)))
     assert row(text, "published")[2] == "0.50"
 
