@@ -123,6 +123,11 @@ def _compare_numbers(
     gap = found - published
     if abs(gap) <= _ROUNDING:
         return "reproduced", f"Measured {write(claim.metric, found)}, as published."
+    if claim.at_most and gap < 0:
+        return "reproduced", (
+            f"Measured {write(claim.metric, found)}: within the published bound of "
+            f"{write_given(claim.metric, published)}."
+        )
     allowed = claim.tolerance * (abs(published) if claim.relative else 1)
     is_near = abs(gap) <= allowed + _ROUNDING
     tolerance = f"the tolerance of {write_given(claim.metric, allowed)}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.experiment.measures import (
+    BLOCK,
     DATA,
     MEASURES,
     METRIC_NAMES,
@@ -12,6 +13,7 @@ from harness.experiment.measures import (
     check_metric,
 )
 from harness.experiment.record import ExperimentRecord
+from harness.features.blocks import block_weights
 
 __all__ = [
     "COLD_DEPTHS",
@@ -156,6 +158,8 @@ def _cost(record: ExperimentRecord, metric: str, candidate: str, role: str) -> A
 def _of_model(record: ExperimentRecord, metric: str, model: Mapping[str, Any]) -> Any:
     if metric.startswith(PARAM):
         return model["params"].get(metric.removeprefix(PARAM))
+    if metric.startswith(BLOCK):
+        return block_weights(model["params"]).get(metric.removeprefix(BLOCK))
     if metric == "gain_over_bias":
         bias = record.baseline()
         path = MEASURES["rmse"].path

@@ -7,8 +7,10 @@ from typing import Literal
 
 from harness.data.profile import published_characteristics
 from harness.errors import UnknownNameError
+from harness.features.blocks import PUBLISHED_WEIGHTS
 
 __all__ = [
+    "BLOCK",
     "DATA",
     "DATA_NAMES",
     "MEASURES",
@@ -26,6 +28,9 @@ Unit = Literal["", "stars", "ms", "s", "bytes", "bits"]
 
 PARAM = "param."
 """Prefix of a setting of a model: ``param.n_factors``."""
+
+BLOCK = "block."
+"""Prefix of a content block: ``block.genre`` is its share of the weights of all four."""
 
 DATA = "data."
 """Prefix of a characteristic of the data: ``data.sparsity``."""
@@ -98,6 +103,10 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             _ranking("intra_list_diversity", "intra-list diversity"),
             _ranking("novelty", "novelty", "bits"),
             _ranking("serendipity", "serendipity"),
+            *(
+                Measure(f"{BLOCK}{block}", f"share of the weights: {block}")
+                for block in PUBLISHED_WEIGHTS
+            ),
         )
     }
 )

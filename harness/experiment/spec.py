@@ -217,6 +217,7 @@ class Claim(_Part):
     metric : str
         What it is a figure of: a metric of the test set (``rmse``); of efficiency
         (``fit_seconds``, ``latency_p95_ms``); ``param.n_factors`` (a setting);
+        ``block.genre`` (share of the weights of the content blocks);
         ``data.sparsity`` (see `ExperimentRecord.profile`).
     value : float or str
         The published figure.
@@ -231,6 +232,8 @@ class Claim(_Part):
         published value if `relative`.
     relative : bool, default False
         See `tolerance`.
+    at_most : bool, default False
+        The figure is an upper bound ("under 3 minutes"): less than it is as published.
     label : str, optional
         Name for the table.
     """
@@ -242,6 +245,7 @@ class Claim(_Part):
     role: Literal["initial", "tuned"] = "initial"
     tolerance: Annotated[float, Field(ge=0)] = 0.02
     relative: bool = False
+    at_most: bool = False
     label: str | None = None
 
 

@@ -12,7 +12,13 @@ from harness.features.parts import Block, Part
 from harness.features.people import PEOPLE_COLUMNS, people_parts
 from harness.features.text import TEXT_COLUMNS, text_parts
 
-__all__ = ["BLOCK_COLUMNS", "PUBLISHED_WEIGHTS", "missing_blocks", "title_blocks"]
+__all__ = [
+    "BLOCK_COLUMNS",
+    "PUBLISHED_WEIGHTS",
+    "block_weights",
+    "missing_blocks",
+    "title_blocks",
+]
 
 BLOCK_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "metadata": METADATA_COLUMNS,
@@ -33,15 +39,17 @@ PUBLISHED_WEIGHTS: Mapping[str, float] = {
 _BUILDERS: Mapping[str, Callable[[Catalogue], tuple[Part, ...]]] = {
     "metadata": metadata_parts,
     "genre": genre_parts,
-    "text": text_parts,
     "people": people_parts,
 }
 _MOST_CATALOGUES = 4
-_built: OrderedDict[int, tuple[Any, dict[str, Block]]] = OrderedDict()
+_Key = tuple[int, str | None]
+_built: OrderedDict[_Key, tuple[Any, dict[str, Block]]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def title_blocks(catalogue: Catalogue) -> dict[str, Block]:
+def title_blocks(
+    catalogue: Catalogue, *, sentence_model: str | None = None
+) -> dict[str, Block]:
     """Build the blocks that a catalogue allows; what was built before is not built again.
 
     The last four catalogues are remembered, by identity of their frame: nothing here
@@ -51,6 +59,9 @@ def title_blocks(catalogue: Catalogue) -> dict[str, Block]:
     ----------
     catalogue : Catalogue
         Its frame must not be modified afterwards.
+    sentence_model : str, optional
+        By which sentence-embedding model to understand texts; see
+        `harness.features.text.text_parts`.
 
     Returns
     -------
@@ -60,31 +71,38 @@ def title_blocks(catalogue: Catalogue) -> dict[str, Block]:
     """
     if not len(catalogue):
         return {}
-    key = id(catalogue.frame)
+    key = id(catalogue.frame), sentence_model
     with _lock:
         if key not in _built:
             # The frame is kept with its blocks, so that nothing else can get its id.
-            _built[key] = (catalogue.frame, _build(catalogue))
+            _built[key] = (catalogue.frame, _build(catalogue, sentence_model))
         _built.move_to_end(key)
         while len(_built) > _MOST_CATALOGUES:
             _built.popitem(last=False)
         return dict(_built[key][1])
 
 
-def _build(catalogue: Catalogue) -> dict[str, Block]:
+def _build(catalogue: Catalogue, sentence_model: str | None) -> dict[str, Block]:
     built = {name: builder(catalogue) for name, builder in _BUILDERS.items()}
+    built["text"] = text_parts(catalogue, sentence_model=sentence_model)
     return {
-        name: Block(name=name, parts=parts) for name, parts in built.items() if parts
+        name: Block(name=name, parts=built[name])
+        for name in BLOCK_COLUMNS
+        if built[name]
     }
 
 
-def missing_blocks(catalogue: Catalogue) -> list[str]:
+def missing_blocks(
+    catalogue: Catalogue, *, sentence_model: str | None = None
+) -> list[str]:
     """Say which blocks are switched off, because the catalogue has nothing for them.
 
     Parameters
     ----------
     catalogue : Catalogue
         What is known about the titles; may be empty.
+    sentence_model : str, optional
+        As for `title_blocks`.
 
     Returns
     -------
@@ -96,7 +114,7 @@ def missing_blocks(catalogue: Catalogue) -> list[str]:
     >>> missing_blocks(Catalogue.empty())[1]
     'Title features: block genre is off: the catalogue has no listed_in.'
     """
-    blocks = title_blocks(catalogue)
+    blocks = title_blocks(catalogue, sentence_model=sentence_model)
     return [
         f"Title features: block {name} is off: {_reason(catalogue, columns)}."
         for name, columns in BLOCK_COLUMNS.items()
@@ -109,3 +127,31 @@ def _reason(catalogue: Catalogue, columns: tuple[str, ...]) -> str:
     if present:
         return f"no two titles can be told apart or related by {' or '.join(present)}"
     return f"the catalogue has no {' or '.join(columns)}"
+
+
+def block_weights(params: Mapping[str, Any]) -> dict[str, float]:
+    """Find what share each content block has.
+
+    Parameters
+    ----------
+    params : mapping
+        Hyperparameters, such as ``genre_weight``.
+
+    Returns
+    -------
+    dict of str to float
+        Block to share, of a sum of 1; empty where a weight is missing, or none is above
+        zero.
+
+    Examples
+    --------
+    >>> weights = {"metadata_weight": 1, "genre_weight": 1, "text_weight": 2}
+    >>> block_weights({**weights, "people_weight": 0})
+    {'metadata': 0.25, 'genre': 0.25, 'text': 0.5, 'people': 0.0}
+    """
+    weights = {block: params.get(f"{block}_weight") for block in PUBLISHED_WEIGHTS}
+    known = {b: float(weight) for b, weight in weights.items() if weight is not None}
+    total = sum(known.values())
+    if len(known) < len(weights) or total <= 0:
+        return {}
+    return {block: weight / total for block, weight in known.items()}

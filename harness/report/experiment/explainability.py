@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.experiment.measures import PARAM
-from harness.features.blocks import PUBLISHED_WEIGHTS
+from harness.experiment.measures import BLOCK
+from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label, tuned_models
-from harness.report.experiment_figures.blocks import block_weights, draw_blocks
+from harness.report.experiment_figures.blocks import draw_blocks
 from harness.report.markdown import escape, table
 
 __all__ = ["explainability"]
@@ -89,7 +89,7 @@ def _weights(draft: Draft) -> str:
 
 
 def _published_weight(draft: Draft, block: str, candidates: Mapping[str, Any]) -> str:
-    metric = f"{PARAM}{block}_weight"
+    metric = f"{BLOCK}{block}"
     for candidate in candidates:
         value = draft.published(metric, candidate)
         if isinstance(value, float | int):

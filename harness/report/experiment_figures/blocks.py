@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.experiment.measures import PARAM
+from harness.experiment.measures import BLOCK
 from harness.experiment.record import ExperimentRecord
-from harness.features.blocks import PUBLISHED_WEIGHTS
+from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.report.experiment_figures.looks import display_name
 from harness.report.experiment_figures.panels import make_panels
 from harness.report.style import DARK, LIGHT, figure_style, save_figure
@@ -14,35 +14,7 @@ from harness.report.style import DARK, LIGHT, figure_style, save_figure
 if TYPE_CHECKING:  # drawing takes half a second to import
     from matplotlib.axes import Axes
 
-__all__ = ["block_weights", "draw_blocks"]
-
-
-def block_weights(params: Mapping[str, Any]) -> dict[str, float]:
-    """Find what share each content block has.
-
-    Parameters
-    ----------
-    params : mapping
-        Hyperparameters, such as ``genre_weight``.
-
-    Returns
-    -------
-    dict of str to float
-        Block to share, of a sum of 1; empty where a weight is missing, or none is above
-        zero.
-
-    Examples
-    --------
-    >>> weights = {"metadata_weight": 1, "genre_weight": 1, "text_weight": 2}
-    >>> block_weights({**weights, "people_weight": 0})
-    {'metadata': 0.25, 'genre': 0.25, 'text': 0.5, 'people': 0.0}
-    """
-    weights = {block: params.get(f"{block}_weight") for block in PUBLISHED_WEIGHTS}
-    known = {b: float(weight) for b, weight in weights.items() if weight is not None}
-    total = sum(known.values())
-    if len(known) < len(weights) or total <= 0:
-        return {}
-    return {block: weight / total for block, weight in known.items()}
+__all__ = ["draw_blocks"]
 
 
 def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
@@ -88,11 +60,13 @@ def _tuned(record: ExperimentRecord, candidate: str) -> Mapping[str, Any]:
 def _published(record: ExperimentRecord, candidate: str) -> Mapping[str, float]:
     """Take the weights that the file claims, else those the blocks are known by."""
     claimed = {
-        claim.metric.removeprefix(PARAM): claim.value
+        claim.metric.removeprefix(BLOCK): float(claim.value)
         for claim in record.spec.claims
-        if claim.candidate == candidate and not isinstance(claim.value, str)
+        if claim.candidate == candidate
+        and claim.metric.startswith(BLOCK)
+        and not isinstance(claim.value, str)
     }
-    return block_weights(claimed) or PUBLISHED_WEIGHTS
+    return claimed if claimed.keys() == PUBLISHED_WEIGHTS.keys() else PUBLISHED_WEIGHTS
 
 
 def _draw_weights(axes: "Axes", weights: Sequence[Mapping[str, float]]) -> None:
