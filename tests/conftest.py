@@ -4,9 +4,21 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from harness.data.catalogue import Catalogue
+from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.splits import split_off_test
+from harness.models.families import load_family
+from harness.tracking.packaging import Origin, package, save_model
+
+
+def pytest_configure(config):
+    # MLflow 3.17 silences this when it imports its own pyfunc, but not an error of it.
+    line = "ignore:.*Any type hint is inferred as AnyType:UserWarning"
+    config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +46,53 @@ def small_ratings():
         scale=RatingScale(1, 5),
         timestamps=rng.integers(0, 10**6, size=900),
     )
+
+
+@pytest.fixture(scope="session")
+def small_dataset(small_ratings):
+    """`small_ratings` with a catalogue; the last title has no name."""
+    n = small_ratings.n_items
+    frame = pd.DataFrame(
+        {
+            "unique_id": small_ratings.item_ids,
+            "title": [f"Title {k}" for k in range(n - 1)] + [None],
+            "type": "Movie",
+            "listed_in": [("Drama", "Horror, Comedy")[k % 2] for k in range(n)],
+            "release_year": [1990 + k % 20 for k in range(n)],
+            "description": [f"A story of number {k % 7}." for k in range(n)],
+        }
+    )
+    return Dataset(
+        name="toy",
+        ratings=small_ratings,
+        catalogue=Catalogue(frame),
+        source="toy.csv",
+        simulated=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def package_toy(small_dataset):
+    """Return a function that fits a family to three quarters, and packages it."""
+
+    def make(family="svd", *, report=None, **params):
+        split = split_off_test(small_dataset, method="random", test_share=0.25, seed=3)
+        model = load_family(family)(**params)
+        model.fit(split.train, small_dataset.catalogue)
+        origin = Origin(
+            study=f"{family}-toy",
+            split=split.facts,
+            trial=7,
+            metrics={"rmse": {"value": 0.5, "low": 0.4, "high": 0.6}},
+        )
+        return package(model, small_dataset, origin, report=report)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_model(package_toy, tmp_path_factory):
+    """The folder of an MLflow model of the family svd."""
+    folder = tmp_path_factory.mktemp("toy") / "model"
+    save_model(package_toy("svd", n_factors=2, n_epochs=5), folder)
+    return folder

@@ -140,6 +140,10 @@ def save_model(packaged: PackagedModel, folder: Path) -> "Model":
 
     model = Model()
     somebody = str(packaged.model.user_ids_[0])
+    # MLflow compares the names of columns with a range, which pandas 4 takes otherwise
+    # for its own type of text.
+    names = pd.Index(["user"], dtype=object)
+    example = (pd.DataFrame([[somebody]], columns=names), {"n": DEFAULT_N})
     with tempfile.TemporaryDirectory() as beside:
         artifact = Path(beside) / ARTIFACT
         facts = write_model(packaged, artifact)
@@ -149,7 +153,7 @@ def save_model(packaged: PackagedModel, folder: Path) -> "Model":
             python_model=str(_SCRIPT),
             artifacts={ARTIFACT: str(artifact)},
             signature=signature(),
-            input_example=(pd.DataFrame({"user": [somebody]}), {"n": DEFAULT_N}),
+            input_example=example,
             pip_requirements=requirements(packaged.model.name),
             metadata=_summary(facts),
         )
