@@ -213,4 +213,5 @@ def _gap(measured: float | str | None, published: float | str | None) -> str:
     if isinstance(measured, str) or isinstance(published, str):
         return "none" if measured == published else "other hours"
     # Adding 0 turns -0.0 into 0.0.
-    return f"{round(100 * (measured / published - 1), 1) + 0.0:+.1f} %"
+    percent = round(100 * (measured / published - 1), 1) + 0.0
+    return f"{percent:+,.0f} %" if abs(percent) >= 100 else f"{percent:+.1f} %"

@@ -41,6 +41,20 @@ def test_each_claim_has_words_published_measured_and_verdict(text):
     assert row(text, "p95 latency of SVD")[2:4] == ["8 ms", "0.42 ms (tuned)"]
 
 
+def test_a_published_upper_bound_is_shown_as_one():
+    bound = {"role": "tuned", "at_most": True, "tolerance": 0}
+    spec = make_spec(claims=make_claims([("svd", "latency_p95_ms", 8, bound)]))
+    found = row(text_of(make_record(spec=spec)), "p95 latency of SVD")
+    assert found[2:] == ["at most 8 ms", "0.42 ms (tuned)", "reproduced"]
+
+
+def test_shares_of_content_blocks_are_judged_by_their_sum():
+    # 0.81 of 1.32.
+    published = [("content", "block.genre", 0.35, {"role": "tuned"})]
+    text = text_of(make_record(spec=make_spec(claims=make_claims(published))))
+    assert "| 0.35 | 0.61 (tuned) | **not reproduced** |" in text
+
+
 def test_verdicts_are_counted_and_deviations_explained(text):
     verdicts = re.findall(r"\| (?:\*\*)?([a-z ]+)(?:\*\*)? \|$", text, re.MULTILINE)
     assert f"{verdicts.count('reproduced')} within tolerance" in text

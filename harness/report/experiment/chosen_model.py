@@ -40,6 +40,7 @@ def chosen_model(draft: Draft) -> str:
 def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
     initial = draft.record.model(winner, "initial")
     published = {name: draft.published(name, winner) for name in tuned["metrics"]}
+    is_published = any(isinstance(v, float | int) for v in published.values())
     rows = [
         [
             metric_label(name),
@@ -56,7 +57,7 @@ def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
     ]
     head = [
         "test set",
-        *(["published"] if any(published.values()) else []),
+        *(["published"] if is_published else []),
         *(["initial"] if initial else []),
         "tuned [95 % interval]",
         "what it means",

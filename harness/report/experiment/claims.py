@@ -3,6 +3,7 @@
 from collections import Counter
 
 from harness.experiment.claims import JudgedClaim, Verdict
+from harness.experiment.spec import Claim
 from harness.report.experiment.contradictions import contradictions
 from harness.report.experiment.differences import differences
 from harness.report.experiment.draft import LONGEST, Draft, paragraphs
@@ -74,7 +75,7 @@ def _table(draft: Draft) -> str:
         [
             escape(judged.name),
             f"“{escape(judged.claim.quotation)}”",
-            write_published(judged.claim.metric, judged.claim.value),
+            _published(judged.claim),
             _measured(judged),
             _VERDICTS[judged.verdict],
         ]
@@ -82,6 +83,11 @@ def _table(draft: Draft) -> str:
     ]
     head = ["figure", "in the publication's words", "published", "measured", "verdict"]
     return table(head, rows, align="llrrl")
+
+
+def _published(claim: Claim) -> str:
+    value = write_published(claim.metric, claim.value)
+    return f"at most {value}" if claim.at_most else value
 
 
 def _measured(judged: JudgedClaim) -> str:

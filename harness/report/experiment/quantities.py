@@ -1,6 +1,6 @@
 """How each measured quantity is called and written."""
 
-from harness.experiment.measures import DATA, PARAM, label_of
+from harness.experiment.measures import BLOCK, DATA, PARAM, label_of
 from harness.report.data_tables import NAMES as DATA_NAMES
 from harness.report.digits import duration, metric, milliseconds, size
 from harness.report.markdown import code, escape
@@ -72,6 +72,8 @@ def write(name: str, value: float | str | None) -> str:
 def _plain(name: str, value: float) -> str:
     if name in _SHARES:
         return f"{100 * value:.1f} %"
+    if name.startswith(BLOCK):
+        return f"{value:.2f}"
     if name in _UNITLESS:
         return f"{value:.3f}"
     return f"{value:.1f} bits" if name == "novelty" else metric(name, value)

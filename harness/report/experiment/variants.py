@@ -103,7 +103,7 @@ def _share_of_gap(draft: Draft, scored: _Scored) -> str:
     if gap <= 0:
         return ""
     share = -scored.difference.value / gap
-    most = "most" if share >= 0.5 else "less than half"
+    most = "all" if share >= 1 else "most" if share >= 0.5 else "less than half"
     return (
         f" The published gap between {label(record, candidate)} ({published[candidate]:g}) "
         f"and {label(record, best)} ({published[best]:g}) is "
