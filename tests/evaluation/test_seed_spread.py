@@ -36,13 +36,30 @@ def test_seeds_that_differ_less_than_users_make_them_add_nothing():
     assert found.degrees_of_freedom == 10
 
 
-def test_what_all_seeds_share_is_known_by_as_many_users_as_there_are():
-    # All seeds go up and down together: U = 1.1 * 1, nothing of it the seeds' own.
-    model = Scores(values=VALUES, draws=VALUES[:, None] + INDEPENDENT[:1])
-    found = uncertainty(model, n_users=11, user_degrees_of_freedom=30.0)
-    assert found.standard_error == pytest.approx(np.sqrt(1.1 + 1 / 3))
-    expected = (1.1 + 1 / 3) ** 2 / (1.1**2 / 30 + (1 / 3) ** 2 / 2)
-    assert found.degrees_of_freedom == pytest.approx(expected)
+# All seeds go up and down together with the users, nothing of it is a seed's own.
+ALIKE = Scores(values=VALUES, draws=VALUES[:, None] + INDEPENDENT[:1])
+
+
+def test_the_variances_of_users_and_of_seeds_are_added():
+    # U = 1.1 * 1, and 1 / 3 between the seeds.
+    assert of(ALIKE).standard_error == pytest.approx(np.sqrt(1.1 + 1 / 3))
+
+
+def test_few_seeds_with_a_good_part_of_the_variance_leave_few_degrees_of_freedom():
+    found = uncertainty(ALIKE, n_users=11, user_degrees_of_freedom=30.0)
+    # The seeds have (1 / 3) / (1.1 + 1 / 3) = 0.2326 of it. Satterthwaite has 21.4:
+    # 1.4333^2 / (1.1^2 / 30 + (1 / 3)^2 / 2).
+    assert found.degrees_of_freedom == pytest.approx(
+        1 / (0.76744 / 30 + 0.23256 / 2), 1e-4
+    )
+
+
+def test_satterthwaite_counts_seeds_also_where_they_add_nothing():
+    # U = 1.21 / 3 is nearly all of it due to the seeds, whose scores vary by 1 / 3.
+    found = uncertainty(scores(1.21), n_users=11, user_degrees_of_freedom=30.0)
+    assert found.standard_error == pytest.approx(np.sqrt(1.21 / 3))
+    # The square of 1.21 / 3, over half of the square of 1 / 3.
+    assert found.degrees_of_freedom == pytest.approx(2 * 1.21**2)
 
 
 def test_of_two_models_what_both_share_cancels_and_both_spreads_count():
