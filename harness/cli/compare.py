@@ -83,24 +83,19 @@ def print_comparison(record: "ExperimentRecord") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("family")
-    for head in (
-        "trials",
-        "RMSE: folds",
-        "initial, test",
-        "tuned, test",
-        "95 % interval",
-        "p vs best",
-        "top 10, ms",
-        "training, s",
-    ):
-        table.add_column(head, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0))
+    table.add_column("RMSE in stars", overflow="ellipsis", no_wrap=True, max_width=28)
+    for head in ("folds", "initial", "tuned", "95 % range", "p", "ms", "s"):
+        table.add_column(head, justify="right", no_wrap=True)
     rows = [_family_row(record, candidate) for candidate in record.spec.families]
     rows += [_baseline_row(model) for model in record.models if _is_baseline(model)]
     for _, cells in sorted(rows, key=lambda row: row[0]):
         table.add_row(*cells)
     Console(markup=False, emoji=False, highlight=False).print(table)
+    typer.echo(
+        "folds: best trial of the search; initial, tuned: on the test set; p: of being as "
+        "good as the best (Holm); ms: p95 of a user's top 10; s: training."
+    )
     if record.final is None:
         typer.echo("The test set is still sealed: `harness run` opens it at the end.")
 
@@ -117,9 +112,6 @@ def _family_row(
 
     study = record.studies.get(candidate)
     best = study.best if study is not None else None
-    n_trials = (
-        sum(t.state in {"complete", "pruned"} for t in study.trials) if study else 0
-    )
     tuned = measured(record, "rmse", candidate)
     decision = decide(record)
     p = "-"
@@ -128,7 +120,6 @@ def _family_row(
         p = "-" if found is None else _p_value(found["p_holm"])
     cells = (
         record.spec.label(candidate),
-        str(n_trials),
         _number(best.value if best else None, 4),
         _number(measured(record, "rmse", candidate, "initial"), 4),
         _number(tuned, 4),
@@ -146,7 +137,7 @@ def _baseline_row(model: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
     shown = _number(rmse["value"], 4)
     ends = _ends((rmse["low"], rmse["high"]))
     name = f"({model['name']})"
-    return rmse["value"], (name, "-", "-", "-", shown, ends, "-", "-", "-")
+    return rmse["value"], (name, "-", "-", shown, ends, "-", "-", "-")
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -154,8 +145,8 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _ends(ends: tuple[float, float] | None) -> str:
-    return "-" if ends is None else f"{ends[0]:.4f}-{ends[1]:.4f}"
+    return "-" if ends is None else f"{ends[0]:.3f}-{ends[1]:.3f}"
 
 
 def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

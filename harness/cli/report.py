@@ -1,4 +1,4 @@
-"""``harness report``: write the report of a study again."""
+"""``harness report``: write the report of a study or an experiment again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +11,11 @@ __all__ = ["report"]
 
 
 def report(
-    study: Annotated[
+    name: Annotated[
         str | None,
         typer.Argument(
-            help="Name of the study.",
+            metavar="STUDY|EXPERIMENT",
+            help="Name of the study or experiment.",
             show_default="the only one in the storage",
         ),
     ] = None,
@@ -30,23 +31,34 @@ def report(
         typer.Option(
             metavar="FOLDER",
             help="Where the report goes.",
-            show_default="reports/STUDY",
+            show_default="reports/NAME",
         ),
     ] = None,
 ) -> None:
-    """Write the report of a study from what is stored, without training anything."""
+    """Write the report of a study or an experiment again, without training anything."""
+    from harness.report.experiment_report import write_experiment_report
     from harness.report.study_report import write_study_report
+    from harness.search.experiment_storage import list_experiments
     from harness.search.storage import read_study
+    from harness.workflow.experiment_record import read_experiment
 
-    name = _only_study(storage) if study is None else study
-    record = read_study(storage, name)
-    typer.echo(write_study_report(record, out or Path("reports") / name))
+    name = name or _only_one(storage)
+    folder = out or Path("reports") / name
+    if name in list_experiments(storage):
+        written = write_experiment_report(read_experiment(storage, name), folder)
+    else:
+        written = write_study_report(read_study(storage, name), folder)
+    typer.echo(written)
 
 
-def _only_study(storage: str) -> str:
+def _only_one(storage: str) -> str:
+    """Name the experiment of a storage, or else its study, where there is one."""
+    from harness.search.experiment_storage import list_experiments
     from harness.search.storage import list_studies
 
-    names = list_studies(storage)
+    # The studies of an experiment are its parts.
+    experiments, studies = list_experiments(storage), list_studies(storage)
+    names, what = (experiments, "experiments") if experiments else (studies, "studies")
     if not names:
         raise StudyError(
             f"There is no study of harness in {storage}: run one with `harness study`, "
@@ -54,6 +66,6 @@ def _only_study(storage: str) -> str:
         )
     if len(names) > 1:
         raise StudyError(
-            f"{storage} holds {len(names)} studies: name one of {', '.join(names)}."
+            f"{storage} holds {len(names)} {what}: name one of {', '.join(names)}."
         )
     return names[0]

@@ -111,7 +111,7 @@ def test_what_cannot_be_done_is_one_sentence(invoke, store, arguments, sentence)
 def test_help_tells_the_defaults(invoke):
     text = " ".join(invoke("--help").output.replace("│", " ").split())
     assert "[default: (the only one in the storage)]" in text
-    assert "[default: (reports/STUDY)]" in text
+    assert "[default: (reports/NAME)]" in text
 
 
 def test_a_storage_without_studies_of_harness_says_so(invoke):
