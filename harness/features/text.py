@@ -1,6 +1,7 @@
 """The text block: what titles and descriptions are about."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.features.embedding import embed
 from harness.features.parts import Part, scale_part
+from harness.features.sentences import meaning_parts
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -22,16 +24,21 @@ KEYWORDS_A_TITLE = 5
 MOST_KEYWORDS = 40
 
 
-def text_parts(catalogue: Catalogue) -> tuple[Part, ...]:
+def text_parts(
+    catalogue: Catalogue, *, sentence_model: str | None = None
+) -> tuple[Part, ...]:
     """Build the parts of the text block.
 
     Descriptions and titles as TF-IDF [1]_ (English stop words left out, terms of at least
-    two titles), made narrow by latent semantic analysis; and the most frequent keywords.
+    two titles), made narrow by latent semantic analysis, or as a sentence-embedding model
+    understands them; and the most frequent keywords.
 
     Parameters
     ----------
     catalogue : Catalogue
         Its columns ``description`` and ``title``, if it has them.
+    sentence_model : str, optional
+        Such a model; see `harness.features.sentences.meaning_parts`.
 
     Returns
     -------
@@ -43,7 +50,12 @@ def text_parts(catalogue: Catalogue) -> tuple[Part, ...]:
     .. [1] G. Salton and C. Buckley, "Term-weighting approaches in automatic text
        retrieval", Information Processing & Management 24(5), 1988.
     """
-    parts = (*(_embedding(catalogue, c) for c in TEXT_COLUMNS), _keywords(catalogue))
+    embeddings: Iterable[Part | None]
+    if sentence_model is None:
+        embeddings = (_embedding(catalogue, column) for column in TEXT_COLUMNS)
+    else:
+        embeddings = meaning_parts(catalogue, TEXT_COLUMNS, sentence_model)
+    parts = (*embeddings, _keywords(catalogue))
     return tuple(part for part in parts if part is not None)
 
 

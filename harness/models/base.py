@@ -1,7 +1,7 @@
 """What every model is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -314,12 +314,17 @@ class Recommender(ABC):
             If the folder does not hold a model of this family.
         """
         header, learnt = read_state(folder, cls.name)
-        model = cls(**header["hyperparameters"])
+        model = cls._revive(header["hyperparameters"])
         model.scale_ = RatingScale(**header["scale"])
         for name, value in learnt.items():
             setattr(model, name, value)
-        model._restore()
+        model._restore()  # noqa: SLF001 - it is one of this class
         return model
+
+    @classmethod
+    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
+        """Make the model that is to be given what it has learnt."""
+        return cls(**hyperparameters)
 
     def _restore(self) -> None:  # noqa: B027 - a hook: most families need none
         """Compute what is not saved because it follows from what is; often nothing."""

@@ -1,7 +1,8 @@
 """Content-based recommendation: what a user thinks of titles, from what titles are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,20 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
 from harness.features.blocks import missing_blocks
+from harness.features.sentences import DEFAULT_MODEL
 from harness.models.base import Codes, Recommender, check_range
 from harness.models.baseline import Biases
 from harness.models.content_explanation import ContentExplanation, explain_pair
-from harness.models.content_features import BLOCKS, TitleFeatures, describe_titles
+from harness.models.content_features import (
+    BLOCKS,
+    TextEmbedding,
+    TitleFeatures,
+    check_text_embedding,
+    describe_titles,
+)
 from harness.models.content_neighbors import SimilarTitles
 from harness.models.content_ridge import (
+    apply_user_weights,
     fit_effects,
     fit_plain_regression,
     fit_user_weights,
@@ -27,8 +36,6 @@ __all__ = ["Content"]
 Predictor = Literal["ridge", "similarity", "regression"]
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
-
-_PAIRS_AT_ONCE = 1 << 16
 
 
 @dataclass(kw_only=True)
@@ -72,6 +79,11 @@ class Content(Recommender):
         content-based.
     n_components : int, default 32
         Dimensions of each embedding of text and people, at most 64; at least 1.
+    text_embedding : {"lsa", "sentence"}, default "lsa"
+        How descriptions and titles become numbers: by the terms they have in common, or
+        by a sentence-embedding model (optional extra ``embeddings``).
+    sentence_model : str, default "sentence-transformers/all-MiniLM-L6-v2"
+        Only for ``"sentence"``: a folder that holds a model, or a name on the model hub.
     regularization : float, default 5
         Of ``ridge`` and ``regression``, in ratings; greater than 0.
     n_neighbors : int, default 40
@@ -121,6 +133,8 @@ class Content(Recommender):
     people_weight: float = 0.15
     statistics_weight: float = 0.0
     n_components: int = 32
+    text_embedding: TextEmbedding = "lsa"
+    sentence_model: str = DEFAULT_MODEL
     regularization: float = 5.0
     n_neighbors: int = 40
     sharpness: float = 2.0
@@ -144,6 +158,7 @@ class Content(Recommender):
                 f"Content: predictor must be one of {get_args(Predictor)}, "
                 f"but got {self.predictor!r}."
             )
+        check_text_embedding(self.text_embedding, self.sentence_model)
         for block in BLOCKS:
             check_range(self, f"{block}_weight", low=0)
         for name in ("n_components", "n_neighbors"):
@@ -155,28 +170,22 @@ class Content(Recommender):
 
     @classmethod
     def notes_on(cls, catalogue: Catalogue) -> list[str]:
-        """Say which blocks of features are switched off.
-
-        Parameters
-        ----------
-        catalogue : Catalogue
-            What is known about the titles; may be empty.
-
-        Returns
-        -------
-        list of str
-            One sentence for each block.
-        """
+        """Say which blocks of features are off; see `Recommender.notes_on`."""
         return missing_blocks(catalogue)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         weights = {block: getattr(self, f"{block}_weight") for block in BLOCKS}
         if self.predictor == "regression":
             weights["statistics"] = 0.0
+        model = self.sentence_model if self.text_embedding == "sentence" else None
         described = describe_titles(
-            ratings, catalogue, weights, n_components=self.n_components
+            ratings,
+            catalogue,
+            weights,
+            n_components=self.n_components,
+            sentence_model=model,
         )
-        self.notes_ = self.notes_on(catalogue)
+        self.notes_ = missing_blocks(catalogue, sentence_model=model)
         self.features_ = described.values
         self.feature_names_ = described.names
         self.feature_blocks_ = described.block_of
@@ -247,13 +256,7 @@ class Content(Recommender):
                 n_neighbors=self.n_neighbors,
                 shrinkage=self.shrinkage,
             )
-        taste = np.empty(len(users))
-        # In pieces: the rows of a million pairs would fill a gigabyte.
-        for first in range(0, len(users), _PAIRS_AT_ONCE):
-            part = slice(first, first + _PAIRS_AT_ONCE)
-            rows, weights = self.features_[items[part]], self.user_weights_[users[part]]
-            taste[part] = np.einsum("pf,pf->p", rows, weights)
-        return taste
+        return apply_user_weights(users, items, self.user_weights_, self.features_)
 
     def _score_all_items(self, user: int) -> Doubles:
         if self.predictor != "ridge" or not 0 <= user < len(self.user_bias_):
@@ -266,24 +269,10 @@ class Content(Recommender):
         return scores
 
     def explain(self, user: int, item: int, *, n: int = 5) -> ContentExplanation:
-        """Take a prediction apart.
+        """Take a prediction apart: biases, blocks of features, and similar titles.
 
-        Parameters
-        ----------
-        user, item : int
-            Codes of the pair, known or not.
-        n : int, default 5
-            How many of the titles that the user has rated to name, most similar first.
-
-        Returns
-        -------
-        ContentExplanation
-            Biases, contributions by block of features, and similar titles.
-
-        Raises
-        ------
-        NotFittedError
-            If the model was not fitted.
+        See `Recommender.explain`; of the titles that the user has rated, the `n` most
+        similar are named.
         """
         self._fitted_scale()
         rated = self.seen(user)
@@ -294,6 +283,16 @@ class Content(Recommender):
         if self.predictor == "similarity":
             similarities = self._similar.between(rated, item)
         return explain_pair(self, (user, item), own, similarities, n_similar=n)
+
+    @classmethod
+    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
+        # The features are saved: neither library nor model is needed any more.
+        names = "text_embedding", "sentence_model"
+        given = {k: v for k, v in hyperparameters.items() if k in names}
+        others = {k: v for k, v in hyperparameters.items() if k not in names}
+        model = cls(**others)
+        vars(model).update(given)
+        return model
 
     def _restore(self) -> None:
         self._prepare()

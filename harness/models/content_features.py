@@ -2,19 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
+from harness.errors import ParameterError
 from harness.features.blocks import title_blocks
 from harness.features.membership import read_membership
 from harness.features.parts import Block
 from harness.features.people import director_part
+from harness.features.sentences import is_model_name, require_sentence_transformers
 from harness.features.titles import rating_statistics_parts
 
-__all__ = ["BLOCKS", "TitleFeatures", "describe_titles"]
+__all__ = [
+    "BLOCKS",
+    "TextEmbedding",
+    "TitleFeatures",
+    "check_text_embedding",
+    "describe_titles",
+]
+
+TextEmbedding = Literal["lsa", "sentence"]
 
 BLOCKS = ("metadata", "genre", "text", "people", "statistics")
 """The four blocks of the published study, and what training ratings say of a title."""
@@ -49,12 +60,44 @@ class TitleFeatures:
         return self.values[:, ~own]
 
 
+def check_text_embedding(text_embedding: str, sentence_model: str) -> None:
+    """Check how texts are to become numbers, before anything is trained.
+
+    Parameters
+    ----------
+    text_embedding : str
+        One of `TextEmbedding`.
+    sentence_model : str
+        Folder of a model, or its name on the model hub.
+
+    Raises
+    ------
+    ParameterError
+        If one of them cannot be.
+    MissingExtraError
+        If ``"sentence"`` needs a library that is not installed.
+    """
+    if text_embedding not in get_args(TextEmbedding):
+        raise ParameterError(
+            f"Content: text_embedding must be one of {get_args(TextEmbedding)}, "
+            f"but got {text_embedding!r}."
+        )
+    if not is_model_name(sentence_model):
+        raise ParameterError(
+            "Content: sentence_model must be a folder that exists, or a name on the "
+            f"model hub, but got {sentence_model!r}."
+        )
+    if text_embedding == "sentence":
+        require_sentence_transformers()
+
+
 def describe_titles(
     ratings: Ratings,
     catalogue: Catalogue,
     weights: Mapping[str, float],
     *,
     n_components: int,
+    sentence_model: str | None = None,
 ) -> TitleFeatures:
     """Put the blocks side by side.
 
@@ -69,6 +112,8 @@ def describe_titles(
         are normalised to a sum of 1, and the last is relative to that sum.
     n_components : int
         Dimensions of each embedding of text and people.
+    sentence_model : str, optional
+        By which sentence-embedding model to understand texts; without one by LSA.
 
     Returns
     -------
@@ -77,7 +122,9 @@ def describe_titles(
     """
     blocks = {
         name: block.leading(n_components)
-        for name, block in title_blocks(catalogue).items()
+        for name, block in title_blocks(
+            catalogue, sentence_model=sentence_model
+        ).items()
         if weights[name] > 0
     }
     if "people" in blocks:

@@ -8,14 +8,21 @@ import numpy.typing as npt
 from harness.data.ratings import Ratings
 from harness.models.baseline import Biases, fit_biases
 
-__all__ = ["fit_effects", "fit_plain_regression", "fit_user_weights"]
+__all__ = [
+    "apply_user_weights",
+    "fit_effects",
+    "fit_plain_regression",
+    "fit_user_weights",
+]
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int32]
 
 _ROUNDS = 3
 """Of biases and regression in turn; the RMSE does not change after the second."""
 _BIAS_EPOCHS = 5
+_PAIRS_AT_ONCE = 1 << 16
 
 
 def fit_effects(
@@ -183,3 +190,31 @@ def fit_user_weights(
             gram.flat[:: len(gram) + 1] += regularization
             learnt[user] = np.linalg.solve(gram, own.T @ left)
     return learnt
+
+
+def apply_user_weights(
+    users: Codes, items: Codes, weights: Floats, features: Floats
+) -> Doubles:
+    r"""Multiply the features of titles by the weights of users.
+
+    Parameters
+    ----------
+    users, items : ndarray of int32, shape (n_pairs,)
+        Codes, all of them known.
+    weights : ndarray of float32, shape (n_users, n_features)
+        :math:`w_u` of `fit_user_weights`.
+    features : ndarray of float32, shape (n_items, n_features)
+        :math:`x_i`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_pairs,)
+        :math:`x_i^\top w_u` in stars.
+    """
+    taste = np.empty(len(users))
+    # In pieces: the rows of a million pairs would fill a gigabyte.
+    for first in range(0, len(users), _PAIRS_AT_ONCE):
+        part = slice(first, first + _PAIRS_AT_ONCE)
+        rows, own = features[items[part]], weights[users[part]]
+        taste[part] = np.einsum("pf,pf->p", rows, own)
+    return taste

@@ -58,7 +58,7 @@ def test_a_title_of_which_nothing_is_known_has_zeros():
 def test_blocks_are_built_once_for_a_catalogue(monkeypatch):
     built = []
     original = module._build
-    monkeypatch.setattr(module, "_build", lambda c: built.append(1) or original(c))
+    monkeypatch.setattr(module, "_build", lambda *of: built.append(1) or original(*of))
     catalogue = Catalogue(films())
     first = title_blocks(catalogue)
     assert title_blocks(Catalogue(catalogue.frame))["genre"] is first["genre"]
