@@ -231,8 +231,8 @@ def test_factors_are_told_in_words_and_titles(record):
         "factor 1",
         "30.0 %",
         "the 1990s (+0.60)",
-        "Title 1A, Title 1B, Title 1C",
-        "Title 1X, Title 1Y, Title 1Z",
+        "Title 1A; Title 1B; Title 1C",
+        "Title 1X; Title 1Y; Title 1Z",
     ]
     assert row(text, "factor 2")[2] == "-"
 

@@ -77,12 +77,14 @@ def _table(draft: Draft) -> str:
             f"“{escape(judged.claim.quotation)}”",
             _published(judged.claim),
             _measured(judged),
+            _difference(judged),
             _VERDICTS[judged.verdict],
         ]
         for judged in draft.claims
     ]
-    head = ["figure", "in the publication's words", "published", "measured", "verdict"]
-    return table(head, rows, align="llrrl")
+    head = ["figure", "in the publication's words", "published", "measured"]
+    head += ["difference (allowed)", "verdict"]
+    return table(head, rows, align="llrrrl")
 
 
 def _published(claim: Claim) -> str:
@@ -99,12 +101,25 @@ def _measured(judged: JudgedClaim) -> str:
     return f"{value} (tuned)" if is_tuned else value
 
 
+def _difference(judged: JudgedClaim) -> str:
+    claim, found = judged.claim, judged.measured
+    if isinstance(claim.value, str) or isinstance(found, str) or found is None:
+        return "-"
+    gap = found - claim.value
+    size = f"{'-' if gap < 0 else '+'}{write(claim.metric, abs(gap))}" if gap else "0"
+    allowed = write_published(claim.metric, claim.tolerance)
+    if claim.relative:
+        allowed = f"{100 * claim.tolerance:g} %"
+    # Below an upper bound anything is allowed.
+    return f"{size} ({'+' if claim.at_most else '±'} {allowed})"
+
+
 def _reasons(draft: Draft) -> str:
-    """Say why, where a figure was not simply reproduced."""
+    """Say why, where the numbers of the table do not."""
     lines = [
         f"- {escape(judged.name)}: {escape(judged.why, longest=LONGEST)}"
         for judged in draft.claims
-        if judged.verdict != "reproduced"
+        if judged.verdict in {"contradicts another", "not testable"}
     ]
-    why = "Why figures are not reproduced, or not testable:" if lines else ""
+    why = "Why figures are not testable, or at odds with others:" if lines else ""
     return paragraphs(why, "\n".join(lines))

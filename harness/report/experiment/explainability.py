@@ -57,7 +57,7 @@ def _factor_row(factor: Mapping[str, Any]) -> list[str]:
     trait = factor.get("trait")
     goes_with = f"{escape(trait)} ({factor['correlation']:+.2f})" if trait else "-"
     ends = [
-        ", ".join(escape(title) for title in factor[end][:N_TITLES])
+        "; ".join(escape(title) for title in factor[end][:N_TITLES])
         for end in ("positive", "negative")
     ]
     return [escape(factor["label"]), f"{100 * factor['share']:.1f} %", goes_with, *ends]
