@@ -127,14 +127,17 @@ class ServedModel(PythonModel):
         columns = {str(name): model_input[name].tolist() for name in model_input}
         n = (params or {}).get("n", DEFAULT_N)
         try:
-            return pd.DataFrame(answer(self._answerer, columns, n))
+            told = answer(self._answerer, columns, n)
         except DataError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
+        # As text of pandas, a missing title would become NaN, which JSON does not have.
+        told["title"] = pd.Series(told["title"], dtype=object)
+        return pd.DataFrame(told)
 
 
 def answer(
     answerer: Answerer, columns: Mapping[str, Sequence[Any]], n: int
-) -> dict[str, list[Any]]:
+) -> dict[str, Any]:
     """Answer a question given by columns.
 
     Parameters
@@ -171,7 +174,7 @@ def answer(
 
 def _predictions(
     answerer: Answerer, users: list[str], items: list[str]
-) -> dict[str, list[Any]]:
+) -> dict[str, Any]:
     stars, titles = answerer.predict(users, items)
     return {"user": users, "item": items, "title": titles, "stars": stars.tolist()}
 
