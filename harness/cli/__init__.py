@@ -16,6 +16,8 @@ from harness.cli import (
     data,
     explain,
     families,
+    models,
+    promote,
     recommend,
     report,
     run,
@@ -53,6 +55,8 @@ app.add_typer(data.app, name="data")
 app.command()(compare.compare)
 app.command()(explain.explain)
 app.command()(families.families)
+app.command()(models.models)
+app.command()(promote.promote)
 app.command()(recommend.recommend)
 app.command()(report.report)
 app.command()(run.run)

@@ -1,6 +1,7 @@
 """The sealed test set: nobody who selects a model can see it."""
 
 from harness.data.ratings import Ratings
+from harness.evaluation.depth import known_share
 
 __all__ = ["SealedTest"]
 
@@ -33,3 +34,20 @@ class SealedTest:
         """
         self.looks += 1
         return self._ratings
+
+    def coverage(self, train: Ratings) -> float:
+        """Measure how many test pairs are of a known user and a known title.
+
+        This is no look: it tells whom the test set asks, not what they have answered.
+
+        Parameters
+        ----------
+        train : Ratings
+            The training part.
+
+        Returns
+        -------
+        float
+            Share of the test pairs whose user and title have training ratings.
+        """
+        return known_share(train, self._ratings)

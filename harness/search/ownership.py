@@ -3,13 +3,13 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import StudyError
+from harness.errors import HarnessError, StudyError
 
-__all__ = ["own_study"]
+__all__ = ["own_file", "own_study"]
 
 
 @contextmanager
@@ -38,11 +38,42 @@ def own_study(storage: str, name: str) -> Iterator[None]:
     StudyError
         If another process owns it.
     """
+
+    def refusal(owner: str) -> StudyError:
+        return StudyError(
+            f"The study {name!r} is being run by another process ({owner}): "
+            "wait until it ends, or give this one a name of its own with --name."
+        )
+
+    with own_file(_lock_path(storage, name), refusal):
+        yield
+
+
+@contextmanager
+def own_file(path: Path, refusal: Callable[[str], HarnessError]) -> Iterator[None]:
+    """Be the only process that holds a lock file, which is there while it is held.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    refusal : callable
+        Is given the id of the process that holds it, and makes the error.
+
+    Yields
+    ------
+    None
+        While the lock is held; on systems other than POSIX it always is.
+
+    Raises
+    ------
+    HarnessError
+        The refusal, if another process holds it.
+    """
     if os.name != "posix":
         yield
         return
-    path = _lock_path(storage, name)
-    handle = _acquire(path, name)
+    handle = _acquire(path, refusal)
     try:
         yield
     finally:
@@ -71,7 +102,7 @@ def _file_of(storage: str) -> Path | None:
     return Path(str(url.database)) if in_file and Path(in_file).is_file() else None
 
 
-def _acquire(path: Path, name: str) -> int:
+def _acquire(path: Path, refusal: Callable[[str], HarnessError]) -> int:
     import fcntl
 
     while True:
@@ -81,10 +112,7 @@ def _acquire(path: Path, name: str) -> int:
         except BlockingIOError:
             owner = os.read(handle, 20).decode()
             os.close(handle)
-            raise StudyError(
-                f"The study {name!r} is being run by another process ({owner}): "
-                "wait until it ends, or give this one a name of its own with --name."
-            ) from None
+            raise refusal(owner) from None
         if _is_there(path, handle):
             os.ftruncate(handle, 0)
             os.write(handle, str(os.getpid()).encode())

@@ -9,7 +9,7 @@ from harness.tracking.problems import unusable
 from harness.tracking.store import open_store
 from harness.tracking.study_runs import StudyRuns, SyncCounts
 
-__all__ = ["log_report", "sync"]
+__all__ = ["log_report", "log_study", "sync"]
 
 
 def sync(
@@ -44,6 +44,42 @@ def sync(
         raise
     except Exception as error:
         raise unusable(location, error) from error
+
+
+def log_study(
+    study: StudyRecord,
+    *,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> str:
+    """Bring the runs of a study up to date.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study, as its storage has it.
+    tracking_uri, experiment : str, optional
+        Where the runs are kept, see `harness.tracking.location.locate`.
+
+    Returns
+    -------
+    str
+        Id of the run of the study.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be used.
+    """
+    location = locate(tracking_uri, experiment)
+    try:
+        runs = StudyRuns(open_store(location), study)
+        runs.write(study)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise unusable(location, error) from error
+    return runs.parent_id
 
 
 def log_report(

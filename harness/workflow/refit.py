@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError
-from harness.evaluation.splits import split_off_test
+from harness.evaluation.splits import Split, split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.search.records import StudyRecord, TrialRecord
 
-__all__ = ["RefittedModel", "refit_best"]
+__all__ = ["RefittedModel", "refit_best", "split_again"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +71,7 @@ def refit_best(
         )
     family = load_family(study.family)
     dataset = load_dataset()
-    train = _same_training_part(study, dataset)
+    train = split_again(study, dataset).train
     params = dict(best.params)
     if "seed" in family.__dataclass_fields__:
         params["seed"] = int(study.settings["seed"])
@@ -79,7 +79,26 @@ def refit_best(
     return RefittedModel(dataset=dataset, train=train, model=model, trial=best)
 
 
-def _same_training_part(study: StudyRecord, dataset: Dataset) -> Ratings:
+def split_again(study: StudyRecord, dataset: Dataset) -> Split:
+    """Split the data of a study as it was split for it.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+    dataset : Dataset
+        Its data, loaded again.
+
+    Returns
+    -------
+    Split
+        The same training part, and the same test part, sealed.
+
+    Raises
+    ------
+    DataError
+        If the data, or how it is split, has changed since.
+    """
     before = study.dataset["fingerprint"]
     if dataset.fingerprint != before:
         raise DataError(
@@ -101,4 +120,4 @@ def _same_training_part(study: StudyRecord, dataset: Dataset) -> Ratings:
             f"{split.facts['fingerprint']}; use the version of harness of that study, "
             f"{study.code_version}."
         )
-    return split.train
+    return split

@@ -1,0 +1,140 @@
+"""``harness models``: what is registered, how good it is, and what it is in use as."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.tracking.registered_version import RegisteredVersion
+
+__all__ = ["models"]
+
+
+def models(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Registered model.", show_default="all"),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List the registered models: versions, aliases, RMSE, and where they come from.
+
+    The RMSE is in stars, with its 95 % interval, on the sealed test set that the version
+    was judged on. Only figures of the same test set can be compared.
+    """
+    from harness.errors import UnknownNameError
+    from harness.tracking.location import locate
+    from harness.tracking.registry import Registry
+
+    location = locate(tracking_uri)
+    registry = Registry(location)
+    names = registry.names()
+    if model is not None and model not in names:
+        raise UnknownNameError("registered model", model, names)
+    found = [
+        version
+        for name in ([model] if model else names)
+        for version in registry.versions(name)
+    ]
+    if not found:
+        typer.echo(f"No models in {location.shown}: `harness promote` registers them.")
+        return
+    _print(found)
+
+
+def _print(versions: "Sequence[RegisteredVersion]") -> None:
+    from rich.console import Console
+
+    letters = _letters(versions)
+    # Names come from anywhere: nothing in them is markup, an emoji code or a link.
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console.print(_table(versions, letters))
+    for version in _first_of_each(versions):
+        console.print(f"{letters[version.test_set]}: {_describe(version)}")
+    names = {version.name for version in versions}
+    several = [
+        n for n in names if len({v.test_set for v in versions if v.name == n}) > 1
+    ]
+    if several:
+        console.print(
+            "Figures of different test sets cannot be compared. `harness promote "
+            "--rejudge` judges a newcomer and the champion on one."
+        )
+
+
+def _table(
+    versions: "Sequence[RegisteredVersion]",
+    letters: Mapping[tuple[str | None, str | None], str],
+) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.cli.tables import plain
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0))
+    for name in ("model", "alias", "family", "RMSE [95 %]", "on", "judged", "from"):
+        table.add_column(name, no_wrap=name != "from", overflow="fold")
+    for version in versions:
+        cells = _cells(version, letters[version.test_set])
+        table.add_row(*(Text(plain(cell)) for cell in cells))
+    return table
+
+
+def _letters(
+    versions: "Sequence[RegisteredVersion]",
+) -> dict[tuple[str | None, str | None], str]:
+    sets = list(dict.fromkeys(version.test_set for version in versions))
+    return {each: _letter(place) for place, each in enumerate(sets)}
+
+
+def _letter(place: int) -> str:
+    return chr(ord("A") + place) if place < 26 else str(place + 1)
+
+
+def _first_of_each(
+    versions: "Sequence[RegisteredVersion]",
+) -> "list[RegisteredVersion]":
+    return list({v.test_set: v for v in reversed(versions)}.values())[::-1]
+
+
+def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
+    value, low, high = (
+        version.figure(f"test_rmse{end}") for end in ("", "_low", "_high")
+    )
+    rmse = "-"
+    if value is not None and low is not None and high is not None:
+        rmse = f"{value:.4f} [{low:.4f}, {high:.4f}]"
+    tags = version.tags
+    kind = "experiment" if "experiment" in tags else "study"
+    return (
+        f"{version.name} {version.version}",
+        " ".join(f"@{alias}" for alias in version.aliases),
+        tags.get("family", "-"),
+        rmse,
+        test_set,
+        tags.get("test_opened", version.created.isoformat())[:10],
+        f"{kind} {tags.get(kind, '-')}",
+    )
+
+
+def _describe(version: "RegisteredVersion") -> str:
+    tags = version.tags
+    data, split = version.test_set
+    simulated = " (simulated)" if tags.get("simulated") == "True" else ""
+    n_test = version.figure("n_test")
+    size = "" if n_test is None else f", {n_test:,.0f} ratings"
+    return (
+        f"{tags.get('dataset', '-')}{simulated} {data}, split {tags.get('split', '-')} "
+        f"{split}{size}"
+    )

@@ -1,0 +1,235 @@
+"""``harness promote``: the gate between an experiment and what is served."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import StoreOptions, spread_options
+from harness.errors import StudyError
+
+if TYPE_CHECKING:
+    from harness.tracking.location import Location
+    from harness.workflow.promotion import Promotion
+
+__all__ = ["promote"]
+
+
+def _bound(name: str, text: str, **more: Any) -> Any:
+    panel = "Bounds, beside the criteria of an experiment's file"
+    return typer.Option(name, help=text, rich_help_panel=panel, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundOptions:
+    """What a model may cost, and what it must cover."""
+
+    max_latency_ms: Annotated[
+        float | None,
+        _bound(
+            "--max-latency-ms",
+            "Longest p95 latency of one user's top 10.",
+            min=0,
+            show_default="none for an experiment, 20 for a study",
+        ),
+    ] = None
+    max_size_mb: Annotated[
+        float | None,
+        _bound(
+            "--max-size-mb",
+            "Largest size of the packaged model.",
+            min=0,
+            show_default="none for an experiment, 500 for a study",
+        ),
+    ] = None
+    min_coverage: Annotated[
+        float | None,
+        _bound(
+            "--min-coverage",
+            "Smallest share of test pairs whose user and title have training ratings.",
+            min=0,
+            max=1,
+            show_default="none for an experiment, 0.5 for a study",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modes:
+    """What else to do than to promote."""
+
+    challenger: Annotated[
+        bool,
+        typer.Option(
+            "--challenger", help="Register as @challenger; compare with nobody."
+        ),
+    ] = False
+    rejudge: Annotated[
+        bool,
+        typer.Option(
+            "--rejudge",
+            help="If the champion was judged on another test set: compare both on the "
+            "newcomer's, without the ratings that the champion was trained on.",
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would happen; nothing in MLflow changes. If the test set is "
+            "opened for it, that look counts.",
+        ),
+    ] = False
+    rollback: Annotated[
+        bool,
+        typer.Option("--rollback", help="Let @champion and @previous change places."),
+    ] = False
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Registered model of --rollback.",
+            show_default="the only one with a champion",
+        ),
+    ] = None
+
+
+@spread_options
+def promote(
+    *,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EXPERIMENT|STUDY",
+            help="What to promote: the winner of an experiment, or the best of a study.",
+            show_default="the only experiment in the storage",
+        ),
+    ] = None,
+    how: Modes,
+    bounds: BoundOptions,
+    stores: StoreOptions,
+) -> None:
+    """Make the winner of an experiment, or the best of a study, the champion.
+
+    It must hold the acceptance criteria of the experiment, stay within the bounds, and
+    not be significantly worse than the champion on the same test ratings, which are
+    opened once more for that. If so it becomes @champion, and the champion @previous;
+    else it becomes @challenger, and the exit code is 1.
+
+    Examples
+    --------
+      harness promote published
+
+      harness promote svd-ott --max-latency-ms 8 --dry-run
+
+      harness promote --rollback
+    """
+    from rich.console import Console
+
+    from harness.tracking.location import locate
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    location = locate(stores.tracking_uri, stores.experiment)
+    if how.rollback:
+        _roll_back(location, source, how.model)
+        return
+    _require_for_rollback_only(how.model)
+    from harness.cli.compare import only_experiment
+    from harness.workflow.gate import Bounds
+    from harness.workflow.promotion import PromotionSettings
+    from harness.workflow.promotion import promote as pass_gate
+
+    settings = PromotionSettings(
+        name=source or only_experiment(stores.storage),
+        storage=stores.storage,
+        location=location,
+        bounds=Bounds(**vars(bounds)),
+        rejudge=how.rejudge,
+        dry_run=how.dry_run,
+        challenge=how.challenger,
+    )
+    with console.status("promoting") as status:
+        promotion = pass_gate(settings, on_step=status.update)
+    _print(promotion, dry_run=how.dry_run)
+    if promotion.outcome == "refused":
+        raise typer.Exit(1)
+
+
+def _roll_back(location: "Location", source: str | None, model: str | None) -> None:
+    if source is not None:
+        raise StudyError(
+            f"--rollback takes no experiment or study, but got {source!r}: name the "
+            "registered model with --model."
+        )
+    from harness.workflow.succession import only_champion, roll_back
+
+    name = model or only_champion(location)
+    champion, previous = roll_back(location, name)
+    typer.echo(
+        f"Version {champion.version} of {name} is @champion again; version "
+        f"{previous.version} is @previous."
+    )
+
+
+def _require_for_rollback_only(model: str | None) -> None:
+    if model is not None:
+        raise StudyError(
+            f"--model goes with --rollback, but got {model!r} alone: a promotion takes "
+            "the registered model of its data set."
+        )
+
+
+def _print(promotion: "Promotion", *, dry_run: bool) -> None:
+    source, rmse = promotion.source, promotion.source.rmse
+    typer.echo(
+        f"{source.name}: {source.study.family}, trial {source.trial.number}, test RMSE "
+        f"{rmse['value']:.4f} [{rmse['low']:.4f}, {rmse['high']:.4f}]"
+    )
+    for check in promotion.checks:
+        typer.echo(f"{'pass' if check.passed else 'FAIL'}: {check.sentence}")
+    _print_fairness(promotion)
+    typer.echo(_would_be(promotion) if dry_run else _outcome(promotion))
+
+
+def _print_fairness(promotion: "Promotion") -> None:
+    duel, before = promotion.duel, promotion.before
+    if promotion.looks is not None:
+        typer.echo(f"The test set was opened for this: {promotion.looks} looks so far.")
+    if duel is None or before is None:
+        return
+    if duel.n_pairs < duel.n_test:
+        typer.echo(
+            f"The champion was judged on another test set. Both were judged anew on "
+            f"{duel.n_pairs:,} of the {duel.n_test:,} test ratings of "
+            f"{promotion.source.name}: the others the champion was trained on."
+        )
+    elif before.test_set != promotion.source.test_set:
+        typer.echo(
+            "The champion was judged on another test set. Both were judged anew on that "
+            f"of {promotion.source.name}, none of which the champion was trained on."
+        )
+
+
+def _would_be(promotion: "Promotion") -> str:
+    words = {
+        "promoted": f"would become @champion of {promotion.model}",
+        "refused": f"would be refused, and become @challenger of {promotion.model}",
+        "challenger": f"would become @challenger of {promotion.model}",
+        "unchanged": f"is @champion of {promotion.model} already",
+    }
+    return f"Dry run: it {words[promotion.outcome]}; nothing in MLflow was changed."
+
+
+def _outcome(promotion: "Promotion") -> str:
+    version, before = promotion.version, promotion.before
+    assert version is not None
+    name = f"Version {version.version} of {promotion.model}"
+    if promotion.outcome == "unchanged":
+        return f"{name} is @champion already."
+    if promotion.outcome == "challenger":
+        return f"{name} is @challenger."
+    if promotion.outcome == "refused":
+        stays = "nobody" if before is None else f"version {before.version}"
+        return f"Refused. {name} is @challenger; @champion is {stays}, as before."
+    was = "" if before is None else f"; version {before.version} is @previous"
+    return f"{name} is @champion{was}."

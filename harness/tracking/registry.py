@@ -1,0 +1,228 @@
+"""The model registry: versions, what they were judged on, and their aliases."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from harness.errors import HarnessError, TrackingError, UnknownNameError
+from harness.tracking.location import Location
+from harness.tracking.model_source import CHAMPION, open_client
+from harness.tracking.problems import unusable
+from harness.tracking.registered_version import RegisteredVersion, convert_version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry"]
+
+PREVIOUS = "previous"
+CHALLENGER = "challenger"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _explained(
+    method: "Callable[Concatenate[Registry, P], T]",
+) -> "Callable[Concatenate[Registry, P], T]":
+    """Say in one sentence what was wrong with the registry."""
+
+    def call(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except HarnessError:
+            raise
+        except Exception as error:
+            raise unusable(self.location, error) from error
+
+    call.__doc__, call.__name__ = method.__doc__, method.__name__
+    return call
+
+
+class Registry:
+    """Reads and writes the model registry of an MLflow store.
+
+    Parameters
+    ----------
+    location : Location
+        The store. Its database must exist; nothing is created.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be used; so do all methods.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._client: MlflowClient = open_client(location)
+
+    @_explained
+    def names(self) -> list[str]:
+        """List the registered models."""
+        return sorted(m.name for m in self._client.search_registered_models())
+
+    @_explained
+    def versions(self, name: str) -> list[RegisteredVersion]:
+        """List the versions of a registered model, newest first; none if it is unknown."""
+        if name not in self.names():
+            return []
+        aliases = self._aliases(name)
+        found = self._client.search_model_versions(f"name = '{name}'")
+        versions = [convert_version(each, aliases) for each in found]
+        return sorted(versions, key=lambda each: -each.version)
+
+    @_explained
+    def aliased(self, name: str, alias: str) -> RegisteredVersion | None:
+        """Find the version that has an alias; None where no version has it."""
+        aliases = self._aliases(name) if name in self.names() else {}
+        if alias not in aliases:
+            return None
+        version = str(aliases[alias])
+        return convert_version(self._client.get_model_version(name, version), aliases)
+
+    def require(self, name: str, alias: str) -> RegisteredVersion:
+        """Find the version that has an alias.
+
+        Parameters
+        ----------
+        name, alias : str
+            The registered model, and the alias.
+
+        Returns
+        -------
+        RegisteredVersion
+            The version.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such model.
+        TrackingError
+            If no version has the alias.
+        """
+        if name not in self.names():
+            raise UnknownNameError("registered model", name, self.names())
+        found = self.aliased(name, alias)
+        if found is None:
+            raise TrackingError(
+                f"The registered model {name!r} must have a version with the alias "
+                f"@{alias}, but has none; `harness models` shows which aliases there are."
+            )
+        return found
+
+    @_explained
+    def logged_model(self, run_id: str, *, trial: int) -> str | None:
+        """Find the model of a trial that was logged to a run.
+
+        Parameters
+        ----------
+        run_id : str
+            The run: of a study, it may have models of several trials.
+        trial : int
+            The trial that found the settings.
+
+        Returns
+        -------
+        str or None
+            URI of the latest complete one: ``"models:/m-..."``.
+        """
+        run = self._client.get_run(run_id)
+        for output in reversed(run.outputs.model_outputs if run.outputs else []):
+            model = self._client.get_logged_model(output.model_id)
+            if str(model.status) == "READY" and model.tags.get("trial") == str(trial):
+                return str(model.model_uri)
+        return None
+
+    @_explained
+    def register(
+        self, name: str, source: str, *, run_id: str, tags: Mapping[str, str]
+    ) -> RegisteredVersion:
+        """Make a version of a logged model, unless there is one.
+
+        Parameters
+        ----------
+        name : str
+            Name of the registered model, which is created if need be.
+        source : str
+            URI of the logged model: ``"models:/m-..."``.
+        run_id : str
+            Run that it was logged to.
+        tags : mapping of str to str
+            What it is and how it was judged; replaced where the version exists.
+
+        Returns
+        -------
+        RegisteredVersion
+            The version.
+        """
+        for known in self.versions(name):
+            if known.source == source:
+                self.tag(known, tags)
+                return known
+        self._create_model(name)
+        model_id = source.removeprefix("models:/")
+        with _as_default(self.location):
+            made = self._client.create_model_version(
+                name, source, run_id, tags=dict(tags), model_id=model_id
+            )
+        return convert_version(made, {})
+
+    @_explained
+    def tag(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for key, value in tags.items():
+            if version.tags.get(key) != value:
+                self._client.set_model_version_tag(
+                    version.name, str(version.version), key, value
+                )
+
+    @_explained
+    def move(self, alias: str, version: RegisteredVersion | None, *, name: str) -> None:
+        """Give an alias to a version; to none, take it away."""
+        if version is None:
+            self._client.delete_registered_model_alias(name, alias)
+        else:
+            number = str(version.version)
+            self._client.set_registered_model_alias(name, alias, number)
+
+    def _create_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(
+                name,
+                description=(
+                    f"Recommenders for **{name}**. `harness promote` moves the aliases: "
+                    "@champion is in use, @previous was before, @challenger was refused "
+                    "or waits."
+                ),
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _aliases(self, name: str) -> dict[str, int]:
+        # The search of versions leaves their aliases out.
+        aliases = self._client.get_registered_model(name).aliases
+        return {alias: int(version) for alias, version in aliases.items()}
+
+
+@contextmanager
+def _as_default(location: Location) -> Iterator[None]:
+    """Let MLflow look up the logged model in this store.
+
+    Its registry asks the store that is the default of the process, whichever client it
+    is used by.
+    """
+    name = "MLFLOW_TRACKING_URI"
+    before = os.environ.get(name)
+    os.environ[name] = location.tracking_uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
