@@ -1,0 +1,236 @@
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.search.storage import read_study
+from harness.workflow import judgement
+from harness.workflow.experiment_record import read_experiment
+
+FILE = """\
+title = "toy"
+final_seeds = 2
+
+[data]
+source = "ratings.csv"
+
+[search]
+folds = 2
+
+[budget]
+trials = 3
+
+[families.svd]
+label = "the SVD"
+parameters.n_epochs = { type = "epochs", high = 4, patience = 2 }
+initial = { n_epochs = 3, n_factors = 16 }
+
+[families.baseline]
+
+[[criteria]]
+metric = "rmse"
+at_most = 5
+
+[[criteria]]
+metric = "rmse"
+at_most = 0.001
+
+[[claims]]
+metric = "rmse"
+candidate = "svd"
+value = 0.5749
+quotation = "a | published `figure`"
+"""
+COSTS = {
+    "fit_seconds": 0.1,
+    "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "n_calls": 10},
+    "n_titles": 40,
+    "peak_memory_bytes": 1000,
+    "model_bytes": 100,
+}
+
+
+def write_files(folder, ratings):
+    ids = ratings.user_ids[ratings.users]
+    items = ratings.item_ids[ratings.items]
+    rows = zip(ids, items, ratings.values, strict=True)
+    lines = [f"{user},{item},{value:g}" for user, item, value in rows]
+    (folder / "ratings.csv").write_text("\n".join(["user,item,rating", *lines]))
+    (folder / "toy.toml").write_text(FILE)
+
+
+@pytest.fixture
+def folder(small_ratings, tmp_path, monkeypatch):
+    """A working folder with ratings and an experiment file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_files(tmp_path, small_ratings)
+    return tmp_path
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Costs without a process for each model."""
+    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: COSTS)
+
+
+@pytest.fixture(scope="module")
+def finished(small_ratings, tmp_path_factory):
+    """A working folder in which the experiment was run, and what that printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_files(folder, small_ratings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield folder, run()
+
+
+@pytest.fixture
+def done(finished, monkeypatch):
+    """The same folder, as the working folder."""
+    monkeypatch.chdir(finished[0])
+    return finished[0]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [*arguments])
+
+
+def run(*arguments):
+    return invoke("run", "toy.toml", "--jobs", "1", *arguments)
+
+
+def test_an_experiment_from_its_file_to_its_report_runs_and_models(finished, done):
+    folder, result = finished
+    assert folder == done
+    assert result.exit_code == 0, result.output
+    assert "2 families, 3 trials each" in result.output
+    assert "the SVD" in result.output
+    assert len(re.findall("^pass: ", result.output, re.MULTILINE)) == 1
+    assert len(re.findall("^FAIL: ", result.output, re.MULTILINE)) == 1
+    report = (folder / "reports/toy/report.md").read_text()
+    assert "a | published" not in report.replace("\\|", "")
+    assert (folder / "reports/toy/report.html").is_file()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "harness"]
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    names = [each.info.run_name for each in runs]
+    # The experiment, two studies, their six trials, and two final models.
+    assert len(runs) == 11, names
+    assert sum("final" in name for name in names) == 2
+    models = client.search_logged_models([experiment.experiment_id])
+    assert {m.status.name for m in models} == {"READY"}
+    assert len(models) == 2
+
+
+def test_an_experiment_that_is_done_is_not_done_again(done):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{done}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "harness"]
+
+    def runs():
+        found = client.search_runs([experiment.experiment_id], max_results=100)
+        return {each.info.run_id for each in found}
+
+    before = runs()
+    assert run("--check").exit_code == 1  # a criterion fails
+    assert read_experiment("optuna.log", "toy").final["looks"] == 1
+    assert runs() == before
+
+
+@pytest.mark.usefixtures("folder", "quick")
+def test_one_family_at_a_time_leaves_the_test_set_sealed():
+    result = run("--only", "svd")
+    assert result.exit_code == 0, result.output
+    assert "Not searched yet: baseline" in result.output
+    assert "still sealed" in result.output
+    assert read_experiment("optuna.log", "toy").final is None
+    assert "still sealed" in invoke("compare").output
+    assert run("--only", "baseline").exit_code == 0
+    assert read_experiment("optuna.log", "toy").final["looks"] == 1
+
+
+@pytest.mark.usefixtures("done")
+def test_compare_shows_families_and_baselines_best_first():
+    result = invoke("compare", "toy")
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.output.splitlines()]
+    tuned = [float(row[-5]) for row in rows if row and row[-1][0] in "-0123456789"]
+    record = read_experiment("optuna.log", "toy")
+    assert len(tuned) == len(record.spec.families) + 2
+    assert tuned == sorted(tuned)
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_line_may_change_the_budget():
+    run("--trials", "4", "--only", "svd")
+    assert len(read_study("optuna.log", "toy-svd").trials) == 4
+
+
+def test_a_report_is_written_again_without_data_or_training(done, tmp_path):
+    first = (done / "reports/toy/report.md").read_text()
+    (done / "ratings.csv").rename(tmp_path / "ratings.csv")
+    try:
+        assert run("--report-only", "--reports", "again").exit_code == 0
+    finally:
+        (tmp_path / "ratings.csv").rename(done / "ratings.csv")
+    assert (done / "again/toy/report.md").read_text() == first
+    result = invoke("report", "toy", "--out", "third")
+    assert result.output.strip() == "third/report.md"
+    assert (done / "third/report.md").read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["toyy.toml"], "There is no experiment named 'toyy'"),
+        (["toy.toml", "--only", "svdd"], "Did you mean 'svd'?"),
+        (["toy.toml", "--data", "nowhere.csv"], "no file or folder 'nowhere.csv'"),
+        (["toy.toml", "--report-only"], "no study storage 'optuna.log'"),
+        (["toy.toml", "--name", "a/b"], "choose another --name"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(folder, arguments, message):
+    result = invoke("run", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["ratings.csv", "toy.toml"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_family_whose_trials_all_fail_does_not_cost_the_others_their_verdict(
+    folder, monkeypatch
+):
+    from harness.models.svd import SVD
+
+    def fail(*_arguments):
+        raise ValueError("no luck")
+
+    monkeypatch.setattr(SVD, "_begin", fail)
+    (folder / "toy.toml").write_text(FILE.replace("trials = 3", "trials = 12"))
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert "no luck" in result.output
+    record = read_experiment("optuna.log", "toy")
+    assert record.model("svd") is None
+    assert record.model("baseline") is not None
+
+
+@pytest.mark.usefixtures("folder", "quick")
+def test_a_tracking_server_that_is_down_costs_runs_only():
+    result = run("--tracking-uri", "http://127.0.0.1:9")
+    assert result.exit_code == 0, result.output
+    assert "harness sync" in result.output
+    assert read_experiment("optuna.log", "toy").final is not None
+
+
+@pytest.mark.usefixtures("folder")
+def test_without_an_experiment_compare_says_what_to_do():
+    result = invoke("compare")
+    assert result.exit_code == 2
+    assert "optuna.log" in result.output
