@@ -1,10 +1,13 @@
 """``harness sync``: bring into MLflow what is missing there."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import StoreOptions, spread_options
+
+if TYPE_CHECKING:
+    from harness.tracking import SyncCounts
 
 __all__ = ["sync"]
 
@@ -12,30 +15,63 @@ __all__ = ["sync"]
 @spread_options
 def sync(
     *,
-    study: Annotated[
+    name: Annotated[
         str | None,
         typer.Argument(
-            help="Name of the study; else all in the storage.", show_default=False
+            metavar="EXPERIMENT|STUDY",
+            help="Name of an experiment or a study; else all in the storage.",
+            show_default=False,
         ),
     ] = None,
     stores: StoreOptions,
 ) -> None:
     """Make the runs in MLflow equal to the trials in the Optuna storage.
 
-    A study logs its trials while it runs; this is for what could not be logged then.
+    Experiments and studies log their trials while they run; this is for what could not
+    be logged then. With an experiment come its studies.
     """
-    from harness import tracking
-    from harness.search.storage import list_studies, read_study
     from harness.tracking.location import locate
 
     location = locate(stores.tracking_uri, stores.experiment)
-    names = [study] if study is not None else list_studies(stores.storage)
+    names = _names(stores.storage) if name is None else [name]
     if not names:
         typer.echo(f"{stores.storage} has no studies.")
-    for name in names:
-        record = read_study(stores.storage, name)
-        counts = tracking.sync(record, stores.tracking_uri, stores.experiment)
+    for each in names:
+        counts = _sync(each, stores)
         typer.echo(
-            f"{name}: {counts.created} runs created, {counts.repaired} repaired, "
+            f"{each}: {counts.created} runs created, {counts.repaired} repaired, "
             f"{counts.unchanged} unchanged in {location.shown}"
         )
+
+
+def _names(storage: str) -> list[str]:
+    """List experiments, and the studies that belong to none."""
+    from harness.search.experiment_storage import list_experiments
+    from harness.search.storage import list_studies
+    from harness.workflow.experiment_record import read_experiment
+
+    experiments = list_experiments(storage)
+    theirs = {
+        study.name
+        for each in experiments
+        for study in read_experiment(storage, each).studies.values()
+    }
+    return [*experiments, *(s for s in list_studies(storage) if s not in theirs)]
+
+
+def _sync(name: str, stores: StoreOptions) -> "SyncCounts":
+    from harness import tracking
+    from harness.errors import UnknownNameError
+    from harness.search.experiment_storage import list_experiments
+    from harness.search.storage import list_studies, read_study
+    from harness.tracking.experiment_runs import sync_experiment
+    from harness.workflow.experiment_record import read_experiment
+
+    where = (stores.tracking_uri, stores.experiment)
+    if name in list_experiments(stores.storage):
+        return sync_experiment(read_experiment(stores.storage, name), *where)
+    known = list_studies(stores.storage)
+    if name not in known:
+        known += list_experiments(stores.storage)
+        raise UnknownNameError("experiment or study", name, known)
+    return tracking.sync(read_study(stores.storage, name), *where)

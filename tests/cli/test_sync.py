@@ -9,6 +9,7 @@ from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.search.experiment_storage import create_experiment, save_experiment_facts
 from harness.search.storage import open_storage
 
 MAIN = "from harness.cli import main; main()"
@@ -66,12 +67,28 @@ def test_brings_in_every_study_and_then_changes_nothing(sync, tmp_path):
     assert len(client.search_runs([found])) == 5
 
 
+def test_an_experiment_brings_its_studies_with_it(sync):
+    store_study("alone", 1)
+    store_study("films-svd", 2)
+    create_experiment("optuna.log", "films", FACTS)
+    spec = {"title": "Films", "families": {"svd": {}}}
+    save_experiment_facts("optuna.log", "films", "spec", spec)
+    assert sync().output.splitlines() == [
+        "films: 4 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
+        "alone: 2 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
+    ]
+    assert sync("films").output == (
+        "films: 0 runs created, 0 repaired, 4 unchanged in sqlite:///mlflow.db\n"
+    )
+
+
 def test_a_study_that_does_not_exist_is_named_with_a_hint(sync):
     store_study("svd-films", 1)
     result = sync("svd-film")
     assert result.exit_code == 2
-    assert "There is no study named 'svd-film'. Did you mean 'svd-films'?" in (
-        result.output
+    assert (
+        "There is no experiment or study named 'svd-film'. Did you mean 'svd-films'?"
+        in (result.output)
     )
 
 
