@@ -107,6 +107,12 @@ def test_what_tuning_is_worth_is_said_for_each_family(record):
     )
 
 
+def test_the_significance_of_the_file_decides_what_is_indistinguishable():
+    spec = make_spec(decision={"significance": 0.2})
+    text = text_of(comparison, make_record(spec=spec))
+    assert "- SVD: lower by 0.0060 [-0.0018, 0.0138] stars (p = 0.134)" in text
+
+
 def test_groups_of_a_few_pairs_have_no_interval():
     final = make_record().final
     svd = next(m for m in final["models"] if m["name"] == "svd, tuned")

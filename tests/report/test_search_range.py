@@ -1,6 +1,12 @@
 import pytest
 
-from harness.report.search_range import describe_range, edge_of, gauge, position
+from harness.report.search_range import (
+    describe_range,
+    edge_of,
+    edges,
+    gauge,
+    position,
+)
 
 LOG = {"type": "float", "low": 0.01, "high": 100.0, "log": True}
 LINEAR = {"type": "int", "low": 0, "high": 100}
@@ -64,3 +70,8 @@ def test_ranges_are_put_in_words():
     assert describe_range(choices) == "true or x"
     steps = {"type": "float", "low": 0.0, "high": 1.0, "step": 0.25}
     assert describe_range(steps) == "0 to 1 in steps of 0.25"
+
+
+def test_only_values_that_are_active_and_at_an_edge_are_named():
+    space = {"a": LINEAR, "b": LINEAR, "c": LINEAR, "d": LOG}
+    assert edges(space, {"a": 99, "b": 50, "d": 0.01}) == {"a": "high", "d": "low"}

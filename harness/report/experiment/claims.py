@@ -111,7 +111,7 @@ def _difference(judged: JudgedClaim) -> str:
     if claim.relative:
         allowed = f"{100 * claim.tolerance:g} %"
     # Below an upper bound anything is allowed.
-    return f"{size} ({'+' if claim.at_most else '±'} {allowed})"
+    return f"{size} ({'+' if claim.at_most else '±'}{allowed})"
 
 
 def _reasons(draft: Draft) -> str:

@@ -45,7 +45,6 @@ def reproduction(draft: Draft) -> str:
 def _command(record: ExperimentRecord) -> str:
     """Name what the command line may have said otherwise than the file, too."""
     spec, settings = record.spec, record.settings
-    file = local_name(str(settings.get("file", f"{record.name}.toml")))
     options: list[tuple[str, object]] = [
         ("--data", spec.data.source),
         *(("--link", each) for each in spec.data.link),
@@ -57,10 +56,14 @@ def _command(record: ExperimentRecord) -> str:
         ("--storage", "again.log"),
         ("--reports", "again"),
     ]
-    lines = [f"harness run {_quoted(file)}"]
+    lines = [f"harness run {_quoted(_file(record))}"]
     lines += [f"  {n} {_quoted(value)}" for n, value in options if value is not None]
     command = " \\\n".join(lines)
     return f"```sh\n{command}\n```"
+
+
+def _file(record: ExperimentRecord) -> str:
+    return local_name(str(record.settings.get("file", f"{record.name}.toml")))
 
 
 def _quoted(value: object) -> str:
@@ -138,9 +141,11 @@ def _filters(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str
 
 
 def _more(record: ExperimentRecord) -> str:
-    dashboard = code(f"optuna-dashboard {shlex.quote(local_name(record.storage))}")
+    kept = shlex.quote(local_name(record.storage))
+    again = f"harness report {shlex.quote(record.name)} --storage {kept}"
     return paragraphs(
         "### To look further",
         "- `harness ui` shows all trials as runs in MLflow\n"
-        f"- {dashboard} shows the studies in Optuna's dashboard",
+        f"- {code(f'optuna-dashboard {kept}')} shows the studies in Optuna's dashboard\n"
+        f"- {code(again)} writes this report again, without training",
     )
