@@ -73,7 +73,7 @@ def test_an_experiment_brings_its_studies_with_it(sync):
     create_experiment("optuna.log", "films", FACTS)
     spec = {"title": "Films", "families": {"svd": {}}}
     save_experiment_facts("optuna.log", "films", "spec", spec)
-    assert sync().output.splitlines() == [
+    assert sync().stdout.splitlines() == [
         "films: 4 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
         "alone: 2 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
     ]
