@@ -35,7 +35,7 @@ def final_points(
     Yields
     ------
     MetricPoint
-        One for each finite number; ``test_rmse_by_seed`` has a step for each seed.
+        One for each finite number, rounded to 6 significant digits; ``test_rmse_by_seed`` has a step for each seed.
     """
     model = record.model(candidate)
     assert model is not None
@@ -48,11 +48,19 @@ def final_points(
     }
     for key, value in figures.items():
         if value is not None and math.isfinite(value):
-            yield MetricPoint(key=key, value=float(value), timestamp=timestamp)
+            yield MetricPoint(key=key, value=_shorten(value), timestamp=timestamp)
     for step, value in enumerate(model["rmse_by_seed"]):
         yield MetricPoint(
-            key="test_rmse_by_seed", value=float(value), timestamp=timestamp, step=step
+            key="test_rmse_by_seed",
+            value=_shorten(value),
+            timestamp=timestamp,
+            step=step,
         )
+
+
+def _shorten(value: float) -> float:
+    """Keep 6 significant digits: MLflow prints as many as there are."""
+    return float(f"{value:.6g}")
 
 
 def _on_test(model: Mapping[str, Any]) -> dict[str, float | None]:

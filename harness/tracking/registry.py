@@ -137,7 +137,13 @@ class Registry:
 
     @_explained
     def register(
-        self, name: str, source: str, *, run_id: str, tags: Mapping[str, str]
+        self,
+        name: str,
+        source: str,
+        *,
+        run_id: str,
+        tags: Mapping[str, str],
+        description: str,
     ) -> RegisteredVersion:
         """Make a version of a logged model, unless there is one.
 
@@ -150,7 +156,9 @@ class Registry:
         run_id : str
             Run that it was logged to.
         tags : mapping of str to str
-            What it is and how it was judged; replaced where the version exists.
+            What it is and how it was judged.
+        description : str
+            The same for people, in Markdown. Both are replaced where the version exists.
 
         Returns
         -------
@@ -159,24 +167,20 @@ class Registry:
         """
         for known in self.versions(name):
             if known.source == source:
-                self.tag(known, tags)
+                self._describe(known, tags, description)
                 return known
         self._create_model(name)
         model_id = source.removeprefix("models:/")
         with _as_default(self.location):
             made = self._client.create_model_version(
-                name, source, run_id, tags=dict(tags), model_id=model_id
+                name,
+                source,
+                run_id,
+                tags=dict(tags),
+                description=description,
+                model_id=model_id,
             )
         return convert_version(made, {})
-
-    @_explained
-    def tag(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
-        """Set tags of a version."""
-        for key, value in tags.items():
-            if version.tags.get(key) != value:
-                self._client.set_model_version_tag(
-                    version.name, str(version.version), key, value
-                )
 
     @_explained
     def move(self, alias: str, version: RegisteredVersion | None, *, name: str) -> None:
@@ -186,6 +190,15 @@ class Registry:
         else:
             number = str(version.version)
             self._client.set_registered_model_alias(name, alias, number)
+
+    def _describe(
+        self, version: RegisteredVersion, tags: Mapping[str, str], description: str
+    ) -> None:
+        number = str(version.version)
+        self._client.update_model_version(version.name, number, description)
+        for key, value in tags.items():
+            if version.tags.get(key) != value:
+                self._client.set_model_version_tag(version.name, number, key, value)
 
     def _create_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -25,7 +25,7 @@ _TAG_PREFIX = "mlflow.sharedViewState."
 _MOST_PARAMETERS = 12
 _RUN_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo", "duration")
 _DATASET = "attributes.`Dataset`"
-_NARROW, _WIDE = 100, 240
+_NARROW, _WIDE = 110, 240
 _NAME_WIDTH = 270
 
 
@@ -104,10 +104,10 @@ TRIALS_VIEW = View(
 FINALS_VIEW = View(
     key="harness-finals",
     name="final models",
-    tags=("verdict", "experiment"),
+    tags=("verdict",),
     metrics=(
-        *("test_rmse", "test_rmse_low", "test_rmse_high", "search_rmse"),
-        *("fit_seconds", "latency_p95_ms", "model_mb", "ndcg_at_10"),
+        *("test_rmse", "test_rmse_low", "test_rmse_high", "fit_seconds"),
+        *("latency_p95_ms", "model_mb", "ndcg_at_10", "search_rmse"),
     ),
     order_by="metrics.`test_rmse`",
     only="tags.state = 'final'",

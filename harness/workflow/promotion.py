@@ -19,7 +19,6 @@ from harness.workflow.gate import (
     check_duel,
     check_experiment,
 )
-from harness.workflow.looks import record_look
 from harness.workflow.promotion_material import PromotionMaterial
 from harness.workflow.promotion_source import PromotionSource, read_source
 from harness.workflow.succession import crown, own_succession
@@ -223,10 +222,8 @@ class _Gate:
 
     def _compare(self, newcomer: PackagedModel, before: RegisteredVersion) -> None:
         champion = self._material.fetch(before.uri)
-        test = self._material.test
-        # Written down before the seal is broken: a look that ends in a crash counts too.
-        self._looks = record_look(self._source)
-        self._duel = fight(newcomer, champion, test.open())
+        test, self._looks = self._material.open_test()
+        self._duel = fight(newcomer, champion, test)
         self._checks.append(
             check_duel(
                 self._duel,
@@ -252,20 +249,34 @@ class _Gate:
             )
         if self._looks is not None:
             self._material.log_runs()  # they say how often the test set was opened
-        tags = self._source.tags | self._verdict_tags(outcome)
-        version = self._registry.register(self._name, uri, run_id=run_id, tags=tags)
+        version = self._registry.register(
+            self._name,
+            uri,
+            run_id=run_id,
+            tags=self._source.tags | {"verdict": outcome},
+            description=self._describe(outcome),
+        )
         if outcome == "promoted":
             crown(self._registry, version, self._before)
         else:
             self._registry.move(CHALLENGER, version, name=self._name)
         return version
 
-    def _verdict_tags(self, outcome: Outcome) -> dict[str, str]:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        tags = {"verdict": outcome, "verdict_time": now}
-        for number, check in enumerate(self._checks, 1):
-            result = "pass" if check.passed else "FAIL"
-            tags[f"check_{number}"] = f"{result}: {check.sentence}"
-        if self._before is not None and self._duel is not None:
-            tags["compared_with"] = f"version {self._before.version}"
-        return tags
+    def _describe(self, outcome: Outcome) -> str:
+        """Say in the registry what was promoted or refused, and why."""
+        source, today = self._source, datetime.now(UTC).date()
+        kind = "study" if source.experiment is None else "experiment"
+        summary = (
+            f"`{source.study.family}`, trial {source.trial.number}, of {kind} "
+            f"**{source.name}**: test RMSE {source.rmse['value']:.4f} "
+            f"[{source.rmse['low']:.4f}, {source.rmse['high']:.4f}]. "
+            f"{outcome.capitalize()}, {today}.\n"
+        )
+        lines = [
+            summary,
+            *(
+                f"- {'pass' if c.passed else 'FAIL'}: {c.sentence}"
+                for c in self._checks
+            ),
+        ]
+        return "\n".join(lines)

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.dataset import Dataset
+from harness.data.ratings import Ratings
 from harness.data.sources import load_again
 from harness.evaluation.efficiency import measure_efficiency
 from harness.evaluation.seal import SealedTest
 from harness.evaluation.splits import Split
+from harness.search.experiment_storage import save_experiment_facts
+from harness.search.looks import record_look
+from harness.search.study import save_final
 from harness.tracking.experiment_runs import log_experiment
 from harness.tracking.location import Location
 from harness.tracking.model_folder import PackagedModel, write_model
@@ -57,10 +61,28 @@ class PromotionMaterial:
         return split_again(self._source.study, self.dataset)
 
     @property
-    def test(self) -> SealedTest:
-        """The test part; whoever opens it records the look first."""
+    def _test(self) -> SealedTest:
         assert self._split.test is not None
         return self._split.test
+
+    def open_test(self) -> tuple[Ratings, int]:
+        """Open the test set; the look is counted, and kept with the result.
+
+        Returns
+        -------
+        test : Ratings
+            The test part.
+        looks : int
+            How often test ratings of this split were opened, this time included.
+        """
+        source, test = self._source, self._test
+        looks = record_look(source.storage, source.name)
+        final = {**source.final, "looks": looks}
+        if source.experiment is None:
+            save_final(source.storage, source.name, final)
+        else:
+            save_experiment_facts(source.storage, source.name, "final", final)
+        return test.open(), looks
 
     def log_runs(self) -> str:
         """Bring the runs in MLflow up to date.
@@ -113,7 +135,7 @@ class PromotionMaterial:
         found = self._source.model.get("coverage")
         if found is not None:
             return float(found)
-        return self.test.coverage(self._split.train)
+        return self._test.coverage(self._split.train)
 
     def size_bytes(self, packaged: PackagedModel) -> int:
         """Measure what a model takes on disk."""

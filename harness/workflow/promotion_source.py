@@ -62,6 +62,13 @@ class PromotionSource:
         return found
 
     @property
+    def final(self) -> Mapping[str, Any]:
+        """Result on the test set, of the experiment or of the study."""
+        found = self.study.final if self.experiment is None else self.experiment.final
+        assert found is not None
+        return found
+
+    @property
     def significance(self) -> float:
         """Level below which a difference counts."""
         if self.experiment is None:
@@ -88,8 +95,6 @@ class PromotionSource:
     @property
     def tags(self) -> dict[str, str]:
         """What the registry keeps with a version: whence, and how it was judged."""
-        final = self.study.final if self.experiment is None else self.experiment.final
-        assert final is not None
         facts = {
             "family": self.study.family,
             "experiment": None if self.experiment is None else self.experiment.name,
@@ -101,11 +106,11 @@ class PromotionSource:
             "dataset_fingerprint": self.test_set[0],
             "split_fingerprint": self.test_set[1],
             "split": self.study.split.get("method"),
-            "n_test": final.get("n_test"),
+            "n_test": self.final.get("n_test"),
             "test_rmse": f"{self.rmse['value']:.6f}",
             "test_rmse_low": f"{self.rmse['low']:.6f}",
             "test_rmse_high": f"{self.rmse['high']:.6f}",
-            "test_opened": final.get("opened"),
+            "test_opened": self.final.get("opened"),
             "code_version": code_version(),
         }
         return {key: str(value) for key, value in facts.items() if value is not None}
