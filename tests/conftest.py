@@ -96,3 +96,26 @@ def toy_model(package_toy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy") / "model"
     save_model(package_toy("svd", n_factors=2, n_epochs=5), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def champion_store():
+    """Return a function that makes a store with models that are champions."""
+    from mlflow import MlflowClient
+
+    from harness.tracking.store import quieten
+
+    def make(database, models):
+        quieten()
+        uri = f"sqlite:///{database}"
+        client = MlflowClient(uri, registry_uri=uri)
+        where = (database.parent / "mlartifacts").as_uri()
+        experiment = client.create_experiment("harness", artifact_location=where)
+        for name, folder in models.items():
+            logged = client.create_logged_model(experiment, name=name)
+            client.log_model_artifacts(logged.model_id, str(folder))
+            client.create_registered_model(name)
+            version = client.create_model_version(name, logged.artifact_location)
+            client.set_registered_model_alias(name, "champion", version.version)
+
+    return make

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from harness.errors import DataError, HarnessError, TrackingError, UnknownNameError
 from harness.tracking.location import Location
@@ -159,19 +161,27 @@ def _fetch(location: Location, uri: str, beside: Path) -> tuple[str, Path]:
 
 def _download(location: Location, source: str, beside: Path) -> Path:
     from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
 
+    parts = urlsplit(source)
+    if parts.scheme == "file" and not Path(url2pathname(parts.path)).is_dir():
+        raise _lost(source, "the folder does not exist.")
     try:
         folder = download_artifacts(
             artifact_uri=source,
             dst_path=str(beside),
             tracking_uri=location.tracking_uri,
         )
-    except OSError as error:
-        raise DataError(
-            f"{source}: the files of the model must be there, but: {reason(error)} Log "
-            "the model again, or choose another with --model."
-        ) from error
+    except (OSError, MlflowException) as error:
+        raise _lost(source, reason(error)) from error
     return Path(folder)
+
+
+def _lost(source: str, why: str) -> DataError:
+    return DataError(
+        f"{source}: the files of the model must be there, but: {why} Log the model again, "
+        "or choose another with --model."
+    )
 
 
 def open_client(location: Location) -> "MlflowClient":
@@ -212,6 +222,7 @@ def _resolve(client: "MlflowClient", location: Location, uri: str) -> tuple[str,
     MLflow itself would ask the registry that is active in the whole process.
     """
     if not uri.startswith(_MODELS):
+        client.get_run(uri.removeprefix(_RUNS).partition("/")[0])
         return uri, uri
     wanted = uri.removeprefix(_MODELS)
     if re.fullmatch(r"m-[0-9a-f]{32}", wanted):
