@@ -36,6 +36,8 @@ class Entry(Contestant):
 
     Parameters
     ----------
+    name, family, params : see `Contestant`
+        What is judged.
     role : {"tuned", "initial", "variant", "baseline"}
         What its settings are.
     candidate : str or None

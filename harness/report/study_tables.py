@@ -64,8 +64,7 @@ def data_table(study: StudyRecord | ExperimentRecord) -> str:
     rows.append(["fingerprint of the data", code(data.get("fingerprint"))])
     rows.append(["split", _describe_split(split)])
     rows.append(["fingerprint of the split", code(split.get("fingerprint"))])
-    whose = " by this study" if isinstance(study, StudyRecord) else ""
-    rows.append([f"looks at the test set{whose}", _describe_looks(study)])
+    rows.append(["looks at the test set", _describe_looks(study)])
     return table(rows[0], rows[1:])
 
 

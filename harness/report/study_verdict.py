@@ -151,8 +151,9 @@ def _warnings(study: StudyRecord) -> Iterator[str]:
         )
     if final.get("looks", 1) > 1:
         yield (
-            f"The test set has been opened **{final['looks']} times**: whoever continued "
-            "the study knew its earlier test score, so this one is a little optimistic."
+            f"The test set has been opened **{final['looks']} times**, by this study and "
+            "others on the same split: whoever has seen an earlier test score knew "
+            "something of this one, so that it is a little optimistic."
         )
     found = edges(study.settings["space"], study.best.params)
     wider = [f"{code(name)} ({end} end)" for name, end in found.items()]

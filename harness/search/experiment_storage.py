@@ -11,7 +11,7 @@ from harness.errors import StudyError, UnknownNameError
 from harness.search.storage import open_storage, without_password
 
 __all__ = [
-    "count_looks",
+    "attributes_of_all",
     "create_experiment",
     "list_experiments",
     "read_experiment_facts",
@@ -74,7 +74,7 @@ def list_experiments(storage: str) -> list[str]:
     list of str
         Names in the order of creation.
     """
-    return [name for name, attrs in _attributes(storage) if MARK in attrs]
+    return [name for name, attrs in attributes_of_all(storage) if MARK in attrs]
 
 
 def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
     UnknownNameError
         If the storage has no such experiment.
     """
-    found = {n: attrs for n, attrs in _attributes(storage) if MARK in attrs}
+    found = {n: attrs for n, attrs in attributes_of_all(storage) if MARK in attrs}
     if name not in found:
         raise UnknownNameError("experiment", name, found)
     return found[name]
@@ -121,36 +121,19 @@ def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None
     study.set_user_attr(key, value)
 
 
-def count_looks(storage: str, dataset_fingerprint: str, split_fingerprint: str) -> int:
-    """Count how often test ratings were opened, by anything kept in a storage.
+def attributes_of_all(storage: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read the attributes of all studies and experiments.
 
     Parameters
     ----------
     storage : str
         URL or path.
-    dataset_fingerprint, split_fingerprint : str
-        Which test ratings.
 
     Returns
     -------
-    int
-        Sum over the studies and experiments on that split.
+    list of (str, dict)
+        Names and attributes in the order of creation.
     """
-    looks = 0
-    for _, attrs in _attributes(storage):
-        facts = attrs.get(MARK) or attrs.get("harness") or {}
-        same = (
-            facts.get("dataset", {}).get("fingerprint") == dataset_fingerprint
-            and facts.get("split", {}).get("fingerprint") == split_fingerprint
-        )
-        if same:
-            looks += int(
-                attrs.get("looks") or (attrs.get("final") or {}).get("looks", 0)
-            )
-    return looks
-
-
-def _attributes(storage: str) -> list[tuple[str, dict[str, Any]]]:
     opened = open_storage(storage, create=False)
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
     return [(study.study_name, dict(study.user_attrs)) for study in studies]

@@ -14,7 +14,18 @@ __all__ = ["read_experiment", "study_name"]
 
 
 def study_name(experiment: str, candidate: str) -> str:
-    """Name the study of a candidate."""
+    """Name the study of a candidate.
+
+    Parameters
+    ----------
+    experiment, candidate : str
+        Their names.
+
+    Returns
+    -------
+    str
+        ``"published-svd"``.
+    """
     return f"{experiment}-{candidate}"
 
 

@@ -17,10 +17,10 @@ from harness.experiment.factors import strongest_factors
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.models.base import Recommender
 from harness.search.experiment_storage import (
-    count_looks,
     read_experiment_facts,
     save_experiment_facts,
 )
+from harness.search.looks import record_look
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
 from harness.workflow.experiment import PreparedExperiment
@@ -240,12 +240,7 @@ class _Judge:
     def _open_and_judge(self, fitted: list[FittedEntry]) -> None:
         test = self._prepared.split.test
         assert test is not None
-        facts = self._prepared.dataset, self._prepared.split.facts
-        before = count_looks(
-            self._storage, facts[0].fingerprint, facts[1]["fingerprint"]
-        )
-        # Written down before the seal is broken: a look that ends in a crash counts too.
-        self._save("looks", int(self._kept.get("looks", 0)) + 1)
+        looks = record_look(self._storage, self._name)
         final = judge_entries(
             fitted,
             self._prepared.split.train,
@@ -253,5 +248,5 @@ class _Judge:
             test,
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
-        judged = {"looks": before + 1, "seeds": self._seeds, **self._judged}
+        judged = {"looks": looks, "seeds": self._seeds, **self._judged}
         self._save("final", {**judged, **final})

@@ -1,7 +1,7 @@
 """One study: search on the training part, then judge the best on the sealed test set."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import Split, split_off_test
 from harness.models.families import load_family
 from harness.search.engine import Budget
+from harness.search.looks import record_look
 from harness.search.ownership import own_study
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord
@@ -141,10 +142,10 @@ class PreparedStudy:
         if best is None or before.get("best_trial") == best.number:
             return study
         with own_study(self.plan.storage, study.name):
-            final = self._final(study, before)
+            final = self._final(study)
             return save_final(self.plan.storage, study.name, final)
 
-    def _final(self, study: StudyRecord, before: Mapping[str, Any]) -> dict[str, Any]:
+    def _final(self, study: StudyRecord) -> dict[str, Any]:
         best = study.best
         assert best is not None
         final: dict[str, Any] = {"best_trial": best.number}
@@ -153,8 +154,8 @@ class PreparedStudy:
         if fresh is not None:
             optimism["fresh_folds"] = fresh
         if self.split.test is not None:
-            # Earlier looks count: whoever continues a study has seen its test score.
-            self.split.test.looks = int(before.get("looks", 0))
+            # `open` counts the look that is recorded here.
+            self.split.test.looks = record_look(self.plan.storage, study.name) - 1
             final |= evaluate_final(
                 self._contestants(study),
                 self.split.train,

@@ -51,8 +51,9 @@ def _looks(record: ExperimentRecord) -> Iterator[str]:
     looks = (record.final or {}).get("looks", 1)
     if looks > 1:
         yield (
-            f"The test set has been opened **{looks} times**: whoever went on knew an "
-            "earlier test score, so this one is a little optimistic."
+            f"The test set has been opened **{looks} times**, by this experiment and "
+            "others on the same split: whoever has seen an earlier test score knew "
+            "something of this one, so that it is a little optimistic."
         )
 
 
