@@ -1,6 +1,5 @@
 """How two models differ on the test set, in words and digits."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,8 +21,6 @@ class Comparison:
         interval; negative if the one is better.
     p_value : float
         Of no difference, adjusted for the number of comparisons.
-    p_is_bound : bool, default False
-        The p-value is only the least that so many resamples can show.
     significance : float, default 0.05
         The p-value from which on a difference may be chance.
     """
@@ -33,18 +30,12 @@ class Comparison:
     low: float
     high: float
     p_value: float
-    p_is_bound: bool = False
     significance: float = 0.05
 
     @property
     def p_text(self) -> str:
         """The p-value with its sign of relation, such as ``= 0.012`` or ``< 0.001``."""
-        if self.p_value < 0.001:
-            return "< 0.001"
-        if not self.p_is_bound:
-            return f"= {self.p_value:.3f}"
-        # Rounded up, for a bound that is rounded down is none.
-        return f"< {math.ceil(self.p_value * 1000) / 1000:.3f}"
+        return "< 0.001" if self.p_value < 0.001 else f"= {self.p_value:.3f}"
 
     @property
     def outcome(self) -> Literal["better", "worse", "tied"]:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from harness.evaluation.final import BIAS_BASELINE
 from harness.evaluation.holm import holm
 from harness.report.comparison import Comparison
@@ -37,7 +35,6 @@ def comparisons(study: StudyRecord) -> list[Comparison]:
     final = study.final or {}
     found = final.get("differences", [])
     adjusted = holm([difference["p_value"] for difference in found])
-    least = 2 / (final.get("n_resamples", np.inf) + 1)
     return [
         Comparison(
             other=d["other"],
@@ -45,7 +42,6 @@ def comparisons(study: StudyRecord) -> list[Comparison]:
             low=d["low"],
             high=d["high"],
             p_value=p_value,
-            p_is_bound=d["p_value"] <= least,
         )
         for d, p_value in zip(found, adjusted, strict=True)
     ]

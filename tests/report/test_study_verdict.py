@@ -52,12 +52,11 @@ def test_many_comparisons_raise_the_bar(judge):
     assert "cannot be told apart" in text
 
 
-def test_a_p_value_that_the_resamples_cannot_resolve_is_a_bound(judge):
-    # None of 2,000 resamples crosses zero: p = 2 / 2001 each; times 2 (Holm) 0.0019990.
-    text = judge([0.90, 0.94, 0.95], [2 / 2001, 2 / 2001])
-    assert text.count("(p < 0.002)") == 2
-    # One that does: p = 4 / 2001 = 0.0019990, the larger of two, is not multiplied.
-    assert "(p = 0.002)" in judge([0.90, 0.94, 0.95], [2 / 2001, 4 / 2001])
+def test_p_values_are_corrected_and_tiny_ones_are_bounds(judge):
+    # Two comparisons (Holm): the smaller p counts twice.
+    text = judge([0.90, 0.94, 0.95], [0.0004, 0.02])
+    assert "(p < 0.001)" in text
+    assert "(p = 0.020)" in text
 
 
 def test_a_second_look_at_the_test_set_is_confessed(judge):

@@ -1,6 +1,5 @@
 """The models of an experiment as reports list and compare them."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -128,13 +127,11 @@ def compare(
     found = record.difference(one["name"], other["name"])
     if found is None:
         return None
-    least = 2 / (record.final.get("n_resamples", math.inf) + 1)
     return Comparison(
         other=other["name"],
         value=found["value"],
         low=found["low"],
         high=found["high"],
         p_value=found["p_holm"],
-        p_is_bound=found["p_value"] <= least,
         significance=record.spec.decision.significance,
     )
