@@ -8,6 +8,7 @@ from harness.tracking.answers import Answerer
 __all__ = ["give_reason"]
 
 _MOST_PARTS = 2
+_LEVELS = ("mean", "global")
 
 
 def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
@@ -48,9 +49,9 @@ def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
 
 
 def _is_about_title(part: Part) -> bool:
-    same_for_all = part.label == "mean" or part.label.endswith("of the user")
-    says_nothing = part.label.endswith("more factors")
-    return part.stars > 0 and not same_for_all and not says_nothing
+    """Leave out levels, which are the same for all titles, and what says nothing."""
+    is_level = part.label.startswith(_LEVELS) or part.label.endswith("the user")
+    return part.stars > 0 and not is_level and not part.label.endswith("more factors")
 
 
 def _name_neighbor(
