@@ -105,7 +105,10 @@ def _letter(place: int) -> str:
 def _first_of_each(
     versions: "Sequence[RegisteredVersion]",
 ) -> "list[RegisteredVersion]":
-    return list({v.test_set: v for v in reversed(versions)}.values())[::-1]
+    found: dict[tuple[str | None, str | None], RegisteredVersion] = {}
+    for version in versions:
+        found.setdefault(version.test_set, version)
+    return list(found.values())
 
 
 def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:

@@ -222,6 +222,12 @@ def _final_tags(
         "study": as_text(study.name if study else None),
         "best_trial": as_text(trial),
         "seeds": ", ".join(map(str, record.final.get("seeds", ()))),
+        "mlflow.note.content": (
+            f"The best settings of `{record.spec.label(candidate)}` (trial {trial}), fitted "
+            f"on {record.split.get('n_train')} training ratings with each seed, and judged "
+            f"on {record.split.get('n_test')} sealed test ratings: "
+            f"**{_verdict(decision, candidate)}**."
+        ),
     }
 
 

@@ -12,7 +12,7 @@ from harness import __version__
 from harness.data.dataset import Dataset
 from harness.errors import HarnessError
 from harness.models.base import Recommender
-from harness.tracking.dataset_input import dataset_facts, dataset_input
+from harness.tracking.dataset_input import dataset_facts, dataset_input, sealed_facts
 from harness.tracking.location import locate
 from harness.tracking.model_card import write_card
 from harness.tracking.model_folder import PackagedModel, write_model
@@ -249,7 +249,7 @@ def _log(client: "MlflowClient", packaged: PackagedModel, run_id: str) -> str:
         summary = _upload(client, packaged, run_id, logged)
         note = {"mlflow.note.content": _card(packaged)}
         client.set_logged_model_tags(logged.model_id, summary | note)
-        _copy_metrics(client, run, logged.model_id)
+        _copy_metrics(client, run, logged.model_id, packaged)
     except BaseException:
         client.finalize_logged_model(logged.model_id, "FAILED")
         raise
@@ -270,14 +270,25 @@ def _upload(
     return dict(model.metadata or {})
 
 
-def _copy_metrics(client: "MlflowClient", run: "Run", model_id: str) -> None:
-    """Show the figures of the run on the page of the model, too."""
+def _copy_metrics(
+    client: "MlflowClient", run: "Run", model_id: str, packaged: PackagedModel
+) -> None:
+    """Show the figures of the run on the page of the model, too, and what they are of."""
     from mlflow.entities import Metric
 
+    test = sealed_facts(packaged.facts["dataset"], packaged.facts["split"])
     metrics = []
     for key in run.data.metrics:
         last = client.get_metric_history(run.info.run_id, key)[-1]
         metrics.append(
-            Metric(key, last.value, last.timestamp, last.step, model_id=model_id)
+            Metric(
+                key,
+                last.value,
+                last.timestamp,
+                last.step,
+                model_id=model_id,
+                dataset_name=test.name,
+                dataset_digest=test.digest,
+            )
         )
     client.log_batch(run.info.run_id, metrics=metrics)

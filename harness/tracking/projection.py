@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.search.records import StudyRecord, TrialRecord
-from harness.tracking.dataset_input import dataset_facts
-from harness.tracking.run_image import MetricPoint, RunImage, RunStatus
+from harness.tracking.dataset_input import dataset_facts, sealed_facts
+from harness.tracking.run_image import DatasetFacts, MetricPoint, RunImage, RunStatus
 from harness.tracking.run_values import (
     LONGEST_VALUE,
     as_json,
@@ -163,8 +163,15 @@ def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
         params=_study_params(study),
         tags=_study_tags(study),
         points=() if status == "RUNNING" else tuple(_study_points(study)),
-        datasets=(dataset_facts(study.dataset),),
+        datasets=_study_datasets(study),
     )
+
+
+def _study_datasets(study: StudyRecord) -> tuple[DatasetFacts, ...]:
+    training = dataset_facts(study.dataset)
+    if not (study.final or {}).get("models"):
+        return (training,)
+    return (training, sealed_facts(study.dataset, study.split))
 
 
 def _study_params(study: StudyRecord) -> dict[str, str]:

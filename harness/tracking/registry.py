@@ -1,5 +1,6 @@
 """The model registry: versions, what they were judged on, and their aliases."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry"]
 
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
+_VERSIONS_TAG = "mlflow.modelVersions"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -180,6 +182,7 @@ class Registry:
                 description=description,
                 model_id=model_id,
             )
+        self._link(model_id, name, str(made.version))
         return convert_version(made, {})
 
     @_explained
@@ -199,6 +202,12 @@ class Registry:
         for key, value in tags.items():
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
+
+    def _link(self, model_id: str, name: str, version: str) -> None:
+        """Let the page of the logged model lead here, as `mlflow.register_model` does."""
+        known = self._client.get_logged_model(model_id).tags.get(_VERSIONS_TAG, "[]")
+        links = [*json.loads(known), {"name": name, "version": version}]
+        self._client.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps(links)})
 
     def _create_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException

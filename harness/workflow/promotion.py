@@ -267,10 +267,9 @@ class _Gate:
         source, today = self._source, datetime.now(UTC).date()
         kind = "study" if source.experiment is None else "experiment"
         summary = (
-            f"`{source.study.family}`, trial {source.trial.number}, of {kind} "
-            f"**{source.name}**: test RMSE {source.rmse['value']:.4f} "
-            f"[{source.rmse['low']:.4f}, {source.rmse['high']:.4f}]. "
-            f"{outcome.capitalize()}, {today}.\n"
+            f"RMSE {source.rmse['value']:.4f} [{source.rmse['low']:.4f}, "
+            f"{source.rmse['high']:.4f}]: {source.study.family}, trial "
+            f"{source.trial.number}, of {kind} {source.name}; {outcome}, {today}\n"
         )
         lines = [
             summary,

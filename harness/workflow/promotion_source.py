@@ -12,7 +12,6 @@ from harness.search.records import StudyRecord, TrialRecord
 from harness.search.storage import list_studies, read_study
 from harness.tracking.packaging import Origin
 from harness.tracking.registered_version import RegisteredVersion
-from harness.version import code_version
 from harness.workflow.experiment_record import read_experiment
 
 __all__ = ["PromotionSource", "read_source"]
@@ -111,7 +110,6 @@ class PromotionSource:
             "test_rmse_low": f"{self.rmse['low']:.6f}",
             "test_rmse_high": f"{self.rmse['high']:.6f}",
             "test_opened": self.final.get("opened"),
-            "code_version": code_version(),
         }
         return {key: str(value) for key, value in facts.items() if value is not None}
 
