@@ -7,12 +7,15 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
-from harness.evaluation.intervals import FEWEST_USERS, Estimate, UserBootstrap
+from harness.evaluation.intervals import Estimate, UserBootstrap
 from harness.evaluation.metrics import rmse
 from harness.tracking.answers import Answerer
 from harness.tracking.model_folder import PackagedModel
 
 __all__ = ["Duel", "fight", "untrained"]
+
+FEWEST_USERS = 30
+"""Reports warn of intervals over few users; with fewer than this nobody should decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
