@@ -150,6 +150,7 @@ class CF(Recommender):
         """Derive from ratings and biases all that is not saved."""
         self._rated_user = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         self._rated_item = np.bincount(ratings.items, minlength=ratings.n_items) > 0
+        self._rated_items = np.flatnonzero(self._rated_item).astype(np.int32)
         if self.engine == "surprise":
             from harness.models.surprise_knn import ReferenceNeighbors
 
@@ -229,15 +230,12 @@ class CF(Recommender):
         return self._averages.estimate(users, items)
 
     def _score_all_items(self, user: int) -> Doubles:
-        n = len(self.item_ids_)
-        codes = np.arange(n, dtype=np.int32)
-        users = np.full(n, user, dtype=np.int32)
-        known = _holds(self._rated_user, users[:1])[0]
+        known = 0 <= user < len(self._rated_user) and self._rated_user[user]
         if self.user_based or self.engine == "surprise" or not known:
-            return self._predict(users, codes)
-        biases = Biases(self.mean_, self.user_bias_, self.item_bias_)
-        scores = biases.predict(users, codes)
-        rated = codes[self._rated_item]
+            codes = np.arange(len(self.item_ids_), dtype=np.int32)
+            return self._predict(np.full_like(codes, user), codes)
+        scores: Doubles = self.mean_ + self.user_bias_[user] + self.item_bias_
+        rated = self._rated_items
         scores[rated] = self._averages.score_items(user, rated)
         return scores
 

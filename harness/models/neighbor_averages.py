@@ -73,7 +73,8 @@ class NeighborAverages:
         """
         assert not self.user_based
         average = self.similarities.average_row(user, items, self.around)
-        return self._in_stars(items, np.full_like(items, user), average)
+        of_user = np.array([user], dtype=np.int32)  # broadcasts: nothing to look up
+        return self._in_stars(items, of_user, average)
 
     def _in_stars(self, xs: Codes, ys: Codes, average: Doubles) -> Doubles:
         expected = self.expectation(xs, ys)
