@@ -71,7 +71,7 @@ def decide(record: ExperimentRecord) -> Decision | None:
     """Choose a candidate by the rule of the file.
 
     Every criterion drops the candidates that are worse than the best one on it by more
-    than the margin, and those without a value if another has one: what is not known
+    than the margin (and what is negligible), and those without a value if another has one: what is not known
     cannot be preferred. The first criterion that leaves one candidate has decided.
 
     Parameters
@@ -160,6 +160,10 @@ def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Rou
     losses = {c: sign * v for c, v in values.items() if v is not None}
     if not losses:
         return Round(criterion=criterion, values=values, left=tuple(left))
-    least, margin = min(losses.values()), record.spec.decision.margin
-    staying = (c for c, loss in losses.items() if loss - least <= margin * abs(loss))
+    least, rule = min(losses.values()), record.spec.decision
+    staying = (
+        candidate
+        for candidate, loss in losses.items()
+        if not rule.is_noticeable(criterion, better=least, worse=loss)
+    )
     return Round(criterion=criterion, values=values, left=tuple(staying))

@@ -36,6 +36,17 @@ PREFERENCES: Mapping[str, Literal["minimize", "maximize"]] = {
 """What can decide between families that are tied, and which way is better."""
 
 
+NEGLIGIBLE: Mapping[str, float] = {
+    "latency_p95_ms": 1.0,
+    "fit_seconds": 1.0,
+    "peak_memory_bytes": 50e6,
+    "model_bytes": 10e6,
+    "ndcg_at_10": 0.002,
+}
+"""Differences that nobody would notice, however large a share they are: 20 microseconds
+must not decide between two models."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -173,13 +184,36 @@ class DecisionSpec(_Part):
     margin : float, default 0.05
         By what share a family must be better on a criterion to win on it; within it the
         next criterion decides.
+    negligible : mapping, optional
+        By criterion: differences up to this decide nothing either; see `NEGLIGIBLE`.
     significance : float, default 0.05
         Families whose Holm-corrected p against the best is at least this are tied.
     """
 
     prefer: Texts = ("latency_p95_ms", "fit_seconds")
     margin: Annotated[float, Field(ge=0)] = 0.05
+    negligible: Mapping[str, Annotated[float, Field(ge=0)]] = {}
     significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+    def is_noticeable(self, criterion: str, *, better: float, worse: float) -> bool:
+        """Say whether a difference is large enough to decide.
+
+        Parameters
+        ----------
+        criterion : str
+            One of `PREFERENCES`.
+        better, worse : float
+            Two values of it.
+
+        Returns
+        -------
+        bool
+            True if it exceeds both the margin, a share of the worse value, and what is
+            negligible.
+        """
+        gap = abs(worse - better)
+        least = self.negligible.get(criterion, NEGLIGIBLE.get(criterion, 0.0))
+        return gap > self.margin * abs(worse) and gap > least
 
 
 class Criterion(_Part):

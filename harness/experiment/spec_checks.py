@@ -72,6 +72,10 @@ def _about_decision(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
             yield "decision.prefer", str(error)
         if name in prefer[:position]:
             yield "decision.prefer", f"{name!r} must be named once only."
+    for name in spec.decision.negligible:
+        if name not in PREFERENCES:
+            error = UnknownNameError("preference", name, PREFERENCES)
+            yield f"decision.negligible.{name}", str(error)
 
 
 def _about_criterion(

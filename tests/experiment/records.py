@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness.evaluation.final import BIAS_BASELINE
 from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import ExperimentSpec
+from harness.experiment.spec import PREFERENCES, ExperimentSpec
 from harness.search.records import StudyRecord, TrialRecord
 from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_final, metrics
 
@@ -131,6 +131,8 @@ def make_spec(**changes):
         "publication": "Machine Learning Operations: Implementation of MLFlow",
         "seed": 7,
         "budget": {"trials": 12},
+        # So that tests can separate families by small numbers.
+        "decision": {"negligible": dict.fromkeys(PREFERENCES, 0.0)},
         "families": {
             candidate: {"label": label} for candidate, label in LABELS.items()
         },

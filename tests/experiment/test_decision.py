@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.experiment.decision import beats_bias_of, decide
+from harness.experiment.spec import PREFERENCES
 from tests.experiment.records import make_efficiency, make_record, make_spec
 
 CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}
@@ -12,7 +13,9 @@ CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}
 
 
 def rule(**decision):
-    return make_spec(decision=decision)
+    """A rule by which every difference beyond the margin counts."""
+    every = {"negligible": dict.fromkeys(PREFERENCES, 0.0)}
+    return make_spec(decision=every | decision)
 
 
 def test_nothing_is_decided_before_the_test_set_is_opened():
@@ -50,7 +53,9 @@ def test_within_the_margin_the_next_criterion_decides():
     # 0.39 and 0.40 ms are within 5 %; hybrid trains faster.
     efficiency = make_efficiency({"svd": 0.39, "hybrid": 0.40})
     efficiency["hybrid"]["fit_seconds"] = 0.2
-    found = decide(make_record(final={"tuned": CLOSE}, efficiency=efficiency))
+    found = decide(
+        make_record(spec=rule(), final={"tuned": CLOSE}, efficiency=efficiency)
+    )
     assert found.winner == "hybrid"
     assert found.decided_by == "fit_seconds"
     assert [r.criterion for r in found.rounds] == ["latency_p95_ms", "fit_seconds"]
@@ -61,7 +66,9 @@ def test_within_the_margin_the_next_criterion_decides():
 def test_a_family_dropped_by_a_criterion_does_not_come_back_on_a_later_one():
     efficiency = make_efficiency({"svd": 0.39, "hybrid": 0.40})
     efficiency["cf"]["fit_seconds"] = 0.001
-    found = decide(make_record(final={"tuned": CLOSE}, efficiency=efficiency))
+    found = decide(
+        make_record(spec=rule(), final={"tuned": CLOSE}, efficiency=efficiency)
+    )
     assert found.winner == "svd"
 
 
@@ -88,6 +95,21 @@ def test_a_margin_of_zero_lets_any_difference_decide():
         )
     )
     assert found.winner == "hybrid"
+
+
+@pytest.mark.parametrize(
+    ("slower", "decided_by"), [(0.3, "rmse"), (1.25, "latency_p95_ms")]
+)
+def test_what_nobody_would_notice_decides_nothing(slower, decided_by):
+    # 0.3 ms is three times 0.1 ms, and nobody waits longer for it; 1.15 ms count.
+    found = decide(
+        make_record(
+            spec=make_spec(decision={"prefer": ["latency_p95_ms"]}),
+            final={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
+            efficiency=make_efficiency({"svd": slower, "hybrid": 0.1}),
+        )
+    )
+    assert found.decided_by == decided_by
 
 
 def test_where_more_is_better_the_highest_wins():

@@ -103,6 +103,9 @@ def test_preferences_have_to_exist_and_are_named_once():
     assert "Did you mean 'latency_p95_ms'" in rule
     ((_, rule),) = found(decision={"prefer": ["rmse", "rmse"]})
     assert "once" in rule
+    ((key, rule),) = found(decision={"negligible": {"latency": 1}})
+    assert key == "decision.negligible.latency"
+    assert "latency_p95_ms" in rule
 
 
 def test_a_variant_changes_something_of_a_candidate_under_a_name_of_its_own():
