@@ -119,3 +119,14 @@ def champion_store():
             client.set_registered_model_alias(name, "champion", version.version)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def judged_template(small_ratings, tmp_path_factory):
+    """A working folder with judged studies; see `tests.promotion_workspace`."""
+    from tests.promotion_workspace import build
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+        return build(tmp_path_factory.mktemp("judged"), small_ratings)

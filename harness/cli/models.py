@@ -30,7 +30,8 @@ def models(
     """List the registered models: versions, aliases, RMSE, and where they come from.
 
     The RMSE is in stars, with its 95 % interval, on the sealed test set that the version
-    was judged on. Only figures of the same test set can be compared.
+    was judged on. Only figures of the same test set can be compared. The last column
+    names the experiment, or the study, whose report tells more.
     """
     from harness.errors import UnknownNameError
     from harness.tracking.location import locate
@@ -119,7 +120,6 @@ def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
     if value is not None and low is not None and high is not None:
         rmse = f"{value:.4f} [{low:.4f}, {high:.4f}]"
     tags = version.tags
-    kind = "experiment" if "experiment" in tags else "study"
     return (
         f"{version.name} {version.version}",
         " ".join(f"@{alias}" for alias in version.aliases),
@@ -127,7 +127,7 @@ def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
         rmse,
         test_set,
         tags.get("test_opened", version.created.isoformat())[:10],
-        f"{kind} {tags.get(kind, '-')}",
+        tags.get("experiment", tags.get("study", "-")),
     )
 
 

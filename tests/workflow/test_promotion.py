@@ -20,7 +20,7 @@ from harness.workflow.gate import Bounds
 from harness.workflow.promotion import PromotionSettings
 from harness.workflow.promotion import promote as pass_gate
 from harness.workflow.succession import crown, own_succession, roll_back
-from tests.promotion_workspace import COSTS, build, copy
+from tests.promotion_workspace import COSTS, copy
 
 
 def silently(_step):
@@ -53,15 +53,10 @@ def _known_costs():
 
 
 @pytest.fixture(scope="module")
-def template(small_ratings, tmp_path_factory):
-    return build(tmp_path_factory.mktemp("judged"), small_ratings)
-
-
-@pytest.fixture(scope="module")
-def template_with_champion(template, tmp_path_factory):
+def template_with_champion(judged_template, tmp_path_factory):
     """The same, with the good model as champion."""
     folder = tmp_path_factory.mktemp("crowned")
-    copy(template, folder)
+    copy(judged_template, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert promote("good").outcome == "promoted"
@@ -69,8 +64,8 @@ def template_with_champion(template, tmp_path_factory):
 
 
 @pytest.fixture
-def judged(template, tmp_path, monkeypatch):
-    copy(template, tmp_path)
+def judged(judged_template, tmp_path, monkeypatch):
+    copy(judged_template, tmp_path)
     monkeypatch.chdir(tmp_path)
 
 
