@@ -29,10 +29,10 @@ def test_lists_versions_with_aliases_figures_and_where_they_come_from(harness):
     number = r"\d\.\d{4}"
     assert re.match(
         rf"ratings 2 +@challenger +baseline +{number} \[{number}, {number}\] +A +"
-        r"\d{4}-\d\d-\d\d +reseeded$",
+        r"\d{4}-\d\d-\d\d +reseeded *$",
         newest,
     )
-    assert re.match(r"ratings 1 +@champion +baseline .* B .* good$", oldest)
+    assert re.match(r"ratings 1 +@champion +baseline .* B .* good *$", oldest)
     assert re.match(r"A: ratings \w{16}, split random \w{16}, 180 ratings$", lines[4])
 
 
