@@ -26,6 +26,7 @@ from harness.cli import (
     sync,
     ui,
 )
+from harness.cli.help_text import help_of
 from harness.errors import HarnessError
 from harness.evaluation.worker_process import THREAD_VARIABLES
 
@@ -52,18 +53,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
-app.command()(compare.compare)
-app.command()(explain.explain)
-app.command()(families.families)
-app.command()(models.models)
-app.command()(promote.promote)
-app.command()(recommend.recommend)
-app.command()(report.report)
-app.command()(run.run)
-app.command()(serve.serve)
-app.command()(study.study)
-app.command()(sync.sync)
-app.command()(ui.ui)
+for command in (
+    compare.compare,
+    explain.explain,
+    families.families,
+    models.models,
+    promote.promote,
+    recommend.recommend,
+    report.report,
+    run.run,
+    serve.serve,
+    study.study,
+    sync.sync,
+    ui.ui,
+):
+    app.command(help=help_of(command))(command)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so

@@ -58,7 +58,7 @@ class Changes:
 
     def as_content(self) -> dict[str, Any]:
         """Write them as the file would."""
-        tables = {
+        tables: dict[str, dict[str, Any]] = {
             "data": {"source": self.data, "link": self.link},
             "budget": {"trials": self.trials, "seconds": self.seconds},
         }

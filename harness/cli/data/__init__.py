@@ -5,6 +5,7 @@ import typer
 from harness.cli.data.describe import describe
 from harness.cli.data.get import get
 from harness.cli.data.link import link
+from harness.cli.help_text import help_of
 
 __all__ = ["app"]
 
@@ -16,6 +17,5 @@ def _data() -> None:
     """Fetch, link and describe ratings and catalogues."""
 
 
-app.command("describe")(describe)
-app.command("get")(get)
-app.command("link")(link)
+for command in (describe, get, link):
+    app.command(help=help_of(command))(command)
