@@ -17,6 +17,7 @@ from harness.tracking.run_values import (
     as_milliseconds,
     as_text,
     current_user,
+    shorten,
 )
 
 __all__ = [
@@ -226,7 +227,7 @@ def _final_tags(
             f"The best settings of `{record.spec.label(candidate)}` (trial {trial}), fitted "
             f"on {record.split.get('n_train')} training ratings with each seed, and judged "
             f"on {record.split.get('n_test')} sealed test ratings: "
-            f"**{_verdict(decision, candidate)}**."
+            f"{_verdict_in_words(decision, candidate)}."
         ),
     }
 
@@ -234,7 +235,16 @@ def _final_tags(
 def _verdict(decision: Decision, candidate: str) -> str:
     if candidate == decision.winner:
         return "chosen"
-    return "tied with the best" if candidate in decision.contenders else "worse"
+    return "tied" if candidate in decision.contenders else "worse"
+
+
+def _verdict_in_words(decision: Decision, candidate: str) -> str:
+    best = f"`{decision.best}`"
+    return {
+        "chosen": "this is the model that the rule of the experiment chooses",
+        "tied": f"it cannot be told apart from the best, {best}",
+        "worse": f"it is worse than the best, {best}, beyond chance",
+    }[_verdict(decision, candidate)]
 
 
 def _points(
@@ -247,7 +257,7 @@ def _points(
         model = record.model(candidate)
         if model is not None:
             yield MetricPoint(
-                key=f"test_rmse_of/{candidate}",
-                value=rmse_of(model),
+                key=f"test_rmse_of_{candidate}",
+                value=shorten(rmse_of(model)),
                 timestamp=timestamp,
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.tracking.run_image import MetricPoint
+from harness.tracking.run_values import shorten
 
 __all__ = ["final_points", "rmse_of"]
 
@@ -48,19 +49,14 @@ def final_points(
     }
     for key, value in figures.items():
         if value is not None and math.isfinite(value):
-            yield MetricPoint(key=key, value=_shorten(value), timestamp=timestamp)
+            yield MetricPoint(key=key, value=shorten(value), timestamp=timestamp)
     for step, value in enumerate(model["rmse_by_seed"]):
         yield MetricPoint(
             key="test_rmse_by_seed",
-            value=_shorten(value),
+            value=shorten(value),
             timestamp=timestamp,
             step=step,
         )
-
-
-def _shorten(value: float) -> float:
-    """Keep 6 significant digits: MLflow prints as many as there are."""
-    return float(f"{value:.6g}")
 
 
 def _on_test(model: Mapping[str, Any]) -> dict[str, float | None]:
@@ -112,9 +108,9 @@ def _rankings(ranking: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _by_depth(depth: Mapping[str, Any]) -> dict[str, float | None]:
-    """Name them so that MLflow draws them in a section of their own."""
+    """Name them by whose training ratings are counted, and by how many there are."""
     return {
-        f"test_rmse_by_ratings/{side}_with_{_words(group['depth'])}": group["value"]
+        f"test_rmse_{side}_{_words(group['depth'])}": group["value"]
         for side, groups in depth.items()
         for group in groups
     }

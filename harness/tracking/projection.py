@@ -18,6 +18,7 @@ from harness.tracking.run_values import (
     as_milliseconds,
     as_text,
     current_user,
+    shorten,
 )
 
 __all__ = [
@@ -112,11 +113,11 @@ def _trial_points(trial: TrialRecord, ended: int) -> Iterator[MetricPoint]:
     for key, value in means.items():
         ranked = trial.state == "complete" or key.endswith("_seconds")
         if ranked and math.isfinite(value):
-            yield MetricPoint(key=key, value=float(value), timestamp=ended)
+            yield MetricPoint(key=key, value=shorten(value), timestamp=ended)
     for fold, value in enumerate(trial.fold_values):
         if math.isfinite(value):
             yield MetricPoint(
-                key="fold_rmse", value=float(value), timestamp=ended, step=fold
+                key="fold_rmse", value=shorten(value), timestamp=ended, step=fold
             )
 
 
@@ -214,7 +215,7 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
             best = trial.value
             yield MetricPoint(
                 key="best_rmse",
-                value=best,
+                value=shorten(best),
                 timestamp=as_milliseconds(trial.ended or trial.started),
                 step=trial.number,
             )
@@ -228,7 +229,7 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
     for key, value in figures.items():
         if math.isfinite(value):
             yield MetricPoint(
-                key=key, value=float(value), timestamp=now, step=len(ended)
+                key=key, value=shorten(value), timestamp=now, step=len(ended)
             )
 
 

@@ -5,7 +5,14 @@ import getpass
 import json
 from datetime import datetime
 
-__all__ = ["LONGEST_VALUE", "as_json", "as_milliseconds", "as_text", "current_user"]
+__all__ = [
+    "LONGEST_VALUE",
+    "as_json",
+    "as_milliseconds",
+    "as_text",
+    "current_user",
+    "shorten",
+]
 
 LONGEST_VALUE = 5000
 """Characters of a tag; MLflow cuts it at 8000, older servers at 5000."""
@@ -57,6 +64,27 @@ def as_milliseconds(moment: datetime) -> int:
         Milliseconds since 1970-01-01 UTC.
     """
     return int(moment.timestamp() * 1000)
+
+
+def shorten(value: float) -> float:
+    """Round a figure, because MLflow prints as many digits as there are.
+
+    Parameters
+    ----------
+    value : float
+        As the storage has it, where it stays exact.
+
+    Returns
+    -------
+    float
+        With 6 significant digits.
+
+    Examples
+    --------
+    >>> shorten(0.5592452493)
+    0.559245
+    """
+    return float(f"{value:.6g}")
 
 
 @functools.cache

@@ -104,7 +104,7 @@ TRIALS_VIEW = View(
 FINALS_VIEW = View(
     key="harness-finals",
     name="final models",
-    tags=("verdict",),
+    tags=("experiment", "verdict"),
     metrics=(
         *("test_rmse", "test_rmse_low", "test_rmse_high", "fit_seconds"),
         *("latency_p95_ms", "model_mb", "ndcg_at_10", "search_rmse"),

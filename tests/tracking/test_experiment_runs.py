@@ -97,7 +97,7 @@ def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_u
     }
     found = {name: run.data.metrics[name] for name in expected}
     assert found == pytest.approx(expected)
-    assert "test_rmse_by_ratings/users_with_over_20" in run.data.metrics
+    assert "test_rmse_users_over_20" in run.data.metrics
     tags = {"family", "study", "best_trial", "seeds", "verdict", "test_looks"}
     assert {name: run.data.tags[name] for name in tags} == {
         "family": "svd",
