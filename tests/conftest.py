@@ -15,12 +15,6 @@ from harness.models.families import load_family
 from harness.tracking.packaging import Origin, package, save_model
 
 
-def pytest_configure(config):
-    # MLflow 3.17 silences this when it imports its own pyfunc, but not an error of it.
-    line = "ignore:.*Any type hint is inferred as AnyType:UserWarning"
-    config.addinivalue_line("filterwarnings", line)
-
-
 @pytest.fixture(scope="session")
 def real_data():
     """The folder with published data, which is not part of the project."""

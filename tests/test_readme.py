@@ -2,7 +2,8 @@
 
 Numbers are compared only in their place: times differ between machines, and so, in the
 last digits, do sums. ``HARNESS_UPDATE_README=1 pytest tests/test_readme.py`` writes what
-the commands print today into the README.
+the commands print today into the README. Commands that take minutes are marked in it;
+they are run then, and with ``HARNESS_SLOW=1``.
 """
 
 import os
@@ -14,14 +15,18 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
-BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+SLOW = "<!-- slow -->\n"
+BLOCK = re.compile(rf"({SLOW})?```console\n(.*?)```", re.DOTALL)
+UPDATE = bool(os.environ.get("HARNESS_UPDATE_README"))
+ALL = UPDATE or bool(os.environ.get("HARNESS_SLOW"))
 MY_RATINGS = """\
 member,book,stars
 """
 
 
 def blocks(text):
-    return [match.group(1) for match in BLOCK.finditer(text)]
+    """The commands with what they print; without the slow ones, unless they are wanted."""
+    return [found[2] for found in BLOCK.finditer(text) if ALL or not found[1]]
 
 
 def commands_of(block):
@@ -71,6 +76,9 @@ def run(folder):
     environment.pop("MLFLOW_TRACKING_URI", None)
 
     def run_line(line):
+        if line.endswith("&"):
+            servers.append(start(line))
+            return ""
         return subprocess.run(
             line,
             shell=True,
@@ -84,7 +92,20 @@ def run(folder):
             timeout=500,
         ).stdout
 
-    return run_line
+    def start(line):
+        return subprocess.Popen(
+            f"exec {line.removesuffix('&')}",
+            shell=True,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    servers = []
+    yield run_line
+    for server in servers:
+        server.terminate()
+        server.wait(60)
 
 
 def test_every_command_prints_what_the_readme_shows(run):
@@ -96,10 +117,11 @@ def test_every_command_prints_what_the_readme_shows(run):
             lines.append(f"$ {command}")
             lines += [line.rstrip() for line in run(command).splitlines()]
         printed.append("\n".join(lines) + "\n")
-    if os.environ.get("HARNESS_UPDATE_README"):
+    if UPDATE:
         new = iter(printed)
-        updated = BLOCK.sub(lambda _: f"```console\n{next(new)}```", text)
-        README.write_text(updated)
+        README.write_text(
+            BLOCK.sub(lambda found: f"{found[1] or ''}```console\n{next(new)}```", text)
+        )
     for shown, today in zip(blocks(README.read_text()), printed, strict=True):
         assert masked(shown) == masked(today)
 
