@@ -217,8 +217,9 @@ class Registry:
                 name,
                 description=(
                     f"Recommenders for **{name}**. `harness promote` moves the aliases: "
-                    "@champion is in use, @previous was before, @challenger was refused "
-                    "or waits."
+                    # MLflow would link a bare @name to a person on GitHub.
+                    "`champion` is in use, `previous` was before, `challenger` was "
+                    "refused or waits."
                 ),
             )
         except MlflowException as error:

@@ -1,0 +1,187 @@
+"""What a person sees: MLflow's pages in a real browser, as far as they are text."""
+
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from mlflow import MlflowClient
+
+from harness.tracking.experiment_runs import log_experiment
+from harness.tracking.location import locate
+from harness.tracking.server import serve
+from harness.workflow import promotion_material
+from harness.workflow.promotion import PromotionSettings, promote
+from tests.experiment.records import make_record
+from tests.promotion_workspace import COSTS, copy
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+    *("--no-first-run", "--disable-background-networking", "--disable-sync"),
+    *("--disable-component-update", "--no-proxy-server"),
+    # Columns that are off the window are not in the page.
+    "--window-size=2600,1400",
+    # Of its own clock, which stands still while it waits for the server.
+    "--virtual-time-budget=30000",
+    "--dump-dom",
+)
+FINALS = (
+    "svd final, test rmse 0.5720",
+    "hybrid final, test rmse 0.5900",
+    "cf final, test rmse 0.6000",
+    "content final, test rmse 0.6800",
+)
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason=f"none of {', '.join(BROWSERS)} is installed"
+)
+
+
+class _Text(HTMLParser):
+    """Collects what a page shows, piece by piece."""
+
+    def __init__(self):
+        super().__init__()
+        self.pieces = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag, _attributes):
+        self._hidden += tag in {"script", "style"}
+
+    def handle_endtag(self, tag):
+        self._hidden -= tag in {"script", "style"}
+
+    def handle_data(self, data):
+        if not self._hidden and data.strip():
+            self.pieces.append(data.strip())
+
+
+def look(address, path, profile):
+    """Open a page, and return what it shows."""
+    command = [BROWSER, *OPTIONS, f"--user-data-dir={profile}", f"{address}/#{path}"]
+    # Of warnings it says much on its standard error.
+    text = _Text()
+    text.feed(subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True))
+    return text.pieces
+
+
+def runs_by_name():
+    client = MlflowClient(locate().tracking_uri)
+    experiment = client.get_experiment_by_name("harness").experiment_id
+    runs = client.search_runs([experiment], filter_string="tags.dataset = 'ott'")
+    return experiment, {run.info.run_name: run.info.run_id for run in runs}
+
+
+def paths():
+    """Name the pages: what a link of `harness ui`, and a click from there, opens."""
+    number, runs = runs_by_name()
+    views = (
+        f"/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="
+    )
+    finals = quote(str([runs[name] for name in FINALS]).replace("'", '"'))
+    trials = [run for name, run in runs.items() if name.startswith("svd #")]
+    trials = quote(str(trials).replace("'", '"'))
+    top = runs["published: svd wins, test rmse 0.5720"]
+    return {
+        "finals": f"{views}harness-finals",
+        "nested": f"{views}harness-nested",
+        "trials": f"{views}harness",
+        "run": f"/experiments/{number}/runs/{runs[FINALS[0]]}",
+        "artifacts": f"/experiments/{number}/runs/{top}/artifacts/report",
+        "comparison": f'/compare-runs?runs={finals}&experiments=["{number}"]',
+        "parallel": f'/compare-runs?runs={trials}&experiments=["{number}"]',
+        "registry": "/models/ratings",
+        "version": "/models/ratings/versions/1",
+    }
+
+
+@pytest.fixture(scope="module")
+def pages(judged_template, tmp_path_factory):
+    """All pages of a store with an experiment of four families and a champion."""
+    folder = tmp_path_factory.mktemp("store")
+    copy(judged_template, folder)
+    report = folder / "report"
+    report.mkdir()
+    (report / "report.md").write_text("# Verdict\n")
+    (report / "rmse.png").write_bytes(b"png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(promotion_material, "measure_efficiency", lambda *_, **__: COSTS)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(name, raising=False)
+        log_experiment(make_record(), report)
+        settings = PromotionSettings(
+            name="good", storage="optuna.log", location=locate()
+        )
+        promote(settings, on_step=lambda _: None)
+        with serve(locate()) as interface, ThreadPoolExecutor(3) as pool:
+            address = next(iter(interface.links.values())).partition("/#")[0]
+            profiles = tmp_path_factory.mktemp("profiles")
+            seen = {
+                name: pool.submit(look, address, path, profiles / name)
+                for name, path in paths().items()
+            }
+            return {name: page.result() for name, page in seen.items()}
+
+
+def test_the_final_models_are_listed_with_what_decides(pages):
+    page = pages["finals"]
+    # The page is drawn in any order, and moved into place.
+    assert sorted(piece for piece in page if " final, " in piece) == sorted(FINALS)
+    assert {
+        "experiment",
+        "verdict",
+        "test_rmse",
+        "fit_seconds",
+        "latency_p95_ms",
+    } <= set(page)
+    assert "4" in page[page.index("matching runs") - 1]
+
+
+def test_an_experiment_is_one_row_that_its_studies_and_models_are_folded_into(pages):
+    page = pages["nested"]
+    assert "published: svd wins, test rmse 0.5720" in page
+    assert not {piece for piece in page if piece.startswith(("published-", "svd #"))}
+
+
+def test_trials_are_listed_with_family_state_rmse_spread_and_seconds(pages):
+    page = pages["trials"]
+    assert {"family", "state", "rmse", "rmse_fold_sd", "fit_seconds"} <= set(page)
+    assert {"svd #0 rmse 0.5820", "content", "complete"} <= set(page)
+
+
+def test_the_run_of_a_final_model_shows_settings_figures_and_data(pages):
+    page = pages["run"]
+    assert FINALS[0] in page
+    assert {"n_factors", "46", "test_rmse", "0.572"} <= set(page)
+    assert any("ott" in piece and "0123456789abcdef" in piece for piece in page)
+
+
+def test_the_report_and_its_pictures_are_among_the_artifacts(pages):
+    assert {"report.md", "rmse.png"} <= set(pages["artifacts"])
+
+
+def test_the_final_models_can_be_compared(pages):
+    page = pages["comparison"]
+    assert "Comparing 4 Runs from 1 Experiment" in page
+    assert {*FINALS, "n_factors", "test_rmse", "Scatter Plot"} <= set(page)
+
+
+def test_the_trials_of_a_study_can_be_drawn_in_parallel_coordinates(pages):
+    page = pages["parallel"]
+    assert "Parallel Coordinates Plot" in page
+    assert "learning_rate" in page
+
+
+def test_the_registry_shows_who_is_champion_and_how_good(pages):
+    page = pages["registry"]
+    assert "@\xa0champion" in page
+    assert any(piece.startswith("RMSE 0.") for piece in page)
+
+
+def test_a_version_shows_its_signature(pages):
+    assert {"Inputs (2)", "Outputs (6)"} <= set(pages["version"])
