@@ -17,7 +17,13 @@ _START = "from optuna_dashboard._cli import main; main()"
 
 
 def dashboard_is_installed() -> bool:
-    """Tell whether optuna-dashboard is there."""
+    """Tell whether optuna-dashboard is there.
+
+    Returns
+    -------
+    bool
+        Whether it can be started.
+    """
     return importlib.util.find_spec("optuna_dashboard") is not None
 
 

@@ -15,7 +15,18 @@ _BYTES_PER_MB = 1e6
 
 
 def rmse_of(model: Mapping[str, Any]) -> float:
-    """Look up the RMSE on the test set, in stars, of a model of `ExperimentRecord`."""
+    """Look up the RMSE on the test set.
+
+    Parameters
+    ----------
+    model : mapping
+        As in `ExperimentRecord.final`.
+
+    Returns
+    -------
+    float
+        In stars.
+    """
     return float(model["metrics"]["rmse"]["value"])
 
 

@@ -30,12 +30,15 @@ class Interface:
 
     Parameters
     ----------
+    address : str
+        Address of the server: ``"http://127.0.0.1:5000"``.
     links : mapping of str to str
         Name of a list of runs to the link to it, see `experiment_links`.
     process : subprocess.Popen
         The server.
     """
 
+    address: str
     links: Mapping[str, str]
     process: "subprocess.Popen[bytes]"
 
@@ -130,7 +133,7 @@ def serve(location: Location, port: int | None = None) -> Iterator[Interface]:
     health = f"{address}/health"
     with run_server("MLflow interface", command, environment, health=health) as process:
         links = experiment_links(address, location.experiment)
-        yield Interface(links=links, process=process)
+        yield Interface(address=address, links=links, process=process)
 
 
 def experiment_links(address: str, experiment: str) -> dict[str, str]:

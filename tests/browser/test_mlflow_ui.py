@@ -119,10 +119,9 @@ def pages(judged_template, tmp_path_factory):
         )
         promote(settings, on_step=lambda _: None)
         with serve(locate()) as interface, ThreadPoolExecutor(3) as pool:
-            address = next(iter(interface.links.values())).partition("/#")[0]
             profiles = tmp_path_factory.mktemp("profiles")
             seen = {
-                name: pool.submit(look, address, path, profiles / name)
+                name: pool.submit(look, interface.address, path, profiles / name)
                 for name, path in paths().items()
             }
             return {name: page.result() for name, page in seen.items()}

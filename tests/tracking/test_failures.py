@@ -129,7 +129,7 @@ def test_a_server_that_dies_in_the_middle_is_caught_up_with_by_sync(
     said = []
     trials = [make_trial(n) for n in range(6)]
     with serve(locate(store_uri), free_port()) as interface:
-        address = interface.link.split("/#")[0].rstrip("/")
+        address = interface.address
         tracker = MLflowTracker(address, warn=said.append)
         tracker.on_study_start(make_study())
         for trial in trials[:3]:
