@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.experiment.measured import measured
+from harness.experiment.preferences import PREFERENCES
 from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import PREFERENCES
 
 __all__ = ["Decision", "Round", "beats_bias_of", "decide"]
+
+FLOOR = "gain_over_bias"
+"""What is asked first of those that are tied, whatever the file prefers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,7 @@ class Round:
     Parameters
     ----------
     criterion : str
-        Key of `PREFERENCES`.
+        Key of `PREFERENCES`, or `FLOOR`.
     values : mapping of str to float or None
         Value of each candidate in question.
     left : tuple of str
@@ -70,9 +73,11 @@ class Decision:
 def decide(record: ExperimentRecord) -> Decision | None:
     """Choose a candidate by the rule of the file.
 
-    Every criterion drops the candidates that are worse than the best one on it by more
-    than the margin (and what is negligible), and those without a value if another has one: what is not known
-    cannot be preferred. The first criterion that leaves one candidate has decided.
+    If the best beats the bias baseline, a candidate tied with it that does not is dropped
+    first: how cheap it is must not matter. Then every criterion drops the candidates that
+    are worse than the best one on it by more than the margin (and what is negligible), and
+    those without a value if another has one: what is not known cannot be preferred. The
+    first criterion that leaves one candidate has decided.
 
     Parameters
     ----------
@@ -89,7 +94,8 @@ def decide(record: ExperimentRecord) -> Decision | None:
         return None
     best, *others = ranking
     tied = tuple(other for other in others if not _is_worse(record, other, best))
-    left, rounds = (best, *tied), list[Round]()
+    rounds = _drop_the_worthless(record, (best, *tied))
+    left = rounds[-1].left if rounds else (best, *tied)
     for criterion in record.spec.decision.prefer:
         if len(left) == 1:
             break
@@ -152,6 +158,17 @@ def _is_above(record: ExperimentRecord, one: str, other: str) -> bool:
         return False
     significant = found["p_holm"] < record.spec.decision.significance
     return bool(significant and found["value"] > 0)
+
+
+def _drop_the_worthless(
+    record: ExperimentRecord, contenders: tuple[str, ...]
+) -> list[Round]:
+    """Drop those that do not beat the bias baseline, if the best of them does."""
+    worth = tuple(c for c in contenders if beats_bias_of(record, c))
+    if contenders[0] not in worth or worth == contenders:
+        return []
+    values = {c: measured(record, FLOOR, c) for c in contenders}
+    return [Round(criterion=FLOOR, values=values, left=worth)]
 
 
 def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Round:

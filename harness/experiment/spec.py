@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from harness.experiment.preferences import NEGLIGIBLE
 from harness.search.distributions import Distribution, Value
 
 __all__ = [
@@ -20,31 +21,6 @@ __all__ = [
 
 # TOML has lists, which a strict tuple would refuse.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
-
-PREFERENCES: Mapping[str, Literal["minimize", "maximize"]] = {
-    "latency_p95_ms": "minimize",
-    "fit_seconds": "minimize",
-    "peak_memory_bytes": "minimize",
-    "model_bytes": "minimize",
-    "cold_user_rmse": "minimize",
-    "cold_item_rmse": "minimize",
-    "catalogue_coverage": "maximize",
-    "intra_list_diversity": "maximize",
-    "ndcg_at_10": "maximize",
-    "rmse": "minimize",
-}
-"""What can decide between families that are tied, and which way is better."""
-
-
-NEGLIGIBLE: Mapping[str, float] = {
-    "latency_p95_ms": 1.0,
-    "fit_seconds": 1.0,
-    "peak_memory_bytes": 50e6,
-    "model_bytes": 10e6,
-    "ndcg_at_10": 0.002,
-}
-"""Differences that nobody would notice, however large a share they are: 20 microseconds
-must not decide between two models."""
 
 
 class _Part(BaseModel):
@@ -180,7 +156,7 @@ class DecisionSpec(_Part):
     ----------
     prefer : tuple of str
         Criteria that decide among the families tied with the best on test RMSE, the
-        first one first; see `PREFERENCES`.
+        first one first; see `harness.experiment.preferences`.
     margin : float, default 0.05
         By what share a family must be better on a criterion to win on it; within it the
         next criterion decides.

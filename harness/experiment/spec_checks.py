@@ -7,8 +7,9 @@ from harness.data.profile import published_characteristics
 from harness.errors import UnknownNameError
 from harness.experiment.claims import NO_FIGURE
 from harness.experiment.measures import DATA, MEASURES, PARAM, check_metric
+from harness.experiment.preferences import PREFERENCES
 from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE
-from harness.experiment.spec import PREFERENCES, Claim, Criterion, ExperimentSpec
+from harness.experiment.spec import Claim, Criterion, ExperimentSpec
 
 __all__ = ["WINNER", "complaints"]
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.experiment.decision import beats_bias_of, decide
-from harness.experiment.spec import PREFERENCES
+from harness.experiment.preferences import PREFERENCES
 from tests.experiment.records import make_efficiency, make_record, make_spec
 
 CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}
@@ -207,3 +207,36 @@ def test_the_winner_is_the_best_or_tied_with_it_and_never_slower(rmse, latency):
     assert found.winner in found.contenders
     p95 = {c: record.efficiency[c]["latency_ms"]["p95"] for c in found.contenders}
     assert p95[found.winner] * (1 - 0.05) <= min(p95.values()) * (1 + 1e-9)
+
+
+def test_a_tied_family_that_does_not_beat_the_baseline_cannot_win_by_being_cheap():
+    # With an error of 0.004 stars: svd is 3.75 of them below the baseline, cf 2, which
+    # Holm's correction does not let pass; cf is 1.75 above svd, and so tied with it.
+    record = make_record(
+        spec=rule(),
+        final={
+            "tuned": {"svd": 0.645, "cf": 0.652, "hybrid": 0.7, "content": 0.7},
+            "baselines": {"user and item bias": 0.660, "global mean": 0.9},
+        },
+        efficiency=make_efficiency({"cf": 0.001}),
+    )
+    assert beats_bias_of(record, "svd")
+    assert not beats_bias_of(record, "cf")
+    found = decide(record)
+    assert (found.best, found.tied, found.winner) == ("svd", ("cf",), "svd")
+    assert found.decided_by == "gain_over_bias"
+    assert found.values == pytest.approx({"svd": 0.015, "cf": 0.008})
+
+
+def test_where_the_best_does_not_beat_the_baseline_the_rule_goes_on_as_usual():
+    record = make_record(
+        final={
+            "tuned": CLOSE,
+            "baselines": {"user and item bias": 0.5725, "global mean": 0.9},
+        },
+        efficiency=make_efficiency({"cf": 0.001}),
+        spec=rule(),
+    )
+    found = decide(record)
+    assert (found.winner, found.decided_by) == ("cf", "latency_p95_ms")
+    assert not found.beats_bias

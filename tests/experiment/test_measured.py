@@ -13,7 +13,7 @@ from harness.experiment.measured import (
     measured_value,
 )
 from harness.experiment.measures import BLOCK, MEASURES
-from harness.experiment.spec import PREFERENCES
+from harness.experiment.preferences import PREFERENCES
 from tests.experiment.records import make_record
 from tests.experiment.scores import make_final, model
 
