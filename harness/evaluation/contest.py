@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.depth import known_share, rmse_by_depth
+from harness.evaluation.depth_contest import compare_by_depth
 from harness.evaluation.final import (
     BIAS_BASELINE,
     Contestant,
@@ -130,8 +131,8 @@ def judge_entries(
     -------
     dict
         JSON-like: ``opened``, ``n_test``, ``n_test_users``, ``test_variance``,
-        ``confidence``, ``n_resamples``, ``coverage``, ``models`` and ``differences``;
-        see `harness.experiment.record.ExperimentRecord`.
+        ``confidence``, ``n_resamples``, ``models``, ``differences`` and
+        ``depth_differences``; see `harness.experiment.record.ExperimentRecord`.
     """
     ratings = test.open()
     opened = datetime.now(UTC).isoformat(timespec="seconds")
@@ -164,6 +165,11 @@ def judge_entries(
         "n_resamples": bootstrap.n_resamples,
         "models": models,
         "differences": _differences([f.entry for f in fitted], bootstrap, predictions),
+        "depth_differences": compare_by_depth(
+            train,
+            ratings,
+            {name: predictions[name] for name in _rivals([f.entry for f in fitted])},
+        ),
     }
 
 
@@ -198,10 +204,8 @@ def _differences(
 def _pairs(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
     """Group the comparisons by the question they answer: each is corrected by itself."""
     of = {(e.candidate, e.role): e.name for e in entries if e.candidate is not None}
-    tuned = [e.name for e in entries if e.role == "tuned"]
-    floor = [e.name for e in entries if e.name == BIAS_BASELINE]
     return {
-        "families": list(combinations([*tuned, *floor], 2)),
+        "families": list(combinations(_rivals(entries), 2)),
         "tuning": [
             (name, of[candidate, "initial"])
             for (candidate, role), name in of.items()
@@ -213,3 +217,9 @@ def _pairs(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
             if e.role == "variant" and e.candidate is not None
         ],
     }
+
+
+def _rivals(entries: Sequence[Entry]) -> list[str]:
+    """Name the tuned models, and the floor that they must beat."""
+    tuned = [e.name for e in entries if e.role == "tuned"]
+    return tuned + [e.name for e in entries if e.name == BIAS_BASELINE]

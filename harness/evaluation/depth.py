@@ -8,7 +8,7 @@ import numpy.typing as npt
 from harness.data.ratings import Ratings
 from harness.evaluation.intervals import UserBootstrap
 
-__all__ = ["DEPTHS", "known_share", "rmse_by_depth"]
+__all__ = ["DEPTHS", "Predictions", "depths_of_pairs", "known_share", "rmse_by_depth"]
 
 DEPTHS = ("0", "1-5", "6-20", ">20")
 """Numbers of training ratings that count as equally deep, from cold to warm."""
@@ -39,8 +39,35 @@ def rmse_by_depth(
         does not tell how users differ).
     """
     return {
-        "users": _by_depth(_counts(train)[0][test.users], test, predictions),
-        "items": _by_depth(_counts(train)[1][test.items], test, predictions),
+        side: [
+            {"depth": depth, **_rmse_within(depth_of == depth, test, predictions)}
+            for depth in DEPTHS
+        ]
+        for side, depth_of in depths_of_pairs(train, test).items()
+    }
+
+
+def depths_of_pairs(train: Ratings, test: Ratings) -> dict[str, npt.NDArray[np.str_]]:
+    """Tell how much is known of the user, and of the title, of each test pair.
+
+    Parameters
+    ----------
+    train, test : Ratings
+        The two parts, with the same codes.
+
+    Returns
+    -------
+    dict of str to ndarray of str, shape (n_test,)
+        ``users`` and ``items``: for each pair one of `DEPTHS`.
+    """
+    of_user, of_item = _counts(train)
+    depths = np.array(DEPTHS)
+    return {
+        side: depths[np.searchsorted(_FIRST_OF_NEXT, n_ratings, side="right")]
+        for side, n_ratings in (
+            ("users", of_user[test.users]),
+            ("items", of_item[test.items]),
+        )
     }
 
 
@@ -67,16 +94,6 @@ def _counts(train: Ratings) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
         np.bincount(train.users, minlength=train.n_users),
         np.bincount(train.items, minlength=train.n_items),
     )
-
-
-def _by_depth(
-    n_ratings: npt.NDArray[np.int64], test: Ratings, predictions: Predictions
-) -> list[dict[str, Any]]:
-    depth_of = np.searchsorted(_FIRST_OF_NEXT, n_ratings, side="right")
-    return [
-        {"depth": depth, **_rmse_within(depth_of == k, test, predictions)}
-        for k, depth in enumerate(DEPTHS)
-    ]
 
 
 def _rmse_within(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.experiment.record import ExperimentRecord
 from harness.search.paired_values import paired_values
 from harness.search.records import StudyRecord
 
@@ -13,6 +14,8 @@ __all__ = [
     "drawn_values",
     "expected_best",
     "expected_curve",
+    "has_equal_budgets",
+    "n_judged_trials",
     "still_falling",
 ]
 
@@ -160,3 +163,43 @@ def still_falling(study: StudyRecord) -> bool:
     if not curve or not before:
         return bool(curve)
     return before[-1] - curve[-1][1] > NOTICEABLE
+
+
+def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
+    """Count the trials that each family has had: complete and pruned ones.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    dict of str to int
+        By candidate; those that were started.
+    """
+    return {
+        candidate: sum(t.state in {"complete", "pruned"} for t in study.trials)
+        for candidate, study in record.studies.items()
+    }
+
+
+def has_equal_budgets(record: ExperimentRecord) -> bool:
+    """Say whether no family was searched longer than the budget of the file allows.
+
+    A budget that was changed between two runs leaves families with different numbers of
+    trials. Fewer trials than the budget are no fault: there may be no more different
+    ones, or no time for them.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    bool
+        True as well if all have had the same, larger number.
+    """
+    counts = set(n_judged_trials(record).values())
+    return len(counts) < 2 or max(counts) <= record.spec.budget.trials

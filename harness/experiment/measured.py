@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
 
+from harness.evaluation.depth_contest import COLD
 from harness.experiment.measures import (
     BLOCK,
     DATA,
@@ -16,18 +19,44 @@ from harness.experiment.record import ExperimentRecord
 from harness.features.blocks import block_weights
 
 __all__ = [
-    "COLD_DEPTHS",
+    "DEPTH_METRICS",
     "METRIC_NAMES",
+    "DepthMetric",
     "check_metric",
     "interval",
     "measured",
     "measured_value",
 ]
 
-COLD_DEPTHS = ("0", "1-5")
-"""Groups of training ratings that count as cold."""
 
-_SIDES: Mapping[str, str] = {"cold_user_rmse": "users", "cold_item_rmse": "items"}
+@dataclass(frozen=True, slots=True)
+class DepthMetric:
+    """An error on the test pairs of which little is known.
+
+    Parameters
+    ----------
+    side : {"users", "items"}
+        Whose training ratings are few.
+    depth : str
+        How few, as `harness.evaluation.depth_contest` names it.
+    groups : tuple of str
+        The groups of training ratings that are pooled.
+    """
+
+    side: Literal["users", "items"]
+    depth: str
+    groups: tuple[str, ...]
+
+
+DEPTH_METRICS: Mapping[str, DepthMetric] = MappingProxyType(
+    {
+        "cold_user_rmse": DepthMetric("users", COLD, ("0", "1-5")),
+        "cold_item_rmse": DepthMetric("items", COLD, ("0", "1-5")),
+        "sparse_user_rmse": DepthMetric("users", "6-20", ("6-20",)),
+        "sparse_item_rmse": DepthMetric("items", "6-20", ("6-20",)),
+    }
+)
+"""Errors by depth that a file may name."""
 
 
 def measured(
@@ -164,16 +193,20 @@ def _of_model(record: ExperimentRecord, metric: str, model: Mapping[str, Any]) -
         bias = record.baseline()
         path = MEASURES["rmse"].path
         return None if bias is None else _below(bias, path) - _below(model, path)
-    if metric in _SIDES:
-        return _cold_rmse(model.get("depth", {}).get(_SIDES[metric], ()))
+    if metric in DEPTH_METRICS:
+        return _pooled_rmse(model.get("depth", {}), DEPTH_METRICS[metric])
     return _below(model, MEASURES[metric].path)
 
 
-def _cold_rmse(groups: list[Mapping[str, Any]]) -> float | None:
+def _pooled_rmse(depth: Mapping[str, Any], metric: DepthMetric) -> float | None:
     r"""Pool groups: :math:`\sqrt{\sum_g n_g e_g^2 / \sum_g n_g}`."""
-    cold = [g for g in groups if g["depth"] in COLD_DEPTHS and g["n_pairs"] > 0]
-    n_pairs = sum(g["n_pairs"] for g in cold)
-    squares = sum(g["n_pairs"] * g["value"] ** 2 for g in cold)
+    groups = [
+        g
+        for g in depth.get(metric.side, ())
+        if g["depth"] in metric.groups and g["n_pairs"] > 0
+    ]
+    n_pairs = sum(g["n_pairs"] for g in groups)
+    squares = sum(g["n_pairs"] * g["value"] ** 2 for g in groups)
     return math.sqrt(squares / n_pairs) if n_pairs else None
 
 

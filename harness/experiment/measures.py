@@ -90,6 +90,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             Measure("gain_over_bias", "gain over the bias baseline", "stars"),
             Measure("cold_user_rmse", "RMSE of users with 0-5 ratings", "stars"),
             Measure("cold_item_rmse", "RMSE of titles with 0-5 ratings", "stars"),
+            Measure("sparse_user_rmse", "RMSE of users with 6-20 ratings", "stars"),
+            Measure("sparse_item_rmse", "RMSE of titles with 6-20 ratings", "stars"),
             Measure("coverage", "coverage of pairs", "", ("coverage",)),
             _cost("fit_seconds", "training time", "s"),
             _cost("latency_p50_ms", "p50 latency", "ms", "latency_ms", "p50"),

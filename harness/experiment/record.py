@@ -1,6 +1,6 @@
 """What is known of an experiment: what reports, trackers and promotions read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,7 +65,9 @@ class ExperimentRecord:
           opened, by all studies and experiments of this storage), ``seeds``,
           ``n_test``, ``n_test_users``, ``confidence``, ``n_resamples``,
           ``best_trials`` (candidate to number of the trial that was judged),
-          ``test_variance`` (of the test ratings, in squared stars);
+          ``test_variance`` (of the test ratings, in squared stars), ``declared`` (rule,
+          criteria, claims and families as the file had them before the first look; see
+          `harness.experiment.declared`);
         - ``models``: a list, in the order initial and tuned of each candidate, variants,
           baselines. Each has ``name`` (unique: "svd, tuned"; "svd, initial"; the name of
           the variant or the baseline), ``candidate`` (None for baselines), ``family``,
@@ -87,7 +89,9 @@ class ExperimentRecord:
           ("families": all pairs among tuned models and the bias baseline; "tuning":
           tuned minus initial, and "variants": initial minus variant), ``one``,
           ``other``, ``value``, ``low``, ``high`` (RMSE of one minus RMSE of the other,
-          in stars), ``p_value``, and ``p_holm``, corrected within its group.
+          in stars), ``p_value``, and ``p_holm``, corrected within its group;
+        - ``depth_differences``: the same of tuned models and the bias baseline on the test
+          pairs of one ``side`` and ``depth``; see `harness.evaluation.depth_contest`.
     """
 
     name: str
@@ -107,8 +111,15 @@ class ExperimentRecord:
 
     @property
     def models(self) -> list[Mapping[str, Any]]:
-        """The models that were scored on the test set; none before it was opened."""
-        return list((self.final or {}).get("models", ()))
+        """The models that were scored on the test set; none before it was opened.
+
+        Those of candidates that are no longer in the file are left out.
+        """
+        return [
+            model
+            for model in (self.final or {}).get("models", ())
+            if model["candidate"] is None or model["candidate"] in self.spec.families
+        ]
 
     def model(self, candidate: str, role: str = "tuned") -> Mapping[str, Any] | None:
         """Find the model of a candidate.
@@ -147,16 +158,49 @@ class ExperimentRecord:
         mapping or None
             None if the two were not compared.
         """
-        for found in (self.final or {}).get("differences", ()):
-            if (found["one"], found["other"]) == (one, other):
-                return dict(found)
-            if (found["one"], found["other"]) == (other, one):
-                turned = {
-                    "one": one,
-                    "other": other,
-                    "value": -found["value"],
-                    "low": -found["high"],
-                    "high": -found["low"],
-                }
-                return {**found, **turned}
-        return None
+        return _find((self.final or {}).get("differences", ()), one, other)
+
+    def depth_difference(
+        self, one: str, other: str, *, side: str, depth: str
+    ) -> Mapping[str, Any] | None:
+        """Find how two models differ on pairs of which little is known.
+
+        Parameters
+        ----------
+        one, other : str
+            Names of models.
+        side : {"users", "items"}
+            Whose training ratings are few.
+        depth : str
+            How few: "0", "1-5", "0-5" or "6-20".
+
+        Returns
+        -------
+        mapping or None
+            As `difference`; None if the two were not compared there.
+        """
+        there = (
+            found
+            for found in (self.final or {}).get("depth_differences", ())
+            if (found["side"], found["depth"]) == (side, depth)
+        )
+        return _find(there, one, other)
+
+
+def _find(
+    differences: Iterable[Mapping[str, Any]], one: str, other: str
+) -> Mapping[str, Any] | None:
+    """Find a pair in either order, and turn it so that `one` comes first."""
+    for found in differences:
+        if (found["one"], found["other"]) == (one, other):
+            return dict(found)
+        if (found["one"], found["other"]) == (other, one):
+            turned = {
+                "one": one,
+                "other": other,
+                "value": -found["value"],
+                "low": -found["high"],
+                "high": -found["low"],
+            }
+            return {**found, **turned}
+    return None

@@ -1,6 +1,7 @@
 """A result on the test set made from the RMSE of each model, with all its sections."""
 
 import math
+from itertools import combinations
 
 from harness.evaluation.final import BIAS_BASELINE, MEAN_BASELINE
 from harness.evaluation.holm import holm
@@ -184,7 +185,41 @@ def differences(models, error=0.004):
     return found
 
 
-def make_final(*, error=0.004, best_trials=None, changes=None, **rmse):
+def depth_differences(models, error=0.02):
+    """Compare tuned models on pairs of which little is known: z-tests, corrected."""
+    rivals = [m for m in models if m["role"] == "tuned" or m["name"] == BIAS_BASELINE]
+    found = []
+    for side in ("users", "items"):
+        for name, groups in (("0", "0"), ("0-5", "1-5"), ("6-20", "6-20")):
+            rmse = {
+                m["name"]: next(
+                    g["value"] for g in m["depth"][side] if g["depth"] == groups
+                )
+                for m in rivals
+            }
+            pairs = list(combinations(rmse, 2))
+            gaps = [rmse[one] - rmse[other] for one, other in pairs]
+            p_values = [math.erfc(abs(gap) / error / math.sqrt(2)) for gap in gaps]
+            found += [
+                {
+                    "side": side,
+                    "depth": name,
+                    "one": one,
+                    "other": other,
+                    **estimate(gap, 1.96 * error),
+                    "p_value": p_value,
+                    "p_holm": p_holm,
+                }
+                for (one, other), gap, p_value, p_holm in zip(
+                    pairs, gaps, p_values, holm(p_values), strict=True
+                )
+            ]
+    return found
+
+
+def make_final(
+    *, error=0.004, depth_error=0.02, best_trials=None, changes=None, **rmse
+):
     """Build `ExperimentRecord.final`; `rmse` as the arguments of `models`."""
     scored = models(**rmse)
     tuned = [m["candidate"] for m in scored if m["role"] == "tuned"]
@@ -200,4 +235,5 @@ def make_final(*, error=0.004, best_trials=None, changes=None, **rmse):
         "test_variance": VARIANCE,
         "models": scored,
         "differences": differences(scored, error),
+        "depth_differences": depth_differences(scored, depth_error),
     } | (changes or {})

@@ -130,7 +130,19 @@ def test_reasons_name_what_a_family_is_best_and_worst_at(record):
         "for: trains fastest (310 ms); against: RMSE 0.0280 above the lowest, slowest top "
         "10 (6.1 ms)"
     )
-    assert "for: lowest RMSE" in reasons(record, "svd")
+    assert reasons(record, "svd").startswith(
+        "for: lowest RMSE, best on cold titles (0.6848), best on titles with 6-20 ratings "
+    )
+    assert "worst on cold titles (0.8141)" in reasons(record, "content")
+
+
+def test_what_may_be_chance_on_cold_titles_is_no_reason():
+    # The gap of 0.13 stars is six standard errors of 0.02, and less than one of 0.2.
+    record = make_record(final={"depth_error": 0.2})
+    assert "cold" not in reasons(record, "svd") + reasons(record, "content")
+    assert "6-20" not in reasons(record, "svd") + reasons(record, "content")
+    untested = make_record(final={"changes": {"depth_differences": []}})
+    assert "cold" not in reasons(untested, "svd") + reasons(untested, "content")
 
 
 def test_a_small_difference_is_no_reason():
@@ -184,7 +196,7 @@ def test_characteristics_stand_beside_the_published_ones(record):
     assert "looks at the test set | 1, the last one 2026-03-01 12:30 UTC" in text
 
 
-def test_cold_start_shows_every_family_and_admits_chance(record):
+def test_cold_start_shows_every_family_and_how_sure_it_is(record):
     text = text_of(cold_start, record)
     # 40 pairs have an interval, fewer than 30 have none.
     assert row(text, "test pairs") == ["test pairs", "40", "260", "900", "2,800"]
@@ -192,9 +204,20 @@ def test_cold_start_shows_every_family_and_admits_chance(record):
     # 40 pairs: intervals of 2 / sqrt(40) = 0.316 around 0.745 and 0.886.
     assert (
         "With no training ratings SVD errs least (0.745 stars; 0.556 with more than 20), "
-        "content-based most (0.886); their intervals overlap, so this may be chance."
+        "content-based most (0.886); on the same pairs they differ by 0.1407 [0.1015, "
+        "0.1799] stars, beyond chance (p < 0.001)." in text
+    )
+
+
+def test_cold_start_admits_chance():
+    text = text_of(cold_start, make_record(final={"depth_error": 0.1}))
+    # 0.1407 is 1.41 standard errors.
+    assert (
+        "they differ by 0.1407 [-0.0553, 0.3367] stars, which may be chance (p = 1.000)."
         in text
     )
+    untested = make_record(final={"changes": {"depth_differences": []}})
+    assert "not compared, so this may be chance." in text_of(cold_start, untested)
 
 
 def test_the_highest_value_of_a_column_is_bold(record):
@@ -298,3 +321,20 @@ def test_criteria_pass_or_fail(record):
     assert row(text, "p95 latency")[2:] == ["6.1 ms", "at most 2 ms", "**FAIL**"]
     spec = make_spec(criteria=[{"metric": "rmse", "at_most": 0.6}])
     assert "\nIt holds.\n" in text_of(criteria, make_record(spec=spec))
+
+
+def test_families_searched_with_another_budget_are_not_said_to_have_the_same():
+    long = make_study("svd", progress=(0.0, 0.5, *[0.4] * 20, 1.0))
+    text = text_of(searches, make_record(studies={"cf": make_study("cf"), "svd": long}))
+    assert "Every family has had **another number of trials**, but the same 5" in text
+    # A budget that was lowered after both were searched: each has had 11.
+    lower = make_record(spec=make_spec(budget={"trials": 4}))
+    assert "the same budget of 11 trials, the same 5" in text_of(searches, lower)
+
+
+def test_optimism_is_that_of_the_settings_that_were_judged():
+    best = dict.fromkeys(TUNED, 7) | {"svd": 1}
+    text = text_of(optimism, make_record(final={"best_trials": best}))
+    # Trial 1 is 0.3 of the way from 0.582 to 0.575, trial 7 at its end.
+    assert row(text, "SVD")[1:4] == ["0.5799", "0.5770", "-0.0029"]
+    assert row(text, "hybrid")[1] == "0.5930"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from harness.experiment.record import ExperimentRecord
+from harness.report.comparison import Comparison
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import Model, name_of, rivals
 from harness.report.experiment_figures import draw_depth
@@ -96,23 +97,31 @@ def _about_coldest(record: ExperimentRecord, models: list[Model], side: str) -> 
     if best is worst:
         return sentence + "."
     return (
-        f"{sentence}, {name_of(record, worst)} most ({at[id(worst)][coldest]:.3f})"
-        f"{_unless_clear(best, worst, side)}."
+        f"{sentence}, {name_of(record, worst)} most ({at[id(worst)][coldest]:.3f}); "
+        f"{_how_sure(record, (worst, best), side=side, depth=coldest)}."
     )
 
 
-def _unless_clear(best: Model, worst: Model, side: str) -> str:
-    """Warn where the intervals of best and worst overlap."""
-    ends = [
-        next(g for g in model["depth"][side] if g["n_pairs"] >= FEWEST_PAIRS)
-        for model in (best, worst)
-    ]
-    if (
-        any(group.get("low") is None for group in ends)
-        or ends[0]["high"] < ends[1]["low"]
-    ):
-        return ""
-    return "; their intervals overlap, so this may be chance"
+def _how_sure(
+    record: ExperimentRecord, models: tuple[Model, Model], *, side: str, depth: str
+) -> str:
+    """Compare worst and best on the same pairs, which intervals of each cannot."""
+    names = [model["name"] for model in models]
+    found = record.depth_difference(*names, side=side, depth=depth)
+    if found is None:
+        return "they were not compared, so this may be chance"
+    comparison = Comparison(
+        other=names[1],
+        value=found["value"],
+        low=found["low"],
+        high=found["high"],
+        p_value=found["p_holm"],
+        significance=record.spec.decision.significance,
+    )
+    size = f"on the same pairs they differ by {comparison.size} stars"
+    if comparison.outcome == "tied":
+        return f"{size}, which may be chance (p {comparison.p_text})"
+    return f"{size}, beyond chance (p {comparison.p_text})"
 
 
 def _amount(depth: str) -> str:

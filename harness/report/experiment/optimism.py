@@ -1,6 +1,7 @@
 """Section: what choosing settings by their score has added to it."""
 
 from harness.experiment.measured import measured
+from harness.experiment.record import ExperimentRecord
 from harness.report.digits import metric, stars
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label
@@ -23,7 +24,7 @@ def optimism(draft: Draft) -> str:
         Markdown; empty before the searches have ended.
     """
     record = draft.record
-    best = {c: s.best.value for c, s in record.studies.items() if s.best is not None}
+    best = _search_scores(record)
     if not record.fresh_folds or not best:
         return ""
     rows, gaps = [], []
@@ -44,6 +45,21 @@ def optimism(draft: Draft) -> str:
     return paragraphs("## Optimism", table(head, rows, align="lrrrr"), _about(gaps))
 
 
+def _search_scores(record: ExperimentRecord) -> dict[str, float | None]:
+    """Find the score by which the settings that were judged had been chosen.
+
+    A search may have gone on since, and have found others.
+    """
+    judged = (record.final or {}).get("best_trials", {})
+    scores: dict[str, float | None] = {}
+    for candidate, study in record.studies.items():
+        number = judged.get(candidate)
+        trial = next((t for t in study.trials if t.number == number), study.best)
+        if trial is not None:
+            scores[candidate] = trial.value
+    return scores
+
+
 def _about(gaps: list[float]) -> str:
     test = (
         "The test score is of models trained on more ratings, and of other pairs, so it "
@@ -61,6 +77,8 @@ def _about(gaps: list[float]) -> str:
     return (
         "RMSE in stars: of the best trial on the folds it was chosen by, of the same "
         "settings on the same ratings dealt into new folds, and on the sealed test set. "
-        "The difference is the price of choosing the best of many by its score, give or "
-        f"take the luck of the deal: {here}. {test}"
+        "The difference is what choosing the best of many by its score has gained from the "
+        f"luck of these folds, give or take that of the new ones: {here}. What it has "
+        "gained from these ratings only other ratings can show, which is what the test "
+        f"set is for. {test}"
     )

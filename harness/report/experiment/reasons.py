@@ -6,7 +6,7 @@ from typing import Literal
 
 from harness.evaluation.metrics import Direction
 from harness.experiment.decision import beats_bias_of
-from harness.experiment.measured import COLD_DEPTHS, measured
+from harness.experiment.measured import DEPTH_METRICS, measured
 from harness.experiment.record import ExperimentRecord
 from harness.report.digits import stars
 from harness.report.experiment.models import tuned_models
@@ -14,21 +14,18 @@ from harness.report.experiment.quantities import write
 
 __all__ = ["reasons"]
 
-FEWEST_PAIRS = 100
-"""Of fewer cold test pairs nothing is said: chance decides."""
-
-_COLD: Mapping[str, str] = {"cold_item_rmse": "items", "cold_user_rmse": "users"}
-
 
 @dataclass(frozen=True, slots=True)
 class _Trait:
     """Something a family can be best or worst at.
 
     It is named only where best and worst differ by `gap`: a difference in stars, or a
-    factor if `is_factor`. Of each `kind` a family has one reason, for a cell must be short.
+    factor if `is_factor`; errors on pairs of which little is known only if best and worst
+    differ beyond chance, too. Of each `kind` a family has one reason, for a cell must be
+    short.
     """
 
-    kind: Literal["cold start", "diversity", "cost"]
+    kind: Literal["cold start", "sparsity", "diversity", "cost"]
     metric: str
     direction: Direction
     best: str
@@ -54,6 +51,24 @@ _TRAITS = (
         "minimize",
         "best on cold users",
         "worst on cold users",
+        gap=0.01,
+        is_factor=False,
+    ),
+    _Trait(
+        "sparsity",
+        "sparse_item_rmse",
+        "minimize",
+        "best on titles with 6-20 ratings",
+        "worst on titles with 6-20 ratings",
+        gap=0.01,
+        is_factor=False,
+    ),
+    _Trait(
+        "sparsity",
+        "sparse_user_rmse",
+        "minimize",
+        "best on users with 6-20 ratings",
+        "worst on users with 6-20 ratings",
         gap=0.01,
         is_factor=False,
     ),
@@ -130,18 +145,25 @@ def _accuracy(record: ExperimentRecord, candidate: str) -> dict[str, list[str]]:
 
 def _values(record: ExperimentRecord, metric: str) -> dict[str, float]:
     """Collect the values of the tuned models that have one worth a word."""
-    if metric in _COLD and _n_cold(record, _COLD[metric]) < FEWEST_PAIRS:
-        return {}
     found = {
         m["candidate"]: measured(record, metric, m["candidate"])
         for m in tuned_models(record)
     }
-    return {c: value for c, value in found.items() if value is not None}
+    values = {c: value for c, value in found.items() if value is not None}
+    if metric in DEPTH_METRICS and not _differ(record, metric, values):
+        return {}
+    return values
 
 
-def _n_cold(record: ExperimentRecord, side: str) -> int:
-    groups = tuned_models(record)[0].get("depth", {}).get(side, ())
-    return sum(group["n_pairs"] for group in groups if group["depth"] in COLD_DEPTHS)
+def _differ(record: ExperimentRecord, metric: str, values: Mapping[str, float]) -> bool:
+    """Say whether best and worst differ beyond chance where little is known."""
+    if len(values) < 2:
+        return False
+    ends = [record.model(find(values, key=values.__getitem__)) for find in (min, max)]
+    names = [end["name"] for end in ends if end is not None]
+    at = DEPTH_METRICS[metric]
+    found = record.depth_difference(*names, side=at.side, depth=at.depth)
+    return found is not None and found["p_holm"] < record.spec.decision.significance
 
 
 def _side(

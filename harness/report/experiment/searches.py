@@ -1,6 +1,11 @@
 """Section: how each family was searched, what it found, and whether it was enough."""
 
-from harness.experiment.effort import NOTICEABLE, still_falling
+from harness.experiment.effort import (
+    NOTICEABLE,
+    has_equal_budgets,
+    n_judged_trials,
+    still_falling,
+)
 from harness.report.digits import duration, stars
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label
@@ -57,9 +62,16 @@ def _budget(draft: Draft) -> str:
     seconds = spec.budget.seconds
     limit = f", and no trial later than {duration(seconds)}" if seconds else ""
     n_folds = settings.get("n_folds", spec.search.folds)
+    counts = n_judged_trials(draft.record)
+    # A budget that was lowered after a run does not take trials back.
+    n_trials = max(spec.budget.trials, *counts.values())
+    budget = (
+        f"gets the same budget of {n_trials} trials{limit}, the same"
+        if has_equal_budgets(draft.record)
+        else "has had **another number of trials**, but the same"
+    )
     return (
-        f"Every family gets the same budget of {spec.budget.trials} trials{limit}, the "
-        f"same {n_folds} folds of the training part, the sampler "
+        f"Every family {budget} {n_folds} folds of the training part, the sampler "
         f"{code(spec.search.sampler)} and the pruner {code(spec.search.pruner)}. Trial 0 "
         "has the initial settings. A pruned trial has been stopped because its first "
         "folds were worse than those of the best."
