@@ -27,7 +27,7 @@ from harness.search.storage import (
     without_password,
 )
 
-__all__ = ["StudyPlan", "run_study", "save_final"]
+__all__ = ["StudyPlan", "check_plan", "run_study", "save_final"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -214,12 +214,40 @@ def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> 
     }
     for key in ("space", "initial", "sampler", "pruner", "n_folds", "seed"):
         pairs[key] = (there["settings"][key], wanted["settings"][key])
+    _require_pairs(name, pairs)
+
+
+def _require_pairs(name: str, pairs: dict[str, tuple[Any, Any]]) -> None:
     different = [key for key, (old, new) in pairs.items() if old != new]
     if different:
         raise StudyError(
             f"The study {name!r} exists with another {' and '.join(different)}: "
             "give this one a name of its own with --name, or repeat the old settings."
         )
+
+
+def check_plan(plan: StudyPlan) -> None:
+    """Refuse a plan whose study exists and was searched in another way.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+        What fixes a study that is about to be continued.
+
+    Raises
+    ------
+    StudyError
+        If family, space, initial settings, sampler or pruner differ.
+    """
+    for study in open_storage(plan.storage).get_all_studies():
+        there = study.user_attrs.get("harness")
+        if study.study_name != plan.name or there is None:
+            continue
+        pairs = {"family": (there["family"], plan.family.name)}
+        wanted = plan.settings()
+        for key in ("space", "initial", "sampler", "pruner"):
+            pairs[key] = (there["settings"][key], wanted[key])
+        _require_pairs(plan.name, pairs)
 
 
 def save_final(storage: str, name: str, final: dict[str, Any]) -> StudyRecord:

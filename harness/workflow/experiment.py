@@ -26,7 +26,7 @@ from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace, find_space, load_space
-from harness.search.study import StudyPlan, run_study
+from harness.search.study import StudyPlan, check_plan, run_study
 from harness.version import code_version
 from harness.workflow.experiment_record import read_experiment, study_name
 from harness.workflow.study import check_name
@@ -97,7 +97,8 @@ class PreparedExperiment:
         Raises
         ------
         StudyError
-            If an experiment of that name exists with other data, split, folds or seed.
+            If an experiment of that name exists with other data, split, folds or seed,
+            or one of its studies with another family, space, sampler or pruner.
         """
         storage = self.settings.storage
         facts = {
@@ -112,6 +113,9 @@ class PreparedExperiment:
             },
             "code_version": code_version(),
         }
+        # Before anything is written: what the file says now must be what was searched.
+        for plan in self.plans.values():
+            check_plan(plan)
         if not create_experiment(storage, self.name, facts):
             kept = read_experiment_facts(storage, self.name)
             _require_equal(self.name, kept[MARK], facts)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.errors import StudyError
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.experiment.spec import ExperimentSpec
 from harness.search.experiment_storage import MARK, read_experiment_facts
 from harness.search.records import StudyRecord
@@ -69,7 +69,9 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         found = {
             k.removeprefix(prefix): v for k, v in kept.items() if k.startswith(prefix)
         }
-        return {candidate: each["value"] for candidate, each in found.items()}
+        # A candidate may have been taken out of the file since it was measured.
+        known = {*spec.families, BIAS_BASELINE}
+        return {c: each["value"] for c, each in found.items() if c in known}
 
     return ExperimentRecord(
         name=name,

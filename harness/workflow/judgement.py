@@ -13,6 +13,7 @@ from harness.evaluation.contest import (
     judge_entries,
 )
 from harness.evaluation.efficiency import measure_efficiency
+from harness.experiment.declared import declare
 from harness.experiment.factors import strongest_factors
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.models.base import Recommender
@@ -240,6 +241,12 @@ class _Judge:
     def _open_and_judge(self, fitted: list[FittedEntry]) -> None:
         test = self._prepared.split.test
         assert test is not None
+        # Kept before the seal is broken, and at the first look only: what is declared
+        # later is declared by somebody who may know the scores.
+        declared = self._kept.get("declared")
+        if declared is None:
+            declared = declare(self._prepared.spec)
+            self._save("declared", declared)
         looks = record_look(self._storage, self._name)
         final = judge_entries(
             fitted,
@@ -248,5 +255,6 @@ class _Judge:
             test,
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
-        judged = {"looks": looks, "seeds": self._seeds, **self._judged}
+        judged = {"looks": looks, "seeds": self._seeds, "declared": declared}
+        judged |= self._judged
         self._save("final", {**judged, **final})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.experiment.declared import declare
 from harness.report.experiment.draft import Draft
 from harness.report.experiment.verdict import opening
 from tests.experiment.records import make_efficiency, make_record, make_spec, make_study
@@ -204,3 +205,28 @@ def test_a_best_value_at_the_end_of_its_range_is_named(make_falling):
     studies = make_falling("svd", params={"n_factors": 99, "learning_rate": 0.01})
     found = " ".join(caveats(make_record(studies=studies)))
     assert "**Widen the range** of: SVD `n_factors` (high)." in found
+
+
+def test_what_was_changed_after_the_look_is_said():
+    first = make_spec()
+    declared = declare(first)
+    same = make_record(final={"changes": {"declared": declared}})
+    assert not any("Changed after" in line for line in caveats(same))
+    later = make_spec(decision={"prefer": ["model_bytes"]}, criteria=[])
+    record = make_record(spec=later, final={"changes": {"declared": declared}})
+    assert (
+        "**Changed after the test set was first opened**: decision rule, acceptance "
+        "criteria. Whoever knew the scores could choose them so that they suit."
+        in caveats(record)
+    )
+
+
+def test_a_family_that_was_searched_longer_than_the_budget_is_said_to_be_favoured():
+    studies = {c: make_study(c) for c in TUNED}
+    assert not any("Unequal" in line for line in caveats(make_record(studies=studies)))
+    studies["svd"] = make_study("svd", progress=(0.0, 0.5, *[0.4] * 20, 1.0))
+    assert (
+        "**Unequal budgets**: the families have had different numbers of trials "
+        "(collaborative filtering 11, content-based 11, hybrid 11, SVD 23); who was "
+        "searched longer is favoured." in caveats(make_record(studies=studies))
+    )

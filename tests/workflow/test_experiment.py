@@ -3,6 +3,7 @@ import pytest
 
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.seal import SealedTest
+from harness.experiment.declared import changed_since_opened
 from harness.search.experiment_storage import (
     MARK,
     read_experiment_facts,
@@ -255,3 +256,53 @@ def test_a_study_and_an_experiment_cannot_have_the_same_name():
     prepared.search("svd", NoListener())
     with pytest.raises(StudyError, match="has a study named 'toy-svd'"):
         prepare(name="toy-svd").begin()
+
+
+def test_a_rule_that_is_changed_after_the_look_is_told_from_the_one_before():
+    assert changed_since_opened(run().record) == ()
+    changed = run(changes={"decision": {"prefer": ["model_bytes"]}}).record
+    assert changed.final["looks"] == 1
+    assert changed.spec.decision.prefer == ("model_bytes",)
+    assert changed_since_opened(changed) == ("decision rule",)
+    # Another look does not make the changed rule one that was declared before.
+    again = run(changes={"decision": {"prefer": ["model_bytes"]}, "variants": []})
+    assert again.record.final["looks"] == 2
+    assert changed_since_opened(again.record) == ("decision rule",)
+
+
+def test_a_rule_that_is_changed_before_the_look_is_the_rule():
+    prepare().begin()
+    changes = {"decision": {"prefer": ["model_bytes"]}}
+    assert changed_since_opened(run(changes=changes).record) == ()
+
+
+def test_a_family_taken_out_of_the_file_leaves_nothing_behind(folder):
+    run()
+    (folder / "toy.toml").write_text(FILE.replace("[families.baseline]", ""))
+    prepare().begin()
+    there = read_experiment("o.log", "toy")
+    assert {m["candidate"] for m in there.models} == {"svd", None}
+    assert set(there.efficiency) == {"svd", "user and item bias"}
+    assert set(there.fresh_folds) == {"svd"}
+    judged = run().record
+    assert judged.final["looks"] == 2
+    assert changed_since_opened(judged) == ("families",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_epochs = 3,", "n_epochs = 4,", "another initial"),
+        ("high = 4,", "high = 5,", "another space"),
+        ("[search]", '[search]\nsampler = "random"', "another sampler"),
+        ("[families.baseline]", '[families.baseline]\nfamily = "svd"', "family"),
+    ],
+)
+def test_a_file_that_says_otherwise_than_was_searched_changes_nothing(
+    folder, old, new, message
+):
+    first = run().record
+    (folder / "toy.toml").write_text(FILE.replace(old, new))
+    with pytest.raises(StudyError, match=message):
+        prepare().begin()
+    assert read_experiment("o.log", "toy") == first

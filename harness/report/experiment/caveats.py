@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 from harness.experiment.criteria import check_criteria
-from harness.experiment.effort import still_falling
+from harness.experiment.declared import changed_since_opened
+from harness.experiment.effort import (
+    has_equal_budgets,
+    n_judged_trials,
+    still_falling,
+)
 from harness.experiment.record import ExperimentRecord
 from harness.report.experiment.differences import compare_lowest
 from harness.report.experiment.draft import LONGEST, Draft
@@ -34,7 +39,9 @@ def caveats(draft: Draft) -> list[str]:
     return [
         *_failed_criteria(record),
         *_looks(record),
+        *_changed(record),
         *_out_of_date(record),
+        *_unequal(record),
         *_unfinished(record),
         *_narrow(record),
         *([f"**Not as published**: {far}"] if is_far else []),
@@ -54,6 +61,25 @@ def _looks(record: ExperimentRecord) -> Iterator[str]:
             f"The test set has been opened **{looks} times**, by this experiment and "
             "others on the same split: whoever has seen an earlier test score knew "
             "something of this one, so that it is a little optimistic."
+        )
+
+
+def _changed(record: ExperimentRecord) -> Iterator[str]:
+    changed = changed_since_opened(record)
+    if changed:
+        yield (
+            f"**Changed after the test set was first opened**: {', '.join(changed)}. "
+            "Whoever knew the scores could choose them so that they suit."
+        )
+
+
+def _unequal(record: ExperimentRecord) -> Iterator[str]:
+    if not has_equal_budgets(record):
+        counts = n_judged_trials(record)
+        listed = ", ".join(f"{label(record, c)} {n}" for c, n in counts.items())
+        yield (
+            f"**Unequal budgets**: the families have had different numbers of trials "
+            f"({listed}); who was searched longer is favoured."
         )
 
 
