@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.experiment.measured import measured
+from harness.experiment.measured import DEPTH_METRICS, measured
 from harness.experiment.preferences import PREFERENCES
 from harness.experiment.record import ExperimentRecord
 
-__all__ = ["Decision", "Round", "beats_bias_of", "decide"]
+__all__ = ["FLOOR", "Decision", "Round", "beats_bias_of", "decide"]
 
 FLOOR = "gain_over_bias"
 """What is asked first of those that are tied, whatever the file prefers."""
@@ -75,9 +75,10 @@ def decide(record: ExperimentRecord) -> Decision | None:
 
     If the best beats the bias baseline, a candidate tied with it that does not is dropped
     first: how cheap it is must not matter. Then every criterion drops the candidates that
-    are worse than the best one on it by more than the margin (and what is negligible), and
-    those without a value if another has one: what is not known cannot be preferred. The
-    first criterion that leaves one candidate has decided.
+    are worse than the best one on it by more than the margin (and what is negligible; of
+    cold and sparse pairs beyond chance, too), and those without a value if another has
+    one: what is not known cannot be preferred. The first criterion that leaves one
+    candidate has decided.
 
     Parameters
     ----------
@@ -177,10 +178,25 @@ def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Rou
     losses = {c: sign * v for c, v in values.items() if v is not None}
     if not losses:
         return Round(criterion=criterion, values=values, left=tuple(left))
-    least, rule = min(losses.values()), record.spec.decision
+    first, rule = min(losses, key=losses.__getitem__), record.spec.decision
     staying = (
         candidate
         for candidate, loss in losses.items()
-        if not rule.is_noticeable(criterion, better=least, worse=loss)
+        if not rule.is_noticeable(criterion, better=losses[first], worse=loss)
+        or _may_be_chance(record, criterion, candidate, first)
     )
     return Round(criterion=criterion, values=values, left=tuple(staying))
+
+
+def _may_be_chance(
+    record: ExperimentRecord, criterion: str, candidate: str, first: str
+) -> bool:
+    """Say whether an error where little is known may be above that of another by chance."""
+    at = DEPTH_METRICS.get(criterion)
+    one, other = record.model(candidate), record.model(first)
+    if at is None or one is None or other is None:
+        return False
+    found = record.depth_difference(
+        one["name"], other["name"], side=at.side, depth=at.depth
+    )
+    return found is None or found["p_holm"] >= record.spec.decision.significance

@@ -240,3 +240,17 @@ def test_where_the_best_does_not_beat_the_baseline_the_rule_goes_on_as_usual():
     found = decide(record)
     assert (found.winner, found.decided_by) == ("cf", "latency_p95_ms")
     assert not found.beats_bias
+
+
+@pytest.mark.parametrize(
+    ("error", "decided_by"), [(0.001, "cold_item_rmse"), (1.0, "latency_p95_ms")]
+)
+def test_an_error_on_cold_titles_decides_only_beyond_chance(error, decided_by):
+    record = make_record(
+        spec=rule(prefer=["cold_item_rmse", "latency_p95_ms"], margin=0),
+        final={"tuned": CLOSE, "depth_error": error / 100},
+        efficiency=make_efficiency({"cf": 0.001}),
+    )
+    found = decide(record)
+    assert found.decided_by == decided_by
+    assert found.winner == {"cold_item_rmse": "svd", "latency_p95_ms": "cf"}[decided_by]

@@ -5,7 +5,13 @@ import pytest
 
 from harness.report.experiment.claims import claims
 from harness.report.experiment.draft import Draft
-from tests.experiment.records import DATASET, make_claims, make_record, make_spec
+from tests.experiment.records import (
+    DATASET,
+    PROFILE,
+    make_claims,
+    make_record,
+    make_spec,
+)
 from tests.experiment.scores import INITIAL, TUNED
 
 
@@ -58,7 +64,7 @@ def test_a_published_upper_bound_is_shown_as_one():
         "at most 8 ms",
         "0.42 ms (tuned)",
         "-7.6 ms (+0 ms)",
-        "reproduced",
+        "reproduced (as a bound)",
     ]
 
 
@@ -66,12 +72,14 @@ def test_shares_of_content_blocks_are_judged_by_their_sum():
     # 0.81 of 1.32.
     published = [("content", "block.genre", 0.35, {"role": "tuned"})]
     text = text_of(make_record(spec=make_spec(claims=make_claims(published))))
-    assert "| 0.35 | 0.61 (tuned) | +0.26 (±0.02) | **not reproduced** |" in text
+    assert "| 0.35 | 0.61 (tuned) | +0.264 (±0.02) | **not reproduced** |" in text
 
 
 def test_verdicts_are_counted_and_contradictions_explained(text):
     verdicts = re.findall(r"\| (?:\*\*)?([a-z ]+)(?:\*\*)? \|$", text, re.MULTILINE)
     assert f"{verdicts.count('reproduced')} within tolerance" in text
+    assert row(text, "n\\_factors of SVD")[-1] == "reproduced (set so)"
+    assert "; 1 set as published, not measured; " in text
     why = re.findall(
         r"^- (p95 latency of SVD|R² of SVD|RMSE of SVD): ", text, re.MULTILINE
     )
@@ -135,6 +143,27 @@ def test_variants_are_shown_where_nothing_was_published():
     text = text_of(make_record(spec=make_spec(claims=[])))
     assert text.startswith("## Variants")
     assert row(text, "SVD without biases")[3:5] == ["0.5780", "0.6400"]
+
+
+def test_differences_have_the_digits_of_what_they_are_between(text):
+    # 61.3 % of initial settings against 62.25 %; 3.71 against 3.7; 0.95 as published.
+    assert row(text, "share within half a star of SVD")[4] == "-1.0 points (±2 points)"
+    assert row(text, "mean of the data")[4] == "+0.01 (±0.02)"
+    assert row(text, "sparsity of the data")[4] == "0 (±0.02)"
+    profile = PROFILE | {"average_watch_minutes": 95 - 1e-8, "sparsity": 0.9487971}
+    minutes = (None, "data.average_watch_minutes", 95, {"relative": True})
+    sparsity = (None, "data.sparsity", 0.95, {})
+    spec = make_spec(claims=make_claims([minutes, sparsity]))
+    text = text_of(make_record(spec=spec, profile=profile))
+    assert row(text, "average watch minutes of the data")[4] == "0 (±2 %)"
+    assert row(text, "sparsity of the data")[4] == "-0.0012 (±0.02)"
+
+
+def test_what_the_simulation_was_made_to_have_is_no_finding(text):
+    # Sparsity, mean, variance, ratings per week, peak hours.
+    assert "5 describe the data, and are no finding" in text
+    real = text_of(make_record(dataset=DATASET | {"simulated": False}))
+    assert "no finding" not in real
 
 
 def test_agreement_with_a_simulation_is_not_sold_as_evidence(text):

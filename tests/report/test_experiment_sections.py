@@ -225,7 +225,8 @@ def test_the_highest_value_of_a_column_is_bold(record):
     # 0.05 + 0.3 * (1 - 0.572) = 0.1784.
     assert row(text, "SVD")[1] == "**0.178**"
     assert row(text, "content-based")[4] == "**0.686**"
-    assert "top 10 of 480 users" in text
+    assert "top 10 of the 520 users of the test set" in text
+    assert "means over the 480 of them who like a title there" in text
 
 
 def test_costs_stand_in_one_row_and_the_front_is_named(record, monkeypatch):

@@ -230,3 +230,37 @@ def test_a_family_that_was_searched_longer_than_the_budget_is_said_to_be_favoure
         "(collaborative filtering 11, content-based 11, hybrid 11, SVD 23); who was "
         "searched longer is favoured." in caveats(make_record(studies=studies))
     )
+
+
+def test_criteria_that_separate_nobody_are_named_together():
+    spec = make_spec(decision={"prefer": ["latency_p95_ms", "fit_seconds"]})
+    costs = make_efficiency({"cf": 0.42, "svd": 0.42})
+    costs["cf"]["fit_seconds"] = costs["svd"]["fit_seconds"]
+    text = verdict(make_record(final={"tuned": CLOSE}, efficiency=costs, spec=spec))
+    assert (
+        "the rule decides: p95 latency and training time do not separate them;" in text
+    )
+
+
+def test_a_tied_family_that_may_be_no_better_than_the_baseline_drops_out_by_name():
+    final = {
+        "tuned": {"svd": 0.645, "cf": 0.652, "hybrid": 0.7, "content": 0.7},
+        "baselines": {"user and item bias": 0.660, "global mean": 0.9},
+    }
+    text = verdict(make_record(final=final))
+    assert "**Use SVD**" in text
+    assert (
+        "the rule decides: collaborative filtering (0.0080) drops out, not beyond chance "
+        "better than the bias baseline." in text
+    )
+
+
+def test_a_tie_whose_interval_excludes_zero_is_said_to_be_one_by_correction():
+    # 0.0085 is 2.125 standard errors: p = 0.0336. Of the ten pairs three are this or less:
+    # two of 0.0085 and one of nothing, so it is corrected to 3 * 0.0336.
+    tuned = TUNED | {"hybrid": 0.5805, "cf": 0.5805}
+    text = verdict(make_record(final={"tuned": tuned}))
+    assert (
+        "hybrid (0.0085 [0.0007, 0.0163] stars, p = 0.101 when corrected for all pairs)"
+        in text
+    )

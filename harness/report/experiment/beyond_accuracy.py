@@ -21,7 +21,7 @@ DEFINITIONS = """\
 - NDCG@10, recall@10: whether a user's top 10 holds the titles that the user has liked in \
 the test set (from three quarters up the scale), and near its top. Low values are usual, \
 for most titles that a user would like have no rating there.
-- Catalogue shown: share of all titles that are in the top 10 of somebody.
+- Catalogue shown: share of all titles that are in the top 10 of one of these users.
 - Diversity: how different the titles of one list are in genre and decade, from 0 to 1.
 - Novelty: in bits, how few of the users have rated a recommended title.
 - Serendipity: share of a list that is liked, and is not among the most rated titles."""
@@ -44,13 +44,26 @@ def beyond_accuracy(draft: Draft) -> str:
     ranked = [m for m in rivals(record) if m.get("ranking")]
     if not ranked:
         return ""
-    n_users = ranked[0]["ranking"].get("n_users")
-    whose = f" of {n_users:,} users" if n_users else ""
     return paragraphs(
         "## Beyond accuracy",
-        f"The top 10{whose}, by each tuned model. The highest value of a column is bold.",
+        f"{_whose(record, ranked[0])} The highest value of a column is bold.",
         _table(record, ranked),
         DEFINITIONS,
+    )
+
+
+def _whose(record: ExperimentRecord, model: Model) -> str:
+    """Say whose lists these are, and of how many of them hits can be expected."""
+    n_asked, n_all = (
+        model["ranking"].get("n_users"),
+        (record.final or {}).get("n_test_users"),
+    )
+    if not n_asked or not n_all:
+        return "The top 10 of the users of the test set, by each tuned model."
+    return (
+        f"The top 10 of the {n_all:,} users of the test set, by each tuned model; NDCG, "
+        f"recall and serendipity are means over the {n_asked:,} of them who like a title "
+        "there."
     )
 
 

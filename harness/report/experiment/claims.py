@@ -1,24 +1,44 @@
 """Section: each published figure, with its words, beside what was measured."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from harness.experiment.claims import JudgedClaim, Verdict
+from harness.experiment.measures import DATA, PARAM
 from harness.experiment.spec import Claim
 from harness.report.experiment.contradictions import contradictions
 from harness.report.experiment.differences import differences
 from harness.report.experiment.draft import LONGEST, Draft, paragraphs
-from harness.report.experiment.quantities import write, write_published
+from harness.report.experiment.quantities import (
+    write,
+    write_difference,
+    write_published,
+    write_tolerance,
+)
 from harness.report.experiment.variants import variants
 from harness.report.markdown import escape, table
 
 __all__ = ["claims"]
 
-_VERDICTS = {
+_VERDICTS: Mapping[Verdict, str] = {
     "reproduced": "reproduced",
     "not reproduced": "**not reproduced**",
     "contradicts another": "**contradicts another**",
     "not testable": "not testable here",
 }
+_AS_BOUND = "reproduced (as a bound)"
+_SET_SO = "reproduced (set so)"
+
+_COUNTED = {
+    _VERDICTS["reproduced"]: "within tolerance",
+    _AS_BOUND: "within a bound, on this machine",
+    _SET_SO: "set as published, not measured",
+    _VERDICTS["not reproduced"]: "not reproduced",
+    _VERDICTS["contradicts another"]: "not reproduced, and at odds with another "
+    "published one",
+    _VERDICTS["not testable"]: "not testable here",
+}
+"""Verdict in the table to what is counted above it."""
 
 
 def claims(draft: Draft) -> str:
@@ -54,20 +74,38 @@ def claims(draft: Draft) -> str:
 
 
 def _summary(draft: Draft) -> str:
-    counts = Counter(judged.verdict for judged in draft.claims)
-    words: dict[Verdict, str] = {
-        "reproduced": "within tolerance",
-        "not reproduced": "not reproduced",
-        "contradicts another": "not reproduced, and at odds with another published one",
-        "not testable": "not testable here",
-    }
-    found = [f"{counts[v]} {text}" for v, text in words.items() if counts[v]]
+    counts = Counter(map(_verdict, draft.claims))
+    found = [f"{counts[v]} {_COUNTED[v]}" for v in _COUNTED if counts[v]]
     n = len(draft.claims)
     what = "One published figure" if n == 1 else f"{n} published figures"
     return (
-        f"{what}: {'; '.join(found)}. Models are measured with their initial settings, "
-        "except where a figure is marked as tuned."
+        f"{what}: {'; '.join(found)}.{_put_in(draft)} Models are measured with their "
+        "initial settings, except where a figure is marked as tuned."
     )
+
+
+def _put_in(draft: Draft) -> str:
+    """Say what a simulation cannot but reproduce."""
+    of_data = [j.verdict for j in draft.claims if j.claim.metric.startswith(DATA)]
+    n_put_in = of_data.count("reproduced")
+    if not draft.record.dataset.get("simulated") or not n_put_in:
+        return ""
+    return (
+        f" Of those within tolerance {n_put_in} describe the data, and are no finding: the "
+        "simulation was made to have them."
+    )
+
+
+def _verdict(judged: JudgedClaim) -> str:
+    """Tell figures that could have come out otherwise from those that could not."""
+    claim, found = judged.claim, judged.measured
+    if judged.verdict != "reproduced":
+        return _VERDICTS[judged.verdict]
+    if claim.metric.startswith(PARAM) and claim.role == "initial":
+        return _SET_SO
+    if claim.at_most and found is not None and found != claim.value:
+        return _AS_BOUND
+    return _VERDICTS["reproduced"]
 
 
 def _table(draft: Draft) -> str:
@@ -78,7 +116,7 @@ def _table(draft: Draft) -> str:
             _published(judged.claim),
             _measured(judged),
             _difference(judged),
-            _VERDICTS[judged.verdict],
+            _verdict(judged),
         ]
         for judged in draft.claims
     ]
@@ -105,9 +143,8 @@ def _difference(judged: JudgedClaim) -> str:
     claim, found = judged.claim, judged.measured
     if isinstance(claim.value, str) or isinstance(found, str) or found is None:
         return "-"
-    gap = found - claim.value
-    size = f"{'-' if gap < 0 else '+'}{write(claim.metric, abs(gap))}" if gap else "0"
-    allowed = write_published(claim.metric, claim.tolerance)
+    size = write_difference(claim.metric, found, claim.value)
+    allowed = write_tolerance(claim.metric, claim.tolerance)
     if claim.relative:
         allowed = f"{100 * claim.tolerance:g} %"
     # Below an upper bound anything is allowed.

@@ -112,8 +112,9 @@ def _how(record: ExperimentRecord) -> str:
         f"({final.get('n_resamples', 0):,} resamples), because the ratings of one user "
         "are not independent. They are wide because users differ; models are compared on "
         "the same draws of users, so their differences are known better. p: of no "
-        "difference to the lowest RMSE, corrected for all pairs (Holm). Cold: at most 5 "
-        "training ratings."
+        "difference to the lowest RMSE, corrected for all pairs (Holm); it decides who is "
+        "tied. Intervals of differences are not corrected, so that one may exclude zero "
+        "where p does not. Cold: at most 5 training ratings."
     )
 
 

@@ -26,7 +26,9 @@ def contradictions(spec: ExperimentSpec) -> str:
     odd = [c for c in found if c.kind == "remark"]
     return paragraphs(
         "### Do the published figures fit together?" if found else "",
-        "These cannot be true together:" if apart else "",
+        "These cannot be true together, unless the test ratings were unlike the rest:"
+        if apart
+        else "",
         "\n".join(map(_line, apart)),
         "These can, but it is worth knowing:" if odd else "",
         "\n".join(map(_line, odd)),

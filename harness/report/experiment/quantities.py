@@ -5,11 +5,12 @@ from harness.report.data_tables import NAMES as DATA_NAMES
 from harness.report.digits import duration, metric, milliseconds, size
 from harness.report.markdown import code, escape
 
-__all__ = ["label", "write", "write_published"]
+__all__ = ["label", "write", "write_difference", "write_published", "write_tolerance"]
 
 _SHARES = {"coverage", "catalogue_coverage"}
 _UNITLESS = {"ndcg_at_10", "recall_at_10", "intra_list_diversity", "serendipity"}
 _NOTHING = "-"
+_ROUNDING = 1e-9
 
 
 def label(name: str) -> str:
@@ -106,3 +107,71 @@ def write_published(name: str, value: float | str | None) -> str:
     if name in _SHARES or name.startswith("within_"):
         return f"{100 * value:.6g} %"
     return f"{value:.6g}{' ms' if name.endswith('_ms') else ''}"
+
+
+def write_difference(name: str, one: float, other: float) -> str:
+    """Write by how much one value exceeds another, with its sign.
+
+    Parameters
+    ----------
+    name : str
+        As in `label`.
+    one, other : float
+        Two values.
+
+    Returns
+    -------
+    str
+        Markdown: as many decimals as the values have in a table, one more for weights;
+        shares in percentage points; 0 where nothing is left after rounding.
+
+    Examples
+    --------
+    >>> write_difference("data.mean", 3.7006, 3.7), write_difference("data.mean", 3.9, 3.7)
+    ('+0.001', '+0.2')
+    >>> write_difference("within_one_star", 0.919, 0.9118), write_difference("rmse", 1, 1)
+    ('+0.7 points', '0')
+    """
+    gap = one - other
+    if name in _SHARES or name.startswith("within_"):
+        size = f"{100 * abs(gap):.1f} points"
+    elif name.startswith((PARAM, DATA)):
+        size = f"{round(abs(gap), _n_decimals(max(abs(one), abs(other)))):.4g}"
+    elif name.startswith(BLOCK):
+        size = f"{abs(gap):.3f}"
+    else:
+        size = write(name, abs(gap))
+    if not any(digit in size for digit in "123456789") or abs(gap) < _ROUNDING:
+        return "0"
+    return f"{'-' if gap < 0 else '+'}{size}"
+
+
+def _n_decimals(value: float) -> int:
+    """Count the decimals that a value with four significant digits has at most."""
+    whole = len(f"{value:.0f}") if value >= 1 else 0
+    return max(0, 4 - whole)
+
+
+def write_tolerance(name: str, value: float) -> str:
+    """Write how large a difference may be.
+
+    Parameters
+    ----------
+    name : str
+        As in `label`.
+    value : float
+        The tolerance.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Examples
+    --------
+    >>> write_tolerance("within_one_star", 0.02), write_tolerance("rmse", 0.02)
+    ('2 points', '0.02')
+    """
+    if name in _SHARES or name.startswith("within_"):
+        return f"{100 * value:.6g} points"
+    return write_published(name, value)

@@ -103,6 +103,8 @@ def _share_of_gap(draft: Draft, scored: _Scored) -> str:
     if gap <= 0:
         return ""
     share = -scored.difference.value / gap
+    # As it is printed: 99.8 % are not "most of it (100 %)".
+    share = round(share, 2)
     most = "all" if share >= 1 else "most" if share >= 0.5 else "less than half"
     return (
         f" The published gap between {label(record, candidate)} ({published[candidate]:g}) "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness.experiment.decision import Decision, Round
+from harness.experiment.decision import FLOOR, Decision, Round
 from harness.experiment.measured import measured
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.report.digits import duration, interval, milliseconds, size, stars
@@ -155,13 +155,31 @@ def _tied(record: ExperimentRecord, decision: Decision) -> str:
 
 def _gap(record: ExperimentRecord, one: str, other: str) -> str:
     found = compare(record, record.model(one), record.model(other))
-    return "not compared" if found is None else f"{found.size} stars, p {found.p_text}"
+    if found is None:
+        return "not compared"
+    # Else a reader who sees that the interval excludes zero sees a contradiction.
+    apart = found.outcome == "tied" and found.low * found.high > 0
+    corrected = " when corrected for all pairs" if apart else ""
+    return f"{found.size} stars, p {found.p_text}{corrected}"
 
 
 def _why(record: ExperimentRecord, decision: Decision) -> str:
     """Go through the criteria of the rule, with the values that decided."""
-    steps = "; ".join(_step(record, each) for each in decision.rounds)
-    return f"among the tied the rule decides: {steps}"
+    steps, silent = list[str](), list[str]()
+    for applied in decision.rounds:
+        if len(applied.left) == len(applied.values):
+            silent.append(metric_label(applied.criterion))
+            continue
+        steps += [_in_vain(silent)] if silent else []
+        steps.append(_step(record, applied))
+        silent = []
+    return f"among the tied the rule decides: {'; '.join(steps)}"
+
+
+def _in_vain(criteria: list[str]) -> str:
+    if len(criteria) == 1:
+        return f"{criteria[0]} does not separate them"
+    return f"{_join(criteria)} do not separate them"
 
 
 def _step(record: ExperimentRecord, applied: Round) -> str:
@@ -176,12 +194,12 @@ def _step(record: ExperimentRecord, applied: Round) -> str:
         )
 
     beaten = [c for c in applied.values if c not in applied.left]
-    if not beaten:
-        return f"{metric_label(criterion)} does not separate them"
+    out = "drops out" if len(beaten) == 1 else "drop out"
+    if criterion == FLOOR:
+        return f"{named(beaten)} {out}, not beyond chance better than the bias baseline"
     if len(applied.left) == 1:
         ahead = f"{named(applied.left)} is ahead of {named(beaten)}"
         return f"by {metric_label(criterion)} {ahead}"
-    out = "drops out" if len(beaten) == 1 else "drop out"
     return f"by {metric_label(criterion)} {named(beaten)} {out}"
 
 
