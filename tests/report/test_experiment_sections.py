@@ -131,9 +131,10 @@ def test_reasons_name_what_a_family_is_best_and_worst_at(record):
         "10 (6.1 ms)"
     )
     assert reasons(record, "svd").startswith(
-        "for: lowest RMSE, best on cold titles (0.6848), best on titles with 6-20 ratings "
+        "for: lowest RMSE, lowest error on cold titles (0.6848), lowest error on "
+        "titles with 6-20 ratings ("
     )
-    assert "worst on cold titles (0.8141)" in reasons(record, "content")
+    assert "highest error on cold titles (0.8141)" in reasons(record, "content")
 
 
 def test_what_may_be_chance_on_cold_titles_is_no_reason():
@@ -143,6 +144,17 @@ def test_what_may_be_chance_on_cold_titles_is_no_reason():
     assert "6-20" not in reasons(record, "svd") + reasons(record, "content")
     untested = make_record(final={"changes": {"depth_differences": []}})
     assert "cold" not in reasons(untested, "svd") + reasons(untested, "content")
+
+
+def test_a_family_whose_lists_hit_far_less_has_that_against_it():
+    final = make_record().final
+    for model in final["models"]:
+        hits = {"svd, tuned": 0.05, "cf, tuned": 0.11}.get(model["name"], 0.08)
+        model["ranking"] = model["ranking"] | {"ndcg_at_10": hits}
+    record = make_record(final={"changes": {"models": final["models"]}})
+    assert "lowest NDCG@10 (0.050)" in reasons(record, "svd").split("against: ")[1]
+    assert "highest NDCG@10 (0.110)" in reasons(record, "cf").split("against: ")[0]
+    assert "NDCG" not in reasons(record, "hybrid")
 
 
 def test_a_small_difference_is_no_reason():
