@@ -1,6 +1,8 @@
 """How fast one user's top 10 among 27,000 titles is. Run it by hand.
 
-usage: python tests/benchmarks/bench_latency.py [--users N] [NAME ...]
+usage: OMP_NUM_THREADS=1 python tests/benchmarks/bench_latency.py [--users N] [NAME ...]
+
+One thread, as `harness` sets it for itself.
 
 One line for each family, or for those named: milliseconds of `recommend` by the clock,
 and of the processor time of its thread, which other work on the machine does not lengthen.
