@@ -67,7 +67,7 @@ class ExperimentRecord:
           ``best_trials`` (candidate to number of the trial that was judged),
           ``test_variance`` (of the test ratings, in squared stars), ``declared`` (rule,
           criteria, claims and families as the file had them before the first look; see
-          `harness.experiment.declared`);
+          `harness.experiment.declared`), ``code_version`` (which has judged);
         - ``models``: a list, in the order initial and tuned of each candidate, variants,
           baselines. Each has ``name`` (unique: "svd, tuned"; "svd, initial"; the name of
           the variant or the baseline), ``candidate`` (None for baselines), ``family``,

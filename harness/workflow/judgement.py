@@ -24,6 +24,7 @@ from harness.search.experiment_storage import (
 from harness.search.looks import record_look
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
+from harness.version import code_version
 from harness.workflow.experiment import PreparedExperiment
 from harness.workflow.experiment_record import read_experiment
 from harness.workflow.remeasure import TrainingFolds, baselines
@@ -256,5 +257,6 @@ class _Judge:
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
         judged = {"looks": looks, "seeds": self._seeds, "declared": declared}
+        judged["code_version"] = code_version()
         judged |= self._judged
         self._save("final", {**judged, **final})

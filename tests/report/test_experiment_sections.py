@@ -15,6 +15,7 @@ from harness.report.experiment.efficiency import efficiency
 from harness.report.experiment.explainability import explainability
 from harness.report.experiment.optimism import optimism
 from harness.report.experiment.reasons import reasons
+from harness.report.experiment.reproduction import reproduction
 from harness.report.experiment.searches import searches
 from tests.experiment.records import (
     make_claims,
@@ -351,3 +352,13 @@ def test_optimism_is_that_of_the_settings_that_were_judged():
     # Trial 1 is 0.3 of the way from 0.582 to 0.575, trial 7 at its end.
     assert row(text, "SVD")[1:4] == ["0.5799", "0.5770", "-0.0029"]
     assert row(text, "hybrid")[1] == "0.5930"
+
+
+def test_versions_that_continued_or_judged_are_named_beside_the_first(record):
+    assert "other versions" not in text_of(reproduction, record)
+    studies = {"svd": make_study("svd", code_version="0.2.0"), "cf": make_study("cf")}
+    judged = {"changes": {"code_version": "0.3.0"}}
+    text = text_of(reproduction, make_record(studies=studies, final=judged))
+    assert row(text, "**other versions of harness**")[1] == (
+        "search of SVD `0.2.0`, judgement `0.3.0`"
+    )

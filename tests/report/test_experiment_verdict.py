@@ -264,3 +264,10 @@ def test_a_tie_whose_interval_excludes_zero_is_said_to_be_one_by_correction():
         "hybrid (0.0085 [0.0007, 0.0163] stars, p = 0.101 when corrected for all pairs)"
         in text
     )
+
+
+@pytest.mark.parametrize(("n_users", "is_said"), [(99, True), (100, False)])
+def test_intervals_of_few_test_users_are_said_to_be_too_narrow(n_users, is_said):
+    record = make_record(final={"changes": {"n_test_users": n_users}})
+    found = [line for line in caveats(record) if f"**{n_users} users only**" in line]
+    assert bool(found) == is_said

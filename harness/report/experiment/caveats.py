@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from harness.evaluation.intervals import FEWEST_USERS
 from harness.experiment.criteria import check_criteria
 from harness.experiment.declared import changed_since_opened
 from harness.experiment.effort import (
@@ -38,6 +39,7 @@ def caveats(draft: Draft) -> list[str]:
     is_far, far = compare_lowest(draft)
     return [
         *_failed_criteria(record),
+        *_few_users(record),
         *_looks(record),
         *_changed(record),
         *_out_of_date(record),
@@ -52,6 +54,15 @@ def _failed_criteria(record: ExperimentRecord) -> Iterator[str]:
     for checked in check_criteria(record):
         if not checked.passed:
             yield f"**Acceptance criterion failed**: {escape(checked.sentence, longest=LONGEST)}"
+
+
+def _few_users(record: ExperimentRecord) -> Iterator[str]:
+    n_users = (record.final or {}).get("n_test_users", FEWEST_USERS)
+    if n_users < FEWEST_USERS:
+        yield (
+            f"The test set has ratings of **{n_users} users only**: intervals from so few "
+            "are somewhat too narrow, and p-values somewhat too small."
+        )
 
 
 def _looks(record: ExperimentRecord) -> Iterator[str]:

@@ -74,6 +74,7 @@ def _quoted(value: object) -> str:
 def _environment(record: ExperimentRecord) -> str:
     settings, spec = record.settings, record.spec
     rows = software_rows(record.code_version, settings.get("environment", {}))
+    rows += _other_versions(record)
     rows += [
         ["experiment", f"{code(record.name)}, begun {_day(record)}"],
         [
@@ -94,6 +95,23 @@ def _environment(record: ExperimentRecord) -> str:
         ["looks at the test set", escape(final.get("looks", "0, still sealed"))]
     )
     return table(rows[0], rows[1:])
+
+
+def _other_versions(record: ExperimentRecord) -> list[list[str]]:
+    """Name other versions of harness, by which an experiment was continued or judged."""
+    used = {
+        **{
+            f"search of {label(record, c)}": s.code_version
+            for c, s in record.studies.items()
+        },
+        "judgement": (record.final or {}).get("code_version", record.code_version),
+    }
+    others = [
+        f"{what} {code(version)}"
+        for what, version in used.items()
+        if version != record.code_version
+    ]
+    return [["**other versions of harness**", ", ".join(others)]] if others else []
 
 
 def _day(record: ExperimentRecord) -> str:
