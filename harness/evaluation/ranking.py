@@ -78,8 +78,10 @@ def rank_test_users(
     hits = lists.found_in(liked)
     n_relevant = np.bincount(liked.users, minlength=test.n_users)[lists.users]
     asked = n_relevant > 0
+    gains = ndcg(hits[asked], n_relevant[asked])
     return {
-        f"ndcg_at_{n}": _mean(ndcg(hits[asked], n_relevant[asked])),
+        f"ndcg_at_{n}": _mean(gains),
+        "ndcg_error": _standard_error(gains),
         f"recall_at_{n}": _mean(recall(hits[asked], n_relevant[asked])),
         "catalogue_coverage": catalogue_coverage(lists),
         "intra_list_diversity": (
@@ -164,3 +166,9 @@ def recall(hits: Bools, n_relevant: npt.NDArray[np.integer[Any]]) -> Doubles:
 
 def _mean(values: Doubles) -> float | None:
     return float(values.mean()) if len(values) else None
+
+
+def _standard_error(values: Doubles) -> float | None:
+    if len(values) < 2:
+        return None
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

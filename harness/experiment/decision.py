@@ -1,16 +1,21 @@
 """Choice of one candidate: the lowest RMSE, and among the tied what the file prefers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.experiment.measured import DEPTH_METRICS, measured
 from harness.experiment.preferences import PREFERENCES
 from harness.experiment.record import ExperimentRecord
 
-__all__ = ["FLOOR", "Decision", "Round", "beats_bias_of", "decide"]
+__all__ = ["CHANCE", "FLOOR", "Decision", "Round", "beats_bias_of", "decide"]
 
 FLOOR = "gain_over_bias"
 """What is asked first of those that are tied, whatever the file prefers."""
+
+CHANCE = 1.96
+"""How many standard errors a difference in NDCG may have by chance, 19 times of 20."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +81,7 @@ def decide(record: ExperimentRecord) -> Decision | None:
     If the best beats the bias baseline, a candidate tied with it that does not is dropped
     first: how cheap it is must not matter. Then every criterion drops the candidates that
     are worse than the best one on it by more than the margin (and what is negligible; of
-    cold and sparse pairs beyond chance, too), and those without a value if another has
+    errors on cold pairs and of NDCG, beyond chance, too), and those without a value if another has
     one: what is not known cannot be preferred. The first criterion that leaves one
     candidate has decided.
 
@@ -191,12 +196,31 @@ def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Rou
 def _may_be_chance(
     record: ExperimentRecord, criterion: str, candidate: str, first: str
 ) -> bool:
-    """Say whether an error where little is known may be above that of another by chance."""
-    at = DEPTH_METRICS.get(criterion)
+    """Say whether other users might have turned a difference measured on the test set."""
     one, other = record.model(candidate), record.model(first)
-    if at is None or one is None or other is None:
+    if one is None or other is None:
+        return False
+    if criterion == "ndcg_at_10":
+        return _within_errors(one["ranking"], other["ranking"])
+    at = DEPTH_METRICS.get(criterion)
+    if at is None:
         return False
     found = record.depth_difference(
         one["name"], other["name"], side=at.side, depth=at.depth
     )
     return found is None or found["p_holm"] >= record.spec.decision.significance
+
+
+def _within_errors(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Compare two means over the same users as if they were of different ones.
+
+    That is cautious: who is easy for one model is mostly easy for the other, so that the
+    difference is known better than this.
+    """
+    errors = [
+        e for e in (one.get("ndcg_error"), other.get("ndcg_error")) if e is not None
+    ]
+    if len(errors) < 2:
+        return False
+    gap = abs(one["ndcg_at_10"] - other["ndcg_at_10"])
+    return bool(gap <= CHANCE * math.hypot(*errors))

@@ -82,7 +82,7 @@ class ExperimentRecord:
         - ``residuals``: ``by_star`` [{``star``, ``n``, ``mean_error``, ``rmse``}] (mean of
           prediction minus truth) and ``calibration`` [{``predicted``, ``actual``, ``n``}]
           (equal-sized groups by prediction);
-        - ``ranking``: ``ndcg_at_10``, ``recall_at_10``, ``catalogue_coverage``,
+        - ``ranking``: ``ndcg_at_10``, ``ndcg_error`` (its standard error), ``recall_at_10``, ``catalogue_coverage``,
           ``intra_list_diversity`` (None without a catalogue), ``novelty`` (bits),
           ``serendipity``, ``n_users``;
         - ``differences``: pairs of models on the same test pairs. Each has ``group``

@@ -114,7 +114,7 @@ def _rankings(ranking: Mapping[str, Any]) -> dict[str, float | None]:
     return {
         names.get(name, name): value
         for name, value in ranking.items()
-        if name != "n_users"
+        if name not in {"n_users", "ndcg_error"}
     }
 
 

@@ -129,6 +129,16 @@ def test_means_are_over_users_with_a_relevant_title():
     assert (found["n_users"], found["recall_at_1"]) == (2, 1 / 2)
 
 
+def test_the_standard_error_of_ndcg_is_that_of_a_mean_over_users():
+    scores = np.array([[0.0, 0.9, 0.1]] * 3)
+    # Found, not found, found: a deviation of root 1/3 among three users.
+    test = {(0, 1): 5.0, (1, 2): 5.0, (2, 1): 5.0}
+    found = rank(scores, {(0, 0): 3.0}, test, n=1)
+    assert found["ndcg_error"] == pytest.approx(1 / 3)
+    alone = rank(scores, {(0, 0): 3.0}, {(0, 1): 5.0, (1, 1): 1.0}, n=1)
+    assert alone["ndcg_error"] is None
+
+
 def test_without_a_relevant_title_there_is_no_accuracy_of_ranking():
     found = rank(np.array([[0.0, 0.9]]), {(0, 0): 3.0}, {(0, 1): 1.0})
     assert found["n_users"] == 0

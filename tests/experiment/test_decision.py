@@ -254,3 +254,18 @@ def test_an_error_on_cold_titles_decides_only_beyond_chance(error, decided_by):
     found = decide(record)
     assert found.decided_by == decided_by
     assert found.winner == {"cold_item_rmse": "svd", "latency_p95_ms": "cf"}[decided_by]
+
+
+@pytest.mark.parametrize(("error", "winner"), [(0.001, "hybrid"), (0.01, "svd")])
+def test_hits_of_the_lists_decide_only_beyond_chance(error, winner):
+    # 0.178 of svd and 0.19 of hybrid: 0.012 are 8.5 or 0.85 times root 2 standard errors.
+    final = make_record(final={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}}).final
+    hits = {"svd, tuned": 0.178, "hybrid, tuned": 0.19}
+    for model in final["models"]:
+        if model["name"] in hits:
+            model["ranking"] |= {
+                "ndcg_at_10": hits[model["name"]],
+                "ndcg_error": error,
+            }
+    spec = rule(prefer=["ndcg_at_10"])
+    assert decide(make_record(spec=spec, final={"changes": final})).winner == winner

@@ -242,6 +242,15 @@ def test_the_highest_value_of_a_column_is_bold(record):
     assert "means over the 480 of them who like a title there" in text
 
 
+def test_hits_of_the_lists_stand_with_how_far_chance_reaches():
+    final = make_record().final
+    svd = next(m for m in final["models"] if m["name"] == "svd, tuned")
+    svd["ranking"] |= {"ndcg_error": 0.004}
+    text = text_of(beyond_accuracy, make_record(final={"changes": final}))
+    # 1.96 * 0.004 = 0.00784.
+    assert row(text, "SVD")[1] == "**0.178** ± 0.008"
+
+
 def test_costs_stand_in_one_row_and_the_front_is_named(record, monkeypatch):
     monkeypatch.setattr(Draft, "figure", lambda *_: "a picture")
     text = text_of(efficiency, record)

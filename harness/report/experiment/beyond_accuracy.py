@@ -1,5 +1,6 @@
 """Section: what the lists of recommendations are like, beyond the error of ratings."""
 
+from harness.experiment.decision import CHANCE
 from harness.experiment.measured import measured
 from harness.experiment.record import ExperimentRecord
 from harness.report.experiment.draft import Draft, paragraphs
@@ -20,7 +21,8 @@ COLUMNS = {
 DEFINITIONS = """\
 - NDCG@10, recall@10: whether a user's top 10 holds the titles that the user has liked in \
 the test set (from three quarters up the scale), and near its top. Low values are usual, \
-for most titles that a user would like have no rating there.
+for most titles that a user would like have no rating there. ±: 95 % interval of \
+NDCG, for other users would have given another mean.
 - Catalogue shown: share of all titles that are in the top 10 of one of these users.
 - Diversity: how different the titles of one list are in genre and decade, from 0 to 1.
 - Novelty: in bits, how few of the users have rated a recommended title.
@@ -73,6 +75,9 @@ def _table(record: ExperimentRecord, models: list[Model]) -> str:
         metric: [measured(record, metric, key) for key in keys] for metric in COLUMNS
     }
     columns = [_column(metric, values[metric]) for metric in COLUMNS]
+    columns[0] = [
+        cell + _scatter(model) for cell, model in zip(columns[0], models, strict=True)
+    ]
     rows = [
         [name_of(record, model), *cells]
         for model, *cells in zip(models, *columns, strict=True)
@@ -80,6 +85,12 @@ def _table(record: ExperimentRecord, models: list[Model]) -> str:
     return table(
         ["tuned model", *COLUMNS.values()], rows, align="l" + "r" * len(COLUMNS)
     )
+
+
+def _scatter(model: Model) -> str:
+    """Write how far NDCG, which can decide between families, reaches by chance."""
+    error = model["ranking"].get("ndcg_error")
+    return "" if error is None else f" ± {CHANCE * error:.3f}"
 
 
 def _column(metric: str, values: list[float | None]) -> list[str]:
