@@ -183,9 +183,7 @@ def _introduce(console: "Console", prepared: "PreparedExperiment") -> None:
     ):
         console.print(f"  {note}")
     facts = split.facts
-    budget = f"{spec.budget.trials} trials"
-    if spec.budget.seconds is not None:
-        budget += f" or {spec.budget.seconds:g} s"
+    budget = spec.budget.describe()
     console.print(
         f"{prepared.name}: {facts['n_train']:,} training ratings in {spec.search.folds} "
         f"folds, {facts['n_test']:,} test ratings sealed ({facts['method']}); "
@@ -207,7 +205,7 @@ def _run(
     prepared.begin()
     chosen = [scope.only] if scope.only else list(prepared.plans)
     progress = ExperimentProgress(
-        console, n_trials=prepared.spec.budget.trials, candidates=chosen
+        console, n_trials=prepared.spec.budget.n_trials, candidates=chosen
     )
     with progress:
         for candidate in chosen:

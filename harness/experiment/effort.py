@@ -202,4 +202,4 @@ def has_equal_budgets(record: ExperimentRecord) -> bool:
         True as well if all have had the same, larger number.
     """
     counts = set(n_judged_trials(record).values())
-    return len(counts) < 2 or max(counts) <= record.spec.budget.trials
+    return len(counts) < 2 or max(counts) <= record.spec.budget.n_trials

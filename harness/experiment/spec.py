@@ -23,6 +23,10 @@ __all__ = [
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 
 
+MOST_TRIALS = 100_000
+"""Where only the seconds count: more than anybody will wait for."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,14 +95,41 @@ class BudgetSpec(_Part):
 
     Parameters
     ----------
-    trials : int
-        Complete or pruned trials.
+    trials : int, optional
+        Complete or pruned trials; without limit if only `seconds` are given, else 100.
     seconds : float, optional
-        No trial of a family starts later than this.
+        No trial of a family starts later than this, in each session.
     """
 
-    trials: Annotated[int, Field(ge=1)] = 100
+    trials: Annotated[int, Field(ge=1)] | None = None
     seconds: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def n_trials(self) -> int:
+        """Trials at which a search ends, if the seconds do not end it before."""
+        if self.trials is not None:
+            return self.trials
+        return 100 if self.seconds is None else MOST_TRIALS
+
+    def describe(self, *, at_least: int = 0) -> str:
+        """Say it in words.
+
+        Parameters
+        ----------
+        at_least : int, default 0
+            Trials that there are already.
+
+        Returns
+        -------
+        str
+            ``"100 trials"``, ``"60 s"`` or ``"100 trials or 60 s"``.
+        """
+        limits = []
+        if self.n_trials < MOST_TRIALS:
+            limits.append(f"{max(self.n_trials, at_least)} trials")
+        if self.seconds is not None:
+            limits.append(f"{self.seconds:g} s")
+        return " or ".join(limits)
 
 
 class FamilySpec(_Part):

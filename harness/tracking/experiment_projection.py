@@ -139,7 +139,7 @@ def _params(record: ExperimentRecord) -> dict[str, str]:
     facts = {
         "file": record.settings.get("file"),
         "families": ", ".join(spec.families),
-        "trials_per_family": spec.budget.trials,
+        "trials_per_family": spec.budget.n_trials,
         "seconds_per_family": spec.budget.seconds,
         "n_folds": spec.search.folds,
         "sampler": spec.search.sampler,

@@ -146,7 +146,7 @@ class PreparedExperiment:
             self.split.train,
             self.dataset.catalogue,
             jobs=self.settings.jobs,
-            budget=Budget(n_trials=budget.trials, timeout_seconds=budget.seconds),
+            budget=Budget(n_trials=budget.n_trials, timeout_seconds=budget.seconds),
             listener=listener,
         )
 

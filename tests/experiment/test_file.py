@@ -71,7 +71,7 @@ def test_a_file_that_extends_another_changes_only_what_it_says(path):
     spec, base = load_experiment(child), load_experiment(path)
     assert spec.families["svd"].label == "SVD"
     assert spec.families["svd"].space == "svd_cold"
-    assert (spec.budget.trials, base.budget.trials) == (3, 100)
+    assert (spec.budget.n_trials, base.budget.n_trials) == (3, 100)
     assert spec.claims == base.claims
 
 
@@ -109,3 +109,23 @@ def test_the_line_of_a_table_stands_for_a_key_that_is_missing():
     assert line_of(text, "b.0.c") == 3
     assert line_of(text, "e.f.g") == 7
     assert line_of(text, "z") is None
+
+
+@pytest.mark.parametrize(
+    ("budget", "n_trials", "words"),
+    [
+        ({}, 100, "100 trials"),
+        ({"trials": 7}, 7, "7 trials"),
+        ({"trials": 7, "seconds": 60}, 7, "7 trials or 60 s"),
+    ],
+)
+def test_a_budget_is_of_trials_seconds_or_both(path, budget, n_trials, words):
+    spec = load_experiment(path, {"budget": budget})
+    assert spec.budget.n_trials == n_trials
+    assert spec.budget.describe() == words
+
+
+def test_seconds_alone_do_not_limit_the_trials(path):
+    spec = load_experiment(path, {"budget": {"seconds": 60}})
+    assert spec.budget.n_trials > 10_000
+    assert spec.budget.describe() == "60 s"

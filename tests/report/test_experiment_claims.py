@@ -33,7 +33,7 @@ def row(text, start):
 def test_each_claim_has_words_published_measured_and_verdict(text):
     assert row(text, "RMSE of collaborative filtering") == [
         "RMSE of collaborative filtering",
-        "“words about rmse”",
+        "words about rmse",
         "0.89",
         "0.8930 [0.8850, 0.9010]",
         "+0.0030 (±0.02)",

@@ -112,7 +112,7 @@ def _table(draft: Draft) -> str:
     rows = [
         [
             escape(judged.name),
-            f"“{escape(judged.claim.quotation)}”",
+            escape(judged.claim.quotation),
             _published(judged.claim),
             _measured(judged),
             _difference(judged),
@@ -120,7 +120,7 @@ def _table(draft: Draft) -> str:
         ]
         for judged in draft.claims
     ]
-    head = ["figure", "in the publication's words", "published", "measured"]
+    head = ["figure", "in the publication", "published", "measured"]
     head += ["difference (allowed)", "verdict"]
     return table(head, rows, align="llrrrl")
 

@@ -59,14 +59,12 @@ def searches(draft: Draft) -> str:
 
 def _budget(draft: Draft) -> str:
     spec, settings = draft.record.spec, draft.record.settings
-    seconds = spec.budget.seconds
-    limit = f", and no trial later than {duration(seconds)}" if seconds else ""
     n_folds = settings.get("n_folds", spec.search.folds)
     counts = n_judged_trials(draft.record)
     # A budget that was lowered after a run does not take trials back.
-    n_trials = max(spec.budget.trials, *counts.values())
+    size = spec.budget.describe(at_least=max(counts.values(), default=0))
     budget = (
-        f"gets the same budget of {n_trials} trials{limit}, the same"
+        f"gets the same budget of {size}, the same"
         if has_equal_budgets(draft.record)
         else "has had **another number of trials**, but the same"
     )
