@@ -22,7 +22,7 @@ PREFERENCES: Mapping[str, Literal["minimize", "maximize"]] = {
 
 NEGLIGIBLE: Mapping[str, float] = {
     "latency_p95_ms": 1.0,
-    "fit_seconds": 1.0,
+    "fit_seconds": 10.0,
     "peak_memory_bytes": 50e6,
     "model_bytes": 10e6,
     "ndcg_at_10": 0.002,
