@@ -13,6 +13,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from harness.cli.trial_counts import TrialCounts
 from harness.search.records import StudyListener, StudyRecord, TrialRecord
 
 __all__ = ["ExperimentProgress"]
@@ -75,26 +76,22 @@ class ExperimentProgress:
         """Show what is done after the searches."""
         self._bar.update(self._task, description=what)
 
-    def show(self, candidate: str, counts: dict[str, int], best: str) -> None:
+    def show(self, candidate: str, counts: TrialCounts) -> None:
         """Show how the search of a candidate goes."""
-        n_done = counts["complete"] + counts["pruned"]
         place = self._candidates.index(candidate)
+        parts = [f"{candidate} {counts.n_done}/{self._n_trials}", counts.best]
+        parts.append(f"family {place + 1} of {len(self._candidates)}")
         self._bar.update(
             self._task,
-            completed=place * self._n_trials + n_done,
-            description=f"{candidate} {n_done}/{self._n_trials}{best} · family "
-            f"{place + 1} of {len(self._candidates)}",
+            completed=place * self._n_trials + counts.n_done,
+            description=" · ".join(filter(None, parts)),
         )
 
-    def summarise(
-        self, candidate: str, counts: dict[str, int], best: str, seconds: float
-    ) -> None:
+    def summarise(self, candidate: str, counts: TrialCounts, seconds: float) -> None:
         """Leave a line about a search that has ended."""
-        self._console.print(f"  {candidate}: {_shown(counts)}{best} · {seconds:.0f} s")
-
-
-def _shown(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trial"
+        parts = [", ".join(counts.states) or "no trial", counts.best]
+        shown = " · ".join(filter(None, [*parts, f"{seconds:.0f} s"]))
+        self._console.print(f"  {candidate}: {shown}")
 
 
 class _CandidateProgress:
@@ -103,44 +100,23 @@ class _CandidateProgress:
     def __init__(self, whole: ExperimentProgress, candidate: str) -> None:
         self._whole = whole
         self._candidate = candidate
-        self._counts = {"complete": 0, "pruned": 0, "failed": 0}
-        self._best: TrialRecord | None = None
+        self._counts = TrialCounts()
         self._start = time.monotonic()
 
     def on_study_start(self, study: StudyRecord) -> None:
         for trial in study.trials:
-            self._count(trial)
+            self._counts.add(trial)
         self._show()
 
     def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
         del study
-        self._count(trial)
+        self._counts.add(trial)
         self._show()
 
     def on_study_end(self, study: StudyRecord) -> None:
         del study
-        self._whole.summarise(
-            self._candidate,
-            self._counts,
-            self._best_text,
-            time.monotonic() - self._start,
-        )
-
-    def _count(self, trial: TrialRecord) -> None:
-        if trial.state in self._counts:
-            self._counts[trial.state] += 1
-        if trial.value is not None and (
-            self._best is None
-            or self._best.value is None
-            or trial.value < self._best.value
-        ):
-            self._best = trial
+        seconds = time.monotonic() - self._start
+        self._whole.summarise(self._candidate, self._counts, seconds)
 
     def _show(self) -> None:
-        self._whole.show(self._candidate, self._counts, self._best_text)
-
-    @property
-    def _best_text(self) -> str:
-        if self._best is None:
-            return ""
-        return f" · best {self._best.value:.4f} (#{self._best.number})"
+        self._whole.show(self._candidate, self._counts)

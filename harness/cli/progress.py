@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from harness.cli.trial_counts import TrialCounts
 from harness.search.records import StudyListener, StudyRecord, TrialRecord
 
 __all__ = ["Listeners", "StudyProgress"]
@@ -57,9 +58,8 @@ class StudyProgress:
     def __init__(self, console: Console, *, n_trials: int) -> None:
         self._console = console
         self._n_trials = n_trials
-        self._counts = {"complete": 0, "pruned": 0, "failed": 0}
+        self._counts = TrialCounts()
         self._n_before = 0
-        self._best: TrialRecord | None = None
         self._start = time.monotonic()
         self._bar = Progress(
             SpinnerColumn(),
@@ -86,8 +86,8 @@ class StudyProgress:
     def on_study_start(self, study: StudyRecord) -> None:
         """Start from the trials that are there."""
         for trial in study.trials:
-            self._count(trial)
-        self._n_before = self._n_done
+            self._counts.add(trial)
+        self._n_before = self._counts.n_done
         self._start = time.monotonic()
         if self._n_before:
             self._console.print(
@@ -98,39 +98,27 @@ class StudyProgress:
     def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
         """Count a trial."""
         del study
-        self._count(trial)
+        self._counts.add(trial)
         self._bar.update(
-            self._task, completed=self._n_done, description=self._describe()
+            self._task, completed=self._counts.n_done, description=self._describe()
         )
         every = max(1, self._n_trials // N_LINES)
-        if not self._console.is_terminal and self._n_done % every == 0:
-            self._console.print(f"  {self._n_done}/{self._n_trials} {self._describe()}")
+        if not self._console.is_terminal and self._counts.n_done % every == 0:
+            self._console.print(
+                f"  {self._counts.n_done}/{self._n_trials} {self._describe()}"
+            )
 
     def on_study_end(self, study: StudyRecord) -> None:
         """Nothing is left to count."""
 
-    @property
-    def _n_done(self) -> int:
-        return self._counts["complete"] + self._counts["pruned"]
-
-    def _count(self, trial: TrialRecord) -> None:
-        if trial.state in self._counts:
-            self._counts[trial.state] += 1
-        if trial.value is not None and (
-            self._best is None
-            or self._best.value is None
-            or trial.value < self._best.value
-        ):
-            self._best = trial
-
     def _describe(self) -> str:
-        parts = [f"{count} {state}" for state, count in self._counts.items() if count]
-        if self._best is not None:
-            parts.append(f"best {self._best.value:.4f} (#{self._best.number})")
-        n_here = self._n_done - self._n_before
+        parts = [*self._counts.states]
+        if self._counts.best:
+            parts.append(self._counts.best)
+        n_here = self._counts.n_done - self._n_before
         if n_here:
             seconds = (time.monotonic() - self._start) / n_here
-            left = seconds * max(0, self._n_trials - self._n_done)
+            left = seconds * max(0, self._n_trials - self._counts.n_done)
             parts.append(f"{seconds:.2f} s/trial")
             parts.append(f"{left:.0f} s left")
         return " · ".join(parts)
