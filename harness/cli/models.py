@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["models"]
 
+LONGEST_LINE = 300
+
 
 def models(
     model: Annotated[
@@ -56,12 +58,16 @@ def models(
 def _print(versions: "Sequence[RegisteredVersion]") -> None:
     from rich.console import Console
 
+    from harness.cli.tables import plain
+
     letters = _letters(versions)
     # Names come from anywhere: nothing in them is markup, an emoji code or a link.
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     console.print(_table(versions, letters))
     for version in _first_of_each(versions):
-        console.print(f"{letters[version.test_set]}: {_describe(version)}")
+        console.print(
+            f"{letters[version.test_set]}: {plain(_describe(version), LONGEST_LINE)}"
+        )
     names = {version.name for version in versions}
     several = [
         n for n in names if len({v.test_set for v in versions if v.name == n}) > 1

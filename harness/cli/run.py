@@ -199,6 +199,7 @@ def _run(
     console: "Console",
 ) -> None:
     from harness.cli.experiment_progress import ExperimentProgress
+    from harness.experiment.effort import unfinished
     from harness.workflow.experiment_record import read_experiment
     from harness.workflow.judgement import judge_experiment
 
@@ -211,14 +212,15 @@ def _run(
         for candidate in chosen:
             _search(prepared, candidate, progress, stores)
         record = read_experiment(stores.storage, prepared.name)
-        missing = [c for c in prepared.plans if c not in record.studies]
+        # Without --only all have just had what they get.
+        missing = unfinished(record) if scope.only else []
         if not missing:
             progress.step("judging")
             judged = judge_experiment(prepared, on_step=progress.step)
     if missing:
         print_comparison(record)
         console.print(
-            f"Not searched yet: {', '.join(missing)}. `harness run` without --only does "
+            f"Not searched to the end yet: {', '.join(missing)}. `harness run` without --only does "
             "the rest and judges all."
         )
         return

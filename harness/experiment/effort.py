@@ -17,6 +17,7 @@ __all__ = [
     "has_equal_budgets",
     "n_judged_trials",
     "still_falling",
+    "unfinished",
 ]
 
 NOTICEABLE = 0.001
@@ -182,6 +183,33 @@ def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
         candidate: sum(t.state in {"complete", "pruned"} for t in study.trials)
         for candidate, study in record.studies.items()
     }
+
+
+def unfinished(record: ExperimentRecord) -> list[str]:
+    """List the families that have not had their budget of trials yet.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    list of str
+        Candidates in the order of the file. Where the budget is one of seconds, and
+        where a family has failed in all of its trials, it has had what it gets.
+    """
+    budget, counts = record.spec.budget, n_judged_trials(record)
+
+    def has_ended(candidate: str) -> bool:
+        study = record.studies.get(candidate)
+        if study is None:
+            return False
+        all_failed = bool(study.trials) and not counts[candidate]
+        has_all = counts[candidate] >= budget.n_trials
+        return has_all or all_failed or budget.seconds is not None
+
+    return [c for c in record.spec.families if not has_ended(c)]
 
 
 def has_equal_budgets(record: ExperimentRecord) -> bool:

@@ -121,5 +121,6 @@ def _signal(process: "subprocess.Popen[bytes]", name: str) -> None:
     if os.name != "posix":
         process.kill()
         return
-    with contextlib.suppress(ProcessLookupError):
+    # macOS answers that it is not permitted where all of the group are dead already.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.Signals[name])

@@ -18,7 +18,7 @@ from harness.tracking.store import quieten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 __all__ = [
     "CHAMPION",
@@ -26,6 +26,7 @@ __all__ = [
     "fetch_model",
     "find_champion",
     "open_client",
+    "registered_models",
 ]
 
 CHAMPION = "champion"
@@ -78,7 +79,7 @@ def find_champion(location: Location) -> str | None:
     try:
         found = [
             f"{_MODELS}{model.name}@{CHAMPION}"
-            for model in open_client(location).search_registered_models()
+            for model in registered_models(open_client(location))
             if CHAMPION in model.aliases
         ]
     except HarnessError:
@@ -91,6 +92,28 @@ def find_champion(location: Location) -> str | None:
             f"{', '.join(found)} with --model."
         )
     return found[0] if found else None
+
+
+def registered_models(client: "MlflowClient") -> "Iterator[RegisteredModel]":
+    """List the registered models, page by page: MLflow gives 100 at a time.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Client of the store.
+
+    Yields
+    ------
+    mlflow.entities.model_registry.RegisteredModel
+        Each of them.
+    """
+    token = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 @contextmanager
@@ -254,7 +277,7 @@ def _nothing_there(
 ) -> HarnessError:
     known = [
         f"{_MODELS}{model.name}@{alias}"
-        for model in client.search_registered_models()
+        for model in registered_models(client)
         for alias in model.aliases
     ]
     if known:

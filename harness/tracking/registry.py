@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from harness.errors import HarnessError, TrackingError, UnknownNameError
 from harness.tracking.location import Location
-from harness.tracking.model_source import CHAMPION, open_client
+from harness.tracking.model_source import CHAMPION, open_client, registered_models
 from harness.tracking.problems import unusable
 from harness.tracking.registered_version import RegisteredVersion, convert_version
 
@@ -63,7 +63,7 @@ class Registry:
     @_explained
     def names(self) -> list[str]:
         """List the registered models."""
-        return sorted(m.name for m in self._client.search_registered_models())
+        return sorted(model.name for model in registered_models(self._client))
 
     @_explained
     def versions(self, name: str) -> list[RegisteredVersion]:
@@ -71,7 +71,8 @@ class Registry:
         if name not in self.names():
             return []
         aliases = self._aliases(name)
-        found = self._client.search_model_versions(f"name = '{name}'")
+        quote = '"' if "'" in name else "'"
+        found = self._client.search_model_versions(f"name = {quote}{name}{quote}")
         versions = [convert_version(each, aliases) for each in found]
         return sorted(versions, key=lambda each: -each.version)
 

@@ -1,5 +1,6 @@
 """Runs MLflow's web interface on a store, for one person on this machine."""
 
+import errno
 import json
 import os
 import socket
@@ -91,8 +92,13 @@ def _is_free(host: str, port: int) -> bool:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise TrackingError(
+                f"Port {port} of {host} must be one to listen on, but: "
+                f"{error.strerror or error}. Choose another address or port."
+            ) from error
     return True
 
 

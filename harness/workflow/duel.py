@@ -109,10 +109,11 @@ def untrained(packaged: PackagedModel, test: Ratings) -> npt.NDArray[np.bool_]:
     model = packaged.model
     codes = {user: code for code, user in enumerate(model.user_ids_)}
     fresh = np.ones(len(test), dtype=bool)
-    for user in np.unique(test.users):
+    order = np.argsort(test.users, kind="stable")
+    users, starts = np.unique(test.users[order], return_index=True)
+    for user, rows in zip(users, np.split(order, starts[1:]), strict=True):
         code = codes.get(test.user_ids[user], -1)
         seen = set(model.item_ids_[model.seen(code)])
-        rows = np.flatnonzero(test.users == user)
         fresh[rows] = [test.item_ids[item] not in seen for item in test.items[rows]]
     return fresh
 

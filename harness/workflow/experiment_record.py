@@ -54,6 +54,11 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
     """
     kept = read_experiment_facts(storage, name)
     facts: dict[str, Any] = kept[MARK]
+    if "spec" not in kept:
+        raise StudyError(
+            f"The experiment {name!r} was stopped before it began: run it again with "
+            "`harness run`."
+        )
     spec = ExperimentSpec.model_validate(kept["spec"])
     there = set(list_studies(storage))
     studies = {

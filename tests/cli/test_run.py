@@ -146,12 +146,21 @@ def test_an_experiment_that_is_done_is_not_done_again(done):
 def test_one_family_at_a_time_leaves_the_test_set_sealed():
     result = run("--only", "svd")
     assert result.exit_code == 0, result.output
-    assert "Not searched yet: baseline" in result.output
+    assert "Not searched to the end yet: baseline" in result.output
     assert "still sealed" in result.output
     assert read_experiment("optuna.log", "toy").final is None
     assert "still sealed" in invoke("compare").output
     assert run("--only", "baseline").exit_code == 0
     assert read_experiment("optuna.log", "toy").final["looks"] == 1
+
+
+@pytest.mark.usefixtures("folder", "quick")
+def test_a_family_that_was_stopped_half_way_keeps_the_test_set_sealed():
+    run("--only", "svd", "--trials", "2")
+    result = run("--only", "baseline")
+    assert result.exit_code == 0, result.output
+    assert "Not searched to the end yet: svd" in result.output
+    assert read_experiment("optuna.log", "toy").final is None
 
 
 @pytest.mark.usefixtures("done")
