@@ -4,16 +4,17 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from harness.experiment.preferences import NEGLIGIBLE
+from harness.experiment.budget import BudgetSpec
+from harness.experiment.part import Part
+from harness.experiment.rule import DecisionSpec
 from harness.search.distributions import Distribution, Value
 
 __all__ = [
     "Claim",
     "Criterion",
     "DataSpec",
-    "DecisionSpec",
     "ExperimentSpec",
     "FamilySpec",
     "Variant",
@@ -23,15 +24,7 @@ __all__ = [
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-MOST_TRIALS = 100_000
-"""Where only the seconds count: more than anybody will wait for."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSpec(_Part):
+class DataSpec(Part):
     """Which ratings.
 
     Parameters
@@ -59,7 +52,7 @@ catalogue, predefined, encoding : optional
     encoding: str | None = None
 
 
-class SplitSpec(_Part):
+class SplitSpec(Part):
     """How the test set is split off.
 
     Parameters
@@ -74,7 +67,7 @@ class SplitSpec(_Part):
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
 
-class SearchSpec(_Part):
+class SearchSpec(Part):
     """How every family is searched.
 
     Parameters
@@ -90,49 +83,7 @@ class SearchSpec(_Part):
     pruner: str = "race"
 
 
-class BudgetSpec(_Part):
-    """What every family gets.
-
-    Parameters
-    ----------
-    trials : int, optional
-        Complete or pruned trials; without limit if only `seconds` are given, else 100.
-    seconds : float, optional
-        No trial of a family starts later than this, in each session.
-    """
-
-    trials: Annotated[int, Field(ge=1)] | None = None
-    seconds: Annotated[float, Field(gt=0)] | None = None
-
-    @property
-    def n_trials(self) -> int:
-        """Trials at which a search ends, if the seconds do not end it before."""
-        if self.trials is not None:
-            return self.trials
-        return 100 if self.seconds is None else MOST_TRIALS
-
-    def describe(self, *, at_least: int = 0) -> str:
-        """Say it in words.
-
-        Parameters
-        ----------
-        at_least : int, default 0
-            Trials that there are already.
-
-        Returns
-        -------
-        str
-            ``"100 trials"``, ``"60 s"`` or ``"100 trials or 60 s"``.
-        """
-        limits = []
-        if self.n_trials < MOST_TRIALS:
-            limits.append(f"{max(self.n_trials, at_least)} trials")
-        if self.seconds is not None:
-            limits.append(f"{self.seconds:g} s")
-        return " or ".join(limits)
-
-
-class FamilySpec(_Part):
+class FamilySpec(Part):
     """One candidate.
 
     Parameters
@@ -159,7 +110,7 @@ class FamilySpec(_Part):
     note: str | None = None
 
 
-class Variant(_Part):
+class Variant(Part):
     """The initial settings of a candidate with something changed: shows what it is worth.
 
     Parameters
@@ -180,50 +131,7 @@ class Variant(_Part):
     shows: str
 
 
-class DecisionSpec(_Part):
-    """How one family is chosen.
-
-    Parameters
-    ----------
-    prefer : tuple of str
-        Criteria that decide among the families tied with the best on test RMSE, the
-        first one first; see `harness.experiment.preferences`.
-    margin : float, default 0.05
-        By what share a family must be better on a criterion to win on it; within it the
-        next criterion decides.
-    negligible : mapping, optional
-        By criterion: differences up to this decide nothing either; see `NEGLIGIBLE`.
-    significance : float, default 0.05
-        Families whose Holm-corrected p against the best is at least this are tied.
-    """
-
-    prefer: Texts = ("latency_p95_ms", "fit_seconds")
-    margin: Annotated[float, Field(ge=0)] = 0.05
-    negligible: Mapping[str, Annotated[float, Field(ge=0)]] = {}
-    significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
-
-    def is_noticeable(self, criterion: str, *, better: float, worse: float) -> bool:
-        """Say whether a difference is large enough to decide.
-
-        Parameters
-        ----------
-        criterion : str
-            One of `PREFERENCES`.
-        better, worse : float
-            Two values of it.
-
-        Returns
-        -------
-        bool
-            True if it exceeds both the margin, a share of the worse value, and what is
-            negligible.
-        """
-        gap = abs(worse - better)
-        least = self.negligible.get(criterion, NEGLIGIBLE.get(criterion, 0.0))
-        return gap > self.margin * abs(worse) and gap > least
-
-
-class Criterion(_Part):
+class Criterion(Part):
     """Something that must hold, for `harness run --check` and promotions.
 
     Parameters
@@ -250,7 +158,7 @@ class Criterion(_Part):
         return self
 
 
-class Claim(_Part):
+class Claim(Part):
     """A published figure to be judged.
 
     Parameters
@@ -290,7 +198,7 @@ class Claim(_Part):
     label: str | None = None
 
 
-class ExperimentSpec(_Part):
+class ExperimentSpec(Part):
     """An experiment file.
 
     Parameters
