@@ -65,12 +65,14 @@ def serve(
     """
     from harness.tracking.location import locate
     from harness.tracking.model_source import fetch_model
-    from harness.tracking.scoring import serve_model
-    from harness.tracking.server import choose_port
+    from harness.tracking.ports import choose_port
+    from harness.tracking.scoring import FIRST_PORT, serve_model
 
     location = locate(tracking_uri)
     if port is not None:
-        choose_port(port, host=host)  # said at once, not after the model is fetched
+        choose_port(
+            port, first=FIRST_PORT, host=host
+        )  # said at once, not after the model is fetched
     uri = model or champion_of(location)
     with until_stopped(), fetch_model(location, uri) as fetched:
         typer.echo(f"Starting the scoring server on {fetched.name} ...")

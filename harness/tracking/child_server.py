@@ -10,8 +10,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO
+from urllib.parse import urlsplit
+
+import psutil
 
 from harness.errors import TrackingError
+from harness.tracking.ports import PortLostError, is_free
 
 __all__ = ["DIRECT", "run_server"]
 
@@ -85,19 +89,45 @@ def _start(
 def _wait_until_ready(
     process: "subprocess.Popen[bytes]", name: str, health: str, output: IO[bytes]
 ) -> None:
+    url = urlsplit(health)
+    host, port = str(url.hostname), int(url.port or 80)
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise TrackingError(
+            # Where it is not free, another took it after it was chosen.
+            kind = TrackingError if is_free(host, port) else PortLostError
+            raise kind(
                 f"The {name} must start, but it ended with: {_last_line(output)}"
             )
-        with contextlib.suppress(OSError), DIRECT.open(health, timeout=5):
+        if _answers(health) and _listens(process, port):
             return
         time.sleep(0.1)
     raise TrackingError(
         f"The {name} must answer within {_SECONDS_TO_START:g} s, but it did not. Its "
         f"last words: {_last_line(output)}"
     )
+
+
+def _answers(url: str) -> bool:
+    try:
+        DIRECT.open(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Tell whether it is this server that answers there, not another."""
+    try:
+        own = psutil.Process(process.pid)
+        return any(
+            connection.laddr.port == port
+            for member in (own, *own.children(recursive=True))
+            for connection in member.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        )
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _last_line(output: IO[bytes]) -> str:

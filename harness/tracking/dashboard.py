@@ -4,10 +4,11 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from harness.tracking.child_server import run_server
-from harness.tracking.server import HOST, choose_port
+from harness.tracking.ports import HOST, on_port
 
 __all__ = ["dashboard_is_installed", "serve_dashboard"]
 
@@ -51,7 +52,12 @@ def serve_dashboard(storage: str) -> Iterator[str | None]:
     if not is_there or not dashboard_is_installed():
         yield None
         return
-    port = choose_port(first=_FIRST_PORT)
+    with on_port(partial(_start, storage), first=_FIRST_PORT) as address:
+        yield address
+
+
+@contextmanager
+def _start(storage: str, port: int) -> Iterator[str]:
     address = f"http://{HOST}:{port}"
     command = [sys.executable, "-c", _START, storage, "--quiet"]
     command += ["--host", HOST, "--port", str(port)]

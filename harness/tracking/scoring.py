@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.tracking.child_server import run_server
-from harness.tracking.server import HOST, choose_port
+from harness.tracking.ports import HOST, on_port
 
 __all__ = ["FIRST_PORT", "ScoringServer", "serve_model"]
 
@@ -58,7 +59,13 @@ def serve_model(
     TrackingError
         If the port is taken, or the server does not start.
     """
-    port = choose_port(port, first=FIRST_PORT, host=host)
+    start = partial(_start, folder, host)
+    with on_port(start, port, first=FIRST_PORT, host=host) as server:
+        yield server
+
+
+@contextmanager
+def _start(folder: Path, host: str, port: int) -> Iterator[ScoringServer]:
     command = [sys.executable, "-m", "mlflow", "models", "serve"]
     command += ["--model-uri", str(folder.absolute()), "--env-manager", "local"]
     command += ["--host", host, "--port", str(port)]

@@ -1,9 +1,6 @@
 """Runs MLflow's web interface on a store, for one person on this machine."""
 
-import errno
 import json
-import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -11,18 +8,18 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlencode
 
 from harness.errors import TrackingError
 from harness.tracking.child_server import DIRECT, run_server
 from harness.tracking.location import Location, runs_url
+from harness.tracking.ports import HOST, on_port
 from harness.tracking.view import VIEWS
 
-__all__ = ["Interface", "choose_port", "experiment_links", "serve"]
+__all__ = ["Interface", "experiment_links", "serve"]
 
-HOST = "127.0.0.1"
 _FIRST_PORT = 5000
-_N_PORTS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,64 +39,6 @@ class Interface:
     address: str
     links: Mapping[str, str]
     process: "subprocess.Popen[bytes]"
-
-
-def choose_port(
-    port: int | None = None, *, first: int | None = None, host: str = HOST
-) -> int:
-    """Find a port to listen on.
-
-    Parameters
-    ----------
-    port : int, optional
-        The port to use; by default the first free one from `first`.
-    first : int, optional
-        Where to look first; by default 5000.
-    host : str, default "127.0.0.1"
-        Address to listen on.
-
-    Returns
-    -------
-    int
-        A port that is free at this moment.
-
-    Raises
-    ------
-    TrackingError
-        If the port is taken, or none of those tried is free.
-    """
-    if port is not None:
-        if not _is_free(host, port):
-            raise TrackingError(
-                f"Port {port} of {host} must be free, but something uses it. Choose "
-                "another with --port, or leave --port out."
-            )
-        return port
-    first = _FIRST_PORT if first is None else first
-    for candidate in range(first, first + _N_PORTS):
-        if _is_free(host, candidate):
-            return candidate
-    raise TrackingError(
-        f"None of the ports {first}-{first + _N_PORTS - 1} of {host} is free. Choose "
-        "another with --port."
-    )
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As the server does it: a port of a connection just closed is free.
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-            raise TrackingError(
-                f"Port {port} of {host} must be one to listen on, but: "
-                f"{error.strerror or error}. Choose another address or port."
-            ) from error
-    return True
 
 
 @contextmanager
@@ -129,7 +68,12 @@ def serve(location: Location, port: int | None = None) -> Iterator[Interface]:
             f"{database}: the MLflow database does not exist, so there is nothing to "
             "show. Run a study first, or choose another with --tracking-uri."
         )
-    port = choose_port(port)
+    with on_port(partial(_start, location), port, first=_FIRST_PORT) as interface:
+        yield interface
+
+
+@contextmanager
+def _start(location: Location, port: int) -> Iterator[Interface]:
     address = f"http://{HOST}:{port}"
     command = [sys.executable, "-m", "mlflow", "ui"]
     command += ["--backend-store-uri", location.tracking_uri]

@@ -1,56 +1,8 @@
-import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from harness.errors import TrackingError
 from harness.tracking.location import locate
-from harness.tracking.server import choose_port, experiment_links, serve
-
-
-@pytest.fixture
-def taken_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
-
-
-@pytest.fixture
-def answering():
-    """Return a function that starts a server with one answer, and its address."""
-    servers = []
-
-    def start(status, body):
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_args):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def test_a_port_that_is_taken_is_refused(taken_port):
-    with pytest.raises(TrackingError, match=rf"Port {taken_port} .* must be free"):
-        choose_port(taken_port)
-
-
-def test_the_first_free_port_is_taken(taken_port, monkeypatch):
-    monkeypatch.setattr("harness.tracking.server._FIRST_PORT", taken_port)
-    assert choose_port() > taken_port
+from harness.tracking.server import experiment_links, serve
 
 
 def test_there_is_nothing_to_show_without_a_database(tmp_path):
@@ -67,7 +19,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
     with (
         pytest.raises(TrackingError, match=r"must start, but it ended with: "),
-        serve(locate(f"sqlite:///{tmp_path}/mlflow.db"), choose_port()),
+        serve(locate(f"sqlite:///{tmp_path}/mlflow.db")),
     ):
         pass
 
