@@ -30,7 +30,7 @@ def ui(
 ) -> None:
     """Show experiments, studies and models in MLflow, on this machine only.
 
-    Where optuna-dashboard is installed (`pip install harness[dashboard]`), it is started
+    Where optuna-dashboard is installed (`pip install harness\\[dashboard]`), it is started
     on the Optuna storage, too.
     """
     from harness.tracking.dashboard import serve_dashboard

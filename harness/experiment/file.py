@@ -12,8 +12,9 @@ from harness.errors import ExperimentError, UnknownNameError
 from harness.experiment.spec import ExperimentSpec
 from harness.experiment.spec_checks import complaints
 from harness.experiment.toml_lines import line_of
+from harness.search.validation import broken_rule, first_problem
 
-__all__ = ["find_experiment", "load_experiment"]
+__all__ = ["complaint", "find_experiment", "load_experiment"]
 
 EXTENDS = "extends"
 MOST_STEPS = 10
@@ -47,10 +48,11 @@ def find_experiment(name: str) -> Path:
     for folder in folders:
         if "/" not in stem and (folder / f"{stem}.toml").is_file():
             return folder / f"{stem}.toml"
-    if "/" in stem:
-        raise ExperimentError(f"{name}: there is no such file.")
     known = {path.stem for folder in folders for path in folder.glob("*.toml")}
-    raise UnknownNameError("experiment", stem, known)
+    unknown = UnknownNameError("experiment", stem, known)
+    if name == stem and "/" not in stem:
+        raise unknown
+    raise ExperimentError(f"{name}: there is no such file. {unknown}")
 
 
 def _shipped_folders() -> list[Path]:
@@ -88,11 +90,11 @@ def load_experiment(
     try:
         spec = ExperimentSpec.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        rule = first["msg"].removeprefix("Value error, ")
-        raise _complaint(path, _named(first["loc"]), rule) from error
+        first = first_problem(error)
+        rule = broken_rule(first, ExperimentSpec)
+        raise complaint(path, _named(first["loc"]), rule) from error
     for key, rule in complaints(spec):
-        raise _complaint(path, key, rule)
+        raise complaint(path, key, rule)
     return spec
 
 
@@ -109,7 +111,7 @@ def _read(path: Path, steps: int) -> dict[str, Any]:
     if base is None:
         return content
     if not isinstance(base, str):
-        raise _complaint(path, EXTENDS, "must name another experiment")
+        raise complaint(path, EXTENDS, "must name another experiment")
     beside = path.parent / f"{base.removesuffix('.toml')}.toml"
     found = beside if beside.is_file() else find_experiment(base)
     return _merge(_read(found, steps - 1), content)
@@ -133,7 +135,23 @@ def _named(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, parts))
 
 
-def _complaint(path: Path, key: str, rule: str) -> ExperimentError:
+def complaint(path: Path, key: str, rule: str) -> ExperimentError:
+    """Make the error for a key that breaks a rule.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str
+        Path to the key, with dots; entries of arrays of tables are counted from 0.
+    rule : str
+        What is wrong, as a sentence.
+
+    Returns
+    -------
+    ExperimentError
+        Names file, line and key.
+    """
     line = line_of(path.read_text(encoding="utf-8"), key)
     where = f"{path}:{line}" if line else str(path)
     end = "" if rule.endswith((".", "?")) else "."

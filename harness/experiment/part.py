@@ -6,6 +6,6 @@ __all__ = ["Part"]
 
 
 class Part(BaseModel):
-    """A table of the file: unknown keys are errors, and nothing changes it."""
+    """A table of the file: unknown keys are errors, so is "5" for 5; nothing changes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -22,6 +22,8 @@ __all__ = [
 
 # TOML has lists, which a strict tuple would refuse.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
+# TOML has nan, which nothing exceeds.
+Bound = Annotated[float | None, Field(allow_inf_nan=False)]
 
 
 class DataSpec(Part):
@@ -148,8 +150,8 @@ class Criterion(Part):
 
     metric: str
     candidate: str = "winner"
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: Bound = None
+    at_least: Bound = None
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
@@ -192,7 +194,7 @@ class Claim(Part):
     quotation: str
     candidate: str | None = None
     role: Literal["initial", "tuned"] = "initial"
-    tolerance: Annotated[float, Field(ge=0)] = 0.02
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
     relative: bool = False
     at_most: bool = False
     label: str | None = None

@@ -36,6 +36,7 @@ def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
             f"families.{WINNER}",
             f"{WINNER!r} stands for the family that is chosen: take another key.",
         )
+    yield from _about_labels(spec)
     yield from _about_variants(spec)
     yield from _about_decision(spec)
     for position, criterion in enumerate(spec.criteria):
@@ -44,6 +45,17 @@ def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     for position, claim in enumerate(spec.claims):
         for key, rule in _about_claim(spec, claim):
             yield f"claims.{position}.{key}", rule
+
+
+def _about_labels(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    """Refuse names that two families share: no reader could tell them apart."""
+    labels = [spec.label(candidate) for candidate in spec.families]
+    for candidate, entry in spec.families.items():
+        if entry.label is not None and labels.count(entry.label) > 1:
+            yield (
+                f"families.{candidate}.label",
+                f"{entry.label!r} is the name of another family: choose another.",
+            )
 
 
 def _about_variants(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from harness.errors import HarnessError, ParameterError
+from harness.models.families import load_family
 from harness.report.digits import setting
+from harness.search.records import StudyRecord
 
 __all__ = ["describe_range", "edge_of", "edges", "gauge", "position"]
 
@@ -80,25 +83,54 @@ def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
     return None
 
 
-def edges(
-    space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
-) -> dict[str, str]:
-    """Find the values that lie at an end of their range.
+def edges(study: StudyRecord) -> dict[str, str]:
+    """Find the best values that lie at an end of their range which could be wider.
 
     Parameters
     ----------
-    space : mapping of str to mapping
-        Hyperparameter to distribution, as `SearchSpace.describe` gives it.
-    params : mapping of str to object
-        Hyperparameter to value; those that are not active are missing.
+    study : StudyRecord
+        The study.
 
     Returns
     -------
     dict of str to str
-        Hyperparameter to ``"low"`` or ``"high"``, see `edge_of`.
+        Hyperparameter to ``"low"`` or ``"high"``, see `edge_of`. Without those at the
+        limit of what the family allows: no weight is below zero.
     """
+    if study.best is None:
+        return {}
+    space, params = study.settings.get("space", {}), study.best.params
     ends = {name: edge_of(facts, params.get(name)) for name, facts in space.items()}
-    return {name: end for name, end in ends.items() if end is not None}
+    return {
+        name: end
+        for name, end in ends.items()
+        if end is not None and _can_be_wider(study.family, name, space[name], end)
+    }
+
+
+def _can_be_wider(
+    family: str, name: str, distribution: Mapping[str, Any], end: str
+) -> bool:
+    try:
+        make = load_family(family)
+    except (HarnessError, ImportError):  # of a package that is not installed here
+        return True
+    try:
+        make(**{name: _beyond(distribution, end)})
+    except (ParameterError, TypeError):
+        return False
+    return True
+
+
+def _beyond(distribution: Mapping[str, Any], end: str) -> float:
+    """Take a value that is just outside the range."""
+    low, high = distribution.get("low", 1), distribution["high"]
+    if distribution["type"] != "float":
+        return int(low) - 1 if end == "low" else int(high) + 1
+    if distribution.get("log"):
+        return float(low * 0.99 if end == "low" else high * 1.01)
+    step = 0.01 * (high - low)
+    return float(low - step if end == "low" else high + step)
 
 
 def gauge(distribution: Mapping[str, Any], value: object) -> str:

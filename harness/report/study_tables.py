@@ -11,7 +11,7 @@ from harness.evaluation.metrics import METRICS
 from harness.experiment.record import ExperimentRecord
 from harness.report.digits import duration, interval, metric, setting, stars
 from harness.report.markdown import code, escape, table
-from harness.report.search_range import describe_range, edge_of, gauge
+from harness.report.search_range import describe_range, edges, gauge
 from harness.report.study_verdict import comparisons
 from harness.search.records import StudyRecord, TrialRecord
 
@@ -165,11 +165,11 @@ def parameter_table(study: StudyRecord) -> str:
     """
     assert study.best is not None
     initial = study.settings.get("initial", {})
+    ends = edges(study)
     rows = []
     for name, distribution in study.settings["space"].items():
         active = name in study.best.params
         value = study.best.params.get(name)
-        end = edge_of(distribution, value)
         drawn = gauge(distribution, value)
         rows.append(
             [
@@ -178,7 +178,7 @@ def parameter_table(study: StudyRecord) -> str:
                 f"**{escape(setting(value))}**" if active else "not active",
                 escape(describe_range(distribution)),
                 code(drawn) if drawn else "",
-                f"**widen the range** ({end} end)" if end else "",
+                f"**widen the range** ({ends[name]} end)" if name in ends else "",
             ]
         )
     head = ["parameter", "initial", "best", "range", "best in its range"]

@@ -69,7 +69,11 @@ def verdict(study: StudyRecord) -> list[str]:
     found = {comparison.other: comparison for comparison in comparisons(study)}
     sentences = []
     if "initial" in found:
-        sentences.append(_about_tuning(found["initial"], rmse))
+        initial = study.settings.get("initial", {})
+        if initial.items() >= study.best.params.items():
+            sentences.append(_about_initial(rmse))
+        else:
+            sentences.append(_about_tuning(found["initial"], rmse))
     if BIAS_BASELINE in found:
         sentences.append(_about_bias(study.family, found[BIAS_BASELINE], rmse))
     return [*sentences, *_warnings(study)]
@@ -99,6 +103,13 @@ def _without_test(study: StudyRecord) -> Iterator[str]:
             f"; the initial settings have {stars(initial.value)} on the same folds"
         )
     yield sentence + "."
+
+
+def _about_initial(rmse: dict[str, float]) -> str:
+    return (
+        "The search has found **nothing better than the initial settings**, whose RMSE on "
+        f"the sealed test set is **{stars(rmse['tuned'])}** stars."
+    )
 
 
 def _about_tuning(found: Comparison, rmse: dict[str, float]) -> str:
@@ -151,7 +162,7 @@ def _warnings(study: StudyRecord) -> Iterator[str]:
             "others on the same split: whoever has seen an earlier test score knew "
             "something of this one, so that it is a little optimistic."
         )
-    found = edges(study.settings["space"], study.best.params)
+    found = edges(study)
     wider = [f"{code(name)} ({end} end)" for name, end in found.items()]
     if wider:
         yield (

@@ -21,6 +21,7 @@ from harness.search.distributions import (
     Value,
     is_multiple,
 )
+from harness.search.validation import broken_rule, first_problem
 
 __all__ = ["Complaint", "StudyFile", "check_initial", "check_parameters"]
 
@@ -78,14 +79,15 @@ class Complaint:
 
     def about_validation(self, error: ValidationError) -> SpaceError:
         """Say the first thing that is wrong with the form of the file."""
-        first = error.errors()[0]
+        first = first_problem(error)
+        rule = broken_rule(first, StudyFile)
+        end = "" if rule.endswith((".", "?")) else "."
         location = [str(part) for part in first["loc"]]
         if location[:1] in (["parameters"], ["initial"]) and len(location) > 1:
             # The discriminator's tag ("int") stands between parameter and field.
             field = ".".join(location[3:])
-            message = first["msg"].removeprefix("Value error, ")
-            return self(location[1], f"{field + ': ' if field else ''}{message}.")
-        return self(".".join(location), f"{first['msg']}.")
+            return self(location[1], f"{field + ': ' if field else ''}{rule}{end}")
+        return self(".".join(location), f"{rule}{end}")
 
 
 def _check_names(

@@ -1,18 +1,19 @@
 """One experiment: all families searched under one budget, then judged on one test set."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from harness.data.dataset import Dataset
 from harness.data.profile import profile
 from harness.data.sources import load_source
-from harness.errors import ExperimentError, HarnessError, StudyError
+from harness.errors import HarnessError, StudyError, UnknownNameError
 from harness.evaluation.splits import Split, split_off_test
-from harness.experiment.file import find_experiment, load_experiment
+from harness.experiment.file import complaint, find_experiment, load_experiment
+from harness.experiment.measures import PARAM
 from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import ExperimentSpec, FamilySpec
+from harness.experiment.spec import Claim, Criterion, ExperimentSpec, FamilySpec
 from harness.models.families import load_family
 from harness.search.engine import Budget
 from harness.search.environment import environment
@@ -185,13 +186,15 @@ def prepare_experiment(
     check_name(name)
     spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
     _check_variants(path, spec, spaces)
+    _check_claims(path, spec, spaces)
     make_pruner(spec.search.pruner)
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
     if spec.split.method == "none":
-        raise ExperimentError(
-            f"{path}: split.method: an experiment needs a test set for its verdict: "
-            "choose another than 'none'."
+        raise complaint(
+            path,
+            "split.method",
+            "an experiment needs a test set for its verdict: choose another than 'none'.",
         )
     on_loading(spec.data.source)
     dataset = load_source(spec.data.source, spec.data.model_dump(exclude={"source"}))
@@ -229,7 +232,10 @@ def prepare_experiment(
 
 def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
     name = entry.family or candidate
-    family = load_family(name)
+    try:
+        family = load_family(name)
+    except UnknownNameError as error:
+        raise complaint(path, f"families.{candidate}.family", str(error)) from error
     file = find_space(entry.space or name)
     try:
         return load_space(
@@ -238,20 +244,38 @@ def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
     except HarnessError as error:
         if not (entry.parameters or entry.initial):
             raise
-        raise ExperimentError(f"{path}: families.{candidate}: {error}") from error
+        raise complaint(path, f"families.{candidate}", str(error)) from error
 
 
 def _check_variants(
     path: Path, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
 ) -> None:
-    for variant in spec.variants:
+    for position, variant in enumerate(spec.variants):
         space = spaces[variant.candidate]
         try:
             load_family(space.family)(**{**space.initial, **variant.params})
         except (HarnessError, TypeError) as error:
-            raise ExperimentError(
-                f"{path}: variants: {variant.name!r}: {error}"
-            ) from error
+            key = f"variants.{position}.params"
+            raise complaint(path, key, f"{variant.name!r}: {error}") from error
+
+
+def _check_claims(
+    path: Path, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
+) -> None:
+    """Refuse figures of settings that the family does not have."""
+    entries: dict[str, Claim | Criterion] = {
+        **{f"claims.{k}": claim for k, claim in enumerate(spec.claims)},
+        **{f"criteria.{k}": criterion for k, criterion in enumerate(spec.criteria)},
+    }
+    for key, entry in entries.items():
+        name, space = entry.metric.removeprefix(PARAM), spaces.get(str(entry.candidate))
+        if name == entry.metric or space is None:
+            continue
+        family = load_family(space.family)
+        known = [f.name for f in fields(family) if f.init]
+        if name not in known:
+            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
+            raise complaint(path, f"{key}.metric", str(unknown))
 
 
 def _require_equal(

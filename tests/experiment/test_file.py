@@ -48,13 +48,29 @@ def test_every_shipped_experiment_is_sound(path):
     ("old", "new", "message"),
     [
         ('label = "SVD"', 'lable = "SVD"', r"mine.toml:4: families.svd.lable: "),
-        ("value = 0.7", "valeu = 0.7", r"mine.toml:\d+: claims.1.value: "),
+        ("value = 0.7", "valeu = 0.7", r"claims.1.valeu: .*Did you mean 'value'"),
         ('"mae"', '"mea"', r"mine.toml:15: claims.1.metric: .*Did you mean 'mae'"),
         ('"cf"\n', '"knn"\n', r"mine.toml:16: claims.1.candidate: "),
         ("[families.cf]", "[families.winner]", r"families.winner"),
         ("[families.cf]", '[families."c/f"]', r"families"),
         ('title = "two families"', "", r"title: Field required"),
         ("[families.cf]", "[families.cf", r"not valid TOML"),
+        (
+            "value = 0.7",
+            "value = 0.7\ntolerance = nan",
+            r"claims.1.tolerance: .*finite",
+        ),
+        ("value = 0.7", 'value = 0.7\ntolerance = "1"', r"tolerance: .*it is '1'"),
+        (
+            "[families.cf]",
+            '[families.cf]\nlabel = "SVD"',
+            r"label: 'SVD' is the name of",
+        ),
+        (
+            "[families.cf]",
+            '[[criteria]]\nmetric = "rmse"\nat_most = nan\n[families.cf]',
+            r"criteria.0.at_most: .*finite",
+        ),
     ],
 )
 def test_a_mistake_names_file_line_and_key(path, old, new, message):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from harness.report.search_range import (
@@ -72,6 +74,28 @@ def test_ranges_are_put_in_words():
     assert describe_range(steps) == "0 to 1 in steps of 0.25"
 
 
-def test_only_values_that_are_active_and_at_an_edge_are_named():
+def found_edges(make_study, make_trial, family, space, params):
+    study = make_study([make_trial(0, value=1.0, params=params)], family=family)
+    return edges(replace(study, settings={**study.settings, "space": space}))
+
+
+def test_only_values_that_are_active_and_at_an_edge_are_named(make_study, make_trial):
     space = {"a": LINEAR, "b": LINEAR, "c": LINEAR, "d": LOG}
-    assert edges(space, {"a": 99, "b": 50, "d": 0.01}) == {"a": "high", "d": "low"}
+    params = {"a": 99, "b": 50, "d": 0.01}
+    found = found_edges(make_study, make_trial, "not installed here", space, params)
+    assert found == {"a": "high", "d": "low"}
+
+
+def test_what_the_family_does_not_allow_is_no_reason_to_widen(make_study, make_trial):
+    weight = {"type": "float", "low": 0, "high": 2}
+    space = {"genre_weight": weight, "text_weight": weight}
+    params = {"genre_weight": 0.0, "text_weight": 2.0}
+    found = found_edges(make_study, make_trial, "content", space, params)
+    assert found == {"text_weight": "high"}
+
+
+def test_a_whole_number_is_widened_by_one(make_study, make_trial):
+    space = {"n_factors": {"type": "int", "low": 1, "high": 50}}
+    for value, ends in ((1, {}), (50, {"n_factors": "high"})):
+        params = {"n_factors": value}
+        assert found_edges(make_study, make_trial, "svd", space, params) == ends

@@ -97,11 +97,11 @@ def test_initial_point_is_the_defaults_unless_the_file_says_otherwise(space_of):
         ),
         (
             'n_factors = { type = "int", low = 1, hihg = 8 }',
-            r"space.toml:4: n_factors: high: Field required",
+            r"space.toml:4: n_factors: hihg: There is no key .* Did you mean 'high'\?",
         ),
         (
-            'n_factors = { type = "int", low = 1, high = 200, lgo = true }',
-            r"n_factors: lgo: Extra inputs are not permitted",
+            'n_factors = { type = "int", low = 1, high = 200, logg = true }',
+            r"n_factors: logg: There is no key .* Did you mean 'log'\?",
         ),
         (
             'n_factors = { type = "integer", low = 1, high = 8 }',

@@ -232,14 +232,34 @@ def test_a_study_of_another_split_is_not_compared():
         read_experiment("o.log", "toy")
 
 
+CLAIM = """[[claims]]
+metric = "param.n_factor"
+candidate = "svd"
+value = 16
+quotation = "16 factors"
+"""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error", "message"),
     [
         ("[families.svd]", "[families.svdd]", ExperimentError, "svdd|variants"),
+        (
+            "[search]",
+            '[families.x]\nfamily = "svdd"\n[search]',
+            ExperimentError,
+            r"toml:\d+: families.x.family: There is no family .*'svd'",
+        ),
         ("n_factors = 16", "n_factors = 1600", ExperimentError, "families.svd: .*1600"),
-        ("biased = false", "biassed = false", ExperimentError, "variants: .*biassed"),
+        (
+            "biased = false",
+            "biassed = false",
+            ExperimentError,
+            r"toml:\d+: variants.0.params: .*biassed",
+        ),
         ("[search]", '[search]\nsampler = "tpa"', UnknownNameError, "'tpe'"),
         ("[data]", '[split]\nmethod = "none"\n[data]', ExperimentError, "test set"),
+        ("[search]", f"{CLAIM}\n[search]", ExperimentError, "'n_factor'.*'n_factors'"),
     ],
 )
 def test_a_mistake_is_found_before_the_data_is_loaded(folder, old, new, error, message):

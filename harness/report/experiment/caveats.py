@@ -120,11 +120,7 @@ def _unfinished(record: ExperimentRecord) -> Iterator[str]:
 
 
 def _narrow(record: ExperimentRecord) -> Iterator[str]:
-    at_edges = {
-        c: edges(study.settings.get("space", {}), study.best.params)
-        for c, study in record.studies.items()
-        if study.best is not None
-    }
+    at_edges = {c: edges(study) for c, study in record.studies.items()}
     listed = [
         f"{label(record, c)} {', '.join(f'{code(n)} ({end})' for n, end in found.items())}"
         for c, found in at_edges.items()

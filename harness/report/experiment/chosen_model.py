@@ -44,11 +44,7 @@ def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
     rows = [
         [
             metric_label(name),
-            *(
-                [write_published(name, published[name])]
-                if any(published.values())
-                else []
-            ),
+            *([write_published(name, published[name])] if is_published else []),
             *([metric(name, initial["metrics"][name]["value"])] if initial else []),
             interval(name, estimate),
             _meaning(draft.record, name, estimate["value"]),

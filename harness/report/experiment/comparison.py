@@ -1,5 +1,8 @@
 """Section: the RMSE of all families, published, initial and tuned."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.experiment.decision import beats_bias_of
 from harness.experiment.record import ExperimentRecord
 from harness.report.digits import interval, stars
@@ -114,7 +117,15 @@ def _how(record: ExperimentRecord) -> str:
         "the same draws of users, so their differences are known better. p: of no "
         "difference to the lowest RMSE, corrected for all pairs (Holm); it decides who is "
         "tied. Intervals of differences are not corrected, so that one may exclude zero "
-        "where p does not. Cold: at most 5 training ratings."
+        "where p does not."
+        + (" Cold: at most 5 training ratings." if _speaks_of_cold(record) else "")
+    )
+
+
+def _speaks_of_cold(record: ExperimentRecord) -> bool:
+    return any(
+        " cold " in reasons(record, model["candidate"])
+        for model in tuned_models(record)
     )
 
 
@@ -146,6 +157,10 @@ def _about_tuning(record: ExperimentRecord) -> str:
         found = compare(record, model, initial)
         if found is None:
             continue
+        if initial is not None and _is_part(model["params"], initial["params"]):
+            name = name_of(record, model)
+            lines.append(f"- {name}: the same, for the search has found none better")
+            continue
         verb = {"better": "lower by", "worse": "**higher** by"}.get(
             found.outcome, "indistinguishable, they differ by"
         )
@@ -154,6 +169,11 @@ def _about_tuning(record: ExperimentRecord) -> str:
         )
     head = "The RMSE of the tuned settings, compared with that of the initial ones:"
     return paragraphs(head, "\n".join(lines)) if lines else ""
+
+
+def _is_part(params: Mapping[str, Any], initial: Mapping[str, Any]) -> bool:
+    """Tell whether settings are the initial ones; these also have what is not active."""
+    return initial.items() >= params.items()
 
 
 def _notes(record: ExperimentRecord) -> str:

@@ -71,7 +71,7 @@ def _weights(draft: Draft) -> str:
     }
     if not found:
         return ""
-    rows = [["published", *(_published_weight(draft, b, found) for b in BLOCKS)]]
+    rows = [["published study", *(_published_weight(draft, b, found) for b in BLOCKS)]]
     rows += [
         [f"{label(draft.record, c)}, tuned", *(f"{weights[b]:.2f}" for b in BLOCKS)]
         for c, weights in found.items()

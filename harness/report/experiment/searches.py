@@ -99,9 +99,8 @@ def _row(study: StudyRecord) -> list[str]:
 
 def _remarks(study: StudyRecord) -> list[str]:
     remarks = ["**not converged**"] if still_falling(study) else []
-    if study.best is not None:
-        found = edges(study.settings.get("space", {}), study.best.params)
-        remarks += [f"{len(found)} at an edge"] if found else []
+    found = edges(study)
+    remarks += [f"{len(found)} at an edge"] if found else []
     running = sum(trial.state == "running" for trial in study.trials)
     return remarks + ([f"{running} running"] if running else [])
 
