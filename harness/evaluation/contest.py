@@ -153,6 +153,7 @@ def judge_entries(
                 "residuals": describe_residuals(ratings, predicted),
                 # One seed will do: ranks are means over users and titles already.
                 "ranking": rank_test_users(each.models[0], train, ratings, catalogue),
+                "notes": each.entry.family.notes_on(catalogue),
             }
         )
         on_judged(each.entry.name)

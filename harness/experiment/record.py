@@ -85,6 +85,8 @@ class ExperimentRecord:
         - ``ranking``: ``ndcg_at_10``, ``ndcg_error`` (its standard error), ``recall_at_10``, ``catalogue_coverage``,
           ``intra_list_diversity`` (None without a catalogue), ``novelty`` (bits),
           ``serendipity``, ``n_users``;
+        - ``notes``: sentences on what the family cannot do for want of metadata
+          (`Recommender.notes_on`); records of older versions have none;
         - ``differences``: pairs of models on the same test pairs. Each has ``group``
           ("families": all pairs among tuned models and the bias baseline; "tuning":
           tuned minus initial, and "variants": initial minus variant), ``one``,

@@ -188,6 +188,25 @@ def test_the_metrics_of_the_winner_stand_beside_the_published_ones(record):
     assert "than 0.05 stars (mean rating below the prediction, near 2.20)" in text
 
 
+def test_where_nothing_of_the_winner_was_published_the_best_published_family_stands_in():
+    # The hybrid wins; of it there is only "not published", of SVD the lowest RMSE.
+    record = make_record(final={"tuned": TUNED | {"hybrid": 0.5}})
+    text = text_of(chosen_model, record)
+    assert "## The chosen model: hybrid" in text
+    assert row(text, "RMSE ")[1:3] == ["0.5749 (of SVD)", "0.7000"]
+    assert row(text, "MAE")[1] == "0.4677 (of SVD)"
+    assert row(text, "share within one star")[1] == "91.18 % (of SVD)"
+    assert row(text, "RMSE per user")[1] == "-"
+
+
+def test_an_r2_below_zero_is_not_said_to_explain_anything():
+    # 1 - 0.95² / 0.85 = -0.06.
+    record = make_record(final={"tuned": dict.fromkeys(TUNED, 0.95)})
+    assert row(text_of(chosen_model, record), "R²")[-1] == (
+        "worse than predicting the mean of the test ratings"
+    )
+
+
 def test_without_claims_nothing_is_said_to_be_published():
     spec = make_spec(claims=[])
     record = make_record(spec=spec)

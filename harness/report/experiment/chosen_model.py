@@ -2,6 +2,7 @@
 
 from harness.experiment.record import ExperimentRecord
 from harness.report.digits import interval, metric, stars
+from harness.report.experiment.differences import published_rmse
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import Model, label
 from harness.report.experiment.quantities import label as metric_label
@@ -39,12 +40,11 @@ def chosen_model(draft: Draft) -> str:
 
 def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
     initial = draft.record.model(winner, "initial")
-    published = {name: draft.published(name, winner) for name in tuned["metrics"]}
-    is_published = any(isinstance(v, float | int) for v in published.values())
+    published = {name: _published(draft, name, winner) for name in tuned["metrics"]}
     rows = [
         [
             metric_label(name),
-            *([write_published(name, published[name])] if is_published else []),
+            *([published[name] or "-"] if any(published.values()) else []),
             *([metric(name, initial["metrics"][name]["value"])] if initial else []),
             interval(name, estimate),
             _meaning(draft.record, name, estimate["value"]),
@@ -53,12 +53,27 @@ def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
     ]
     head = [
         "test set",
-        *(["published"] if is_published else []),
+        *(["published"] if any(published.values()) else []),
         *(["initial"] if initial else []),
         "tuned [95 % interval]",
         "what it means",
     ]
     return table(head, rows, align="l" + "r" * (len(head) - 2) + "l")
+
+
+def _published(draft: Draft, name: str, winner: str) -> str:
+    """Write a published figure of the winner, else that of the publication's own choice.
+
+    Publications describe the family that they choose more closely than the others; here
+    that is taken to be the one with their lowest RMSE. Empty if there is neither figure.
+    """
+    for candidate in (winner, *list(published_rmse(draft))[:1]):
+        value = draft.published(name, candidate)
+        if isinstance(value, float | int):
+            whose = label(draft.record, candidate)
+            of = "" if candidate == winner else f" (of {whose})"
+            return f"{write_published(name, value)}{of}"
+    return ""
 
 
 def _meaning(record: ExperimentRecord, name: str, value: float | None) -> str:
@@ -71,7 +86,9 @@ def _meaning(record: ExperimentRecord, name: str, value: float | None) -> str:
         "rmse": "typical error in stars; large ones count most",
         "user_rmse": "RMSE of each user, averaged over users",
         "mae": f"a prediction is {value:.2f} stars off on average",
-        "r2": f"explains {value:.0%} of the variance{of} of the test ratings",
+        "r2": f"explains {value:.0%} of the variance{of} of the test ratings"
+        if value >= 0
+        else "worse than predicting the mean of the test ratings",
         "within_half_star": f"{100 * value:.0f} of 100 are at most half a star off",
         "within_one_star": f"{100 * value:.0f} of 100 are at most a star off",
     }
