@@ -30,7 +30,7 @@ class BoundOptions:
             "--max-latency-ms",
             "Longest p95 latency of one user's top 10.",
             min=0,
-            show_default="none for an experiment, 20 for a study",
+            show_default="20, where no criterion bounds it",
         ),
     ] = None
     max_size_mb: Annotated[
@@ -39,7 +39,7 @@ class BoundOptions:
             "--max-size-mb",
             "Largest size of the packaged model.",
             min=0,
-            show_default="none for an experiment, 500 for a study",
+            show_default="500, where no criterion bounds it",
         ),
     ] = None
     min_coverage: Annotated[
@@ -49,7 +49,7 @@ class BoundOptions:
             "Smallest share of test pairs whose user and title have training ratings.",
             min=0,
             max=1,
-            show_default="none for an experiment, 0.5 for a study",
+            show_default="0.5, where no criterion bounds it",
         ),
     ] = None
 

@@ -5,12 +5,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.experiment.criteria import check_criteria
+from harness.experiment.spec_checks import WINNER
 from harness.workflow.duel import Duel
 from harness.workflow.promotion_source import PromotionSource
 
-__all__ = ["Bounds", "Check", "check_bounds", "check_duel", "check_experiment"]
+__all__ = [
+    "Bounds",
+    "Check",
+    "check_bounds",
+    "check_duel",
+    "check_experiment",
+    "default_bounds",
+]
 
 _BYTES_PER_MB = 1e6
+_DEFAULTS = {"max_latency_ms": 20.0, "max_size_mb": 500.0, "min_coverage": 0.5}
+_BOUND_OF = {
+    "latency_p95_ms": "max_latency_ms",
+    "model_bytes": "max_size_mb",
+    "coverage": "min_coverage",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +46,6 @@ class Bounds:
     max_size_mb: float | None = None
     min_coverage: float | None = None
 
-    @classmethod
-    def of_a_study(cls) -> "Bounds":
-        """Bounds where no experiment file gives criteria: 20 ms, 500 MB, and half."""
-        return cls(max_latency_ms=20.0, max_size_mb=500.0, min_coverage=0.5)
-
     def filled(self, others: "Bounds") -> "Bounds":
         """Take from others what is None here.
 
@@ -52,6 +61,29 @@ class Bounds:
         """
         own = {name: value for name, value in vars(self).items() if value is not None}
         return Bounds(**{**vars(others), **own})
+
+
+def default_bounds(source: PromotionSource) -> Bounds:
+    """Bound what no criterion of an experiment's file bounds for the winner.
+
+    Parameters
+    ----------
+    source : PromotionSource
+        What is to be promoted.
+
+    Returns
+    -------
+    Bounds
+        20 ms, 500 MB and half of the test pairs; None where there is a criterion, which
+        `check_experiment` checks.
+    """
+    criteria = () if source.experiment is None else source.experiment.spec.criteria
+    named = {
+        _BOUND_OF.get(each.metric)
+        for each in criteria
+        if each.candidate in (WINNER, source.candidate)
+    }
+    return Bounds(**{k: v for k, v in _DEFAULTS.items() if k not in named})
 
 
 @dataclass(frozen=True, kw_only=True)

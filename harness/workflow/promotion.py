@@ -18,6 +18,7 @@ from harness.workflow.gate import (
     check_bounds,
     check_duel,
     check_experiment,
+    default_bounds,
 )
 from harness.workflow.promotion_material import PromotionMaterial
 from harness.workflow.promotion_source import PromotionSource, read_source
@@ -41,7 +42,8 @@ class PromotionSettings:
     location : Location
         The MLflow store, whose registry it is.
     bounds : Bounds
-        Beside the criteria of an experiment; for a study they replace the defaults.
+        Beside the criteria of an experiment; what is None is bounded by default, unless
+        a criterion bounds it.
     rejudge : bool, default False
         Compare with a champion that was judged on another test set, on that of the
         newcomer.
@@ -205,9 +207,7 @@ class _Gate:
         )
 
     def _check(self, newcomer: PackagedModel) -> None:
-        bounds = self._settings.bounds
-        if self._source.experiment is None:
-            bounds = bounds.filled(Bounds.of_a_study())
+        bounds = self._settings.bounds.filled(default_bounds(self._source))
         self._checks = [
             *check_experiment(self._source),
             *check_bounds(

@@ -264,18 +264,45 @@ def test_a_name_that_is_neither_experiment_nor_study_has_a_hint():
 
 @pytest.mark.usefixtures("judged")
 def test_the_winner_of_an_experiment_must_hold_the_criteria_of_its_file():
-    make_experiment(at_most=0.01)
+    make_experiment({"metric": "rmse", "at_most": 0.01})
     promotion = promote("toy", dry_run=True)
     assert promotion.outcome == "refused"
-    [check] = promotion.checks
-    assert check.sentence.endswith("above the 0.01 stars allowed.")
-    make_experiment(at_most=5)
+    [failed] = [c.sentence for c in promotion.checks if not c.passed]
+    assert failed.endswith("above the 0.01 stars allowed.")
+    make_experiment({"metric": "rmse", "at_most": 5})
     assert promote("toy").outcome == "promoted"
     version = Registry(locate()).require("ratings", CHAMPION)
     assert version.tags["experiment"] == "toy"
 
 
-def make_experiment(at_most):
+@pytest.mark.usefixtures("judged")
+def test_what_no_criterion_of_an_experiment_bounds_is_bounded_by_default():
+    make_experiment()
+    told = [check.sentence for check in promote("toy", dry_run=True).checks]
+    assert told[0] == "Latency p95 of a top 10 is 2 ms: at most 20 ms, as required."
+    assert told[1].endswith("MB: at most 500 MB, as required.")
+    assert told[2].endswith("at least 0.5, as required.")
+    assert len(told) == 3
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_criterion_of_an_experiment_replaces_the_bound_by_default():
+    make_experiment({"metric": "coverage", "at_least": 0.3})
+    told = [check.sentence for check in promote("toy", dry_run=True).checks]
+    assert [s for s in told if "at least" in s] == [told[0]]
+    assert told[0].endswith("at least 0.3, as required.")
+    assert len(told) == 3
+
+
+@pytest.mark.usefixtures("judged")
+def test_bounds_of_the_command_line_are_beside_the_criteria_of_an_experiment():
+    make_experiment({"metric": "coverage", "at_least": 0.3})
+    promotion = promote("toy", bounds=Bounds(min_coverage=0.7), dry_run=True)
+    told = [c.sentence for c in promotion.checks if "at least" in c.sentence]
+    assert [sentence.split()[-3] for sentence in told] == ["0.3,", "0.7,"]
+
+
+def make_experiment(*criteria):
     """Make an experiment of one study, judged as the study good was."""
     from tests.promotion_workspace import judge_study
 
@@ -303,7 +330,7 @@ def make_experiment(at_most):
     spec = {
         "title": "Toy",
         "families": {"baseline": {}},
-        "criteria": [{"metric": "rmse", "at_most": at_most}],
+        "criteria": list(criteria),
     }
     create_experiment("optuna.log", "toy", facts)
     save_experiment_facts("optuna.log", "toy", "spec", spec)
