@@ -10,7 +10,9 @@ import numpy.typing as npt
 from harness.errors import DataError
 from harness.tracking.model_folder import PackagedModel
 
-__all__ = ["Answerer", "Recommendation", "as_ids"]
+__all__ = ["Answerer", "Ranking", "as_ids", "shortest"]
+
+Codes = npt.NDArray[np.integer[Any]]
 
 STRANGER = -1
 """Code of who and what the model has never seen; families give it the cold start."""
@@ -60,32 +62,23 @@ def _as_id(value: Any, kind: str, row: int) -> str | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
-    """One title for one user.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranking:
+    """Titles for one user, best first.
 
     Parameters
     ----------
-    user : str
-        Id of the user, as asked.
-    rank : int
-        From 1, the best.
-    item : str
-        Id of the title.
-    title : str or None
-        Its name, where the catalogue has one.
-    stars : float
-        Predicted rating, within the scale.
-    score : float
-        What it is ranked by: the prediction before it is clipped to the scale.
+    items : ndarray of int32, shape (n_found,)
+        Codes of the titles.
+    stars : ndarray of float32, shape (n_found,)
+        Predicted ratings, within the scale.
+    scores : ndarray of float32, shape (n_found,)
+        What they are ranked by: the predictions before they are clipped to the scale.
     """
 
-    user: str
-    rank: int
-    item: str
-    title: str | None
-    stars: float
-    score: float
+    items: npt.NDArray[np.int32]
+    stars: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
 
 
 class Answerer:
@@ -102,6 +95,21 @@ class Answerer:
         self._model = packaged.model
         self._users = {id_: code for code, id_ in enumerate(self._model.user_ids_)}
         self._items = {id_: code for code, id_ in enumerate(self._model.item_ids_)}
+        # The last place of each is that of strangers, whose code is -1.
+        self._user_is_known = np.zeros(len(self._users) + 1, dtype=bool)
+        self._item_is_known = np.zeros(len(self._items) + 1, dtype=bool)
+        for code in range(len(self._users)):
+            seen = self._model.seen(code)
+            self._user_is_known[code] = len(seen) > 0
+            self._item_is_known[seen] = True
+        names = np.full(len(self._items) + 1, None, dtype=object)
+        names[: len(packaged.titles)] = packaged.titles
+        self._titles = names
+
+    @property
+    def n_items(self) -> int:
+        """Number of titles."""
+        return len(self._items)
 
     def user_code(self, user: str) -> int:
         """Look up the code of a user; -1 for a stranger."""
@@ -113,63 +121,77 @@ class Answerer:
 
     def title_of(self, item: int) -> str | None:
         """Look up the title of an item code; None where the catalogue has none."""
-        return self.packaged.titles[item] if 0 <= item < self._n_titles else None
+        found: str | None = self._titles[item] if 0 <= item < self.n_items else None
+        return found
 
-    @property
-    def _n_titles(self) -> int:
-        return len(self.packaged.titles)
+    def titles_of(self, items: Codes) -> list[str | None]:
+        """Look up the titles of item codes; None where the catalogue has none."""
+        found: list[str | None] = self._titles[items].tolist()
+        return found
 
-    def predict(
-        self, users: Sequence[str], items: Sequence[str]
-    ) -> tuple[npt.NDArray[np.float32], list[str | None]]:
+    def knows_users(self, users: Codes) -> npt.NDArray[np.bool_]:
+        """Say which users, by code, have training ratings."""
+        found: npt.NDArray[np.bool_] = self._user_is_known[users]
+        return found
+
+    def knows_items(self, items: Codes) -> npt.NDArray[np.bool_]:
+        """Say which titles, by code, have training ratings."""
+        found: npt.NDArray[np.bool_] = self._item_is_known[items]
+        return found
+
+    def predict(self, users: Codes, items: Codes) -> npt.NDArray[np.float32]:
         """Predict a rating for each pair.
 
         Parameters
         ----------
-        users, items : sequence of str, length n_pairs
-            Ids, known or not.
+        users, items : ndarray of int, shape (n_pairs,)
+            Codes, -1 for strangers.
 
         Returns
         -------
-        stars : ndarray of float32, shape (n_pairs,)
-            Within the rating scale.
-        titles : list of str or None, length n_pairs
-            Titles of the items, where they are known.
+        ndarray of float32, shape (n_pairs,)
+            In stars, within the rating scale.
         """
-        user_codes = np.array([self.user_code(u) for u in users], dtype=np.int32)
-        item_codes = [self.item_code(i) for i in items]
-        stars = self._model.predict(user_codes, np.array(item_codes, dtype=np.int32))
-        return stars, [self.title_of(code) for code in item_codes]
+        return self._model.predict(users, items)
 
-    def recommend(self, user: str, n: int) -> list[Recommendation]:
+    def recommend(self, user: int, n: int) -> Ranking:
         """Rank the titles that a user has not rated in the training part.
 
         Parameters
         ----------
-        user : str
-            Id, known or not: a stranger gets what is best for anybody.
+        user : int
+            Code; a stranger gets what is best for anybody.
         n : int
             How many; fewer where there are fewer.
 
         Returns
         -------
-        list of Recommendation
+        Ranking
             Best first.
         """
-        code = self.user_code(user)
-        items, scores = self._model.recommend(code, n)
+        items, scores = self._model.recommend(user, n)
         # Not the clipped scores: the same pair gets the same stars, however it is asked.
-        stars = self._model.predict(np.full(len(items), code, dtype=np.int32), items)
-        return [
-            Recommendation(
-                user=user,
-                rank=rank,
-                item=str(self._model.item_ids_[item]),
-                title=self.title_of(item),
-                stars=star,
-                score=score,
-            )
-            for rank, (item, star, score) in enumerate(
-                zip(items.tolist(), stars.tolist(), scores.tolist(), strict=True), 1
-            )
-        ]
+        stars = self._model.predict(np.full(len(items), user, dtype=np.int32), items)
+        return Ranking(items=items, stars=stars, scores=scores)
+
+
+def shortest(values: npt.NDArray[np.float32]) -> list[float]:
+    """Write predictions with the digits that they have, not those of a wider number.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n,)
+        Predictions.
+
+    Returns
+    -------
+    list of float, length n
+        Of all numbers that become the same float32, those with the fewest digits.
+
+    Examples
+    --------
+    >>> shortest(np.array([3.27], dtype=np.float32)), float(np.float32(3.27))
+    ([3.27], 3.2699999809265137)
+    """
+    found: list[float] = values.astype(str).astype(np.float64).tolist()
+    return found

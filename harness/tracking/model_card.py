@@ -26,9 +26,10 @@ curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
 ```
 
 Users and titles that the model does not know get its answer for strangers (the cold
-start), never an error. Titles that a user rated in the training part are left out of its
-recommendations. `stars` lie within the rating scale; `score` is what titles are ranked by,
-the prediction before it is clipped to the scale.
+start), never an error: `known` is false where the user, or the title asked for, has no
+training ratings. Titles that a user rated in the training part are left out of its
+recommendations, and one question gets at most 100,000 of them. `stars` lie within the rating
+scale; `score` is what titles are ranked by, the prediction before it is clipped to the scale.
 """
 _NAMES = {
     "rmse": "RMSE (stars)",

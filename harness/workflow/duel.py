@@ -119,6 +119,7 @@ def untrained(packaged: PackagedModel, test: Ratings) -> npt.NDArray[np.bool_]:
 
 
 def _predict(packaged: PackagedModel, pairs: Ratings) -> npt.NDArray[np.float32]:
-    users, items = pairs.user_ids[pairs.users], pairs.item_ids[pairs.items]
-    stars, _ = Answerer(packaged).predict(list(users), list(items))
-    return stars
+    answerer = Answerer(packaged)
+    users = [answerer.user_code(id_) for id_ in pairs.user_ids]
+    items = [answerer.item_code(id_) for id_ in pairs.item_ids]
+    return answerer.predict(np.array(users)[pairs.users], np.array(items)[pairs.items])

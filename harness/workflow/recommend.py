@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.data.dataset import Dataset
 from harness.search.records import StudyRecord
-from harness.tracking.answers import Answerer
+from harness.tracking.answers import Answerer, shortest
 from harness.tracking.model_folder import PackagedModel
 from harness.tracking.packaging import Origin, package
 from harness.workflow.reasons import give_reason
@@ -128,15 +128,26 @@ def recommend_titles(
         family=facts["family"],
         dataset=facts["dataset"]["name"],
         simulated=facts["simulated"],
-        titles=tuple(
-            RecommendedTitle(
-                rank=found.rank,
-                item=found.item,
-                title=found.title,
-                stars=found.stars,
-                score=found.score,
-                why=give_reason(answerer, code, answerer.item_code(found.item)),
-            )
-            for found in answerer.recommend(user, n)
-        ),
+        titles=_name_titles(answerer, code, n),
+    )
+
+
+def _name_titles(answerer: Answerer, user: int, n: int) -> tuple[RecommendedTitle, ...]:
+    ranking = answerer.recommend(user, n)
+    rows = zip(
+        ranking.items.tolist(),
+        shortest(ranking.stars),
+        shortest(ranking.scores),
+        strict=True,
+    )
+    return tuple(
+        RecommendedTitle(
+            rank=rank,
+            item=str(answerer.packaged.model.item_ids_[item]),
+            title=answerer.title_of(item),
+            stars=stars,
+            score=score,
+            why=give_reason(answerer, user, item),
+        )
+        for rank, (item, stars, score) in enumerate(rows, 1)
     )

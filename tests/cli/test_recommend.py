@@ -84,7 +84,7 @@ def test_the_best_of_a_study_is_fitted_again_as_it_was_judged(recommend, study):
     told = json.loads(result.stdout)
     items, scores = study.recommend(study.user_ids_.tolist().index("u3"), 4)
     assert [t["item"] for t in told["titles"]] == study.item_ids_[items].tolist()
-    assert [t["score"] for t in told["titles"]] == scores.tolist()
+    assert [np.float32(t["score"]) for t in told["titles"]] == scores.tolist()
     assert told["cold_start"] is False
     assert told["model"] == "svd-mine, settings of trial 0 fitted again"
 

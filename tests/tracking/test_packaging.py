@@ -249,7 +249,8 @@ def test_models_that_earlier_versions_logged_still_load(folder, without_pickle):
 
 def test_a_user_gets_ten_titles_it_has_not_rated_best_first(served, package_toy):
     told = served.predict(pd.DataFrame({"user": ["u3"]}))
-    assert list(told) == ["user", "rank", "item", "title", "stars", "score"]
+    columns = ["user", "rank", "item", "title", "stars", "score", "known"]
+    assert list(told) == columns
     assert told["rank"].tolist() == list(range(1, 11))
     assert told["score"].is_monotonic_decreasing
     assert told["stars"].between(1, 5).all()
@@ -269,7 +270,7 @@ def test_every_user_of_a_batch_gets_its_own(served):
 def test_the_same_pair_gets_the_same_stars_however_it_is_asked(served):
     told = served.predict(pd.DataFrame({"user": ["u3"]}), {"n": 30})
     again = served.predict(told[["user", "item"]])
-    assert list(again) == ["user", "item", "title", "stars"]
+    assert list(again) == ["user", "item", "title", "stars", "known"]
     pd.testing.assert_frame_equal(again, told[list(again)])
 
 
@@ -280,6 +281,55 @@ def test_strangers_get_the_cold_start(served, package_toy):
     of_strangers = model.predict(np.array([-1]), np.array([-1]))
     assert (stars == of_strangers).all()
     assert len(served.predict(pd.DataFrame({"user": ["nobody"]}))) == 10
+
+
+def test_known_is_who_and_what_has_training_ratings(package_toy, tmp_path):
+    packaged = package_toy("baseline")
+    model = packaged.model
+    # A user and a title of the data all of whose ratings are test ratings.
+    untrained = {code for code in range(60) if len(model.seen(code)) == 0}
+    rated = {item for code in range(60) for item in model.seen(code).tolist()}
+    model.user_ids_ = np.append(model.user_ids_, "untrained")
+    model._seen_offsets_ = np.append(model._seen_offsets_, model._seen_offsets_[-1])
+    save_model(packaged, tmp_path / "model")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    pairs = [(user, item) for user in model.user_ids_ for item in model.item_ids_]
+    told = served.predict(pd.DataFrame(pairs, columns=["user", "item"]))
+    expected = [
+        user != "untrained" and code not in untrained and item in rated
+        for code, user in enumerate(model.user_ids_)
+        for item in range(len(model.item_ids_))
+    ]
+    assert told["known"].tolist() == expected
+    pairs = pd.DataFrame({"user": ["u1", "nobody"], "item": ["nothing", "i3"]})
+    assert served.predict(pairs)["known"].tolist() == [False, False]
+    users = pd.DataFrame({"user": ["untrained", "u1", "nobody"]})
+    told = served.predict(users, {"n": 1})
+    assert told["known"].tolist() == [False, True, False]
+
+
+def test_one_question_gets_at_most_100_000_titles(served, package_toy):
+    n_items = len(package_toy("baseline").model.item_ids_)
+    most = 100_000 // n_items
+    ask = served.unwrap_python_model()
+    frame = pd.DataFrame({"user": ["nobody"] * most})
+    # All titles are as many as there are, however many are asked for.
+    assert len(ask.predict(None, frame, {"n": 10**9})) == most * n_items
+    more = pd.DataFrame({"user": ["nobody"] * (most + 1)})
+    with pytest.raises(
+        MlflowException, match=r"at most 100,000 titles, but 2,501 users"
+    ):
+        ask.predict(None, more, {"n": 10**9})
+
+
+def test_no_user_gets_no_title(served):
+    told = served.unwrap_python_model().predict(None, pd.DataFrame({"user": []}))
+    assert told.empty
+
+
+def test_stars_have_the_digits_of_a_prediction(served):
+    stars = served.predict(pd.DataFrame({"user": ["u3"]}))["stars"]
+    assert all(len(str(value)) <= 10 for value in stars)
 
 
 def test_numbers_are_taken_as_text(package_toy, tmp_path):
@@ -308,6 +358,7 @@ def test_numbers_are_taken_as_text(package_toy, tmp_path):
         ({"user": [True]}, {}, r"Row 0: user must be an id, .* but got 'True'"),
         ({"user": [["a"]]}, {}, r"Row 0: user must be an id"),
         ({"user": ["u1"]}, {"n": 0}, r"n, .*, must be at least 1, but is 0\."),
+        ({"user": ["u1"]}, {"n": None}, r"n, .*, must be at least 1, but is null\."),
         ({"user": ["u1"]}, {"n": "x"}, r"Invalid parameters"),
         ({"person": ["u1"]}, {}, r"missing inputs \['user'\]"),
     ],

@@ -11,7 +11,7 @@ from harness.errors import TrackingError
 from harness.tracking.scoring import serve_model
 
 N_CLIENTS = 4
-N_QUESTIONS = 50  # of each client
+N_QUESTIONS = 250  # of each client
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,7 @@ def test_csv_is_understood(ask, here):
         (records({"user": {"id": 3}}), 400, "Row 0: user must be an id"),
         (records({"user": "u3"}, n=0), 400, "must be at least 1, but is 0"),
         (records({"user": "u3"}, n="many"), 400, "Invalid parameters"),
+        (records({"user": "u3"}, n=None), 400, "must be at least 1, but is null"),
     ],
 )
 def test_a_malformed_question_is_refused_and_the_server_stays_up(
