@@ -257,21 +257,22 @@ def _finish(
     *,
     dataset: "Dataset | None" = None,
 ) -> None:
+    from dataclasses import replace
+
     from harness.experiment.criteria import check_criteria
     from harness.report.experiment_report import write_experiment_report
-    from harness.workflow.experiment_runs import log_result
+    from harness.workflow.experiment_runs import log_report, log_runs
 
-    record = judged.record
+    where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
+    # The report names the runs, so that they come first.
+    with console.status("logging to MLflow"):
+        record, problem = log_runs(judged.record, stores.storage, **where)
     with console.status("writing the report"):
         report = write_experiment_report(record, scope.reports / record.name)
-    with console.status("logging to MLflow"):
-        problem = log_result(
-            judged,
-            report.parent,
-            dataset,
-            tracking_uri=stores.tracking_uri,
-            experiment=stores.experiment,
-        )
+    if problem is None:
+        with console.status("adding report and models to MLflow"):
+            logged = replace(judged, record=record)
+            problem = log_report(logged, report.parent, dataset, **where)
     if problem is not None:
         console.print(problem)
     print_comparison(record)

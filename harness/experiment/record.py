@@ -58,6 +58,12 @@ class ExperimentRecord:
         first: ``label`` ("factor 3"), ``share`` (of the variance of all factors' part of
         the prediction), ``trait`` (genre or decade it goes with, or None),
         ``correlation``, ``positive`` and ``negative`` (titles at its ends).
+    runs : mapping
+        JSON-like: which runs of MLflow hold the numbers, as they were logged last:
+        ``experiment`` (id of its own run) and ``candidates``: candidate to ``trial``
+        (number of the trial that was judged), ``trial_run`` (id of its run) and
+        ``final_run`` (id of the run of the tuned model on the test set). What is not
+        logged is left out; empty if nothing was.
     final : mapping or None
         JSON-like result on the test set, once it was opened:
 
@@ -109,6 +115,7 @@ class ExperimentRecord:
     fresh_folds: Mapping[str, float | None] = field(default_factory=dict)
     efficiency: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     factors: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    runs: Mapping[str, Any] = field(default_factory=dict)
     final: Mapping[str, Any] | None = None
 
     @property

@@ -23,7 +23,7 @@ from harness.tracking.view import FINALS_VIEW, NESTED_VIEW
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-__all__ = ["ExperimentRuns", "log_experiment", "sync_experiment"]
+__all__ = ["ExperimentRuns", "attach_report", "log_experiment", "sync_experiment"]
 
 SUPERSEDED_TAG = "superseded_by"
 REPORT = "report"
@@ -175,6 +175,38 @@ def log_experiment(
     """
     runs, _ = _write(record, report, tracking_uri, experiment)
     return runs.final_ids
+
+
+def attach_report(
+    run_id: str,
+    report: Path,
+    *,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> None:
+    """Add a report to the run of an experiment that was logged.
+
+    Parameters
+    ----------
+    run_id : str
+        Id of the run.
+    report : Path
+        As for `log_experiment`.
+    tracking_uri, experiment : str, optional
+        Where the runs are kept, see `harness.tracking.location.locate`.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be used.
+    """
+    location = locate(tracking_uri, experiment)
+    try:
+        open_store(location).attach(run_id, report, under=REPORT)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise unusable(location, error) from error
 
 
 def _write(

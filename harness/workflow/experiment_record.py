@@ -10,7 +10,10 @@ from harness.search.experiment_storage import MARK, read_experiment_facts
 from harness.search.records import StudyRecord
 from harness.search.storage import list_studies, read_study, without_password
 
-__all__ = ["read_experiment", "study_name"]
+__all__ = ["RUNS", "read_experiment", "study_name"]
+
+RUNS = "runs"
+"""Under which key the ids of an experiment's runs in MLflow are kept with it."""
 
 
 def study_name(experiment: str, candidate: str) -> str:
@@ -92,6 +95,7 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         fresh_folds=by_candidate("fresh_folds"),
         efficiency=by_candidate("efficiency"),
         factors=by_candidate("factors"),
+        runs=kept.get(RUNS, {}),
         final=kept.get("final"),
     )
 

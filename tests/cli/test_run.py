@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -121,6 +122,14 @@ def test_an_experiment_from_its_file_to_its_report_runs_and_models(finished, don
     # The experiment, two studies, their six trials, and two final models.
     assert len(runs) == 11, names
     assert sum("final" in name for name in names) == 2
+    # The report names the experiment, and the judged trial and final model of each family.
+    named = re.findall(r"^\| .* \| `([0-9a-f]{32})` \|$", report, re.MULTILINE)
+    told = [client.get_run(run_id).info.run_name for run_id in named]
+    starts = ("svd #", "svd final", "baseline #", "baseline final", "toy: ")
+    assert len(told) == len(starts)
+    assert all(map(str.startswith, told, starts)), told
+    top = client.list_artifacts(named[-1], "report")
+    assert "report/report.md" in {each.path for each in top}
     models = client.search_logged_models([experiment.experiment_id])
     assert {m.status.name for m in models} == {"READY"}
     assert len(models) == 2
@@ -235,6 +244,7 @@ def test_a_tracking_server_that_is_down_costs_runs_only():
     result = run("--tracking-uri", "http://127.0.0.1:9")
     assert result.exit_code == 0, result.output
     assert "harness sync" in result.output
+    assert "run_id" not in Path("reports/toy/report.md").read_text()
     assert read_experiment("optuna.log", "toy").final is not None
 
 

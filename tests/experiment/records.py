@@ -92,6 +92,19 @@ PROFILE = {
     "genre_diversity": None,
 }
 
+RUNS = {
+    "experiment": f"{0:032x}",
+    "candidates": {
+        candidate: {
+            "trial": 7,
+            "trial_run": f"{16 + k:032x}",
+            "final_run": f"{32 + k:032x}",
+        }
+        for k, candidate in enumerate(LABELS)
+    },
+}
+"""Ids of runs: 0 of the experiment, from 10 and 20 (hexadecimal) those of candidates."""
+
 PUBLISHED = (
     ("cf", "rmse", 0.89, {}),
     ("content", "rmse", 0.92, {}),

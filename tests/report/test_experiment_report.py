@@ -6,7 +6,8 @@ import pytest
 from harness.errors import StudyError
 from harness.report import experiment_report
 from harness.report.experiment_report import write_experiment_report
-from tests.experiment.records import DATASET, make_record, make_spec
+from tests.experiment.records import DATASET, RUNS, make_record, make_spec
+from tests.experiment.scores import TUNED
 
 HOSTILE = "a|b <img src=x> `c` *d*\n\n# Owned"
 SECTIONS = (
@@ -60,6 +61,36 @@ def test_the_page_beside_it_shows_the_same(written):
 def test_no_table_is_wider_than_a_page(written):
     rows = re.findall(r"^\|.*\|$", written.read_text(), re.MULTILINE)
     assert max(row.replace("\\|", "").count("|") for row in rows) <= 8 + 1
+
+
+TOO_FEW = {key: {} for key in ("fresh_folds", "efficiency", "factors", "profile")}
+VARIANTS = {
+    "full": {},
+    "hybrid wins": {"final": {"tuned": TUNED | {"hybrid": 0.5}}},
+    "all tied": {"final": {"tuned": dict.fromkeys(TUNED, 0.6)}},
+    "worse than the baseline": {"final": {"tuned": dict.fromkeys(TUNED, 0.9)}},
+    "one family": {"final": {"tuned": {"svd": 0.5}}},
+    "nothing compared": {
+        "final": {"changes": {"differences": [], "depth_differences": []}}
+    },
+    "nothing published": {"spec": make_spec(claims=[], criteria=[], variants=[])},
+    "not opened": TOO_FEW | {"opened": False},
+    "only begun": TOO_FEW | {"opened": False, "studies": {}},
+    "runs known": {"runs": RUNS},
+}
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_every_row_of_every_table_has_as_many_cells_as_its_head(changes, tmp_path):
+    text = write_experiment_report(make_record(**changes), tmp_path / "r").read_text()
+    tables = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    assert tables
+    for found in tables:
+        rows = found.splitlines()
+        cells = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+        assert set(cells) == {cells[0]}, found
+        assert cells[0] <= 8 + 1, found
 
 
 def test_the_same_experiment_gives_the_same_files(written, tmp_path):

@@ -18,6 +18,7 @@ from harness.report.experiment.reasons import reasons
 from harness.report.experiment.reproduction import reproduction
 from harness.report.experiment.searches import searches
 from tests.experiment.records import (
+    RUNS,
     make_claims,
     make_efficiency,
     make_record,
@@ -390,3 +391,22 @@ def test_versions_that_continued_or_judged_are_named_beside_the_first(record):
     assert row(text, "**other versions of harness**")[1] == (
         "search of SVD `0.2.0`, judgement `0.3.0`"
     )
+
+
+def test_numbers_are_traced_to_the_ids_of_runs_that_hold_them(record):
+    assert "run_id" not in text_of(reproduction, record)
+    text = text_of(reproduction, make_record(runs=RUNS))
+    # SVD is the fourth family.
+    assert [r for r in text.splitlines() if r.startswith("| SVD |")][1:] == [
+        f"| SVD | trial #7, on the folds | `{'13'.zfill(32)}` |",
+        f"| SVD | tuned model, on the test set | `{'23'.zfill(32)}` |",
+    ]
+    assert f"| all | the experiment | `{'0' * 32}` |" in text
+
+
+def test_runs_of_what_was_judged_before_are_not_named():
+    svd = RUNS["candidates"]["svd"]
+    old = {"experiment": "e1", "candidates": {"svd": svd | {"trial": 3}, "cf": svd}}
+    text = text_of(reproduction, make_record(runs=old))
+    assert "| SVD | trial" not in text
+    assert "| collaborative filtering | trial #7" in text

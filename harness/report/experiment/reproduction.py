@@ -146,6 +146,7 @@ def _traces(record: ExperimentRecord) -> str:
         "or the models that were judged, paste such a line into the search box of the "
         "list that `harness ui` opens:",
         _filters(record, numbers),
+        _run_ids(record, numbers),
     )
 
 
@@ -156,6 +157,33 @@ def _filters(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str
     whole = f"tags.\"{EXPERIMENT_TAG}\" = '{experiment_identity(record)}'"
     lines = [trial, *([whole] if record.models else [])]
     return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def _run_ids(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str:
+    """Name the runs that hold the numbers, where they were logged before the report."""
+    rows = []
+    for c, known in record.runs.get("candidates", {}).items():
+        # Ids of what was judged before do not hold the numbers of this report.
+        if c not in numbers or known["trial"] != numbers[c]:
+            continue
+        measured = {
+            "trial_run": f"trial #{numbers[c]}, on the folds",
+            "final_run": "tuned model, on the test set",
+        }
+        rows += [
+            [label(record, c), what, code(known[key])]
+            for key, what in measured.items()
+            if key in known
+        ]
+    if not rows:
+        return ""
+    top = record.runs.get("experiment")
+    rows += [["all", "the experiment", code(top)]] if top else []
+    return paragraphs(
+        "Or go to a run by its id, with such a line as `attributes.run_id = '...'`; these "
+        "are the runs as they were logged last:",
+        table(["family", "numbers of", "MLflow run"], rows),
+    )
 
 
 def _more(record: ExperimentRecord) -> str:
