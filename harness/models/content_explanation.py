@@ -19,6 +19,9 @@ __all__ = ["ContentExplanation", "SimilarTitle", "explain_pair"]
 
 Doubles = npt.NDArray[np.float64]
 
+N_STRONGEST = 3
+"""Features that are named of each block."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimilarTitle:
@@ -64,6 +67,9 @@ class ContentExplanation(Explanation):
     blocks : mapping of str to float
         What the user's taste adds, by block of features, in stars; empty where nothing is
         known of the user or the title.
+    strongest : mapping of str to tuple of Part
+        The features of each block that add or take away most, the first most; none where
+        the block adds nothing. What they add is within that of the block.
     similar : tuple of SimilarTitle
         Titles the user has rated, most similar first.
     """
@@ -74,6 +80,7 @@ class ContentExplanation(Explanation):
     item_bias: float
     item_bias_from_features: float
     blocks: Mapping[str, float]
+    strongest: Mapping[str, tuple[Part, ...]]
     similar: tuple[SimilarTitle, ...]
 
 
@@ -111,20 +118,26 @@ def explain_pair(
     nothing = np.zeros(0)
     item_bias = Biases(0.0, nothing, model.item_bias_).predict(*pairs)
     predicted = Biases(0.0, nothing, model.item_prior_).predict(*pairs)
-    blocks: dict[str, float] = {}
+    by_feature: Doubles | None = None
     similar: tuple[SimilarTitle, ...] = ()
     if 0 <= item < len(model.item_bias_) and model.features_.shape[1]:
         if model.predictor == "regression":
             by_feature = model.features_[item] * model.title_weights_
-            blocks = _sum_by_block(by_feature, model.feature_blocks_)
             item_bias = predicted = np.zeros(1)
         elif len(own[0]):
-            blocks, adds = _explain_taste(model, pair, own[1], similarities)
+            by_feature, adds = _explain_taste(model, pair, own[1], similarities)
             similar = _most_similar(model, pair, (own[0], adds), n_similar)
     user_bias = Biases(0.0, model.user_bias_, nothing).predict(*pairs)
     levels = float(model.mean_), float(user_bias[0]), float(item_bias[0])
+    blocks, strongest = _by_block(model, by_feature)
     return ContentExplanation(
-        parts=_parts(levels, float(predicted[0]), blocks),
+        parts=(
+            *_level_parts(levels, float(predicted[0])),
+            *(
+                Part(label=name, stars=stars, detail=_in_words(strongest[name]))
+                for name, stars in blocks.items()
+            ),
+        ),
         neighbors=tuple(
             Neighbor(
                 code=title.item,
@@ -140,14 +153,13 @@ def explain_pair(
         item_bias=levels[2],
         item_bias_from_features=float(predicted[0]),
         blocks=blocks,
+        strongest=strongest,
         similar=similar,
     )
 
 
-def _parts(
-    levels: tuple[float, float, float],
-    from_features: float,
-    blocks: Mapping[str, float],
+def _level_parts(
+    levels: tuple[float, float, float], from_features: float
 ) -> tuple[Part, ...]:
     mean, user_bias, item_bias = levels
     of_title = f"how users rate this title; {from_features:+.3f} by its features"
@@ -155,11 +167,13 @@ def _parts(
         Part(label="mean", stars=mean, detail="of all training ratings"),
         Part(label="bias of the user", stars=user_bias, detail="how this user rates"),
         Part(label="bias of the title", stars=item_bias, detail=of_title),
-        *(
-            Part(label=name, stars=stars, detail="taste for features of this block")
-            for name, stars in blocks.items()
-        ),
     )
+
+
+def _in_words(strongest: tuple[Part, ...]) -> str:
+    if not strongest:
+        return "taste for features of this block"
+    return "; ".join(f"{part.label} {part.stars:+.3f}" for part in strongest)
 
 
 def _explain_taste(
@@ -167,8 +181,8 @@ def _explain_taste(
     pair: tuple[int, int],
     residuals: Doubles,
     similarities: npt.NDArray[np.float32] | None,
-) -> tuple[dict[str, float], Doubles]:
-    """Return contributions in stars: by block, and by rated title."""
+) -> tuple[Doubles, Doubles]:
+    """Return contributions in stars: by feature, and by rated title."""
     user, item = pair
     rows = model.features_[model.seen(user)].astype(np.float64)
     features = model.features_[item].astype(np.float64)
@@ -177,8 +191,7 @@ def _explain_taste(
         # rated titles.
         weights = model.user_weights_[user].astype(np.float64)
         left = (residuals - rows @ weights) / model.regularization
-        blocks = _sum_by_block(features * weights, model.feature_blocks_)
-        return blocks, (rows @ features) * left
+        return features * weights, (rows @ features) * left
     shares = similarities.astype(np.float64)
     further = np.argsort(-shares, kind="stable")[model.n_neighbors :]
     shares[further] = 0.0
@@ -188,8 +201,7 @@ def _explain_taste(
     counted = shares > 0
     of_features = _cosines(rows[counted], features)
     of_features /= of_features.sum(axis=1, keepdims=True)
-    by_feature = contributions[counted] @ of_features
-    return _sum_by_block(by_feature, model.feature_blocks_), contributions
+    return contributions[counted] @ of_features, contributions
 
 
 def _most_similar(
@@ -213,14 +225,26 @@ def _most_similar(
     )
 
 
-def _sum_by_block(
-    of_features: npt.NDArray[Any], block_of: npt.NDArray[np.int8]
-) -> dict[str, float]:
-    return {
-        name: float(of_features[block_of == k].sum())
-        for k, name in enumerate(BLOCKS)
-        if (block_of == k).any()
-    }
+def _by_block(
+    model: "Content", by_feature: Doubles | None
+) -> tuple[dict[str, float], dict[str, tuple[Part, ...]]]:
+    """Add up contributions by block, and pick the strongest of each."""
+    sums: dict[str, float] = {}
+    strongest: dict[str, tuple[Part, ...]] = {}
+    if by_feature is None:
+        return sums, strongest
+    for k, name in enumerate(BLOCKS):
+        own = np.flatnonzero(model.feature_blocks_ == k)
+        if not len(own):
+            continue
+        sums[name] = float(by_feature[own].sum())
+        order = own[np.argsort(-np.abs(by_feature[own]), kind="stable")]
+        strongest[name] = tuple(
+            Part(label=str(model.feature_names_[j]), stars=float(by_feature[j]))
+            for j in order[:N_STRONGEST]
+            if by_feature[j]
+        )
+    return sums, strongest
 
 
 def _cosines(rows: npt.NDArray[Any], features: npt.NDArray[Any]) -> Doubles:

@@ -15,6 +15,7 @@ from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
 from harness.models.baseline import Baseline
 from harness.models.content import Content
+from harness.models.content_features import BLOCKS
 from harness.models.content_neighbors import SimilarTitles, unit_rows
 from harness.models.content_ridge import fit_user_weights
 from harness.models.rating_lists import RatingLists
@@ -310,6 +311,43 @@ def test_the_parts_of_an_explanation_add_up(ratings, catalogue, predictor):
         if predictor != "regression":
             by_title = sum(title.contribution for title in why.similar)
             assert by_title == pytest.approx(sum(why.blocks.values()), abs=1e-4)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS)
+def test_an_explanation_names_the_three_strongest_features_of_each_block(
+    ratings, catalogue, predictor
+):
+    model = Content(predictor=predictor, n_neighbors=4).fit(ratings, catalogue)
+    why = model.explain(3, 8)
+    details = {part.label: part.detail for part in why.parts}
+    for block, features in why.strongest.items():
+        assert len(features) == 3
+        each = [feature.stars for feature in features]
+        assert np.all(np.diff(np.abs(each)) <= 0)
+        assert details[block] == "; ".join(
+            f"{feature.label} {feature.stars:+.3f}" for feature in features
+        )
+        if predictor == "similarity":
+            continue
+        weights = (
+            model.user_weights_[3] if predictor == "ridge" else model.title_weights_
+        )
+        own = model.feature_blocks_ == BLOCKS.index(block)
+        by_feature = (model.features_[8] * weights)[own]
+        strongest = np.argsort(-np.abs(by_feature), kind="stable")[:3]
+        assert each == pytest.approx(by_feature[strongest].tolist(), rel=1e-4)
+        named = model.feature_names_[own][strongest].tolist()
+        assert [feature.label for feature in features] == named
+
+
+@pytest.mark.parametrize("predictor", ["ridge", "similarity"])
+def test_a_genre_that_a_user_loves_adds_and_one_that_a_user_hates_takes_away(predictor):
+    ratings, catalogue = lovers_and_haters()
+    model = Content(predictor=predictor).fit(ratings, catalogue)
+    for user, name in enumerate(ratings.user_ids[:4]):
+        why = model.explain(user, 40)
+        named = {part.label: part.stars for part in why.strongest["genre"]}
+        assert (named["genre: Drama"] > 0) == (int(name[1:]) % 2 == 0)
 
 
 def test_an_explanation_names_the_most_similar_rated_titles():
