@@ -23,12 +23,15 @@ from harness.search.interruption import catch_interruption
 from harness.search.pruners import StudyAsOf
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
+from harness.search.storage import put_back
 
 __all__ = ["Budget", "Engine"]
 
 MAX_FAILURES_AT_FIRST = 10
 # Later the sampler may return again and again to a corner that fails; but not for ever.
 MAX_FAILURES_IN_A_ROW = 50
+# Settings that eat all memory would have the process killed whenever it is started.
+MAX_KILLS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,8 @@ class Engine:
         StudyError
             If the first ten trials, or fifty in a row, have all failed.
         KeyboardInterrupt
-            If the user stops it; trials under way are then marked as failed.
+            If the user stops it; trials under way are then put back, and are the first
+            to run when the study is continued.
         """
         self._recover()
         window = 2 * runner.jobs
@@ -121,15 +125,17 @@ class Engine:
                     self._receive(number, fold, result, window)
                 self._tell_in_order(budget, deadline, n_folds)
                 if interruption.requested:
-                    self._abandon("The user interrupted the study during this trial.")
+                    for number in self._flights:
+                        put_back(self._study, number)
                     raise KeyboardInterrupt
 
     def _recover(self) -> None:
-        """Count what is there; mark as failed what a killed process has left behind."""
+        """Count what is there; put back what killed processes have left behind."""
         for trial in self._study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-                self._on_trial(trial.number)
+                if not put_back(self._study, trial.number, most=MAX_KILLS):
+                    self._study.tell(trial.number, state=TrialState.FAIL)
+                    self._on_trial(trial.number)
             elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
                 self._n_done += 1
                 outcome = Outcome(
@@ -150,7 +156,8 @@ class Engine:
 
     def _ask(self, n_folds: int) -> None:
         trials = self._study.get_trials(deepcopy=False)
-        # One may wait already: a process killed right after it had enqueued it.
+        # Those that were put back keep their number and settings, and with them their seed:
+        # the study goes on as if it had not been interrupted.
         waiting = [t.number for t in trials if t.state == TrialState.WAITING]
         number = waiting[0] if waiting else len(trials)
         is_initial = number == 0

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 
 import numpy as np
 import optuna
@@ -110,6 +111,58 @@ def test_a_continued_study_is_the_one_that_was_not_interrupted(plan_of, run, tmp
     assert as_values(run(parts, 12))[:5] == as_values(whole)[:5]
     continued = [t.params for t in run(parts, 12).trials]
     assert continued == [t.params for t in whole.trials]
+
+
+class Stopping(NoListener):
+    """Stops the study in the middle, as Ctrl-C or something worse does."""
+
+    def __init__(self, stop, after):
+        self.stop = stop
+        self.after = after
+
+    def on_trial_end(self, study, trial):
+        del study
+        if trial.number == self.after:
+            self.stop()
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def die():
+    # Nobody tidies up: to the storage it looks like kill -9.
+    raise SystemExit
+
+
+@pytest.mark.parametrize("stop", [press_ctrl_c, die])
+@pytest.mark.parametrize("storage", ["{}.log", "sqlite:///{}.db"])
+@pytest.mark.parametrize("after", [0, 4])
+def test_interrupted_trials_are_done_again_as_if_nothing_had_happened(
+    plan_of, run, tmp_path, storage, stop, after
+):
+    whole = run(plan_of(storage=storage.format(tmp_path / "whole")), 16)
+    plan = plan_of(storage=storage.format(tmp_path / "parts"))
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(plan, 16, listener=Stopping(stop, after))
+    kept = read_study(plan.storage, "toy").trials
+    assert len(kept) < 16
+    assert as_values(run(plan, 16)) == as_values(whole)
+
+
+def test_a_trial_that_has_its_process_killed_each_time_fails_in_the_end(
+    plan_of, run, monkeypatch
+):
+    monkeypatch.setattr("harness.search.engine.MAX_KILLS", 2)
+    plan = plan_of()
+    run(plan, 1, timeout=0.0)
+    study = optuna.load_study(study_name="toy", storage=open_storage(plan.storage))
+    for _ in range(3):
+        study.ask()  # the first time a new one, then that which was put back
+        record = run(plan, 1, timeout=0.0)
+    assert [(t.number, t.state) for t in record.trials] == [(0, "failed")]
+    record = run(plan, 1)
+    assert [(t.number, t.state) for t in record.trials[1:]] == [(1, "complete")]
 
 
 @pytest.mark.parametrize(

@@ -144,9 +144,8 @@ def test_a_killed_study_continues_and_reaches_its_number_of_trials(start, tmp_pa
     assert [trial.number for trial in trials] == list(range(len(trials)))
     states = [trial.state for trial in trials]
     assert states.count("complete") + states.count("pruned") == 400
-    # Only what was under way is lost: four trials, with two workers, a kill.
-    assert states.count("failed") <= 4 * n_kills
-    assert "running" not in states
+    # What was under way is done again, under its own number.
+    assert len(states) == 400
 
 
 def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(start, tmp_path):
@@ -162,7 +161,5 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(start, tmp_path):
     # The script does not catch it; the workers have nothing to say.
     assert printed.count("Traceback") == 1
     trials = read_study(str(storage), "toy").trials
-    assert {trial.state for trial in trials} <= {"complete", "pruned", "failed"}
+    assert {trial.state for trial in trials} <= {"complete", "pruned"}
     assert any(trial.state == "complete" for trial in trials)
-    interrupted = [trial.error for trial in trials if trial.state == "failed"]
-    assert all("interrupted the study" in error for error in interrupted)
