@@ -1,5 +1,6 @@
 """`mlflow run .`: the entry points are commands that exist, and run where MLflow says."""
 
+import platform
 import shlex
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import typer.main
 from mlflow import MlflowClient
 from mlflow.projects.utils import get_run_env_vars, load_project
+from mlflow.utils.environment import _PythonEnv
 from typer.testing import CliRunner
 
 from harness.cli import app
@@ -32,6 +34,12 @@ def test_an_entry_point_is_a_command_that_takes_its_parameters(name):
     parameters = load_project(ROOT).get_entry_point(name).parameters.values()
     defaults = {str(p.default) for p in parameters if p.default is not None}
     assert defaults | set(required.values()) <= taken
+
+
+def test_the_environment_needs_no_other_python_than_the_one_that_is_running():
+    wanted = _PythonEnv.from_yaml(ROOT / "python_env.yaml")
+    assert wanted.python == platform.python_version()
+    assert wanted.dependencies == ["-c constraints.txt", "."]
 
 
 def test_a_study_logs_to_the_store_of_the_project_beside_its_run(tmp_path, monkeypatch):
