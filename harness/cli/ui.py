@@ -28,9 +28,9 @@ def ui(
     ] = False,
     stores: StoreOptions,
 ) -> None:
-    """Show experiments, studies and models in MLflow, on this machine only.
+    r"""Show experiments, studies and models in MLflow, on this machine only.
 
-    Where optuna-dashboard is installed (`pip install harness\\[dashboard]`), it is started
+    Where optuna-dashboard is installed (`pip install harness\[dashboard]`), it is started
     on the Optuna storage, too.
     """
     from harness.tracking.dashboard import serve_dashboard
