@@ -14,6 +14,7 @@ from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.efficiency import efficiency
 from harness.report.experiment.explainability import explainability
 from harness.report.experiment.optimism import optimism
+from harness.report.experiment.pairs import pairs
 from harness.report.experiment.reproduction import reproduction
 from harness.report.experiment.searches import searches
 from harness.report.experiment.verdict import opening
@@ -37,6 +38,7 @@ FIGURES = (
 SECTIONS = (
     opening,
     comparison,
+    pairs,
     chosen_model,
     data,
     cold_start,

@@ -3,6 +3,7 @@ import sys
 from dataclasses import replace
 
 import matplotlib.image
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,6 +286,21 @@ def test_importance_is_drawn_for_families_with_trials_enough(drawn, monkeypatch)
     assert names == list(shares)[:8]
     assert [b.get_width() for b in axes.patches] == list(shares.values())[:8]
     assert axes.get_ylim() == (7.5, -0.5)
+
+
+def test_depths_with_a_handful_of_pairs_have_no_whiskers(drawn):
+    final = make_record().final
+    for model in final["models"]:
+        model["depth"]["users"][0] |= {"n_pairs": 29, "low": -5.0, "high": 9.0}
+        model["depth"]["users"][1] |= {"n_pairs": 30}
+    record = make_record(final={"changes": {"models": final["models"]}})
+    axes = drawn(figures.draw_depth, record).axes[0]
+    drawn_ends = [bars.lines[2][0].get_segments() for bars in axes.containers]
+    assert len(drawn_ends) == len(TUNED)
+    for few, enough, *_ in drawn_ends:
+        assert few.size == 0
+        # The fixture: 2 / sqrt(260) on both sides, whatever the count of pairs says.
+        assert np.ptp(enough[:, 1]) == pytest.approx(4 / 260**0.5)
 
 
 def test_block_weights_are_shares_published_beside_tuned(drawn):

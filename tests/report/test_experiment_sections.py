@@ -1,4 +1,5 @@
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from harness.report.experiment.draft import Draft
 from harness.report.experiment.efficiency import efficiency
 from harness.report.experiment.explainability import explainability
 from harness.report.experiment.optimism import optimism
+from harness.report.experiment.pairs import pairs
 from harness.report.experiment.reasons import reasons
 from harness.report.experiment.reproduction import reproduction
 from harness.report.experiment.searches import searches
@@ -94,6 +96,32 @@ def test_a_family_that_does_not_beat_the_bias_baseline_is_said_not_to(record):
     )
     assert text.count("**does not beat") == 1
     assert "does not beat the bias baseline" in row(text, "content-based")[-1]
+
+
+def test_every_pair_is_compared_with_size_corrected_p_and_words():
+    text = text_of(pairs, make_record(final={"tuned": TUNED | {"cf": 0.595}}))
+    listed = re.findall(r"^\| (.*?) \| (.*?) \|.*\| (.*) \|$", text, re.MULTILINE)[2:]
+    # SVD .572, hybrid .590, CF .595, bias .660, content .680: the ten pairs of five.
+    order = ["SVD", "hybrid", "collaborative filtering", "user and item bias"]
+    order += ["content-based"]
+    assert [each[:2] for each in listed] == list(combinations(order, 2))
+    tied = {each[:2] for each in listed if each[2] == "**indistinguishable**"}
+    # 0.005 is 1.25 standard errors: p = 0.211, the largest, which Holm leaves as it is.
+    assert tied == {("hybrid", "collaborative filtering")}
+    assert row(text, "hybrid | collaborative filtering")[2:4] == [
+        "0.0050 [-0.0028, 0.0128]",
+        "0.211",
+    ]
+    assert row(text, "SVD | content-based")[2:] == [
+        "0.1080 [0.1002, 0.1158]",
+        "< 0.001",
+        "SVD is better",
+    ]
+    assert "corrected for these 10 comparisons" in text
+
+
+def test_one_pair_needs_no_table():
+    assert text_of(pairs, make_record(final={"tuned": {"svd": 0.5}})) == ""
 
 
 def test_what_tuning_is_worth_is_said_for_each_family(record):
@@ -251,6 +279,48 @@ def test_cold_start_admits_chance():
     )
     untested = make_record(final={"changes": {"depth_differences": []}})
     assert "not compared, so this may be chance." in text_of(cold_start, untested)
+
+
+ALL_COLD = (
+    "All but a few test pairs have a title with no training ratings: all that this report "
+    "says of errors is about cold start. With no training ratings SVD errs least (0.745 "
+    "stars), content-based most (0.886); on the same pairs they differ by 0.1435 [0.1043, "
+    "0.1827] stars, beyond chance (p < 0.001)."
+)
+ALL_WARM = (
+    "All but a few test pairs have a title with more than 20 training ratings: this split "
+    "says little about cold start."
+)
+TOO_FEW = "There are fewer than 30 test pairs of each: too few to compare."
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"), [("0", ALL_COLD), (">20", ALL_WARM), ("none", TOO_FEW)]
+)
+def test_a_split_with_one_depth_is_about_cold_start_or_says_little(depth, said):
+    final = make_record().final
+    for model in final["models"]:
+        by_users = model["depth"]["users"]
+        model["depth"]["items"] = [
+            group | {"n_pairs": 4000 if group["depth"] == depth else 0}
+            for group in by_users
+        ]
+    text = text_of(cold_start, make_record(final={"changes": final}))
+    assert text.split("### By the ratings of the title")[1].endswith(f"\n\n{said}")
+
+
+def test_entries_of_one_family_are_compared_where_least_is_known():
+    families = {"svd": {"label": "SVD"}, "svd_cold": {"family": "svd", "label": "SVD+"}}
+    final = make_record(final={"tuned": {"svd": 0.572, "content": 0.68}}).final
+    for model in final["models"]:
+        if model["candidate"] == "content":
+            model |= {"candidate": "svd_cold", "family": "svd"}
+    spec = make_spec(families=families, claims=[], criteria=[], variants=[])
+    text = text_of(cold_start, make_record(spec=spec, final={"changes": final}))
+    assert (
+        "Of the same family, SVD errs less there (0.745) than SVD+ (0.886); on the same "
+        "pairs they differ by 0.1407" in text
+    )
 
 
 def test_the_highest_value_of_a_column_is_bold(record):

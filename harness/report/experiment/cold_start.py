@@ -1,5 +1,7 @@
 """Section: how well users and titles with few training ratings are predicted."""
 
+from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 from harness.experiment.record import ExperimentRecord
@@ -7,13 +9,12 @@ from harness.report.comparison import Comparison
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import Model, name_of, rivals
 from harness.report.experiment_figures import draw_depth
+from harness.report.experiment_figures.depth import FEWEST_PAIRS
 from harness.report.markdown import table
 
 __all__ = ["cold_start"]
 
-FEWEST_PAIRS = 30
-"""Fewer test pairs have no interval worth showing, and nothing is said of them."""
-
+_COLD = ("0", "1-5")
 _SIDES = {"users": "user", "items": "title"}
 
 
@@ -80,26 +81,79 @@ def _cell(group: dict[str, Any]) -> str:
 def _about_coldest(record: ExperimentRecord, models: list[Model], side: str) -> str:
     """Say who is best where ratings are fewest, and how much worse it is there."""
     groups = [g for g in _groups(models, side) if g["n_pairs"] >= FEWEST_PAIRS]
-    if len(groups) < 2:
-        return (
-            f"All but a few test pairs have a {_SIDES[side]} with so many training "
-            "ratings: this split says little about cold start."
-        )
-    coldest, warmest = groups[0]["depth"], groups[-1]["depth"]
-    at = {id(m): {g["depth"]: g["value"] for g in m["depth"][side]} for m in models}
-    best = min(models, key=lambda m: at[id(m)][coldest])
-    worst = max(models, key=lambda m: at[id(m)][coldest])
-    here, there = at[id(best)][coldest], at[id(best)][warmest]
+    if not groups:
+        return f"There are fewer than {FEWEST_PAIRS} test pairs of each: too few to compare."
+    coldest = groups[0]["depth"]
+    only = _about_only(coldest, side) if len(groups) == 1 else ""
+    if only and coldest not in _COLD:
+        return only
+    warmest = groups[-1]["depth"] if len(groups) > 1 else None
+    ends = _about_ends(record, models, side, (coldest, warmest))
+    return " ".join(filter(None, [only, ends, *_kin(record, models, side, coldest)]))
+
+
+def _about_only(depth: str, side: str) -> str:
+    """Say what it means that nearly all test pairs are of one depth."""
+    told = (
+        "all that this report says of errors is about cold start"
+        if depth in _COLD
+        else "this split says little about cold start"
+    )
+    return (
+        f"All but a few test pairs have a {_SIDES[side]} with {_amount(depth)} training "
+        f"ratings: {told}."
+    )
+
+
+def _about_ends(
+    record: ExperimentRecord,
+    models: list[Model],
+    side: str,
+    depths: tuple[str, str | None],
+) -> str:
+    """Name the best and the worst at the coldest depth, and the best at the warmest."""
+    coldest, warmest = depths
+    at = _errors(models, side)
+    best = min(models, key=lambda m: at[m["name"]][coldest])
+    worst = max(models, key=lambda m: at[m["name"]][coldest])
+    here = f"{at[best['name']][coldest]:.3f} stars"
+    if warmest is not None:
+        here += f"; {at[best['name']][warmest]:.3f} with {_amount(warmest)}"
     sentence = (
         f"With {_amount(coldest)} training ratings {name_of(record, best)} errs least "
-        f"({here:.3f} stars; {there:.3f} with {_amount(warmest)})"
+        f"({here})"
     )
     if best is worst:
         return sentence + "."
+    sure = _how_sure(record, (worst, best), side=side, depth=coldest)
     return (
-        f"{sentence}, {name_of(record, worst)} most ({at[id(worst)][coldest]:.3f}); "
-        f"{_how_sure(record, (worst, best), side=side, depth=coldest)}."
+        f"{sentence}, {name_of(record, worst)} most ({at[worst['name']][coldest]:.3f}); "
+        f"{sure}."
     )
+
+
+def _errors(models: list[Model], side: str) -> dict[str, dict[str, float]]:
+    return {
+        m["name"]: {g["depth"]: g["value"] for g in m["depth"][side]} for m in models
+    }
+
+
+def _kin(
+    record: ExperimentRecord, models: list[Model], side: str, depth: str
+) -> Iterator[str]:
+    """Compare entries of one family: what sets them apart may be made for cold start."""
+    at = _errors(models, side)
+    tuned = [m for m in models if m["role"] == "tuned"]
+    for pair in combinations(tuned, 2):
+        if pair[0]["family"] != pair[1]["family"]:
+            continue
+        one, other = sorted(pair, key=lambda m: at[m["name"]][depth])
+        sure = _how_sure(record, (other, one), side=side, depth=depth)
+        yield (
+            f"Of the same family, {name_of(record, one)} errs less there "
+            f"({at[one['name']][depth]:.3f}) than {name_of(record, other)} "
+            f"({at[other['name']][depth]:.3f}); {sure}."
+        )
 
 
 def _how_sure(

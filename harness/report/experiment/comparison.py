@@ -161,6 +161,9 @@ def _about_tuning(record: ExperimentRecord) -> str:
             name = name_of(record, model)
             lines.append(f"- {name}: the same, for the search has found none better")
             continue
+        if found.low == found.high == 0:
+            lines.append(f"- {name_of(record, model)}: the same predictions")
+            continue
         verb = {"better": "lower by", "worse": "**higher** by"}.get(
             found.outcome, "indistinguishable, they differ by"
         )

@@ -13,7 +13,10 @@ from harness.report.style import ACCENT, LIGHT, figure_style, save_figure
 if TYPE_CHECKING:  # drawing takes half a second to import
     from matplotlib.axes import Axes
 
-__all__ = ["draw_depth"]
+__all__ = ["FEWEST_PAIRS", "draw_depth"]
+
+FEWEST_PAIRS = 30
+"""Fewer test pairs have no interval worth showing, and nothing is said of them."""
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -66,7 +69,7 @@ def _draw_side(
     marks = looks(record)
     shifts = _WIDTH * (np.arange(len(groups)) + 0.5) / len(groups) - _WIDTH / 2
     for (candidate, found), shift in zip(groups.items(), shifts, strict=True):
-        value, low, high = (_numbers(found, key) for key in ("value", "low", "high"))
+        value, low, high = _intervals(found)
         look = marks[candidate]
         axes.errorbar(
             np.arange(len(found)) + shift,
@@ -92,18 +95,23 @@ def _draw_side(
 
 def _limit(panels: Iterable["Axes"], groups: Sequence[Groups]) -> None:
     """Keep intervals of a handful of pairs from pressing all values onto one line."""
-    values, lows, highs = (
-        np.concatenate([_numbers(found, key) for found in groups])
-        for key in ("value", "low", "high")
-    )
+    values, lows, highs = np.concatenate([_intervals(g) for g in groups], axis=1)
     if not np.isfinite(values).any():
         return
     room = max(0.7 * float(np.nanmax(values) - np.nanmin(values)), 0.05)
-    low = max(float(np.nanmin(values)) - room, float(np.nanmin(lows)))
-    high = min(float(np.nanmax(values)) + room, float(np.nanmax(highs)))
+    # A value without an interval counts by itself: it has to be in sight.
+    low = max(float(np.nanmin(values)) - room, float(np.nanmin([values, lows])))
+    high = min(float(np.nanmax(values)) + room, float(np.nanmax([values, highs])))
     margin = 0.06 * (high - low)
     for axes in panels:
         axes.set_ylim(low - margin, high + margin)
+
+
+def _intervals(groups: Groups) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Take values and the ends of their intervals, of those of pairs enough."""
+    value, *ends = (_numbers(groups, key) for key in ("value", "low", "high"))
+    enough = np.array([group["n_pairs"] >= FEWEST_PAIRS for group in groups])
+    return np.stack([value, *(np.where(enough, end, np.nan) for end in ends)])
 
 
 def _numbers(groups: Groups, key: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
