@@ -54,8 +54,9 @@ def serve(
 ) -> None:
     """Serve a model over HTTP with MLflow's own scoring server.
 
-    Questions go to /invocations: a user gets its best titles, a user and an item the
-    predicted rating. Users and titles that the model does not know are answered too.
+    Questions go to /invocations as application/json: a user gets its best titles, a user
+    and an item the predicted rating. Users and titles that the model does not know are
+    answered too, with "known" false.
 
     Examples
     --------

@@ -1,6 +1,5 @@
 """Runs MLflow's own scoring server on a packaged model."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,18 +65,8 @@ def serve_model(
 
 @contextmanager
 def _start(folder: Path, host: str, port: int) -> Iterator[ScoringServer]:
-    command = [sys.executable, "-m", "mlflow", "models", "serve"]
-    command += ["--model-uri", str(folder.absolute()), "--env-manager", "local"]
-    command += ["--host", host, "--port", str(port)]
-    path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    environment = {
-        # MLflow calls uvicorn by its name, wherever harness itself was called from.
-        "PATH": os.pathsep.join(path),
-        # A line for every question would fill the disk.
-        "UVICORN_ACCESS_LOG": "false",
-    }
+    program = [sys.executable, "-m", "harness.tracking.scoring_app"]
+    command = [*program, str(folder.absolute()), host, str(port)]
     address = f"http://{host}:{port}"
-    with run_server(
-        "scoring server", command, environment, health=f"{address}/ping"
-    ) as process:
+    with run_server("scoring server", command, {}, health=f"{address}/ping") as process:
         yield ScoringServer(address=address, process=process)

@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import TrackingError
 from harness.tracking.child_server import run_server
-from harness.tracking.ports import PortLostError, choose_port
+from harness.tracking.ports import PortLostError, choose_port, on_port
 
 
 def running(port, *arguments):
@@ -13,10 +13,10 @@ def running(port, *arguments):
 
 
 def test_a_server_is_ready_once_it_answers():
-    port = choose_port(first=5200)
-    with running(
-        port, "-m", "http.server", "--bind", "127.0.0.1", str(port)
-    ) as process:
+    def start(port):
+        return running(port, "-m", "http.server", "--bind", "127.0.0.1", str(port))
+
+    with on_port(start, first=5200) as process:
         assert process.poll() is None
     assert process.returncode is not None
 

@@ -1,6 +1,10 @@
 import http.client
 import json
+import os
+import sys
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
@@ -8,6 +12,8 @@ import pandas as pd
 import pytest
 
 from harness.errors import TrackingError
+from harness.tracking.child_server import run_server
+from harness.tracking.ports import on_port
 from harness.tracking.scoring import serve_model
 
 N_CLIENTS = 4
@@ -133,6 +139,65 @@ def test_another_type_of_content_is_refused(ask):
     status, text = ask("<user/>", kind="text/xml")
     assert status == 415
     assert "only supports the following content types" in text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        ({"Content-Length": "2"}, 415, "must have a Content-Type, but this has none"),
+        (
+            {"Content-Length": "2", "Content-Type": " "},
+            415,
+            "must have a Content-Type, but this has none",
+        ),
+        (
+            {"Content-Type": "application/json", "Transfer-Encoding": "chunked"},
+            411,
+            "must have a Content-Length, but this has none",
+        ),
+        (
+            {"Content-Type": "application/json", "Content-Length": "10000001"},
+            413,
+            "at most 10,000,000 bytes, but this has 10,000,001",
+        ),
+    ],
+)
+def test_a_question_that_mlflow_would_stumble_over_is_refused_by_its_headers(
+    address, ask, headers, status, words
+):
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    connection.putrequest("POST", "/invocations")
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert words in json.loads(answer.read())["message"]
+    connection.close()
+    assert ask(records({"user": "u3"}))[0] == 200
+
+
+def test_plain_mlflow_serves_it_as_well(toy_model, ask):
+    @contextmanager
+    def start(port):
+        address = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "mlflow", "models", "serve"]
+        command += ["--model-uri", str(toy_model), "--env-manager", "local"]
+        command += ["--port", str(port)]
+        # MLflow calls uvicorn by its name.
+        path = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        environment = {"PATH": os.pathsep.join(path)}
+        health = f"{address}/ping"
+        with run_server("server", command, environment, health=health):
+            yield address
+
+    with on_port(start, first=5901) as address:
+        for question in (
+            records({"user": "u3"}, n=2),
+            records({"user": "nobody", "item": "i7"}),
+            records({"user": None}),
+        ):
+            assert post(address, question) == ask(question)
 
 
 def test_several_clients_at_once_get_what_they_asked_for(address, here):
