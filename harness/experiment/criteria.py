@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.experiment.decision import decide
+from harness.experiment.decision import beats_bias_of, decide
 from harness.experiment.measured import measured
 from harness.experiment.measures import DATA, label_of, write, write_given
 from harness.experiment.record import ExperimentRecord
@@ -28,6 +28,9 @@ class CheckedCriterion:
         Whether all bounds hold. What was not measured has not passed.
     sentence : str
         Value and bound, and by how much it failed; or why it was not measured.
+    doubt : str, default ""
+        Why a criterion that holds for the value measured may not hold in truth; also
+        part of the sentence.
     """
 
     criterion: Criterion
@@ -35,6 +38,7 @@ class CheckedCriterion:
     measured: float | None
     passed: bool
     sentence: str
+    doubt: str = ""
 
 
 def check_criteria(record: ExperimentRecord) -> list[CheckedCriterion]:
@@ -63,19 +67,23 @@ def _check(
 ) -> CheckedCriterion:
     value = measured(record, criterion.metric, candidate)
     name = _subject(record, criterion.metric, candidate)
+    doubt = ""
     if value is None:
         passed, sentence = False, f"{name} {_why_not_measured(record, candidate)}."
     else:
         failures = _failures(criterion, value)
         here = f"{name} is {write(criterion.metric, value)}"
         passed = not failures
-        sentence = f"{here}: {failures or _bounds(criterion)}."
+        doubt = _doubt(record, criterion, candidate, value) if passed else ""
+        but = f"; but {doubt}" if doubt else ""
+        sentence = f"{here}: {failures or _bounds(criterion)}{but}."
     return CheckedCriterion(
         criterion=criterion,
         candidate=candidate,
         measured=value,
         passed=passed,
         sentence=sentence,
+        doubt=doubt,
     )
 
 
@@ -104,6 +112,16 @@ def _failures(criterion: Criterion, value: float) -> str:
         gap = write(criterion.metric, low - value)
         return f"{gap} below the {write_given(criterion.metric, low)} required"
     return ""
+
+
+def _doubt(
+    record: ExperimentRecord, criterion: Criterion, candidate: str, value: float
+) -> str:
+    """Say where a gain is asked for and found, but not beyond chance."""
+    is_gain = criterion.metric == "gain_over_bias" and value > 0
+    if not is_gain or criterion.at_least is None or beats_bias_of(record, candidate):
+        return ""
+    return "the difference to the baseline may be chance"
 
 
 def _bounds(criterion: Criterion) -> str:

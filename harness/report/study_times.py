@@ -1,34 +1,11 @@
 """Where the time of a study went."""
 
-from collections.abc import Iterable
-from datetime import datetime
-
 from harness.report.digits import duration
 from harness.report.markdown import table
+from harness.search.busy import busy_seconds
 from harness.search.records import StudyRecord
 
-__all__ = ["busy_seconds", "time_table"]
-
-
-def busy_seconds(spans: Iterable[tuple[datetime, datetime]]) -> float:
-    """Measure the time during which at least one trial was under way.
-
-    Parameters
-    ----------
-    spans : iterable of (datetime, datetime)
-        Start and end of each trial.
-
-    Returns
-    -------
-    float
-        Seconds; gaps, such as those between two sessions, do not count.
-    """
-    total, until = 0.0, None
-    for start, end in sorted(spans):
-        begin = start if until is None else max(start, until)
-        total += max(0.0, (end - begin).total_seconds())
-        until = end if until is None else max(until, end)
-    return total
+__all__ = ["time_table"]
 
 
 def time_table(study: StudyRecord) -> str:
@@ -48,7 +25,7 @@ def time_table(study: StudyRecord) -> str:
     rows = []
     if spans:
         wall = max(end for _, end in spans) - min(start for start, _ in spans)
-        busy = busy_seconds(spans)
+        busy = busy_seconds(study)
         summed = sum((end - start).total_seconds() for start, end in spans)
         rows = [
             ["from the first start to the last end", duration(wall.total_seconds())],

@@ -51,6 +51,20 @@ def test_the_sentence_of_a_criterion_that_holds_names_its_bounds():
     )
 
 
+def test_a_gain_that_may_be_chance_is_said_to_be_so():
+    # 0.66 - 0.572 is 22 standard errors of 0.004, and less than one of 0.1.
+    found = check(metric="gain_over_bias", at_least=0.05)
+    assert (found.passed, found.doubt) == (True, "")
+    unsure = check({"final": {"error": 0.1}}, metric="gain_over_bias", at_least=0.05)
+    assert unsure.passed
+    assert unsure.sentence == (
+        "The gain over the bias baseline of SVD is 0.0880 stars: at least 0.05 stars, as "
+        "required; but the difference to the baseline may be chance."
+    )
+    failed = check({"final": {"error": 0.1}}, metric="gain_over_bias", at_least=0.09)
+    assert "chance" not in failed.sentence
+
+
 def test_the_winner_is_the_one_that_the_rule_chooses():
     found = check(
         {

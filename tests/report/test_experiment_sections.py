@@ -161,8 +161,8 @@ def test_reasons_name_what_a_family_is_best_and_worst_at(record):
         "10 (6.1 ms)"
     )
     assert reasons(record, "svd").startswith(
-        "for: lowest RMSE, lowest error on cold titles (0.6848), lowest error on "
-        "titles with 6-20 ratings ("
+        "for: lowest RMSE of the families, lowest error on cold titles (0.6848), lowest "
+        "error on titles with 6-20 ratings ("
     )
     assert "highest error on cold titles (0.8141)" in reasons(record, "content")
 
@@ -420,6 +420,13 @@ def test_folds_that_follow_each_other_in_time_are_not_dealt_anew():
     text = text_of(optimism, make_record(fresh_folds=dict.fromkeys(TUNED)))
     assert row(text, "SVD")[1:] == ["0.5750", "-", "-", "0.5720"]
     assert "cannot be dealt anew" in text
+
+
+def test_a_gain_that_passes_but_may_be_chance_says_so():
+    text = text_of(criteria, make_record(final={"error": 0.1}))
+    assert row(text, "gain over the bias baseline")[-1] == (
+        "pass, but the difference to the baseline may be chance"
+    )
 
 
 def test_criteria_pass_or_fail(record):

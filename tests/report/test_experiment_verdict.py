@@ -68,7 +68,7 @@ def test_a_tie_is_said_with_the_values_that_decided():
     text = verdict(record)
     assert text.startswith("**Use collaborative filtering**: ")
     assert (
-        "SVD has the lowest RMSE, but the two cannot be told apart "
+        "SVD has the lowest RMSE of the families, but the two cannot be told apart "
         "(0.0003 [-0.0075, 0.0081] stars, p = 0.940); among the tied the rule decides: by "
         "p95 latency collaborative filtering (0.10 ms) is ahead of SVD (0.42 ms)."
         in text
@@ -81,8 +81,8 @@ def test_a_third_family_that_is_tied_is_named():
         efficiency=make_efficiency({"hybrid": 0.1}),
     )
     assert (
-        "SVD has the lowest RMSE, but the two cannot be told apart (0.0002 [-0.0076, "
-        "0.0080] stars, p = 1.000), and neither can collaborative filtering from it; "
+        "SVD has the lowest RMSE of the families, but the two cannot be told apart "
+        "(0.0002 [-0.0076, 0.0080] stars, p = 1.000), and neither can collaborative filtering from it; "
         in verdict(record)
     )
 
@@ -91,8 +91,8 @@ def test_the_best_can_win_a_tie_too():
     text = verdict(make_record(final={"tuned": CLOSE}))
     assert "**Use SVD**" in text
     assert (
-        "It has the lowest RMSE, but cannot be told apart from collaborative filtering "
-        "(0.0003 [-0.0075, 0.0081] stars, p = 0.940)" in text
+        "It has the lowest RMSE of the families, but cannot be told apart from "
+        "collaborative filtering (0.0003 [-0.0075, 0.0081] stars, p = 0.940)" in text
     )
     assert "SVD (0.42 ms) is ahead of collaborative filtering (6.1 ms)" in text
 
@@ -271,3 +271,38 @@ def test_intervals_of_few_test_users_are_said_to_be_too_narrow(n_users, is_said)
     record = make_record(final={"changes": {"n_test_users": n_users}})
     found = [line for line in caveats(record) if f"**{n_users} users only**" in line]
     assert bool(found) == is_said
+
+
+@pytest.mark.parametrize(
+    ("unseen", "said"),
+    [(79, None), (81, "in part one of"), (3920, "mostly one of")],
+)
+def test_test_ratings_of_strangers_are_a_limit(unseen, said):
+    final = make_record().final
+    groups = [
+        group | {"n_pairs": n}
+        for group, n in zip(
+            final["models"][0]["depth"]["users"], (unseen, 0, 0, 320), strict=True
+        )
+    ]
+    final["models"][0]["depth"]["users"] = groups
+    found = [
+        line
+        for line in caveats(make_record(final={"changes": final}))
+        if "have a" in line
+    ]
+    assert len(found) == (said is not None)
+    if said:
+        # 79 and 81 of 399 and 401 are 19.8 and 20.2 %; 3,920 of 4,240 are 92 %.
+        share = {81: "20 %", 3920: "92 %"}[unseen]
+        assert found[0].startswith(f"**{share} of the test ratings** ({unseen:,} of ")
+        assert f"{said} what families say of users that they do not know." in found[0]
+
+
+def test_one_number_that_beats_every_family_is_a_limit():
+    # The mean has 0.922.
+    record = make_record(final={"tuned": TUNED | dict.fromkeys(TUNED, 0.95)})
+    assert any(
+        "**The global mean has a lower RMSE** (0.9220)" in c for c in caveats(record)
+    )
+    assert not any("global mean" in c for c in caveats(make_record()))

@@ -1,17 +1,6 @@
 from datetime import timedelta
 
-from harness.report.study_times import busy_seconds, time_table
-
-
-def test_overlaps_count_once_and_gaps_not_at_all(make_trial):
-    start = make_trial(0).started
-
-    def span(first, last):
-        return start + timedelta(seconds=first), start + timedelta(seconds=last)
-
-    # 0-5 and 3-8 are 8 seconds, 20-21 is one; 4-5 lies inside.
-    assert busy_seconds([span(3, 8), span(0, 5), span(20, 21), span(4, 5)]) == 9
-    assert busy_seconds([]) == 0
+from harness.report.study_times import time_table
 
 
 def test_time_is_told_from_the_first_start_to_the_last_end(

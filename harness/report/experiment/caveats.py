@@ -10,14 +10,18 @@ from harness.experiment.effort import (
     n_judged_trials,
     still_falling,
 )
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.record import MEAN_BASELINE, ExperimentRecord
+from harness.report.digits import stars
 from harness.report.experiment.differences import compare_lowest
 from harness.report.experiment.draft import LONGEST, Draft
-from harness.report.experiment.models import label
+from harness.report.experiment.models import label, tuned_models
 from harness.report.markdown import code, escape
 from harness.report.search_range import edges
 
 __all__ = ["caveats"]
+
+MANY_UNSEEN = 0.2
+"""Share of test ratings of unseen users, or titles, from which on it is worth a word."""
 
 
 def caveats(draft: Draft) -> list[str]:
@@ -39,7 +43,9 @@ def caveats(draft: Draft) -> list[str]:
     is_far, far = compare_lowest(draft)
     return [
         *_failed_criteria(record),
+        *_above_the_mean(record),
         *_few_users(record),
+        *_strangers(record),
         *_looks(record),
         *_changed(record),
         *_out_of_date(record),
@@ -63,6 +69,35 @@ def _few_users(record: ExperimentRecord) -> Iterator[str]:
             f"The test set has ratings of **{n_users} users only**: intervals from so few "
             "are somewhat too narrow, and p-values somewhat too small."
         )
+
+
+def _above_the_mean(record: ExperimentRecord) -> Iterator[str]:
+    """Say where the best family is worse than one number for everything."""
+    mean, tuned = record.baseline(MEAN_BASELINE), tuned_models(record)
+    if mean is None or not tuned:
+        return
+    level, lowest = (m["metrics"]["rmse"]["value"] for m in (mean, tuned[0]))
+    if level < lowest:
+        yield (
+            f"**The {MEAN_BASELINE} has a lower RMSE** ({stars(level)}) than every "
+            f"family ({label(record, tuned[0]['candidate'])}: {stars(lowest)}): on these "
+            "ratings one number for everybody does better."
+        )
+
+
+def _strangers(record: ExperimentRecord) -> Iterator[str]:
+    """Say where many test ratings are of users, or titles, that training has not seen."""
+    depth = record.models[0].get("depth", {})
+    for side, one in (("users", "user"), ("items", "title")):
+        counts = {group["depth"]: group["n_pairs"] for group in depth.get(side, ())}
+        total, unseen = sum(counts.values()), counts.get("0", 0)
+        if total and unseen > MANY_UNSEEN * total:
+            amount = "mostly" if 2 * unseen > total else "in part"
+            yield (
+                f"**{100 * unseen / total:.0f} % of the test ratings** ({unseen:,} of "
+                f"{total:,}) have a {one} without any training rating: the comparison is "
+                f"{amount} one of what families say of {one}s that they do not know."
+            )
 
 
 def _looks(record: ExperimentRecord) -> Iterator[str]:

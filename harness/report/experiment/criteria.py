@@ -50,10 +50,11 @@ def _row(record: ExperimentRecord, checked: CheckedCriterion) -> list[str]:
         for words, bound in bounds.items()
         if bound is not None
     ]
+    passed = f"pass, but {checked.doubt}" if checked.doubt else "pass"
     return [
         metric_label(criterion.metric),
         label(record, checked.candidate),
         write(criterion.metric, checked.measured),
         ", ".join(required),
-        "pass" if checked.passed else "**FAIL**",
+        passed if checked.passed else "**FAIL**",
     ]

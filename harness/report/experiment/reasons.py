@@ -144,7 +144,7 @@ def _accuracy(record: ExperimentRecord, candidate: str) -> dict[str, list[str]]:
     gap = errors[candidate] - lowest
     said: dict[str, list[str]] = {"for": [], "against": []}
     if len(errors) > 1 and gap == 0:
-        said["for"].append("lowest RMSE")
+        said["for"].append("lowest RMSE of the families")
     if record.baseline() is not None and not beats_bias_of(record, candidate):
         said["against"].append("does not beat the bias baseline")
     elif gap > 0:

@@ -13,7 +13,7 @@ from harness.report.experiment_figures import draw_histories, draw_importance
 from harness.report.markdown import code, table
 from harness.report.search_range import edges
 from harness.report.study_tables import failure_table, parameter_table
-from harness.report.study_times import busy_seconds
+from harness.search.busy import busy_seconds
 from harness.search.records import StudyRecord
 
 __all__ = ["searches"]
@@ -93,8 +93,7 @@ def _row(study: StudyRecord) -> list[str]:
     found = ["-", "-"]
     if best is not None and best.value is not None:
         found = [f"#{best.number}", stars(best.value)]
-    spans = [(t.started, t.ended) for t in study.trials if t.ended is not None]
-    return [*counts, *found, duration(busy_seconds(spans)), ", ".join(_remarks(study))]
+    return [*counts, *found, duration(busy_seconds(study)), ", ".join(_remarks(study))]
 
 
 def _remarks(study: StudyRecord) -> list[str]:

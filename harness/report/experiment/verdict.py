@@ -117,7 +117,7 @@ def _how_sure(record: ExperimentRecord, decision: Decision) -> str:
         return _clear_win(record, decision)
     if decision.winner == decision.best:
         start = (
-            "It has the lowest RMSE, but cannot be told apart from "
+            "It has the lowest RMSE of the families, but cannot be told apart from "
             f"{_tied(record, decision)}"
         )
     else:
@@ -128,7 +128,7 @@ def _how_sure(record: ExperimentRecord, decision: Decision) -> str:
             else ""
         )
         start = (
-            f"{label(record, decision.best)} has the lowest RMSE, but the two cannot be "
+            f"{label(record, decision.best)} has the lowest RMSE of the families, but the two cannot be "
             f"told apart ({_gap(record, decision.winner, decision.best)}){nor}"
         )
     return f"{start}; {_why(record, decision)}."
