@@ -63,14 +63,16 @@ class Dataset:
         Returns
         -------
         dict
-            JSON-like: ``name``, ``source``, ``fingerprint``, ``n_users``, ``n_items``,
-            ``n_ratings``, ``scale``, ``simulated``, ``notes``, ``options``.
+            JSON-like: ``name``, ``source``, ``fingerprint``, ``ratings_fingerprint``,
+            ``n_users``, ``n_items``, ``n_ratings``, ``scale``, ``simulated``, ``notes``,
+            ``options``.
         """
         ratings = self.ratings
         return {
             "name": self.name,
             "source": self.source,
             "fingerprint": self.fingerprint,
+            "ratings_fingerprint": ratings.fingerprint(),
             "n_users": ratings.n_users,
             "n_items": ratings.n_items,
             "n_ratings": len(ratings),

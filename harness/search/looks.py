@@ -34,11 +34,10 @@ def record_look(storage: str, name: str) -> int:
     """
     study = optuna.load_study(study_name=name, storage=open_storage(storage))
     study.set_user_attr(LOOKS, _own(study.user_attrs) + 1)
-    split = _split_of(study.user_attrs)
     return sum(
         _own(attrs)
         for _, attrs in attributes_of_all(storage)
-        if _split_of(attrs) == split
+        if _same_test(attrs, study.user_attrs)
     )
 
 
@@ -47,7 +46,17 @@ def _own(attrs: Mapping[str, Any]) -> int:
     return int(attrs.get(LOOKS, (attrs.get("final") or {}).get("looks", 0)))
 
 
-def _split_of(attrs: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _same_test(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether the test ratings are the same, be the catalogue the same or not."""
+    (data, split), (other_data, other_split) = map(_facts_of, (one, other))
+    if split.get("fingerprint") != other_split.get("fingerprint"):
+        return False
+    # The first version kept the fingerprint of ratings and catalogue together only.
+    both = "ratings_fingerprint" in data and "ratings_fingerprint" in other_data
+    key = "ratings_fingerprint" if both else "fingerprint"
+    return bool(data.get(key) == other_data.get(key))
+
+
+def _facts_of(attrs: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     facts = attrs.get(MARK) or attrs.get("harness") or {}
-    data, split = facts.get("dataset", {}), facts.get("split", {})
-    return data.get("fingerprint"), split.get("fingerprint")
+    return facts.get("dataset", {}), facts.get("split", {})

@@ -1,20 +1,19 @@
 """One experiment: all families searched under one budget, then judged on one test set."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.data.dataset import Dataset
 from harness.data.profile import profile
 from harness.data.sources import load_source
-from harness.errors import HarnessError, StudyError, UnknownNameError
+from harness.errors import StudyError
 from harness.evaluation.splits import Split, split_off_test
 from harness.experiment.file import complaint, find_experiment, load_experiment
-from harness.experiment.measures import PARAM
 from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import Claim, Criterion, ExperimentSpec, FamilySpec
+from harness.experiment.spec import ExperimentSpec
 from harness.models.families import load_family
+from harness.search.busy import busy_seconds
 from harness.search.engine import Budget
 from harness.search.environment import environment
 from harness.search.experiment_storage import (
@@ -26,9 +25,9 @@ from harness.search.experiment_storage import (
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord
 from harness.search.samplers import SamplerSequence
-from harness.search.space import SearchSpace, find_space, load_space
 from harness.search.study import StudyPlan, check_plan, run_study
 from harness.version import code_version
+from harness.workflow.candidates import find_spaces
 from harness.workflow.experiment_record import read_experiment, study_name
 from harness.workflow.study import check_name
 
@@ -147,9 +146,20 @@ class PreparedExperiment:
             self.split.train,
             self.dataset.catalogue,
             jobs=self.settings.jobs,
-            budget=Budget(n_trials=budget.n_trials, timeout_seconds=budget.seconds),
+            budget=Budget(
+                n_trials=budget.n_trials, timeout_seconds=self._seconds_left(candidate)
+            ),
             listener=listener,
         )
+
+    def _seconds_left(self, candidate: str) -> float | None:
+        """Take from the budget what earlier sessions have used of it."""
+        seconds = self.spec.budget.seconds
+        if seconds is None:
+            return None
+        record = read_experiment(self.settings.storage, self.name)
+        study = record.studies.get(candidate)
+        return seconds if study is None else max(0.0, seconds - busy_seconds(study))
 
 
 def prepare_experiment(
@@ -184,9 +194,7 @@ def prepare_experiment(
     spec = load_experiment(path, settings.changes)
     name = settings.name or path.stem
     check_name(name)
-    spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
-    _check_variants(path, spec, spaces)
-    _check_claims(path, spec, spaces)
+    spaces = find_spaces(path, spec)
     make_pruner(spec.search.pruner)
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
@@ -228,54 +236,6 @@ def prepare_experiment(
         split=split,
         plans=plans,
     )
-
-
-def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
-    name = entry.family or candidate
-    try:
-        family = load_family(name)
-    except UnknownNameError as error:
-        raise complaint(path, f"families.{candidate}.family", str(error)) from error
-    file = find_space(entry.space or name)
-    try:
-        return load_space(
-            file, family, parameters=entry.parameters, initial=entry.initial
-        )
-    except HarnessError as error:
-        if not (entry.parameters or entry.initial):
-            raise
-        raise complaint(path, f"families.{candidate}", str(error)) from error
-
-
-def _check_variants(
-    path: Path, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
-) -> None:
-    for position, variant in enumerate(spec.variants):
-        space = spaces[variant.candidate]
-        try:
-            load_family(space.family)(**{**space.initial, **variant.params})
-        except (HarnessError, TypeError) as error:
-            key = f"variants.{position}.params"
-            raise complaint(path, key, f"{variant.name!r}: {error}") from error
-
-
-def _check_claims(
-    path: Path, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
-) -> None:
-    """Refuse figures of settings that the family does not have."""
-    entries: dict[str, Claim | Criterion] = {
-        **{f"claims.{k}": claim for k, claim in enumerate(spec.claims)},
-        **{f"criteria.{k}": criterion for k, criterion in enumerate(spec.criteria)},
-    }
-    for key, entry in entries.items():
-        name, space = entry.metric.removeprefix(PARAM), spaces.get(str(entry.candidate))
-        if name == entry.metric or space is None:
-            continue
-        family = load_family(space.family)
-        known = [f.name for f in fields(family) if f.init]
-        if name not in known:
-            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
-            raise complaint(path, f"{key}.metric", str(unknown))
 
 
 def _require_equal(

@@ -326,3 +326,12 @@ def test_a_file_that_says_otherwise_than_was_searched_changes_nothing(
     with pytest.raises(StudyError, match=message):
         prepare().begin()
     assert read_experiment("o.log", "toy") == first
+
+
+def test_seconds_that_earlier_sessions_have_used_are_used_up():
+    prepared = prepare(changes={"budget": {"trials": 3}})
+    prepared.begin()
+    prepared.search("svd", NoListener())
+    prepared = prepare(changes={"budget": {"trials": 99, "seconds": 1e-4}})
+    prepared.begin()
+    assert len(prepared.search("svd", NoListener()).trials) == 3
