@@ -33,7 +33,12 @@ class Format(StrEnum):
 
 
 def explain(
-    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|EXPERIMENT", help="Name of the study, or of the experiment."
+        ),
+    ],
     *,
     user: Annotated[
         str, typer.Option(metavar="ID", help="User, by the id in the ratings.")
@@ -52,7 +57,7 @@ def explain(
         ),
     ] = "optuna.log",
 ) -> None:
-    """Explain one prediction of the best model of a study.
+    """Explain one prediction: of the best model of a study, or of an experiment's winner.
 
     The best settings are fitted again on the training part of the same data, split in
     the same way; the test set stays sealed. The parts add up to the prediction before it
@@ -60,10 +65,10 @@ def explain(
     """
     from rich.console import Console
 
-    from harness.search.storage import read_study
+    from harness.workflow.experiment_record import read_study_or_winner
     from harness.workflow.explain import explain_pair
 
-    record = read_study(storage, study)
+    record = read_study_or_winner(storage, study)
     data = DataOptions.of(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         pair = explain_pair(record, data.load, user=user, item=item)

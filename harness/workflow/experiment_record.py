@@ -4,13 +4,18 @@ from datetime import datetime
 from typing import Any
 
 from harness.errors import StudyError
+from harness.experiment.decision import decide
 from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.experiment.spec import ExperimentSpec
-from harness.search.experiment_storage import MARK, read_experiment_facts
+from harness.search.experiment_storage import (
+    MARK,
+    list_experiments,
+    read_experiment_facts,
+)
 from harness.search.records import StudyRecord
 from harness.search.storage import list_studies, read_study, without_password
 
-__all__ = ["RUNS", "read_experiment", "study_name"]
+__all__ = ["RUNS", "read_experiment", "read_study_or_winner", "study_name"]
 
 RUNS = "runs"
 """Under which key the ids of an experiment's runs in MLflow are kept with it."""
@@ -111,3 +116,38 @@ def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> 
                 f"experiment {name!r} ({mine}), so that they cannot be compared: run the "
                 "experiment again under another --name."
             )
+
+
+def read_study_or_winner(storage: str, name: str) -> StudyRecord:
+    """Read a study, or that of the family which an experiment has chosen.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+    name : str
+        Name of a study or an experiment.
+
+    Returns
+    -------
+    StudyRecord
+        The study.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is neither.
+    StudyError
+        If the experiment has not chosen yet.
+    """
+    if name in list_studies(storage) or name not in list_experiments(storage):
+        return read_study(storage, name)
+    record = read_experiment(storage, name)
+    decision = decide(record)
+    if decision is None:
+        known = ", ".join(study.name for study in record.studies.values())
+        raise StudyError(
+            f"The experiment {name!r} has chosen no family yet: go on with `harness run`, "
+            f"or name one of its studies: {known or 'there is none'}."
+        )
+    return record.studies[decision.winner]

@@ -4,6 +4,7 @@ import pytest
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.seal import SealedTest
 from harness.experiment.declared import changed_since_opened
+from harness.experiment.decision import decide
 from harness.search.experiment_storage import (
     MARK,
     read_experiment_facts,
@@ -12,7 +13,7 @@ from harness.search.experiment_storage import (
 from harness.search.records import NoListener
 from harness.workflow import judgement
 from harness.workflow.experiment import ExperimentSettings, prepare_experiment
-from harness.workflow.experiment_record import read_experiment
+from harness.workflow.experiment_record import read_experiment, read_study_or_winner
 from harness.workflow.judgement import judge_experiment
 
 FILE = """\
@@ -335,3 +336,16 @@ def test_seconds_that_earlier_sessions_have_used_are_used_up():
     prepared = prepare(changes={"budget": {"trials": 99, "seconds": 1e-4}})
     prepared.begin()
     assert len(prepared.search("svd", NoListener()).trials) == 3
+
+
+def test_an_experiment_stands_for_the_study_of_its_winner():
+    prepared = prepare()
+    prepared.begin()
+    with pytest.raises(StudyError, match="'toy' has chosen no family yet"):
+        read_study_or_winner("o.log", "toy")
+    record = run().record
+    winner = decide(record).winner
+    assert read_study_or_winner("o.log", "toy") == record.studies[winner]
+    assert read_study_or_winner("o.log", "toy-baseline").family == "baseline"
+    with pytest.raises(UnknownNameError):
+        read_study_or_winner("o.log", "toy-")
