@@ -52,6 +52,14 @@ class BoundOptions:
             show_default="0.5, where no criterion bounds it",
         ),
     ] = None
+    min_gain: Annotated[
+        float | None,
+        _bound(
+            "--min-gain",
+            "Smallest gain over user and item bias, in stars of RMSE.",
+            show_default="none: that it does not beat them is only said",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +139,16 @@ def promote(
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     location = locate(stores.tracking_uri, stores.experiment)
     if how.rollback:
-        _roll_back(location, source, how.model)
+        _require_alone(source, how, bounds)
+        _roll_back(location, how.model)
         return
     _require_for_rollback_only(how.model)
-    from harness.cli.compare import only_experiment
     from harness.workflow.gate import Bounds
     from harness.workflow.promotion import PromotionSettings
     from harness.workflow.promotion import promote as pass_gate
 
     settings = PromotionSettings(
-        name=source or only_experiment(stores.storage),
+        name=source or _only_experiment(stores.storage),
         storage=stores.storage,
         location=location,
         bounds=Bounds(**vars(bounds)),
@@ -155,12 +163,38 @@ def promote(
         raise typer.Exit(1)
 
 
-def _roll_back(location: "Location", source: str | None, model: str | None) -> None:
+def _only_experiment(storage: str) -> str:
+    from harness.cli.compare import only_experiment
+    from harness.search.experiment_storage import list_experiments
+    from harness.search.storage import list_studies
+
+    studies = [] if list_experiments(storage) else list_studies(storage)
+    if studies:
+        raise StudyError(
+            f"There is no experiment in {storage}, but name one of its studies: "
+            f"{', '.join(studies)}."
+        )
+    return only_experiment(storage)
+
+
+def _require_alone(source: str | None, how: Modes, bounds: BoundOptions) -> None:
     if source is not None:
         raise StudyError(
             f"--rollback takes no experiment or study, but got {source!r}: name the "
             "registered model with --model."
         )
+    given = {"rejudge", "dry_run", "challenger"}
+    others = [name for name, value in vars(how).items() if name in given and value]
+    others += [name for name, value in vars(bounds).items() if value is not None]
+    if others:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise StudyError(
+            f"--rollback goes with --model alone, but got {options}: leave that out; "
+            "`harness models` shows which versions would change places."
+        )
+
+
+def _roll_back(location: "Location", model: str | None) -> None:
     from harness.workflow.succession import only_champion, roll_back
 
     name = model or only_champion(location)
@@ -180,11 +214,16 @@ def _require_for_rollback_only(model: str | None) -> None:
 
 
 def _print(promotion: "Promotion", *, dry_run: bool) -> None:
+    from harness.workflow.gate import warn_of_floor
+
     source, rmse = promotion.source, promotion.source.rmse
     typer.echo(
         f"{source.name}: {source.study.family}, trial {source.trial.number}, test RMSE "
         f"{rmse['value']:.4f} [{rmse['low']:.4f}, {rmse['high']:.4f}]"
     )
+    warning = warn_of_floor(source)
+    if warning is not None:
+        typer.echo(warning)
     for check in promotion.checks:
         typer.echo(f"{'pass' if check.passed else 'FAIL'}: {check.sentence}")
     _print_fairness(promotion)

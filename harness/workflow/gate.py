@@ -15,7 +15,9 @@ __all__ = [
     "check_bounds",
     "check_duel",
     "check_experiment",
+    "check_gain",
     "default_bounds",
+    "warn_of_floor",
 ]
 
 _BYTES_PER_MB = 1e6
@@ -40,11 +42,15 @@ class Bounds:
     min_coverage : float or None
         Share of the test pairs whose user and title have training ratings; None does
         not ask.
+    min_gain : float or None
+        Stars by which the test RMSE is below that of user and item bias; None does not
+        ask.
     """
 
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
     min_coverage: float | None = None
+    min_gain: float | None = None
 
     def filled(self, others: "Bounds") -> "Bounds":
         """Take from others what is None here.
@@ -121,6 +127,59 @@ def check_experiment(source: PromotionSource) -> list[Check]:
         Check(passed=each.passed, sentence=each.sentence)
         for each in check_criteria(source.experiment)
     ]
+
+
+def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
+    """Check by how much a model is better than user and item bias.
+
+    Parameters
+    ----------
+    bounds : Bounds
+        What is asked.
+    source : PromotionSource
+        What is to be promoted.
+
+    Returns
+    -------
+    list of Check
+        One if there is a bound; what was not measured has not passed.
+    """
+    if bounds.min_gain is None:
+        return []
+    if source.gain is None:
+        sentence = "The gain over user and item bias was not measured."
+        return [Check(passed=False, sentence=sentence)]
+    value = source.gain["value"]
+    verdict = f"at least {bounds.min_gain:g}, as required"
+    if value < bounds.min_gain:
+        gap = bounds.min_gain - value
+        verdict = f"{gap:.4f} below the {bounds.min_gain:g} required"
+    sentence = f"The gain over user and item bias is {value:.4f} stars: {verdict}."
+    return [Check(passed=value >= bounds.min_gain, sentence=sentence)]
+
+
+def warn_of_floor(source: PromotionSource) -> str | None:
+    """Say so if a model does not beat user and item bias beyond chance.
+
+    Parameters
+    ----------
+    source : PromotionSource
+        What is to be promoted.
+
+    Returns
+    -------
+    str or None
+        A sentence; None if it does, or the two were not compared.
+    """
+    gain = source.gain
+    if gain is None or source.floor_rmse is None or gain["low"] > 0:
+        return None
+    verb = "lower" if gain["value"] > 0 else "higher"
+    chance = "" if gain["high"] < 0 else ", which may be chance"
+    return (
+        "It does not beat user and item bias, whose RMSE on the same test ratings is "
+        f"{source.floor_rmse:.4f}: its own is {abs(gain['value']):.4f} stars {verb}{chance}."
+    )
 
 
 def check_bounds(

@@ -18,7 +18,9 @@ from harness.workflow.gate import (
     check_bounds,
     check_duel,
     check_experiment,
+    check_gain,
     default_bounds,
+    warn_of_floor,
 )
 from harness.workflow.promotion_material import PromotionMaterial
 from harness.workflow.promotion_source import PromotionSource, read_source
@@ -210,6 +212,7 @@ class _Gate:
         bounds = self._settings.bounds.filled(default_bounds(self._source))
         self._checks = [
             *check_experiment(self._source),
+            *check_gain(bounds, self._source),
             *check_bounds(
                 bounds,
                 {} if bounds.max_latency_ms is None else self._material.costs(),
@@ -267,12 +270,14 @@ class _Gate:
         source, today = self._source, datetime.now(UTC).date()
         kind = "study" if source.experiment is None else "experiment"
         summary = (
-            f"RMSE {source.rmse['value']:.4f} [{source.rmse['low']:.4f}, "
+            f"RMSE {source.rmse['value']:.4f} stars [{source.rmse['low']:.4f}, "
             f"{source.rmse['high']:.4f}]: {source.study.family}, trial "
             f"{source.trial.number}, of {kind} {source.name}; {outcome}, {today}\n"
         )
+        warning = warn_of_floor(source)
         lines = [
             summary,
+            *([] if warning is None else [f"{warning}\n"]),
             *(
                 f"- {'pass' if c.passed else 'FAIL'}: {c.sentence}"
                 for c in self._checks

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import StudyError, UnknownNameError
+from harness.evaluation.final import BIAS_BASELINE
 from harness.experiment.decision import decide
 from harness.experiment.record import ExperimentRecord
 from harness.search.experiment_storage import list_experiments
@@ -59,6 +60,27 @@ class PromotionSource:
         """RMSE on the test set in stars: ``value``, ``low`` and ``high``."""
         found: Mapping[str, float] = self.model["metrics"]["rmse"]
         return found
+
+    @property
+    def floor_rmse(self) -> float | None:
+        """RMSE of user and item bias on the same test set, in stars, if it is known."""
+        floors = [m for m in self.final["models"] if m["name"] == BIAS_BASELINE]
+        return float(floors[0]["metrics"]["rmse"]["value"]) if floors else None
+
+    @property
+    def gain(self) -> Mapping[str, float] | None:
+        """Stars by which it is better than user and item bias: ``value``, ``low``, ``high``.
+
+        None if the two were not compared.
+        """
+        for found in self.final.get("differences", ()):
+            pair = (found.get("one", self.model["name"]), found["other"])
+            if pair == (BIAS_BASELINE, self.model["name"]):
+                return {end: float(found[end]) for end in ("value", "low", "high")}
+            if pair == (self.model["name"], BIAS_BASELINE):
+                ends = {"value": "value", "low": "high", "high": "low"}
+                return {end: -float(found[its]) for end, its in ends.items()}
+        return None
 
     @property
     def final(self) -> Mapping[str, Any]:

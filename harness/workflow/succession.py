@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.errors import TrackingError
 from harness.search.ownership import own_file
 from harness.tracking.location import Location
+from harness.tracking.model_source import fetch_model
 from harness.tracking.registered_version import RegisteredVersion
 from harness.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 
@@ -124,6 +125,8 @@ def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
     TrackingError
         If there are not two versions to change places, another process promotes, or the
         registry cannot be used.
+    DataError
+        If the files of the previous champion are gone, or not intact.
     """
     registry = Registry(location)
     with own_succession(location, name):
@@ -134,6 +137,8 @@ def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
                 f"@{CHAMPION} and @{PREVIOUS} of {name!r} must be two versions to change "
                 f"places, but both are version {champion.version}."
             )
+        with fetch_model(location, previous.uri):
+            pass  # intact: nothing else may become champion
         # First what the rollback is for, should anything happen in between.
         registry.move(CHAMPION, previous, name=name)
         registry.move(PREVIOUS, champion, name=name)

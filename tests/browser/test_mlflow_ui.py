@@ -183,4 +183,4 @@ def test_the_registry_shows_who_is_champion_and_how_good(pages):
 
 
 def test_a_version_shows_its_signature(pages):
-    assert {"Inputs (2)", "Outputs (6)"} <= set(pages["version"])
+    assert {"Inputs (2)", "Outputs (7)"} <= set(pages["version"])

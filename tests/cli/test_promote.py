@@ -24,15 +24,18 @@ def test_a_champion_is_made_challenged_and_rolled_back(promote):
     assert first.exit_code == 0
     lines = first.stdout.splitlines()
     assert lines[0].startswith("bad: baseline, trial ")
-    assert lines[1] == (
+    assert lines[1].startswith(
+        "It does not beat user and item bias, whose RMSE on the "
+    )
+    assert lines[2] == (
         "pass: Latency p95 of a top 10 is 2 ms: at most 20 ms, as required."
     )
-    assert lines[2].endswith("MB: at most 500 MB, as required.")
-    assert lines[3] == (
+    assert lines[3].endswith("MB: at most 500 MB, as required.")
+    assert lines[4] == (
         "pass: Share of test pairs with a known user and title is 1: at least 0.5, as "
         "required."
     )
-    assert lines[4] == "Version 1 of ratings is @champion."
+    assert lines[5] == "Version 1 of ratings is @champion."
     second = promote("good")
     assert second.stdout.splitlines()[-2:] == [
         "The test set was opened for this: 3 looks so far.",
@@ -93,10 +96,16 @@ def test_judged_anew_it_says_on_which_ratings(promote, monkeypatch):
             "There is no experiment or study named 'goof'. Did you mean 'good'?",
         ),
         (("good", "--rollback"), "--rollback takes no experiment or study"),
+        (("--rollback", "--dry-run"), "goes with --model alone, but got --dry-run:"),
+        (
+            ("--rollback", "--challenger", "--min-coverage", "0"),
+            "goes with --model alone, but got --challenger and --min-coverage:",
+        ),
         (("good", "--model", "ratings"), "--model goes with --rollback"),
         (("--rollback", "--model", "x"), "There is no registered model named 'x'"),
         (("--rollback",), "must have a champion, but none has"),
-        ((), "There is no experiment in optuna.log"),
+        ((), "There is no experiment in optuna.log, but name one of its studies: good,"),
+        (("--storage", "nowhere.log"), "There is no study storage 'nowhere.log' here"),
         (
             ("good", "--tracking-uri", "http://127.0.0.1:9"),
             "The MLflow store http://127.0.0.1:9 must be reachable",

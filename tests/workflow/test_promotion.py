@@ -1,4 +1,5 @@
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from harness.search.study import save_final
 from harness.tracking.location import locate
 from harness.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from harness.workflow import promotion_material
-from harness.workflow.gate import Bounds
+from harness.workflow.gate import Bounds, warn_of_floor
 from harness.workflow.promotion import PromotionSettings
 from harness.workflow.promotion import promote as pass_gate
 from harness.workflow.succession import crown, own_succession, roll_back
@@ -37,6 +38,13 @@ def aliases():
     client = MlflowClient(locate().tracking_uri, locate().tracking_uri)
     found = client.get_registered_model("ratings").aliases
     return {alias: int(version) for alias, version in found.items()}
+
+
+def files_of(version):
+    """Name the folder of a registered model."""
+    client = MlflowClient(locate().tracking_uri, locate().tracking_uri)
+    uri = client.get_model_version_download_uri("ratings", version)
+    return Path(uri.removeprefix("file://"))
 
 
 def looks(study):
@@ -144,6 +152,27 @@ def test_for_a_model_that_costs_too_much_the_test_set_stays_closed():
     assert looks("bad") == 2  # that of good, and its own
 
 
+@pytest.mark.usefixtures("judged")
+def test_a_model_that_does_not_beat_the_biases_is_said_not_to():
+    """The mean alone is far worse; the tuned biases are the floor, or next to it."""
+    rmse = {
+        model["name"]: model["metrics"]["rmse"]["value"]
+        for model in read_study("optuna.log", "bad").final["models"]
+    }
+    gap = rmse["tuned"] - rmse["user and item bias"]
+    promotion = promote("bad", bounds=Bounds(min_gain=0.1))
+    assert warn_of_floor(promotion.source) == (
+        "It does not beat user and item bias, whose RMSE on the same test ratings is "
+        f"{rmse['user and item bias']:.4f}: its own is {gap:.4f} stars higher."
+    )
+    [failed] = [check.sentence for check in promotion.checks if not check.passed]
+    assert failed == (
+        f"The gain over user and item bias is {-gap:.4f} stars: {gap + 0.1:.4f} below the "
+        "0.1 required."
+    )
+    assert warn_of_floor(promote("good", dry_run=True).source).endswith("chance.")
+
+
 @pytest.mark.usefixtures("crowned")
 def test_a_dry_run_leaves_mlflow_as_it_is():
     before = Path("mlflow.db").read_bytes()
@@ -200,6 +229,16 @@ def test_a_rollback_lets_champion_and_previous_change_places():
     assert aliases() == {CHAMPION: 2, PREVIOUS: 1}
 
 
+@pytest.mark.usefixtures("judged")
+def test_a_rollback_to_files_that_are_gone_changes_nothing():
+    promote("bad")
+    promote("good")
+    shutil.rmtree(files_of("1"))
+    with pytest.raises(DataError, match=r"the files of the model must be there"):
+        roll_back(locate(), "ratings")
+    assert aliases() == {CHAMPION: 2, PREVIOUS: 1}
+
+
 @pytest.mark.usefixtures("crowned")
 def test_without_a_previous_champion_there_is_no_rollback():
     with pytest.raises(TrackingError, match=r"with the alias @previous, but has none"):
@@ -230,9 +269,7 @@ def test_a_champion_that_changed_while_another_was_judged_is_not_replaced():
 @pytest.mark.usefixtures("judged")
 def test_a_champion_whose_files_have_changed_stops_the_promotion():
     promote("good")
-    client = MlflowClient(locate().tracking_uri, locate().tracking_uri)
-    folder = client.get_model_version_download_uri("ratings", "1")
-    [file] = Path(folder.removeprefix("file://")).rglob("model.npz")
+    [file] = files_of("1").rglob("model.npz")
     file.write_bytes(file.read_bytes() + b"x")
     with pytest.raises(DataError, match=r"model.npz: must be as it was"):
         promote("bad")
