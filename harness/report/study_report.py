@@ -1,9 +1,10 @@
 """The report of one study: markdown with figures, made from what the storage has."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from harness.report.digits import setting
 from harness.report.markdown import code, escape, table
 from harness.report.reproduction import (
     environment_table,
@@ -201,6 +202,25 @@ def _importance(study: StudyRecord, scratch: Path) -> str:
         "Importance by functional ANOVA on a random forest: which parameters made trials "
         "differ over the ranges searched. A small share means that the range "
         "hardly matters, not that any value will do." + left_out,
+        _importance_within(study, importance),
+    )
+
+
+def _importance_within(study: StudyRecord, importance: Mapping[str, float]) -> str:
+    """List the shares that a dominating choice hides."""
+    from harness.search.importance import dominating_choice, param_importance
+
+    given = dominating_choice(study, importance)
+    within = param_importance(study, given=given) if given else {}
+    if not within:
+        return ""
+    made = ", ".join(code(f"{name} = {setting(v)}") for name, v in given.items())
+    listed = ", ".join(
+        f"{code(name)} {100 * share:.0f} %" for name, share in within.items()
+    )
+    return (
+        "One choice takes more than half of it, which hides the rest. Among the trials "
+        f"with {made}, as the best one has it: {listed}."
     )
 
 

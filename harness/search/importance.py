@@ -1,6 +1,6 @@
 """Which hyperparameters decide how good a trial is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import optuna
@@ -13,12 +13,21 @@ from optuna.distributions import (
 
 from harness.evaluation.metrics import OBJECTIVE
 from harness.search.paired_values import paired_values
-from harness.search.records import StudyRecord
+from harness.search.records import StudyRecord, TrialRecord
 
-__all__ = ["FEWEST_TRIALS", "param_importance"]
+__all__ = [
+    "DOMINATING",
+    "FEWEST_TRIALS",
+    "dominating_choice",
+    "has_importance",
+    "param_importance",
+]
 
 FEWEST_TRIALS = 20
 """With fewer trials the forest mostly learns noise, and no importance is given."""
+
+DOMINATING = 0.5
+"""A choice with more than this share hides what matters once it is made."""
 
 # Of the usual 64 trees the shares still move by some hundredths from seed to seed.
 _N_TREES = 128
@@ -26,7 +35,9 @@ _N_TREES = 128
 _DEPTH = 6
 
 
-def param_importance(study: StudyRecord) -> dict[str, float]:
+def param_importance(
+    study: StudyRecord, *, given: Mapping[str, Any] | None = None
+) -> dict[str, float]:
     """Share out the variance of the objective among the hyperparameters.
 
     Functional ANOVA [1]_ on a random forest that is fitted to the trials. Pruned trials
@@ -38,6 +49,9 @@ def param_importance(study: StudyRecord) -> dict[str, float]:
     ----------
     study : StudyRecord
         The study, with the space it was searched in.
+    given : mapping of str to object, optional
+        Hyperparameters and values: only the trials that have them take part, and these
+        parameters have no share.
 
     Returns
     -------
@@ -52,12 +66,12 @@ def param_importance(study: StudyRecord) -> dict[str, float]:
     .. [1] F. Hutter, H. Hoos and K. Leyton-Brown, "An efficient approach for assessing
        hyperparameter importance", ICML 2014.
     """
-    rebuilt = _rebuild(study)
-    values = {trial.value for trial in rebuilt.get_trials(deepcopy=False)}
-    if len(rebuilt.trials) < FEWEST_TRIALS or len(values) < 2:
+    given = given or {}
+    trials = _trials(study, given)
+    if not _can_tell(trials):
         return {}
     shares = optuna.importance.get_param_importances(
-        rebuilt,
+        _rebuild(study, trials, without=given),
         evaluator=optuna.importance.FanovaImportanceEvaluator(
             n_trees=_N_TREES, max_depth=_DEPTH, seed=0
         ),
@@ -66,25 +80,77 @@ def param_importance(study: StudyRecord) -> dict[str, float]:
     return {name: float(share) for name, share in ordered}
 
 
-def _rebuild(study: StudyRecord) -> optuna.Study:
+def has_importance(study: StudyRecord) -> bool:
+    """Say whether `param_importance` has something to tell, without the work of it."""
+    return _can_tell(_trials(study, {}))
+
+
+def dominating_choice(
+    study: StudyRecord, shares: Mapping[str, float]
+) -> dict[str, Any]:
+    """Find a categorical parameter beside which no other seems to matter.
+
+    Where one of its choices makes all trials bad, it takes nearly all of the variance,
+    and the shares say nothing of the parameters that matter among the good trials.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+    shares : mapping of str to float
+        Its `param_importance`.
+
+    Returns
+    -------
+    dict of str to object
+        The parameter and the value that the best trial has, to be ``given``; empty if no
+        categorical parameter has more than `DOMINATING`.
+    """
+    space, best = study.settings["space"], study.best
+    for name, share in shares.items():
+        is_choice = space[name]["type"] == "categorical"
+        if share > DOMINATING and is_choice and best is not None:
+            return {name: best.params[name]}
+    return {}
+
+
+_Valued = list[tuple[TrialRecord, float]]
+
+
+def _trials(study: StudyRecord, given: Mapping[str, Any]) -> _Valued:
+    """Collect the trials that take part, each with its value."""
+    values = paired_values(study)
+    return [
+        (trial, values[trial.number])
+        for trial in study.trials
+        if trial.number in values
+        and trial.duplicate_of is None
+        and given.items() <= dict(trial.params).items()
+    ]
+
+
+def _can_tell(trials: _Valued) -> bool:
+    return len(trials) >= FEWEST_TRIALS and len({value for _, value in trials}) > 1
+
+
+def _rebuild(
+    study: StudyRecord, trials: _Valued, *, without: Iterable[str]
+) -> optuna.Study:
     """Make a study in memory, in which pruned trials are complete."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rebuilt = optuna.create_study(direction=OBJECTIVE.direction)
     space = {
         name: distribution
         for name, facts in study.settings["space"].items()
-        if (distribution := _distribution(facts)) is not None
+        if name not in without and (distribution := _distribution(facts)) is not None
     }
-    values = paired_values(study)
-    for trial in study.trials:
-        if trial.number not in values or trial.duplicate_of is not None:
-            continue
+    for trial, value in trials:
         params = {n: v for n, v in trial.params.items() if n in space}
         rebuilt.add_trial(
             optuna.trial.create_trial(
                 params=params,
                 distributions={name: space[name] for name in params},
-                value=values[trial.number],
+                value=value,
             )
         )
     return rebuilt

@@ -273,8 +273,10 @@ def test_histories_end_with_the_best_value_and_say_what_has_not_converged(drawn)
 
 def test_importance_is_drawn_for_families_with_trials_enough(drawn, monkeypatch):
     shares = {f"parameter_{k}": 0.9 / 2**k for k in range(10)}
+    module = sys.modules[figures.draw_importance.__module__]
+    monkeypatch.setattr(module, "dominating_choice", lambda *_: {})
     monkeypatch.setattr(
-        sys.modules[figures.draw_importance.__module__],
+        module,
         "param_importance",
         lambda study: shares if study.family == "svd" else {},
     )
@@ -286,6 +288,27 @@ def test_importance_is_drawn_for_families_with_trials_enough(drawn, monkeypatch)
     assert names == list(shares)[:8]
     assert [b.get_width() for b in axes.patches] == list(shares.values())[:8]
     assert axes.get_ylim() == (7.5, -0.5)
+
+
+def test_where_a_choice_dominates_a_second_panel_shows_importance_within_it(
+    drawn, monkeypatch
+):
+    def shares(study, given=None):
+        if study.family != "cf":
+            return {}
+        return (
+            {"min_support": 1.0} if given else {"similarity": 0.9, "min_support": 0.1}
+        )
+
+    module = sys.modules[figures.draw_importance.__module__]
+    monkeypatch.setattr(module, "param_importance", shares)
+    everywhere, within = drawn(figures.draw_importance, make_record()).axes
+    assert everywhere.get_title(loc="left") == "collaborative filtering"
+    # The tuned settings of the fixture.
+    assert within.get_title(loc="left") == (
+        "collaborative filtering\nof trials with similarity = pearson_baseline"
+    )
+    assert [b.get_width() for b in within.patches] == [1.0]
 
 
 def test_depths_with_a_handful_of_pairs_have_no_whiskers(drawn):
@@ -325,6 +348,20 @@ def test_block_weights_that_the_file_claims_are_the_published_ones(drawn):
     axes = drawn(figures.draw_blocks, record).axes[0]
     widths = [bar.get_width() for bar in axes.patches][:4]
     assert widths == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_the_weight_of_statistics_is_a_fifth_bar_without_a_published_one(drawn):
+    final = make_record().final
+    content = next(m for m in final["models"] if m["name"] == "content, tuned")
+    content["params"] = content["params"] | {"statistics_weight": 1.5}
+    record = make_record(final={"changes": {"models": final["models"]}})
+    figure = drawn(figures.draw_blocks, record)
+    axes = figure.axes[0]
+    assert axes.get_yticklabels()[4].get_text() == "statistics,\nbeside these"
+    widths = [bar.get_width() for bar in axes.patches]
+    assert (len(widths), widths[-1]) == (9, 1.5)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["published study, the defaults", "tuned"]
 
 
 def test_weights_that_are_all_zero_are_no_shares():

@@ -389,6 +389,52 @@ def test_tuned_weights_of_content_are_normalised_and_laid_beside_the_published(r
     assert row(text, "published")[2] == "0.50"
 
 
+def test_published_weights_that_nobody_claims_are_the_defaults(record):
+    text = text_of(explainability, record)
+    assert row(text, "published")[0] == "published study, the defaults"
+    claimed = make_claims([("content", "block.genre", 0.5, {})])
+    text = text_of(explainability, make_record(spec=make_spec(claims=claimed)))
+    assert row(text, "published")[0] == "published study"
+
+
+def content_with(**changes):
+    final = make_record().final
+    for model in final["models"]:
+        if model["name"] == "content, tuned":
+            model |= {"params": model["params"] | changes.pop("params", {}), **changes}
+    return make_record(final={"changes": {"models": final["models"]}})
+
+
+def test_the_weight_of_statistics_stands_beside_the_four_where_they_are_used(record):
+    assert "statistics" not in text_of(explainability, record).lower()
+    text = text_of(explainability, content_with(params={"statistics_weight": 1.25}))
+    assert row(text, "content-based, tuned")[1:] == [
+        "0.06",
+        "0.61",
+        "0.24",
+        "0.08",
+        "1.25",
+    ]
+    assert row(text, "published")[-1] == "-"
+    assert "is not of that sum, but relative to it." in text
+    plain = {"statistics_weight": 1.25, "predictor": "regression"}
+    assert "tatistics" not in text_of(explainability, content_with(params=plain))
+
+
+def test_blocks_that_the_catalogue_has_nothing_for_are_named(record):
+    assert "whatever its weight" not in text_of(explainability, record)
+    note = "Title features: block people is off: the catalogue has no cast."
+    text = text_of(explainability, content_with(notes=[note]))
+    assert f"whatever its weight:\n\n- {note}" in text
+
+
+def test_importance_is_pointed_at_only_where_there_is_some(record):
+    assert "importance" not in text_of(explainability, record)
+    long = make_study("content", progress=tuple(k / 30 for k in range(31)))
+    text = text_of(explainability, make_record(studies={"content": long}))
+    assert "hardly matter (see importance)" in text
+
+
 def test_searches_show_counts_best_time_and_settings(record):
     text = text_of(searches, record)
     assert row(text, "SVD") == ["SVD", "9", "2", "1", "#7", "0.5750", "2 min 0 s", ""]

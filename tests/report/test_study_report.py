@@ -122,6 +122,18 @@ def test_without_test_set_the_report_says_so(small, tmp_path):
     assert "flatters the settings by 0.0020 stars" in section(text, "Optimism")
 
 
+def test_what_a_dominating_choice_hides_is_listed(full, tmp_path, monkeypatch):
+    def shares(_study, given=None):
+        return {"n_factors": 1.0} if given else {"kind": 0.8, "n_factors": 0.2}
+
+    monkeypatch.setattr("harness.search.importance.param_importance", shares)
+    text = write_study_report(full, tmp_path / "r").read_text()
+    assert (
+        "Among the trials with `kind = a`, as the best one has it: `n_factors` 100 %."
+        in text
+    )
+
+
 def test_too_few_trials_have_no_importance(full, tmp_path):
     folder = tmp_path / "r"
     write_study_report(full, folder)

@@ -3,7 +3,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from harness.search.importance import FEWEST_TRIALS, param_importance
+from harness.search.importance import (
+    FEWEST_TRIALS,
+    dominating_choice,
+    has_importance,
+    param_importance,
+)
 from harness.search.paired_values import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 
@@ -122,3 +127,48 @@ def test_a_pruned_trial_is_judged_by_the_folds_it_shares_with_the_best():
 def test_without_a_complete_trial_a_pruned_one_has_its_mean():
     pruned = trial(0, None, (0.9, 1.0), "pruned")
     assert paired_values(study([pruned])) == {0: pytest.approx(0.95)}
+
+
+@pytest.fixture
+def split_trials(random_trials):
+    """Trials of which choice "b" is ten stars worse, whatever the others are."""
+    return [
+        trial(
+            t.number,
+            t.value + (10 if t.params["choice"] == "b" else 0),
+            folds=t.fold_values,
+            **t.params,
+        )
+        for t in random_trials(80)
+    ]
+
+
+def test_a_bad_choice_hides_all_else_and_within_the_good_one_the_rest_is_seen(
+    split_trials,
+):
+    searched = study(split_trials)
+    shares = param_importance(searched)
+    assert shares["choice"] > 0.95
+    given = dominating_choice(searched, shares)
+    assert given == {"choice": "a"}
+    within = param_importance(searched, given=given)
+    assert within["strong"] > 0.9
+    # What is active only with this choice is always active here.
+    assert set(within) == {"strong", "weak", "sometimes"}
+    assert sum(within.values()) == pytest.approx(1)
+
+
+def test_a_number_does_not_dominate_as_a_choice_does(random_trials):
+    searched = study(random_trials(60))
+    assert dominating_choice(searched, param_importance(searched)) == {}
+
+
+def test_too_few_trials_within_a_choice_have_no_importance(split_trials):
+    few = [t for t in split_trials if t.params["choice"] == "b"] + split_trials[:8]
+    assert param_importance(study(few), given={"choice": "a"}) == {}
+
+
+def test_whether_there_is_importance_is_known_beforehand(random_trials):
+    for n in (FEWEST_TRIALS - 1, FEWEST_TRIALS):
+        searched = study(random_trials(n))
+        assert has_importance(searched) is bool(param_importance(searched))

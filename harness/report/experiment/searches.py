@@ -50,7 +50,9 @@ def searches(draft: Draft) -> str:
         importance,
         "Importance by functional ANOVA: which parameters made trials differ over the "
         "ranges searched. A small share means that the range hardly matters, not that "
-        "any value will do."
+        "any value will do. Where one choice takes more than half of it, which hides the "
+        "rest, a second panel has the shares among the trials that share this choice with "
+        "the best one."
         if importance
         else "",
         *(_settings(draft, c, study) for c, study in record.studies.items()),

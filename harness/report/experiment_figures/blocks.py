@@ -1,6 +1,6 @@
 """Weights of the content blocks: published and tuned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from harness.report.style import DARK, LIGHT, figure_style, save_figure
 if TYPE_CHECKING:  # drawing takes half a second to import
     from matplotlib.axes import Axes
 
-__all__ = ["draw_blocks"]
+__all__ = ["draw_blocks", "statistics_weight"]
+
+STATISTICS = "statistics,\nbeside these"
 
 
 def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
@@ -32,21 +34,49 @@ def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
     bool
         False, and no file, if no tuned family has content blocks.
     """
-    tuned = {c: block_weights(_tuned(record, c)) for c in record.spec.families}
+    tuned = {c: _shares(_tuned(record, c)) for c in record.spec.families}
     tuned = {candidate: weights for candidate, weights in tuned.items() if weights}
     if not tuned:
         return False
     with figure_style():
         figure, panels = make_panels([2.5] * len(tuned), n_columns=2)
         for axes, (candidate, weights) in zip(panels, tuned.items(), strict=True):
-            published = _published(record, candidate)
-            _draw_weights(axes, [published, weights])
+            published, whose = _published(record, candidate)
+            _draw_weights(axes, {whose: published, "tuned": weights})
             axes.set_title(display_name(record, candidate, width=34), fontsize=10)
             axes.set_xlabel("share of the weight")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+        found = [axes.get_legend_handles_labels() for axes in panels]
+        unique = {
+            label: bars for each in found for bars, label in zip(*each, strict=True)
+        }
+        figure.legend(
+            unique.values(), unique.keys(), loc="outside upper center", ncols=3
+        )
         save_figure(figure, path)
     return True
+
+
+def statistics_weight(params: Mapping[str, Any]) -> float:
+    """Find the weight of the statistics of ratings, which stands beside the four blocks.
+
+    Parameters
+    ----------
+    params : mapping
+        Hyperparameters of a family with content blocks.
+
+    Returns
+    -------
+    float
+        Relative to the sum of the four; 0 where they are off, as in the plain regression.
+    """
+    if params.get("predictor") == "regression":
+        return 0.0
+    return float(params.get("statistics_weight") or 0.0)
+
+
+def _shares(params: Mapping[str, Any]) -> dict[str, float]:
+    weights, beside = block_weights(params), statistics_weight(params)
+    return weights | ({STATISTICS: beside} if weights and beside else {})
 
 
 def _tuned(record: ExperimentRecord, candidate: str) -> Mapping[str, Any]:
@@ -57,7 +87,9 @@ def _tuned(record: ExperimentRecord, candidate: str) -> Mapping[str, Any]:
     return params
 
 
-def _published(record: ExperimentRecord, candidate: str) -> Mapping[str, float]:
+def _published(
+    record: ExperimentRecord, candidate: str
+) -> tuple[Mapping[str, float], str]:
     """Take the weights that the file claims, else those the blocks are known by."""
     claimed = {
         claim.metric.removeprefix(BLOCK): float(claim.value)
@@ -66,27 +98,32 @@ def _published(record: ExperimentRecord, candidate: str) -> Mapping[str, float]:
         and claim.metric.startswith(BLOCK)
         and not isinstance(claim.value, str)
     }
-    return claimed if claimed.keys() == PUBLISHED_WEIGHTS.keys() else PUBLISHED_WEIGHTS
+    if claimed.keys() == PUBLISHED_WEIGHTS.keys():
+        return claimed, "published"
+    return PUBLISHED_WEIGHTS, "published study, the defaults"
 
 
-def _draw_weights(axes: "Axes", weights: Sequence[Mapping[str, float]]) -> None:
-    for shares, shift, color, label in zip(
-        weights, (-0.2, 0.2), (LIGHT, DARK), ("published", "tuned"), strict=True
+def _draw_weights(axes: "Axes", weights: Mapping[str, Mapping[str, float]]) -> None:
+    names = list(weights["tuned"])
+    for (label, shares), shift, color in zip(
+        weights.items(), (-0.2, 0.2), (LIGHT, DARK), strict=True
     ):
-        places = [place + shift for place in range(len(shares))]
+        known = [name for name in names if name in shares]
+        places = [names.index(name) + shift for name in known]
+        values = [shares[name] for name in known]
         bars = axes.barh(
             places,
-            list(shares.values()),
+            values,
             height=0.38,
             color=color,
             edgecolor=DARK,
             linewidth=0.6,
             label=label,
         )
-        labels = [f"{share:.0%}" for share in shares.values()]
-        axes.bar_label(bars, labels, padding=3, fontsize=8.5)
-    axes.set_yticks(range(len(PUBLISHED_WEIGHTS)), list(PUBLISHED_WEIGHTS))
+        axes.bar_label(bars, [f"{v:.0%}" for v in values], padding=3, fontsize=8.5)
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, 1.12 * max(max(shares.values()) for shares in weights))
+    most = max(max(shares.values()) for shares in weights.values())
+    axes.set_xlim(0, 1.12 * most)
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

@@ -1,14 +1,16 @@
 """Which hyperparameters mattered, for every family."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.experiment.record import ExperimentRecord
+from harness.report.digits import setting
 from harness.report.experiment_figures.looks import display_name
 from harness.report.experiment_figures.panels import make_panels
 from harness.report.style import DARK, figure_style, save_figure
-from harness.search.importance import param_importance
+from harness.search.importance import dominating_choice, param_importance
+from harness.search.records import StudyRecord
 
 if TYPE_CHECKING:  # drawing takes half a second to import
     from matplotlib.axes import Axes
@@ -20,6 +22,9 @@ _MOST_PARAMETERS = 8
 
 def draw_importance(record: ExperimentRecord, path: Path) -> bool:
     """Draw how the variance of the objective is shared among the hyperparameters.
+
+    Where one choice dominates, a second panel shows the shares among the trials that
+    have made it as the best trial has.
 
     Parameters
     ----------
@@ -33,26 +38,38 @@ def draw_importance(record: ExperimentRecord, path: Path) -> bool:
     bool
         False, and no file, if no study has trials enough to tell.
     """
-    shares = {c: param_importance(study) for c, study in record.studies.items()}
-    shares = {
-        candidate: dict(list(found.items())[:_MOST_PARAMETERS])
-        for candidate, found in shares.items()
-        if found
-    }
+    shares = [
+        (title, dict(list(found.items())[:_MOST_PARAMETERS]))
+        for candidate, study in record.studies.items()
+        for title, found in _shares(display_name(record, candidate, width=34), study)
+    ]
     if not shares:
         return False
-    sizes = [len(found) for found in shares.values()]
+    sizes = [len(found) for _, found in shares]
     with figure_style():
-        figure, panels = make_panels([0.75 + 0.26 * n for n in sizes], n_columns=2)
-        for place, (candidate, found) in enumerate(shares.items()):
+        figure, panels = make_panels([0.9 + 0.26 * n for n in sizes], n_columns=2)
+        for place, (title, found) in enumerate(shares):
             axes, row = panels[place], place - place % 2
             _draw_shares(axes, found)
             # Bars in a row are equally thick.
             axes.set_ylim(max(sizes[row : row + 2]) - 0.5, -0.5)
-            axes.set_title(display_name(record, candidate, width=34), fontsize=10)
+            axes.set_title(title, fontsize=10)
         figure.supxlabel("share of the variance of the RMSE over the trials", size=10)
         save_figure(figure, path)
     return True
+
+
+def _shares(name: str, study: StudyRecord) -> Iterator[tuple[str, dict[str, float]]]:
+    """Work out the shares among all trials, and where one choice hides the rest, in it."""
+    everywhere = param_importance(study)
+    if not everywhere:
+        return
+    yield name, everywhere
+    given = dominating_choice(study, everywhere)
+    within = param_importance(study, given=given) if given else {}
+    if within:
+        made = ", ".join(f"{key} = {setting(value)}" for key, value in given.items())
+        yield f"{name}\nof trials with {made}", within
 
 
 def _draw_shares(axes: "Axes", shares: Mapping[str, float]) -> None:
