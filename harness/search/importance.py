@@ -81,7 +81,18 @@ def param_importance(
 
 
 def has_importance(study: StudyRecord) -> bool:
-    """Say whether `param_importance` has something to tell, without the work of it."""
+    """Say whether `param_importance` has something to tell, without the work of it.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    bool
+        False for fewer than `FEWEST_TRIALS` trials, or equally good ones.
+    """
     return _can_tell(_trials(study, {}))
 
 

@@ -195,6 +195,12 @@ def test_a_small_difference_is_no_reason():
     assert "fastest" in reasons(make_record(efficiency=make_efficiency(fast)), "svd")
 
 
+def test_costs_that_are_written_alike_are_no_reason():
+    tiny = {c: {"fit_seconds": 0.0001 * (1 + k)} for k, c in enumerate(TUNED)}
+    record = make_record(efficiency=make_efficiency(**tiny))
+    assert not [c for c in TUNED if "trains" in reasons(record, c)]
+
+
 def test_the_metrics_of_the_winner_stand_beside_the_published_ones(record):
     text = text_of(chosen_model, record)
     assert row(text, "share within half a star")[1:] == [
@@ -514,6 +520,12 @@ def test_versions_that_continued_or_judged_are_named_beside_the_first(record):
     assert row(text, "**other versions of harness**")[1] == (
         "search of SVD `0.2.0`, judgement `0.3.0`"
     )
+
+
+def test_the_command_has_the_trials_that_were_run_though_the_budget_was_lowered():
+    lower = make_record(spec=make_spec(budget={"trials": 4}))
+    # Each family has had 11 trials, besides one that failed.
+    assert "--trials 11 " in text_of(reproduction, lower)
 
 
 def test_numbers_are_traced_to_the_ids_of_runs_that_hold_them(record):

@@ -5,9 +5,10 @@ from mlflow import MlflowClient
 
 from harness.errors import TrackingError
 from harness.tracking import SyncCounts, sync
+from harness.tracking.experiment_run_ids import find_run_ids
 from harness.tracking.experiment_runs import log_experiment, sync_experiment
 from tests.experiment.records import SPLIT, make_record, make_study
-from tests.experiment.scores import PARAMS
+from tests.experiment.scores import PARAMS, TUNED
 
 N_TRIALS = 2
 
@@ -200,3 +201,42 @@ def test_the_report_is_among_the_artefacts_of_the_experiment(
 def test_a_store_that_is_down_is_one_sentence(small_record):
     with pytest.raises(TrackingError, match=r"must be reachable and writable, but: "):
         log_experiment(small_record(), None, tracking_uri="http://127.0.0.1:9")
+
+
+def test_the_runs_that_hold_the_numbers_are_found_by_what_was_judged(
+    small_record, store_uri, runs_of
+):
+    judged = small_record(final={"best_trials": {"cf": 1, "svd": 1}})
+    assert find_run_ids(judged, tracking_uri=store_uri)["candidates"] == {
+        "cf": {"trial": 1},
+        "svd": {"trial": 1},
+    }
+    log_experiment(judged, None, tracking_uri=store_uri)
+    before = find_run_ids(judged, tracking_uri=store_uri)
+    runs = {run.info.run_id: run for run in runs_of().values()}
+    assert runs[before["experiment"]].info.run_name.startswith("published: svd wins")
+    svd = before["candidates"]["svd"]
+    assert runs[svd["trial_run"]].data.tags["trial"] == "1"
+    assert runs[svd["trial_run"]].info.run_name.startswith("svd #1")
+    assert runs[svd["final_run"]].info.run_name == "svd final, test rmse 0.5720"
+
+
+def test_a_final_run_that_is_superseded_does_not_hold_the_numbers(
+    small_record, store_uri
+):
+    first = small_record(final={"best_trials": {"cf": 1, "svd": 0}})
+    log_experiment(first, None, tracking_uri=store_uri)
+    old = find_run_ids(first, tracking_uri=store_uri)["candidates"]
+    again = small_record(
+        final={"best_trials": {"cf": 1, "svd": 1}, "tuned": TUNED | {"svd": 0.57}}
+    )
+    log_experiment(again, None, tracking_uri=store_uri)
+    new = find_run_ids(again, tracking_uri=store_uri)["candidates"]
+    assert new["cf"] == old["cf"]
+    assert new["svd"]["final_run"] != old["svd"]["final_run"]
+    assert new["svd"]["trial_run"] != old["svd"]["trial_run"]
+
+
+def test_a_store_that_is_down_is_an_error_of_tracking(small_record):
+    with pytest.raises(TrackingError):
+        find_run_ids(small_record(), tracking_uri="http://127.0.0.1:9")

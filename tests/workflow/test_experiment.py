@@ -3,8 +3,8 @@ import pytest
 
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.seal import SealedTest
-from harness.experiment.declared import changed_since_opened
 from harness.experiment.decision import decide
+from harness.experiment.declared import changed_since_opened
 from harness.search.experiment_storage import (
     MARK,
     read_experiment_facts,
@@ -122,6 +122,15 @@ def test_the_scores_are_those_of_the_models_on_the_test_set():
         errors = model.predict(test.users, test.items) - test.values
         by_seed = judged.record.model(candidate, role)["rmse_by_seed"]
         assert np.sqrt(np.mean(errors.astype(float) ** 2)) == pytest.approx(by_seed[0])
+
+
+def test_what_a_family_lacks_metadata_for_is_kept_with_its_models(monkeypatch):
+    from harness.models.svd import SVD
+
+    monkeypatch.setattr(SVD, "notes_on", classmethod(lambda *_: ["Nothing is known."]))
+    notes = {m["name"]: m["notes"] for m in run().record.models}
+    assert notes["svd, tuned"] == ["Nothing is known."]
+    assert notes["baseline, tuned"] == []
 
 
 def test_families_are_compared_pairwise_and_corrected_together():

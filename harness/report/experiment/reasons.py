@@ -183,6 +183,8 @@ def _side(
         return None
     low, high = min(values.values()), max(values.values())
     apart = high >= trait.gap * low if trait.is_factor else high - low >= trait.gap
+    # Two of less than a millisecond are no reason for either.
+    apart = apart and write(trait.metric, low) != write(trait.metric, high)
     if not apart or list(values.values()).count(values[candidate]) > 1:
         return None
     best, worst = (low, high) if trait.direction == "minimize" else (high, low)

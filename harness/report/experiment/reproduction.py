@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
+from harness.experiment.effort import n_judged_trials
 from harness.experiment.record import ExperimentRecord
 from harness.report.experiment.draft import Draft, paragraphs
 from harness.report.experiment.models import label
@@ -48,7 +49,7 @@ def _command(record: ExperimentRecord) -> str:
     options: list[tuple[str, object]] = [
         ("--data", spec.data.source),
         *(("--link", each) for each in spec.data.link),
-        ("--trials", spec.budget.trials),
+        ("--trials", _n_trials(record)),
         ("--seconds", spec.budget.seconds),
         ("--seed", spec.seed),
         ("--jobs", settings.get("jobs")),
@@ -60,6 +61,14 @@ def _command(record: ExperimentRecord) -> str:
     lines += [f"  {n} {_quoted(value)}" for n, value in options if value is not None]
     command = " \\\n".join(lines)
     return f"```sh\n{command}\n```"
+
+
+def _n_trials(record: ExperimentRecord) -> int | None:
+    """Count what it takes: a budget that was lowered later does not take trials back."""
+    trials = record.spec.budget.trials
+    if trials is None:
+        return None
+    return max([trials, *n_judged_trials(record).values()])
 
 
 def _file(record: ExperimentRecord) -> str:
