@@ -1,8 +1,8 @@
 """LightFM on ratings in stars: collaborative filtering with features of both sides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from harness.data.ratings import Ratings
 from harness.errors import ParameterError
 from harness.models.base import Codes, IterativeRecommender, check_range
 from harness.models.baseline import Biases, fit_biases
+from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.hybrid_calibration import Calibration, set_aside
 from harness.models.hybrid_explanation import HybridExplanation, explain_pair
 from harness.models.hybrid_features import (
@@ -59,11 +60,12 @@ class Hybrid(IterativeRecommender):
        adds up the embeddings :math:`e` of the features :math:`x` of user and title.
        Each user and title has a feature of its own as well, which makes it
        collaborative filtering; genres, decade and the like carry over to new titles.
-    3. A line maps expectation and score to stars,
-       :math:`\hat r_{ui} = a + (1 + b) e_{ui} + c \, s_{ui}`. It is fitted on a share
-       of the training ratings that bias model and LightFM have not seen: on ratings
-       that it has learnt from, a score looks far surer than it is. With `refit` another
-       training, on all training ratings, then takes this line over.
+    3. A line maps expectation and score to stars, :math:`\hat r_{ui} = a + (1 + b) e_{ui}
+       + c \, s_{ui} + g_{ui}`, where :math:`g` is the user's liking for the genres of the
+       title (`harness.models.genre_interaction.GenreInteraction`). It is fitted on a share
+       of the training ratings that none of these has seen: on ratings that it has learnt
+       from, a score looks far surer than it is. With `refit` another training, on all
+       training ratings, then takes this line over.
 
     Users and titles without ratings are judged by their features, and those without
     features by the bias model. One thread only: equal seeds give equal numbers.
@@ -92,6 +94,9 @@ class Hybrid(IterativeRecommender):
         which has seen what is to be learnt.
     user_weight : float, default 0.1
         Weight of these features; at least 0.
+    genre_interaction : float, default 0.25
+        How many stars are added for each star that the user rates the genres of the title
+        above the own mean; at least 0, which adds nothing. Ranking losses rank without it.
     title_identity, user_identity : bool, default True
         Whether each title, each user has a feature of its own. Without other features
         they have one anyway.
@@ -118,6 +123,8 @@ class Hybrid(IterativeRecommender):
     calibration_, ranking_ : ndarray of float64, shape (3,)
         :math:`a, b, c`; and the same with the user's level alone for :math:`e`, for
         `recommend` with a ranking loss.
+    genre_likes_, title_genres_ : ndarray of float32, shape (n, n_genres)
+        What `genre_interaction` adds is their product; without rows if it adds nothing.
     user_features_, item_features_ : ndarray of float32, shape (n, n_features)
         Named features, without those of one user or title; their names, embeddings and
         biases are in ``..._names_``, ``..._factors_`` and ``..._biases_``.
@@ -140,6 +147,7 @@ class Hybrid(IterativeRecommender):
     title_weight: float = 0.3
     user_features: UserFeatures = "activity"
     user_weight: float = 0.1
+    genre_interaction: float = 0.25
     title_identity: bool = True
     user_identity: bool = True
     user_regularization: float = 5.0
@@ -153,6 +161,8 @@ class Hybrid(IterativeRecommender):
     item_bias_: Doubles = field(init=False, repr=False)
     calibration_: Doubles = field(init=False, repr=False)
     ranking_: Doubles = field(init=False, repr=False)
+    genre_likes_: Singles = field(default_factory=no_genres, init=False, repr=False)
+    title_genres_: Singles = field(default_factory=no_genres, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("n_factors", "n_epochs"):
@@ -161,7 +171,7 @@ class Hybrid(IterativeRecommender):
         check_range(self, "calibration_share", low=0.01, high=0.5)
         for name in ("user_alpha", "item_alpha", "title_weight", "user_weight"):
             check_range(self, name, low=0)
-        for name in ("user_regularization", "item_regularization"):
+        for name in ("user_regularization", "item_regularization", "genre_interaction"):
             check_range(self, name, low=0)
         flags = ("title_identity", "user_identity", "refit")
         for name, allowed in (
@@ -200,19 +210,12 @@ class Hybrid(IterativeRecommender):
             n_epochs=_BIAS_EPOCHS,
         )
         behaviour = user_flags(ratings, catalogue, self.user_features)
-        rated_user = np.bincount(ratings.users, minlength=ratings.n_users) > 0
-        rated_item = np.bincount(ratings.items, minlength=ratings.n_items) > 0
-        users = Side.of(
-            behaviour,
-            rated_user,
-            weight=self.user_weight,
-            identity=self.user_identity,
-        )
-        items = Side.of(
-            titles,
-            rated_item,
-            weight=self.title_weight,
-            identity=self.title_identity,
+        users, items = (
+            Side.of(flags, codes, weight=weight, identity=identity)
+            for flags, codes, weight, identity in (
+                (behaviour, ratings.users, self.user_weight, self.user_identity),
+                (titles, ratings.items, self.title_weight, self.title_identity),
+            )
         )
         residuals = ratings.values - biases.predict(ratings.users, ratings.items)
         trainer = EmbeddingTrainer(
@@ -226,13 +229,17 @@ class Hybrid(IterativeRecommender):
             item_alpha=self.item_alpha,
             random_state=self.seed,
         )
-        return Training(biases, users, items, trainer)
+        weight = self.genre_interaction
+        genres = GenreInteraction.learn(ratings, catalogue, weight=weight)
+        return Training(biases, users, items, genres, trainer)
 
     def _describe(self, training: Training) -> None:
         """Keep what does not change from epoch to epoch."""
         self.mean_ = training.biases.mean
         self.user_bias_ = training.biases.users
         self.item_bias_ = training.biases.items
+        self.genre_likes_ = training.genres.likes
+        self.title_genres_ = training.genres.shares
         for prefix, side in (("user", training.users), ("item", training.items)):
             names = np.array(side.flags.names, dtype=object)
             setattr(self, f"{prefix}_features_", side.flags.values)
@@ -259,7 +266,13 @@ class Hybrid(IterativeRecommender):
         biases = self.user_score_bias_, self.item_score_bias_
         score = score_pairs(users, items, factors, biases)
         expected = Biases(self.mean_, self.user_bias_, self.item_bias_)
-        return Calibration(*self.calibration_)(expected.predict(users, items), score)
+        stars = Calibration(*self.calibration_)(expected.predict(users, items), score)
+        return stars + self.interaction.of_pairs(users, items)
+
+    @property
+    def interaction(self) -> GenreInteraction:
+        """What the user's liking for the genres of a title adds."""
+        return GenreInteraction(self.genre_likes_, self.title_genres_)
 
     def _score_all_items(self, user: int) -> npt.NDArray[Any]:
         row = int(rows_of(np.array([user]), len(self.user_bias_))[0])
@@ -268,28 +281,19 @@ class Hybrid(IterativeRecommender):
         known = row < len(self.user_bias_)
         level = self.mean_ + (self.user_bias_[row] if known else 0.0)
         if self.loss == "logistic":
-            return Calibration(*self.calibration_)(level + self.item_bias_, score)
+            stars = Calibration(*self.calibration_)(level + self.item_bias_, score)
+            self.interaction.add_to_scores(stars, user)
+            return stars
         intercept, slope, score_slope = self.ranking_
         line = Calibration(intercept, slope, max(score_slope, _SMALLEST_SLOPE))
         return line(level, score)
 
+    @classmethod
+    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
+        # Models of version 0.1 do not look at genres.
+        return cls(**{"genre_interaction": 0.0, **hyperparameters})
+
     def explain(self, user: int, item: int) -> HybridExplanation:
-        """Say what a prediction is made of.
-
-        Parameters
-        ----------
-        user, item : int
-            Codes, known or not.
-
-        Returns
-        -------
-        HybridExplanation
-            Contributions in stars.
-
-        Raises
-        ------
-        NotFittedError
-            If the model was not fitted.
-        """
+        """Take a prediction apart, feature by feature; see `Recommender.explain`."""
         self._fitted_scale()
         return explain_pair(self, user, item)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from harness.models.baseline import Biases
 from harness.models.explanation import Explanation, Part
+from harness.models.genre_interaction import GenreInteraction
 from harness.models.hybrid_calibration import Calibration
 from harness.models.hybrid_training import rows_of
 
@@ -26,13 +27,16 @@ class _Fitted(Protocol):
     item_bias_: npt.NDArray[np.float64]
     calibration_: npt.NDArray[np.float64]
 
+    @property
+    def interaction(self) -> GenreInteraction: ...
+
 
 @dataclass(frozen=True, slots=True)
 class HybridExplanation(Explanation):
     """Contributions to one prediction, in stars, by name.
 
-    The prediction before clipping is ``expected + user_level`` plus the sum of
-    `title_features`: these are the `parts`. `user_features` is the same score seen from
+    The prediction before clipping is ``expected + user_level + genre_interaction`` plus
+    the sum of `title_features`: these are the `parts`. `user_features` is the same score seen from
     the other side.
 
     Parameters
@@ -43,6 +47,8 @@ class HybridExplanation(Explanation):
         The bias model, calibrated.
     user_level : float
         What the score owes to the user whatever the title.
+    genre_interaction : float
+        What the user's liking for the genres of the title adds.
     title_features : mapping of str to float
         Contribution of each feature of the title: the dot product of its embedding
         with the user's factors, plus its bias. ``"(itself)"`` is the title's own.
@@ -55,6 +61,7 @@ class HybridExplanation(Explanation):
     prediction: float
     expected: float
     user_level: float
+    genre_interaction: float
     title_features: Mapping[str, float]
     user_features: Mapping[str, float]
 
@@ -86,7 +93,9 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
     user_level = float(slope * learnt["user_score_bias_"][row])
     titles = _contributions(learnt, "item", column, learnt["user_factors_"][row], slope)
     users = _contributions(learnt, "user", row, learnt["item_factors_"][column], slope)
-    prediction = float(expected + user_level + sum(titles.values()))
+    liking = model.interaction.explain(user, item)
+    added = sum(part.stars for part in liking)
+    prediction = float(expected + user_level + added + sum(titles.values()))
     before = (
         Part(label="mean and biases", stars=expected, detail="calibrated"),
         Part(label="level of the user", stars=user_level, detail="whatever the title"),
@@ -95,9 +104,10 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
         prediction,
         expected,
         user_level,
+        added,
         titles,
         users,
-        parts=(*before, *_by_feature(titles, "title")),
+        parts=(*before, *liking, *_by_feature(titles, "title")),
         user_parts=_by_feature(users, "user"),
     )
 

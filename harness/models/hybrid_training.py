@@ -9,6 +9,7 @@ import numpy.typing as npt
 from harness.data.ratings import Ratings
 from harness.models.base import Codes
 from harness.models.baseline import Biases
+from harness.models.genre_interaction import GenreInteraction
 from harness.models.hybrid_calibration import fit_calibration
 from harness.models.hybrid_features import Flags, with_identity
 from harness.models.kernels.svd import predict_pairs
@@ -44,7 +45,7 @@ class Side:
     def of(
         cls,
         flags: Flags,
-        rated: npt.NDArray[np.bool_],
+        codes: Codes,
         *,
         weight: float,
         identity: bool,
@@ -55,8 +56,8 @@ class Side:
         ----------
         flags : Flags
             Named features.
-        rated : ndarray of bool, shape (n_rows,)
-            Rows with ratings.
+        codes : ndarray of int, shape (n_ratings,)
+            Rows of the training ratings.
         weight : float
             Of the flags; 0 leaves them out.
         identity : bool
@@ -68,6 +69,7 @@ class Side:
             Ready for a training.
         """
         used = flags if weight > 0 else Flags((), flags.values[:, :0])
+        rated = np.bincount(codes, minlength=len(flags.values)) > 0
         matrix = with_identity(used, rated, weight=weight, identity=identity)
         return cls(used, matrix, weight)
 
@@ -161,6 +163,8 @@ class Training:
         The bias model, whose residuals are learnt.
     users, items : Side
         Features.
+    genres : GenreInteraction
+        What is added to the calibrated score.
     trainer : EmbeddingTrainer
         Does the work.
     """
@@ -168,6 +172,7 @@ class Training:
     biases: Biases
     users: Side
     items: Side
+    genres: GenreInteraction
     trainer: EmbeddingTrainer
 
     def run_epoch(self) -> tuple[Snapshot, Snapshot] | None:
@@ -210,11 +215,10 @@ class Training:
         biases = seen[0].biases, seen[1].biases
         score = score_pairs(aside.users, aside.items, factors, biases)
         nobody = np.full(len(aside), -1)
+        left = aside.values - self.genres.of_pairs(aside.users, aside.items)
         lines = [
-            fit_calibration(
-                self.biases.predict(aside.users, items), score, aside.values
-            )
-            for items in (aside.items, nobody)
+            fit_calibration(self.biases.predict(aside.users, items), score, truth)
+            for items, truth in ((aside.items, left), (nobody, aside.values))
         ]
         return np.array(astuple(lines[0])), np.array(astuple(lines[1]))
 

@@ -1,8 +1,8 @@
 """Biased matrix factorisation, trained by stochastic gradient descent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from harness.errors import ParameterError
 from harness.models.base import Codes, IterativeRecommender, check_range
 from harness.models.cold_start import ColdStart, Completed, fill_strangers
 from harness.models.explanation import Explanation
+from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.kernels.svd import predict_pairs
 from harness.models.svd_explanation import explain_pair
 from harness.models.svd_training import Descent, Latents
@@ -20,6 +21,9 @@ from harness.models.svd_training import Descent, Latents
 __all__ = ["SVD"]
 
 Reals = npt.NDArray[np.floating[Any]]
+Singles = npt.NDArray[np.float32]
+
+_OFF = "SVD: cold_start is off: the catalogue has nothing that tells titles apart."
 
 
 @dataclass(kw_only=True)
@@ -68,6 +72,10 @@ class SVD(IterativeRecommender):
     cold_start_regularization : float, default 1
         Penalty of the regressions on features, in titles or users with many ratings;
         greater than 0.
+    genre_interaction : float, default 0.5
+        With `cold_start` only: how many stars are added for each star that the user rates
+        the genres of the title above the own mean; at least 0, which adds nothing. See
+        `harness.models.genre_interaction.GenreInteraction`.
     seed : int, default 0
         Seed of the initial factors.
 
@@ -84,6 +92,8 @@ class SVD(IterativeRecommender):
     new_user_, new_item_ : ndarray of float, shape (1 + n_factors,), or None
         Bias and factors of a code that is beyond those learnt; None if `cold_start` is
         off.
+    genre_likes_, title_genres_ : ndarray of float32, shape (n, n_genres)
+        What `genre_interaction` adds is their product; without rows if it adds nothing.
     notes_ : list of str
         What could not be used, one sentence each.
 
@@ -108,21 +118,24 @@ class SVD(IterativeRecommender):
     cold_start: bool = False
     cold_start_strength: float = 5.0
     cold_start_regularization: float = 1.0
+    genre_interaction: float = 0.5
     seed: int = 0
 
     mean_: float = field(init=False, repr=False)
     new_user_: Reals | None = field(default=None, init=False, repr=False)
     new_item_: Reals | None = field(default=None, init=False, repr=False)
+    genre_likes_: Singles = field(default_factory=no_genres, init=False, repr=False)
+    title_genres_: Singles = field(default_factory=no_genres, init=False, repr=False)
     notes_: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("n_factors", "n_epochs"):
             check_range(self, name, low=1)
-        check_range(self, "learning_rate", above=0)
-        check_range(self, "regularization", low=0)
-        check_range(self, "init_std", low=0)
-        check_range(self, "cold_start_strength", low=0)
-        check_range(self, "cold_start_regularization", above=0)
+        for name in ("regularization", "init_std", "cold_start_strength"):
+            check_range(self, name, low=0)
+        check_range(self, "genre_interaction", low=0)
+        for name in ("learning_rate", "cold_start_regularization"):
+            check_range(self, name, above=0)
         if self.bias_learning_rate is not None:
             check_range(self, "bias_learning_rate", above=0)
         if self.bias_regularization is not None:
@@ -163,19 +176,20 @@ class SVD(IterativeRecommender):
         self.rated_user_ = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         self.rated_item_ = np.bincount(ratings.items, minlength=ratings.n_items) > 0
         self.notes_ = []
-        if not self.cold_start:
-            return None
-        cold_start = ColdStart.prepare(
-            ratings,
-            catalogue,
-            strength=self.cold_start_strength,
-            regularization=self.cold_start_regularization,
-            dtype=self._descent.dtype,
-        )
-        if cold_start is None:
-            self.notes_ = [
-                "SVD: cold_start is off: the catalogue has nothing that tells titles apart."
-            ]
+        cold_start = None
+        if self.cold_start:
+            cold_start = ColdStart.prepare(
+                ratings,
+                catalogue,
+                strength=self.cold_start_strength,
+                regularization=self.cold_start_regularization,
+                dtype=self._descent.dtype,
+            )
+            if cold_start is None:
+                self.notes_ = [_OFF]
+        weight = 0.0 if cold_start is None else self.genre_interaction
+        genres = GenreInteraction.learn(ratings, catalogue, weight=weight)
+        self.genre_likes_, self.title_genres_ = genres.likes, genres.shares
         return cold_start
 
     @property
@@ -230,10 +244,16 @@ class SVD(IterativeRecommender):
                     & _is_rated(self.rated_item_, items)
                 )
             ] = self.mean_
+        out += self.interaction.of_pairs(users, items)
         # A learning rate far too high overflows; what is left to predict is the mean.
         if not np.isfinite(out).all():
             np.nan_to_num(out, copy=False, nan=self.mean_)
         return out
+
+    @property
+    def interaction(self) -> GenreInteraction:
+        """What the user's liking for the genres of a title adds."""
+        return GenreInteraction(self.genre_likes_, self.title_genres_)
 
     def _latents(self) -> Latents:
         return Latents(
@@ -258,9 +278,15 @@ class SVD(IterativeRecommender):
         if not self.biased and self.new_user_ is None:
             rated = known and self.rated_user_[user]
             scores[~self.rated_item_ if rated else slice(None)] = self.mean_
+        self.interaction.add_to_scores(scores, user)
         if not np.isfinite(scores).all():
             np.nan_to_num(scores, copy=False, nan=self.mean_)
         return scores
+
+    @classmethod
+    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
+        # Models of version 0.1 do not look at genres.
+        return cls(**{"genre_interaction": 0.0, **hyperparameters})
 
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: mean, biases, factors; see `Recommender.explain`."""

@@ -29,7 +29,8 @@ def explain_pair(model: "SVD", pair: tuple[int, int]) -> Explanation:
     Returns
     -------
     Explanation
-        Mean, biases and factors, those predicted for newcomers included.
+        Mean, biases, liking for the genres, and factors, those predicted for newcomers
+        included.
     """
     user, users = _with_stranger(
         pair[0], (model.user_bias_, model.user_factors_), model.new_user_
@@ -40,8 +41,11 @@ def explain_pair(model: "SVD", pair: tuple[int, int]) -> Explanation:
     parts = bias_parts(model.mean_, (users[0], items[0]), (user, item))
     if not model.biased and not _is_complete(model, pair):
         return Explanation(parts=parts[:1])
+    before = parts if model.biased else parts[1:]
     explained = explain_factors(
-        (user, item), parts if model.biased else parts[1:], (users[1], items[1])
+        (user, item),
+        (*before, *model.interaction.explain(*pair)),
+        (users[1], items[1]),
     )
     if np.isfinite(explained.total):
         return explained

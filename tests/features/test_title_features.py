@@ -5,7 +5,12 @@ import pandas as pd
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.features.interactions import user_genre_interaction, years_since_release
+from harness.features.interactions import (
+    equal_genre_shares,
+    trusted_genre_preferences,
+    user_genre_interaction,
+    years_since_release,
+)
 from harness.features.titles import (
     duration_minutes,
     primary_genre,
@@ -84,3 +89,27 @@ def test_user_genre_interaction_is_the_mean_over_the_titles_genres():
         np.array([0, 1, 1, 0]), np.array([0, 0, 1, 2]), preferences, has
     )
     np.testing.assert_allclose(found, [0.25, 0.1, 0.4, 0.0])
+
+
+def test_shares_times_preferences_are_the_interaction_of_all_titles():
+    rng = np.random.default_rng(0)
+    has = (rng.random((9, 4)) < 0.4).astype(np.int64)
+    likes = rng.normal(size=(3, 4))
+    users, items = np.repeat(np.arange(3), 9), np.tile(np.arange(9), 3)
+    everything = (likes @ equal_genre_shares(has).T).ravel()
+    found = user_genre_interaction(users, items, likes, has)
+    np.testing.assert_allclose(everything, found)
+
+
+def test_preferences_are_believed_half_with_ten_ratings():
+    # Five dramas with 5 and five horrors with 3 stars: 1 above and below the mean, half of
+    # which is left of five ratings each, and half of that of ten together.
+    ratings = Ratings.from_columns(
+        ["a"] * 10 + ["b"],
+        [f"i{k}" for k in range(10)] + ["i0"],
+        [5] * 5 + [3] * 5 + [4],
+        scale=RatingScale(1, 5),
+    ).take(np.arange(10))
+    has = np.repeat(np.eye(2, dtype=np.int64), 5, axis=0)
+    found = trusted_genre_preferences(ratings, has)
+    np.testing.assert_allclose(found, [[0.25, -0.25], [0.0, 0.0]])

@@ -123,7 +123,9 @@ def test_a_well_rated_title_is_predicted_as_without_cold_start(by_genre):
     ratings, catalogue = by_genre
     pairs = ratings.users, ratings.items
     on, off = (
-        SVD(cold_start=flag, cold_start_strength=0.0).fit(ratings, catalogue)
+        SVD(cold_start=flag, cold_start_strength=0.0, genre_interaction=0).fit(
+            ratings, catalogue
+        )
         for flag in (True, False)
     )
     np.testing.assert_array_equal(on.predict(*pairs), off.predict(*pairs))
@@ -253,6 +255,7 @@ def test_the_shipped_space_differs_from_the_default_one_by_cold_start_only():
         "cold_start",
         "cold_start_strength",
         "cold_start_regularization",
+        "genre_interaction",
     }
     assert {n: d for n, d in cold.describe().items() if n not in more} == (
         default.describe()

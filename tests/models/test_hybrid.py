@@ -101,6 +101,7 @@ def test_a_user_without_ratings_has_no_flags(ratings, catalogue):
 
 def test_scores_are_those_of_lightfm(ratings, catalogue):
     model = Hybrid(n_factors=4, n_epochs=3, user_features="none", refit=True)
+    model = replace(model, genre_interaction=0)
     model.fit(ratings, catalogue)
     biases = fit_biases(
         ratings, user_regularization=5, item_regularization=2, n_epochs=10
@@ -216,7 +217,7 @@ def test_a_ranking_loss_learns_from_liked_pairs_alone():
 def test_an_explanation_adds_up_to_the_prediction(ratings, catalogue, pair):
     model = Hybrid(user_features="all").fit(ratings, catalogue)
     explained = model.explain(*pair)
-    total = explained.expected + explained.user_level
+    total = explained.expected + explained.user_level + explained.genre_interaction
     total += sum(explained.title_features.values())
     assert total == pytest.approx(explained.prediction)
     prediction = model.predict(*(np.array([code]) for code in pair))

@@ -1,0 +1,142 @@
+"""How much a user likes the genres of a title, as a summand of a prediction."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.habits import genre_table
+from harness.data.ratings import Ratings
+from harness.features.interactions import equal_genre_shares, trusted_genre_preferences
+from harness.models.base import Codes
+from harness.models.explanation import Part
+from harness.models.kernels.svd import predict_pairs
+from harness.models.similarity_cache import SHARED, Arrays
+
+__all__ = ["GenreInteraction", "no_genres"]
+
+Singles = npt.NDArray[np.float32]
+
+
+def no_genres() -> Singles:
+    """Make the table of a model that does not look at genres.
+
+    Returns
+    -------
+    ndarray of float32, shape (0, 0)
+        Nothing.
+    """
+    return np.empty((0, 0), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenreInteraction:
+    r"""The named feature `harness.features.interactions.user_genre_interaction`, weighted.
+
+    .. math:: g_{ui} = \frac{\gamma}{|G_i|} \sum_{g \in G_i} \frac{n_u}{n_u + 10} a_{ug}
+
+    where :math:`a_{ug}` says how far above the own mean a user with :math:`n_u` ratings
+    rates a genre. Factors are penalised, and learn such a taste only in part: on
+    ml-latest-small (linked to the catalogues) and ml-100k, four folds each, the summand
+    made SVD with cold start 0.003 to 0.009 stars better with :math:`\gamma = 0.5`, and
+    the hybrid 0.0005 to 0.002 with :math:`\gamma = 0.25`, on every fold.
+
+    It is added to what a training has learnt, and is no target of it: preferences that
+    contain a rating never meet that rating again.
+
+    Parameters
+    ----------
+    likes : ndarray of float32, shape (n_users, n_genres)
+        Weighted preferences in stars.
+    shares : ndarray of float32, shape (n_items, n_genres)
+        Titles, divided equally among their genres.
+    """
+
+    likes: Singles
+    shares: Singles
+
+    @classmethod
+    def learn(cls, ratings: Ratings, catalogue: Catalogue, *, weight: float) -> Self:
+        r"""Measure preferences; the trials of a study share those of their folds.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            The training part, and nothing else.
+        catalogue : Catalogue
+            Its column ``listed_in``, if it has one.
+        weight : float
+            :math:`\gamma`; at least 0, which leaves everything out.
+
+        Returns
+        -------
+        GenreInteraction
+            Without columns where there is nothing to add.
+        """
+        if weight == 0 or not catalogue.has("listed_in"):
+            return cls(no_genres(), no_genres())
+        listed = catalogue.frame["listed_in"]
+        key = "genre interaction", ratings.fingerprint(), hash(tuple(map(str, listed)))
+
+        def compute() -> Arrays:
+            _, has = genre_table(listed)
+            likes = trusted_genre_preferences(ratings, has)
+            shares = equal_genre_shares(has)
+            return likes.astype(np.float32), shares.astype(np.float32)
+
+        tables = SHARED.get(key, compute)
+        likes, shares = (table.astype(np.float32, copy=False) for table in tables)
+        return cls(np.float32(weight) * likes, shares)
+
+    def of_pairs(self, users: Codes, items: Codes) -> Singles:
+        """Compute it for pairs.
+
+        Parameters
+        ----------
+        users, items : ndarray of int, shape (n_pairs,)
+            Codes, known or not.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_pairs,)
+            Stars; 0 for those who are not known.
+        """
+        out: Singles = np.empty(len(users), dtype=np.float32)
+        sides = self.likes, self.shares
+        biases = tuple(np.zeros(len(side), np.float32) for side in sides)
+        predict_pairs(users, items, 0.0, biases, sides, out)
+        return out
+
+    def add_to_scores(self, scores: npt.NDArray[np.floating[Any]], user: int) -> None:
+        """Add it to the scores of all titles.
+
+        Parameters
+        ----------
+        scores : ndarray of float, shape (n_items,)
+            In stars; modified.
+        user : int
+            Code, known or not.
+        """
+        if 0 <= user < len(self.likes):
+            scores += self.shares @ self.likes[user]
+
+    def explain(self, user: int, item: int) -> tuple[Part, ...]:
+        """Say what it adds to one prediction.
+
+        Parameters
+        ----------
+        user, item : int
+            Codes, known or not.
+
+        Returns
+        -------
+        tuple of Part
+            One; none where genres are not looked at.
+        """
+        if not self.likes.size:
+            return ()
+        stars = self.of_pairs(np.array([user]), np.array([item])).item()
+        detail = "how far above the own mean this user rates them"
+        return (Part(label="liking for its genres", stars=stars, detail=detail),)
