@@ -1,6 +1,9 @@
 """``harness models``: what is registered, how good it is, and what it is in use as."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,11 +18,21 @@ __all__ = ["models"]
 LONGEST_LINE = 300
 
 
+class Format(StrEnum):
+    """How to print it."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
 def models(
     model: Annotated[
         str | None,
-        typer.Argument(help="Registered model.", show_default="all"),
+        typer.Argument(metavar="NAME", help="Registered model.", show_default="all"),
     ] = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="A table to read, or everything as JSON.")
+    ] = Format.TABLE,
     tracking_uri: Annotated[
         str | None,
         typer.Option(
@@ -33,7 +46,8 @@ def models(
 
     The RMSE is in stars, with its 95 % interval, on the sealed test set that the version
     was judged on. Only figures of the same test set can be compared. The last column
-    names the experiment, or the study, whose report tells more.
+    names the experiment, or the study, whose report tells more: `harness ui` shows it among
+    the artifacts of its run, and `mlflow artifacts download --artifact-uri` fetches it.
     """
     from harness.errors import UnknownNameError
     from harness.tracking.location import locate
@@ -49,13 +63,32 @@ def models(
         for name in ([model] if model else names)
         for version in registry.versions(name)
     ]
+    if output is Format.JSON:
+        told = [_facts(version, registry.report_of(version)) for version in found]
+        typer.echo(json.dumps(told, indent=2))
+        return
     if not found:
         typer.echo(f"No models in {location.shown}: `harness promote` registers them.")
         return
-    _print(found)
+    reports = {
+        name: registry.report_of(version)
+        for version in reversed(found)
+        if (name := _source(version)) != "-"
+    }
+    _print(found, reports)
 
 
-def _print(versions: "Sequence[RegisteredVersion]") -> None:
+def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, object]:
+    return asdict(version) | {
+        "created": version.created.isoformat(timespec="seconds"),
+        "uri": version.uri,
+        "report": report,
+    }
+
+
+def _print(
+    versions: "Sequence[RegisteredVersion]", reports: Mapping[str, str | None]
+) -> None:
     from rich.console import Console
 
     from harness.cli.tables import plain
@@ -66,8 +99,12 @@ def _print(versions: "Sequence[RegisteredVersion]") -> None:
     console.print(_table(versions, letters))
     for version in _first_of_each(versions):
         console.print(
-            f"{letters[version.test_set]}: {plain(_describe(version), LONGEST_LINE)}"
+            f"Test set {letters[version.test_set]}: "
+            f"{plain(_describe(version), LONGEST_LINE)}"
         )
+    for name, report in reports.items():
+        if report is not None:
+            console.print(f"Report of {plain(name)}: {report}")
     names = {version.name for version in versions}
     several = [
         n for n in names if len({v.test_set for v in versions if v.name == n}) > 1
@@ -90,7 +127,7 @@ def _table(
     from harness.cli.tables import plain
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0))
-    for name in ("model", "alias", "family", "RMSE [95 %]", "on", "judged", "from"):
+    for name in ("model", "alias", "family", "RMSE [95 %]", "test", "date", "from"):
         table.add_column(name, no_wrap=name != "from", overflow="fold")
     for version in versions:
         cells = _cells(version, letters[version.test_set])
@@ -133,8 +170,13 @@ def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
         rmse,
         test_set,
         tags.get("test_opened", version.created.isoformat())[:10],
-        tags.get("experiment", tags.get("study", "-")),
+        _source(version),
     )
+
+
+def _source(version: "RegisteredVersion") -> str:
+    """Name the experiment or the study that a version comes from."""
+    return version.tags.get("experiment", version.tags.get("study", "-"))
 
 
 def _describe(version: "RegisteredVersion") -> str:

@@ -19,7 +19,11 @@ __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry"]
 
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
+REPORT = "report"
+"""Name of the folder of a report among the files of a run."""
+
 _VERSIONS_TAG = "mlflow.modelVersions"
+_PARENT_TAG = "mlflow.parentRunId"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,6 +141,37 @@ class Registry:
             if str(model.status) == "READY" and model.tags.get("trial") == str(trial):
                 return str(model.model_uri)
         return None
+
+    @_explained
+    def report_of(self, version: RegisteredVersion) -> str | None:
+        """Find the report that tells more of a version.
+
+        Parameters
+        ----------
+        version : RegisteredVersion
+            The version.
+
+        Returns
+        -------
+        str or None
+            URI of its folder, among the files of the run of the experiment or the study:
+            ``"runs:/4f6e.../report"``; None if no report was logged.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(version.run_id)
+            # The run of a final model has that of its experiment above it.
+            run_id = run.data.tags.get(_PARENT_TAG, version.run_id)
+            found = self._client.list_artifacts(run_id, REPORT)
+        except MlflowException as error:
+            if error.error_code in {
+                "RESOURCE_DOES_NOT_EXIST",
+                "INVALID_PARAMETER_VALUE",
+            }:
+                return None
+            raise
+        return f"runs:/{run_id}/{REPORT}" if found else None
 
     @_explained
     def register(
