@@ -12,7 +12,8 @@ from urllib.request import url2pathname
 
 from harness.errors import DataError, HarnessError, TrackingError, UnknownNameError
 from harness.tracking.location import Location
-from harness.tracking.model_folder import PackagedModel, read_model
+from harness.tracking.logged_folder import read_logged
+from harness.tracking.model_folder import PackagedModel
 from harness.tracking.problems import check_database, reason, unusable
 from harness.tracking.store import quieten
 
@@ -32,8 +33,6 @@ __all__ = [
 CHAMPION = "champion"
 _MODELS = "models:/"
 _RUNS = "runs:/"
-# As served_model.ARTIFACT, which cannot be imported without MLflow and pandas.
-_ARTIFACT = Path("artifacts") / "model"
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -144,13 +143,7 @@ def fetch_model(location: Location, uri: str) -> Iterator[FetchedModel]:
     """
     with tempfile.TemporaryDirectory(prefix="harness-model-") as beside:
         name, folder = _fetch(location, uri, Path(beside))
-        artifact = folder / _ARTIFACT
-        if not (folder / "MLmodel").is_file() or not artifact.is_dir():
-            raise DataError(
-                f"{uri}: must be a model that harness has logged, but there is no MLmodel "
-                f"or no {_ARTIFACT.as_posix()} in it; choose another with --model."
-            )
-        yield FetchedModel(name=name, folder=folder, packaged=read_model(artifact))
+        yield FetchedModel(name=name, folder=folder, packaged=read_logged(folder, uri))
 
 
 def _fetch(location: Location, uri: str, beside: Path) -> tuple[str, Path]:

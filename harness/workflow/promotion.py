@@ -134,6 +134,7 @@ def promote(
     with own_succession(settings.location, name):
         before = registry.aliased(name, CHAMPION)
         if before is not None and source.is_version(before):
+            PromotionMaterial(source, settings.location, on_step).fetch_champion(before)
             return Promotion(
                 outcome="unchanged",
                 model=name,
@@ -188,7 +189,7 @@ class _Gate:
         if not self._settings.dry_run:
             run_id = self._material.log_runs()
             uri = self._registry.logged_model(run_id, trial=self._source.trial.number)
-        newcomer = self._material.fetch(uri) if uri else self._material.refit()
+        newcomer, uri = self._material.fetch_or_refit(uri)
         outcome: Outcome = "challenger"
         if not self._settings.challenge:
             self._check(newcomer)
@@ -224,7 +225,7 @@ class _Gate:
             self._compare(newcomer, self._before)
 
     def _compare(self, newcomer: PackagedModel, before: RegisteredVersion) -> None:
-        champion = self._material.fetch(before.uri)
+        champion = self._material.fetch_champion(before)
         test, self._looks = self._material.open_test()
         self._duel = fight(newcomer, champion, test)
         self._checks.append(

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.data.sources import load_again
+from harness.errors import DataError
 from harness.evaluation.efficiency import measure_efficiency
 from harness.evaluation.seal import SealedTest
 from harness.evaluation.splits import Split
@@ -20,6 +22,7 @@ from harness.tracking.location import Location
 from harness.tracking.model_folder import PackagedModel, write_model
 from harness.tracking.model_source import fetch_model
 from harness.tracking.packaging import package
+from harness.tracking.registered_version import RegisteredVersion
 from harness.tracking.sync import log_study
 from harness.workflow.promotion_source import PromotionSource, read_source
 from harness.workflow.refit import refit_best, split_again
@@ -106,6 +109,37 @@ class PromotionMaterial:
         self._on_step(f"loading {uri}")
         with fetch_model(self._location, uri) as fetched:
             return fetched.packaged
+
+    def fetch_champion(self, champion: RegisteredVersion) -> PackagedModel:
+        """Load the champion, or say how to be rid of one whose files are lost."""
+        try:
+            return self.fetch(champion.uri)
+        except DataError as error:
+            raise DataError(
+                f"{error} That is version {champion.version}, the champion: make the "
+                "previous one champion with `harness promote --rollback`, or remove the "
+                "alias in `harness ui`, and promote again."
+            ) from error
+
+    def fetch_or_refit(self, uri: str | None) -> tuple[PackagedModel, str | None]:
+        """Load the newcomer; fit it again where it is not logged, or its files are lost.
+
+        Parameters
+        ----------
+        uri : str or None
+            URI of the logged model, if there is one.
+
+        Returns
+        -------
+        packaged : PackagedModel
+            The model.
+        uri : str or None
+            Of the logged model; None if it was fitted again.
+        """
+        if uri is not None:
+            with suppress(DataError):
+                return self.fetch(uri), uri
+        return self.refit(), None
 
     def refit(self) -> PackagedModel:
         """Fit the settings again, on the same training part with the same seed."""

@@ -88,6 +88,19 @@ def test_an_artefact_that_was_changed_is_one_sentence(serve, toy_model, tmp_path
     assert "model.npz: must be as it was when the model was packaged" in result.output
 
 
+def test_a_description_of_a_model_that_is_no_yaml_is_one_sentence(
+    serve, toy_model, tmp_path
+):
+    shutil.copytree(toy_model, tmp_path / "model")
+    (tmp_path / "model/MLmodel").write_text("a: b: {")
+    result = serve("--model", "model")
+    assert result.exit_code == 2
+    assert result.output == (
+        "Error: model/MLmodel: must be as MLflow has written it, but cannot be read; log "
+        "the model again.\n"
+    )
+
+
 def test_an_artefact_that_is_gone_is_one_sentence(
     serve, toy_model, champion_store, tmp_path
 ):

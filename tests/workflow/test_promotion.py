@@ -271,9 +271,24 @@ def test_a_champion_whose_files_have_changed_stops_the_promotion():
     promote("good")
     [file] = files_of("1").rglob("model.npz")
     file.write_bytes(file.read_bytes() + b"x")
-    with pytest.raises(DataError, match=r"model.npz: must be as it was"):
-        promote("bad")
+    lost = (
+        r"^models:/ratings/1/artifacts/model/model.npz: must be as it was .* --rollback"
+    )
+    for name in ("bad", "good"):
+        with pytest.raises(DataError, match=lost):
+            promote(name)
     assert aliases() == {CHAMPION: 1}
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_model_whose_files_are_lost_is_fitted_and_logged_again():
+    promote("good")
+    shutil.rmtree(files_of("1"))
+    registry = Registry(locate())
+    registry.move(CHAMPION, None, name="ratings")
+    assert promote("good").outcome == "promoted"
+    assert aliases() == {CHAMPION: 2}
+    assert list(files_of("2").rglob("model.npz"))
 
 
 @pytest.mark.usefixtures("judged")
