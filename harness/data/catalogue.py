@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # pandas costs half a second that workers need not pay
     import pandas as pd
 
-__all__ = ["CATALOGUE_COLUMNS", "DERIVED_COLUMNS", "Catalogue"]
+__all__ = [
+    "CATALOGUE_COLUMNS",
+    "DERIVED_COLUMNS",
+    "LIST_COLUMNS",
+    "OPTIONAL_COLUMNS",
+    "Catalogue",
+]
 
 CATALOGUE_COLUMNS = (
     "unique_id",
@@ -27,6 +33,12 @@ CATALOGUE_COLUMNS = (
 )
 """The published 14-column form of a streaming catalogue."""
 
+OPTIONAL_COLUMNS = ("production_company",)
+"""Columns that are used where a catalogue has them; the published ones have not."""
+
+LIST_COLUMNS = ("director", "cast", "country", "listed_in", "production_company")
+"""Columns whose cells are lists, comma-separated."""
+
 DERIVED_COLUMNS = ("duration_minutes", "n_seasons", "maturity")
 """Columns that readers add: minutes of a film, seasons of a show, and the age from
 which the content rating allows it (an ordered scale common to all rating systems)."""
@@ -40,8 +52,8 @@ class Catalogue:
     ----------
     frame : DataFrame, shape (n_items, n_columns) or (0, 0)
         Row ``k`` describes item code ``k``; index 0, 1, ... Columns are a subset of
-        `CATALOGUE_COLUMNS` and `DERIVED_COLUMNS`; lists (cast, listed_in, director,
-        country) are comma-separated text. What is unknown is missing (NaN / None /
+        `CATALOGUE_COLUMNS`, `OPTIONAL_COLUMNS` and `DERIVED_COLUMNS`; those of
+        `LIST_COLUMNS` are comma-separated text. What is unknown is missing (NaN / None /
         NaT). An item without any metadata is a row of missing values.
     """
 

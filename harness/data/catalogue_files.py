@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
+from harness.data.catalogue import (
+    CATALOGUE_COLUMNS,
+    DERIVED_COLUMNS,
+    LIST_COLUMNS,
+    OPTIONAL_COLUMNS,
+)
 from harness.data.delimited import sniff
 from harness.data.notes import counted
 from harness.data.repairs import derive_columns, repair
@@ -25,7 +30,15 @@ OTHER_NAMES = {
     "genre": "listed_in",
     "year": "release_year",
     "name": "title",
+    "movie_title": "title",
+    "item_title": "title",
     "overview": "description",
+    "plot": "description",
+    "synopsis": "description",
+    "actors": "cast",
+    "directors": "director",
+    "production_companies": "production_company",
+    "studio": "production_company",
     "item_id": "unique_id",
     "itemId": "unique_id",
     "movie_id": "unique_id",
@@ -33,6 +46,9 @@ OTHER_NAMES = {
     "id": "unique_id",
 }
 """Usual names in other catalogues, and what they are called here."""
+
+OTHER_SEPARATORS = r"\s*[;|]\s*"
+"""What stands between the entries of a list where it is no comma."""
 
 NUMBERS = ("release_year", *DERIVED_COLUMNS)
 
@@ -42,7 +58,8 @@ def read_catalogues(paths: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
 
     Streaming catalogues of 12 columns get their source and unique ids, as
     `harness.data.streaming.read_streaming_catalogue` does it. Any other table needs an
-    id and a title; columns with usual names are taken, the others left out.
+    id and a title; columns with usual names are taken, the others left out, and lists
+    may be separated by ``,``, ``;`` or ``|``.
 
     Parameters
     ----------
@@ -52,8 +69,8 @@ def read_catalogues(paths: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
     Returns
     -------
     frame : DataFrame
-        A subset of `CATALOGUE_COLUMNS` and `DERIVED_COLUMNS`, with ``unique_id`` or
-        ``show_id``.
+        A subset of `CATALOGUE_COLUMNS`, `OPTIONAL_COLUMNS` and `DERIVED_COLUMNS`, with
+        ``unique_id`` or ``show_id``.
     notes : list of str
         What was repaired or left out, counted.
 
@@ -86,8 +103,7 @@ def read_catalogues(paths: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
 
 
 def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
-    renamed = {c: OTHER_NAMES.get(c, c) for c in columns}
-    known = {n: c for c, n in renamed.items() if n in CATALOGUE_COLUMNS}
+    known = _name_columns(columns)
     if "title" not in known or not {"unique_id", "show_id"} & known.keys():
         raise DataError(
             f"{path}: a catalogue needs a column of ids (unique_id, show_id, item_id "
@@ -95,14 +111,25 @@ def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[
         )
     text = read_text_columns(path, [*known.values()], required=[*known.values()])
     text = text.rename(columns={c: n for n, c in known.items()})
-    if "listed_in" in text:
-        text["listed_in"] = text["listed_in"].str.replace("|", ", ", regex=False)
+    for column in filter(text.__contains__, LIST_COLUMNS):
+        text[column] = text[column].str.replace(OTHER_SEPARATORS, ", ", regex=True)
     frame, notes = repair(text)
     frame, more = derive_columns(frame)
     ignored = [c for c in columns if c not in known.values()]
     if ignored:
         more.append(f"{counted(len(ignored), 'column')} left out: {ignored}.")
     return frame, notes + more
+
+
+def _name_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Find the column of each name; the name itself goes before others for it."""
+    known: dict[str, str] = {}
+    for column in columns:
+        name = OTHER_NAMES.get(column, column)
+        if column == name or name not in known:
+            known[name] = column
+    taken = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS)
+    return {name: column for name, column in known.items() if name in taken}
 
 
 def read_written_catalogue(path: Path) -> "pd.DataFrame":
@@ -124,7 +151,7 @@ def read_written_catalogue(path: Path) -> "pd.DataFrame":
     DataError
         If the file cannot be read, or a number or date is none.
     """
-    known = (*CATALOGUE_COLUMNS, *DERIVED_COLUMNS)
+    known = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS, *DERIVED_COLUMNS)
     frame = read_text_columns(path, known, required=["unique_id"])
     frame = frame.mask(frame == "")
     _convert(path, frame)

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS, Catalogue
+from harness.data.catalogue import (
+    CATALOGUE_COLUMNS,
+    DERIVED_COLUMNS,
+    OPTIONAL_COLUMNS,
+    Catalogue,
+)
 from harness.data.places import shorten
 from harness.errors import DataError
 
@@ -82,7 +87,8 @@ def align_catalogue(
     """
     import pandas as pd
 
-    columns = [c for c in (*CATALOGUE_COLUMNS, *DERIVED_COLUMNS) if c in frame]
+    known = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS, *DERIVED_COLUMNS)
+    columns = [column for column in known if column in frame]
     keyed = frame[columns].set_axis(pd.Index(key, dtype=object), axis=0)
     keyed = keyed[~keyed.index.duplicated()]
     return Catalogue(keyed.reindex(item_ids).reset_index(drop=True))

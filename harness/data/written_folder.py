@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
+from harness.data.catalogue import (
+    CATALOGUE_COLUMNS,
+    DERIVED_COLUMNS,
+    OPTIONAL_COLUMNS,
+)
 from harness.data.dataset import Dataset
 from harness.errors import DataError
 
@@ -88,7 +92,8 @@ def _ratings_frame(dataset: Dataset) -> "pd.DataFrame":
 
 
 def _catalogue_frame(dataset: Dataset) -> "pd.DataFrame":
-    all_columns = [*CATALOGUE_COLUMNS, *DERIVED_COLUMNS]
+    optional = filter(dataset.catalogue.has, OPTIONAL_COLUMNS)
+    all_columns = [*CATALOGUE_COLUMNS, *optional, *DERIVED_COLUMNS]
     frame = dataset.catalogue.frame.reindex(columns=all_columns)
     frame["unique_id"] = dataset.ratings.item_ids
     for column in ("release_year", *DERIVED_COLUMNS):

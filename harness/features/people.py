@@ -1,4 +1,7 @@
-"""The people block: who made a title, and who plays in it."""
+"""The people block: who made a title, and who plays in it.
+
+Companies count as people: who has made a title is a director, and a studio.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +14,9 @@ from harness.features.parts import Part, scale_part
 
 __all__ = ["PEOPLE_COLUMNS", "director_encoding", "director_part", "people_parts"]
 
-PEOPLE_COLUMNS = ("director", "cast")
+PEOPLE_COLUMNS = ("director", "cast", "production_company")
 
+_LABELS = {"production_company": "studio"}
 _NEVER = 1e-12
 
 
@@ -22,18 +26,18 @@ def people_parts(catalogue: Catalogue) -> tuple[Part, ...]:
     People of at least two titles, embedded by who occurs together with whom: two titles
     with the same people are close, and so are two whose people have worked together.
     Rare people count more (inverse document frequency). `director_part` adds what ratings
-    say of directors. Catalogues of this form know no production company.
+    say of directors. Production companies are treated alike, where a catalogue has them.
 
     Parameters
     ----------
     catalogue : Catalogue
-        Its columns ``director`` and ``cast``, if it has them.
+        Its columns ``director``, ``cast`` and ``production_company``, if it has them.
 
     Returns
     -------
     tuple of Part
-        Embeddings of directors and of actors, the most telling direction first; may be
-        empty.
+        Embeddings of directors, of actors and of companies, the most telling direction
+        first; may be empty.
     """
     parts = (
         _embedding(read_membership(catalogue, column, min_titles=2), column)
@@ -48,7 +52,8 @@ def _embedding(people: Membership, column: str) -> Part | None:
     from sklearn.feature_extraction.text import TfidfTransformer
 
     coordinates = embed(TfidfTransformer().fit_transform(people.table))
-    names = [f"{column} company {k + 1}" for k in range(coordinates.shape[1])]
+    label = _LABELS.get(column, column)
+    names = [f"{label} company {k + 1}" for k in range(coordinates.shape[1])]
     return scale_part(names, coordinates, people.known, ranked=True)
 
 

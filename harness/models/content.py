@@ -71,7 +71,7 @@ class Content(Recommender):
     text_weight : float, default 0.20
         Weight of what descriptions and titles are about.
     people_weight : float, default 0.15
-        Weight of directors and cast.
+        Weight of directors, cast and, where the catalogue has them, production companies.
     statistics_weight : float, default 0
         Weight, relative to the four blocks together, of the title's bias and popularity
         as features of ``ridge`` and ``similarity``: a user may like what everybody likes,

@@ -3,6 +3,7 @@ import pytest
 from harness.data.loading import load_dataset
 from harness.data.read_options import ReadOptions
 from harness.errors import DataError
+from harness.features.membership import split_names
 
 RATINGS = "user,item,rating\na,s2,3\nb,s1,4\nb,s2,5\n"
 HEADER = (
@@ -65,6 +66,49 @@ def test_an_own_catalogue_needs_an_id_and_a_title(load_with, write):
     assert "own.csv: 1 column left out: ['price']." in dataset.notes
     with pytest.raises(DataError, match="needs a column of ids"):
         load_with(write("name,genres\nOne,A\n", "own.csv"))
+
+
+@pytest.mark.parametrize("separator", [", ", ";", "|", " ; ", ","])
+def test_lists_of_an_own_catalogue_may_be_separated_in_any_usual_way(
+    load_with, write, separator
+):
+    lists = "genres", "actors", "directors", "country", "production_companies"
+    cell = f'"Ann A{separator}Bob B"'
+    header = ",".join(("item_id", "movie_title", *lists, "plot"))
+    own = write(f"{header}\ns1,One{',' + ','.join([cell] * 5)},A; B | C\n", "own.csv")
+    frame = load_with(own).catalogue.frame
+    columns = ["listed_in", "cast", "director", "country", "production_company"]
+    for column in columns:
+        assert split_names(frame[column].iloc[1]) == ["Ann A", "Bob B"]
+    # A description is no list.
+    assert frame["description"].iloc[1] == "A; B | C"
+
+
+@pytest.mark.parametrize(
+    ("usual", "name"),
+    [
+        ("actors", "cast"),
+        ("directors", "director"),
+        ("plot", "description"),
+        ("synopsis", "description"),
+        ("overview", "description"),
+        ("studio", "production_company"),
+        ("production_companies", "production_company"),
+        ("production_company", "production_company"),
+    ],
+)
+def test_columns_with_usual_names_are_taken(load_with, write, usual, name):
+    own = write(f"id,item_title,{usual}\ns1,One,Some Words\n", "own.csv")
+    row = load_with(own).catalogue.frame.iloc[1]
+    assert (row["title"], row[name]) == ("One", "Some Words")
+
+
+@pytest.mark.parametrize("columns", ["plot,description", "description,plot"])
+def test_the_name_itself_goes_before_others_for_it(load_with, write, columns):
+    text = f"id,title,{columns}\ns1,One,{columns}\n"
+    dataset = load_with(write(text, "own.csv"))
+    assert dataset.catalogue.frame["description"].iloc[1] == "description"
+    assert "own.csv: 1 column left out: ['plot']." in dataset.notes
 
 
 def test_a_catalogue_that_matches_nothing_is_refused_with_a_remedy(load_with, write):

@@ -1,4 +1,5 @@
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,13 @@ def test_a_written_catalogue_with_a_broken_number_is_refused(dataset, tmp_path):
     file.write_text(file.read_text().replace("1999", "nineteen"))
     with pytest.raises(DataError, match=r"catalogue\.csv, column 'release_year'"):
         load_dataset(str(tmp_path / "w"))
+
+
+def test_an_optional_column_is_written_where_there_is_one():
+    dataset = as_dataset([("a", "x"), ("b", "y")], [1.0, 2.0])
+    titles = pd.DataFrame({"title": ["X", "Y"]}, dtype="str")
+    made = titles.assign(production_company=["One, Two", None])
+    for frame, expected in ((titles, False), (made, True)):
+        again = read_again(replace(dataset, catalogue=Catalogue(frame))).catalogue
+        assert ("production_company" in again.frame) == expected
+    assert again.frame["production_company"].tolist()[0] == "One, Two"

@@ -30,8 +30,9 @@ def test_the_weights_are_those_of_the_study():
 
 def test_what_a_catalogue_of_films_allows():
     assert list(title_blocks(Catalogue(films()))) == ["metadata", "genre", "text"]
+    why = "the catalogue has no director or cast or production_company"
     assert missing_blocks(Catalogue(films())) == [
-        "Title features: block people is off: the catalogue has no director or cast."
+        f"Title features: block people is off: {why}."
     ]
 
 

@@ -191,8 +191,9 @@ def test_without_a_catalogue_it_is_the_bias_model(ratings):
 def test_missing_blocks_are_noted(ratings, catalogue):
     assert Content().fit(ratings, catalogue).notes_ == []
     bare = Catalogue(catalogue.frame.drop(columns=["director", "cast"]))
+    why = "the catalogue has no director or cast or production_company"
     assert Content().fit(ratings, bare).notes_ == [
-        "Title features: block people is off: the catalogue has no director or cast."
+        f"Title features: block people is off: {why}."
     ]
 
 
