@@ -10,6 +10,7 @@ The tree is::
     ├── UnknownNameError     a family, metric or data set nobody registered
     ├── ExperimentError      an experiment file that cannot be run
     ├── StudyError           a study that cannot be started, continued or read
+    │   └── SearchFailedError   ... because its trials fail one after the other
     ├── TrackingError        an MLflow store that cannot be used
     ├── MissingExtraError    an optional library that is not installed
     ├── UnsupportedError     something that a family of models cannot do
@@ -30,6 +31,7 @@ __all__ = [
     "MissingExtraError",
     "NotFittedError",
     "ParameterError",
+    "SearchFailedError",
     "SpaceError",
     "StudyError",
     "TrackingError",
@@ -64,6 +66,10 @@ class ExperimentError(HarnessError, ValueError):
 
 class StudyError(HarnessError, RuntimeError):
     """A study that cannot be started, continued or read."""
+
+
+class SearchFailedError(StudyError):
+    """A study whose trials fail one after the other."""
 
 
 class TrackingError(HarnessError, RuntimeError):

@@ -9,7 +9,7 @@ import typer
 from harness.cli.compare import print_comparison
 from harness.cli.introduction import describe_data
 from harness.cli.options import StoreOptions, n_cores, spread_options
-from harness.errors import StudyError, UnknownNameError
+from harness.errors import SearchFailedError, UnknownNameError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +49,7 @@ class Changes:
     ] = None
     seconds: Annotated[
         float | None,
-        _change("--seconds", "Start no trial of a family later than this.", min=0),
+        _change("--seconds", "Start no trial of a family later than this.", min=1),
     ] = None
     seed: Annotated[
         int | None,
@@ -166,11 +166,12 @@ def run(
 
 
 def _read(settings: "ExperimentSettings") -> "ExperimentRecord":
-    from harness.experiment.file import find_experiment
-    from harness.workflow.experiment_record import read_experiment
+    from harness.experiment.file import find_experiment, load_experiment
+    from harness.workflow.experiment_record import take_over_rules
 
-    name = settings.name or find_experiment(settings.file).stem
-    return read_experiment(settings.storage, name)
+    path = find_experiment(settings.file)
+    spec = load_experiment(path, settings.changes)
+    return take_over_rules(settings.storage, settings.name or path.stem, spec)
 
 
 def _introduce(console: "Console", prepared: "PreparedExperiment") -> None:
@@ -244,7 +245,13 @@ def _search(
         listeners = Listeners(progress.listener(candidate), tracker)
         try:
             prepared.search(candidate, listeners)
-        except StudyError as error:
+        except KeyboardInterrupt:
+            progress.warn_once(
+                "Stopping: what is done is written to MLflow; Ctrl-C again leaves that to "
+                "`harness sync`."
+            )
+            raise
+        except SearchFailedError as error:
             # A family that cannot be trained must not cost the others their verdict.
             progress.warn_once(f"{candidate}: {error}")
 

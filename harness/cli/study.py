@@ -173,6 +173,10 @@ def study(
             console.print(
                 "Stopped. What was done is kept: the same command continues the study."
             )
+            with console.status(
+                "writing it to MLflow; Ctrl-C again leaves that to `harness sync`"
+            ):
+                tracker.close()
             raise typer.Exit(130) from None
         if record.best is None:
             console.print("No trial was completed: there is nothing to judge.")

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from harness.errors import StudyError
+from harness.errors import SearchFailedError
 from harness.search.executors import TaskRunner
 from harness.search.flight import Flight, Outcome
 from harness.search.fold_task import FoldResult
@@ -104,7 +104,7 @@ class Engine:
 
         Raises
         ------
-        StudyError
+        SearchFailedError
             If the first ten trials, or fifty in a row, have all failed.
         KeyboardInterrupt
             If the user stops it; trials under way are then put back, and are the first
@@ -275,7 +275,7 @@ class Engine:
         if len(self._failures) >= limit:
             self._abandon("The study stopped: too many trials before it had failed.")
             reason = self._failures[-1].strip().splitlines()[-1]
-            raise StudyError(
+            raise SearchFailedError(
                 f"The study {self._study.study_name} stopped, because its last "
                 f"{limit} trials have all failed. The last one: {reason}"
             )

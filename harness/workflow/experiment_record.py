@@ -11,14 +11,24 @@ from harness.search.experiment_storage import (
     MARK,
     list_experiments,
     read_experiment_facts,
+    save_experiment_facts,
 )
 from harness.search.records import StudyRecord
 from harness.search.storage import list_studies, read_study, without_password
 
-__all__ = ["RUNS", "read_experiment", "read_study_or_winner", "study_name"]
+__all__ = [
+    "RUNS",
+    "read_experiment",
+    "read_study_or_winner",
+    "study_name",
+    "take_over_rules",
+]
 
 RUNS = "runs"
 """Under which key the ids of an experiment's runs in MLflow are kept with it."""
+
+
+_RULES = ("title", "about", "publication", "decision", "criteria", "claims")
 
 
 def study_name(experiment: str, candidate: str) -> str:
@@ -151,3 +161,44 @@ def read_study_or_winner(storage: str, name: str) -> StudyRecord:
             f"or name one of its studies: {known or 'there is none'}."
         )
     return record.studies[decision.winner]
+
+
+def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> ExperimentRecord:
+    """Let an experiment follow its file in all that needs no training.
+
+    These are texts, the decision rule, criteria and claims. What is declared after the
+    test set was opened is told from what was declared before.
+
+    Parameters
+    ----------
+    storage : str
+        URL or path.
+    name : str
+        Name of the experiment.
+    spec : ExperimentSpec
+        What the file says now.
+
+    Returns
+    -------
+    ExperimentRecord
+        The experiment; its rules are kept with it.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such experiment.
+    StudyError
+        If the file has other families than were searched.
+    """
+    record = read_experiment(storage, name)
+    if spec.families.keys() != record.spec.families.keys():
+        raise StudyError(
+            f"The experiment {name!r} has searched {', '.join(record.spec.families)}, but "
+            f"its file now names {', '.join(spec.families)}: run it, without --report-only."
+        )
+    rules = {rule: getattr(spec, rule) for rule in _RULES}
+    follows = record.spec.model_copy(update=rules)
+    if follows == record.spec:
+        return record
+    save_experiment_facts(storage, name, "spec", follows.as_json())
+    return read_experiment(storage, name)

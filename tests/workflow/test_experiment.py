@@ -3,8 +3,11 @@ import pytest
 
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.seal import SealedTest
+from harness.experiment.criteria import check_criteria
 from harness.experiment.decision import decide
 from harness.experiment.declared import changed_since_opened
+from harness.experiment.file import load_experiment
+from harness.experiment.spec import Criterion
 from harness.search.experiment_storage import (
     MARK,
     read_experiment_facts,
@@ -13,7 +16,11 @@ from harness.search.experiment_storage import (
 from harness.search.records import NoListener
 from harness.workflow import judgement
 from harness.workflow.experiment import ExperimentSettings, prepare_experiment
-from harness.workflow.experiment_record import read_experiment, read_study_or_winner
+from harness.workflow.experiment_record import (
+    read_experiment,
+    read_study_or_winner,
+    take_over_rules,
+)
 from harness.workflow.judgement import judge_experiment
 
 FILE = """\
@@ -358,3 +365,22 @@ def test_an_experiment_stands_for_the_study_of_its_winner():
     assert read_study_or_winner("o.log", "toy-baseline").family == "baseline"
     with pytest.raises(UnknownNameError):
         read_study_or_winner("o.log", "toy-")
+
+
+def test_criteria_that_are_changed_later_need_no_training(folder):
+    run()
+    spec = load_experiment(folder / "toy.toml")
+    strict = Criterion(metric="rmse", at_most=0.01)
+    changed = spec.model_copy(update={"criteria": (strict,)})
+    record = take_over_rules("o.log", "toy", changed)
+    assert [c.passed for c in check_criteria(record)] == [False]
+    assert read_experiment("o.log", "toy") == record
+    assert "acceptance criteria" in changed_since_opened(record)
+
+
+def test_rules_are_not_taken_over_from_a_file_with_other_families(folder):
+    run()
+    spec = load_experiment(folder / "toy.toml")
+    fewer = spec.model_copy(update={"families": {"svd": spec.families["svd"]}})
+    with pytest.raises(StudyError, match="its file now names svd: run it"):
+        take_over_rules("o.log", "toy", fewer)
