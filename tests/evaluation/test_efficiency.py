@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 import textwrap
 
@@ -17,6 +18,7 @@ from harness.models.baseline import Baseline
 NOTHING_KNOWN = Catalogue.empty()
 TOYS = """
 import os
+import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -209,3 +211,12 @@ def test_the_environment_of_workers_is_left_as_it_was(monkeypatch):
         assert os.environ["OMP_NUM_THREADS"] == os.environ["NUMBA_NUM_THREADS"] == "1"
     assert os.environ["OMP_NUM_THREADS"] == "6"
     assert "NUMBA_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_ctrl_c_waits_until_workers_have_started_and_is_not_lost():
+    steps = []
+    with pytest.raises(KeyboardInterrupt), environment_of_workers():
+        signal.raise_signal(signal.SIGINT)
+        steps.append("started")
+    assert steps == ["started"]
