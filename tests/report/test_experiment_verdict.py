@@ -274,29 +274,32 @@ def test_intervals_of_few_test_users_are_said_to_be_too_narrow(n_users, is_said)
 
 
 @pytest.mark.parametrize(
-    ("unseen", "said"),
-    [(79, None), (81, "in part one of"), (3920, "mostly one of")],
+    ("unseen", "others", "said"),
+    [
+        # Of 399, 401, 4,240 and 320: 19.8, 20.2, 92 and 100 %.
+        (79, 320, None),
+        (81, 320, ("20 %", "in part")),
+        (3920, 320, ("92 %", "mostly")),
+        (320, 0, ("100 %", "wholly")),
+    ],
 )
-def test_test_ratings_of_strangers_are_a_limit(unseen, said):
+def test_test_ratings_of_strangers_are_a_limit(unseen, others, said):
     final = make_record().final
-    groups = [
-        group | {"n_pairs": n}
-        for group, n in zip(
-            final["models"][0]["depth"]["users"], (unseen, 0, 0, 320), strict=True
-        )
+    depth = final["models"][0]["depth"]
+    counts = (unseen, 0, 0, others)
+    depth["users"] = [
+        group | {"n_pairs": n} for group, n in zip(depth["users"], counts, strict=True)
     ]
-    final["models"][0]["depth"]["users"] = groups
-    found = [
-        line
-        for line in caveats(make_record(final={"changes": final}))
-        if "have a" in line
-    ]
+    lines = caveats(make_record(final={"changes": final}))
+    found = [line for line in lines if "without any training rating" in line]
     assert len(found) == (said is not None)
     if said:
-        # 79 and 81 of 399 and 401 are 19.8 and 20.2 %; 3,920 of 4,240 are 92 %.
-        share = {81: "20 %", 3920: "92 %"}[unseen]
-        assert found[0].startswith(f"**{share} of the test ratings** ({unseen:,} of ")
-        assert f"{said} what families say of users that they do not know." in found[0]
+        share, amount = said
+        assert found[0] == (
+            f"**{share} of the test ratings** ({unseen:,} of {unseen + others:,}) have a "
+            f"user without any training rating: the comparison is {amount} one of what "
+            "families say of users that they do not know."
+        )
 
 
 def test_one_number_that_beats_every_family_is_a_limit():

@@ -96,7 +96,8 @@ def _strangers(record: ExperimentRecord) -> Iterator[str]:
             yield (
                 f"**{100 * unseen / total:.0f} % of the test ratings** ({unseen:,} of "
                 f"{total:,}) have a {one} without any training rating: the comparison is "
-                f"{amount} one of what families say of {one}s that they do not know."
+                f"{'wholly' if unseen == total else amount} one of what families say of "
+                f"{one}s that they do not know."
             )
 
 

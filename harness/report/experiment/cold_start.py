@@ -84,7 +84,8 @@ def _about_coldest(record: ExperimentRecord, models: list[Model], side: str) -> 
     if not groups:
         return f"There are fewer than {FEWEST_PAIRS} test pairs of each: too few to compare."
     coldest = groups[0]["depth"]
-    only = _about_only(coldest, side) if len(groups) == 1 else ""
+    others = len(_groups(models, side)) > 1
+    only = _about_only(coldest, side, others=others) if len(groups) == 1 else ""
     if only and coldest not in _COLD:
         return only
     warmest = groups[-1]["depth"] if len(groups) > 1 else None
@@ -92,16 +93,16 @@ def _about_coldest(record: ExperimentRecord, models: list[Model], side: str) -> 
     return " ".join(filter(None, [only, ends, *_kin(record, models, side, coldest)]))
 
 
-def _about_only(depth: str, side: str) -> str:
-    """Say what it means that nearly all test pairs are of one depth."""
+def _about_only(depth: str, side: str, *, others: bool) -> str:
+    """Say what it means that all test pairs, but for a few others, are of one depth."""
     told = (
         "all that this report says of errors is about cold start"
         if depth in _COLD
         else "this split says little about cold start"
     )
     return (
-        f"All but a few test pairs have a {_SIDES[side]} with {_amount(depth)} training "
-        f"ratings: {told}."
+        f"All{' but a few' if others else ''} test pairs have a {_SIDES[side]} with "
+        f"{_amount(depth)} training ratings: {told}."
     )
 
 

@@ -94,15 +94,12 @@ def _draw_side(
 
 
 def _limit(panels: Iterable["Axes"], groups: Sequence[Groups]) -> None:
-    """Keep intervals of a handful of pairs from pressing all values onto one line."""
-    values, lows, highs = np.concatenate([_intervals(g) for g in groups], axis=1)
-    if not np.isfinite(values).any():
+    """Keep all values and all intervals that are drawn in sight, in both panels."""
+    drawn = np.concatenate([_intervals(found).ravel() for found in groups])
+    if not np.isfinite(drawn).any():
         return
-    room = max(0.7 * float(np.nanmax(values) - np.nanmin(values)), 0.05)
-    # A value without an interval counts by itself: it has to be in sight.
-    low = max(float(np.nanmin(values)) - room, float(np.nanmin([values, lows])))
-    high = min(float(np.nanmax(values)) + room, float(np.nanmax([values, highs])))
-    margin = 0.06 * (high - low)
+    low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
+    margin = max(0.06 * (high - low), 0.01)
     for axes in panels:
         axes.set_ylim(low - margin, high + margin)
 
