@@ -1,5 +1,6 @@
 """Catalogue files of any kind that is known: streaming, own, or written by harness."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,22 +31,29 @@ OTHER_NAMES = {
     "genre": "listed_in",
     "year": "release_year",
     "name": "title",
-    "movie_title": "title",
-    "item_title": "title",
+    "movietitle": "title",
+    "itemtitle": "title",
     "overview": "description",
     "plot": "description",
     "synopsis": "description",
     "actors": "cast",
     "directors": "director",
-    "production_companies": "production_company",
+    "countries": "country",
+    "productioncompanies": "production_company",
     "studio": "production_company",
-    "item_id": "unique_id",
-    "itemId": "unique_id",
-    "movie_id": "unique_id",
-    "movieId": "unique_id",
     "id": "unique_id",
+    "item": "unique_id",
+    "itemid": "unique_id",
+    "movieid": "unique_id",
+    "titleid": "unique_id",
+    "productid": "unique_id",
+    "contentid": "unique_id",
+    "bookid": "unique_id",
+    "asin": "unique_id",
+    "isbn": "unique_id",
 }
-"""Usual names in other catalogues, and what they are called here."""
+"""Usual names in other catalogues, in lower case, without spaces, hyphens and underscores,
+and what they are called here."""
 
 OTHER_SEPARATORS = r"\s*[;|]\s*"
 """What stands between the entries of a list where it is no comma."""
@@ -106,8 +114,8 @@ def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[
     known = _name_columns(columns)
     if "title" not in known or not {"unique_id", "show_id"} & known.keys():
         raise DataError(
-            f"{path}: a catalogue needs a column of ids (unique_id, show_id, item_id "
-            f"or movieId) and one named title, but its columns are {[*columns]}."
+            f"{path}: a catalogue needs a column of ids (unique_id, show_id, item_id, "
+            f"movieId ...) and one named title, but its columns are {[*columns]}."
         )
     text = read_text_columns(path, [*known.values()], required=[*known.values()])
     text = text.rename(columns={c: n for n, c in known.items()})
@@ -123,13 +131,14 @@ def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[
 
 def _name_columns(columns: Sequence[str]) -> dict[str, str]:
     """Find the column of each name; the name itself goes before others for it."""
+    taken = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS)
+    meanings = {name.replace("_", ""): name for name in taken} | OTHER_NAMES
     known: dict[str, str] = {}
     for column in columns:
-        name = OTHER_NAMES.get(column, column)
-        if column == name or name not in known:
+        name = meanings.get(re.sub(r"[\s_-]", "", column).lower())
+        if name is not None and (column == name or name not in known):
             known[name] = column
-    taken = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS)
-    return {name: column for name, column in known.items() if name in taken}
+    return known
 
 
 def read_written_catalogue(path: Path) -> "pd.DataFrame":

@@ -103,6 +103,13 @@ def test_columns_with_usual_names_are_taken(load_with, write, usual, name):
     assert (row["title"], row[name]) == ("One", "Some Words")
 
 
+@pytest.mark.parametrize("header", ["item,Title", "Item ID,TITLE", "movieId,name"])
+def test_ids_and_titles_are_found_however_they_are_written(load_with, write, header):
+    own = write(f"{header},Release Year\ns1,One,1999\n", "own.csv")
+    row = load_with(own).catalogue.frame.iloc[1]
+    assert (row["title"], row["release_year"]) == ("One", 1999)
+
+
 @pytest.mark.parametrize("columns", ["plot,description", "description,plot"])
 def test_the_name_itself_goes_before_others_for_it(load_with, write, columns):
     text = f"id,title,{columns}\ns1,One,{columns}\n"
