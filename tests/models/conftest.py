@@ -8,7 +8,11 @@ import pandas as pd
 import pytest
 
 from harness.data.catalogue import Catalogue
+from harness.data.catalogue_files import read_catalogues
+from harness.data.link import link
+from harness.data.loading import load_dataset
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.splits import split_off_test
 
 GENRES = ("Drama", "Comedy", "Action", "Romance", "Horror")
 HALF_STARS = RatingScale(0.5, 5.0)
@@ -99,3 +103,36 @@ def ml_100k():
         scale=RatingScale(1, 5),
         timestamps=table[:, 3],
     )
+
+
+@pytest.fixture(scope="session")
+def linked_movielens(real_data):
+    """MovieLens latest-small, joined to the catalogues of four services."""
+    platforms = ("amazon_prime", "disney_plus", "hulu", "netflix")
+    files = [str(real_data / "catalogue" / f"{name}_titles.csv") for name in platforms]
+    catalogue, _ = read_catalogues(files)
+    return link(load_dataset(str(real_data / "ml-latest-small")), catalogue).dataset
+
+
+@pytest.fixture(scope="session")
+def rmse_of_rare_titles(linked_movielens):
+    """Return a function: RMSE on titles of at most so many training ratings.
+
+    The test ratings of eight splits together: each has few of such titles.
+    """
+    splits = [
+        split_off_test(linked_movielens, method="random", test_share=0.2, seed=seed)
+        for seed in range(8)
+    ]
+
+    def measure(model, *, most):
+        errors = []
+        for split in splits:
+            train, test = split.train, split.test.open()
+            counts = np.bincount(train.items, minlength=train.n_items)
+            rare = test.take(counts[test.items] <= most)
+            model.fit(train, linked_movielens.catalogue)
+            errors.append(model.predict(rare.users, rare.items) - rare.values)
+        return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+
+    return measure
