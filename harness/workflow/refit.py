@@ -101,10 +101,11 @@ def split_again(study: StudyRecord, dataset: Dataset) -> Split:
     """
     before = study.dataset["fingerprint"]
     if dataset.fingerprint != before:
+        same = dataset.ratings.fingerprint() == study.dataset.get("ratings_fingerprint")
         raise DataError(
             f"{dataset.source}: must be the data of the study {study.name!r} (fingerprint "
-            f"{before}), but it has changed since ({dataset.fingerprint}); run a new study "
-            "on it with `harness study`."
+            f"{before}), but {'its catalogue' if same else 'it'} has changed since "
+            f"({dataset.fingerprint}); run a new study on it with `harness study`."
         )
     facts = study.split
     split = split_off_test(
