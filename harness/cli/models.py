@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.tracking.registered_version import RegisteredVersion
+    from harness.tracking.registered_version import RegisteredVersion, SealedRatings
 
 __all__ = ["models"]
 
@@ -97,17 +97,18 @@ def _print(
     # Names come from anywhere: nothing in them is markup, an emoji code or a link.
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     console.print(_table(versions, letters))
-    for version in _first_of_each(versions):
-        console.print(
-            f"Test set {letters[version.test_set]}: "
-            f"{plain(_describe(version), LONGEST_LINE)}"
-        )
+    first = {letters[version.test_set]: version for version in reversed(versions)}
+    for letter, version in sorted(first.items()):
+        description = plain(_describe(version), LONGEST_LINE)
+        console.print(f"Test set {letter}: {description}")
     for name, report in reports.items():
         if report is not None:
             console.print(f"Report of {plain(name)}: {report}")
     names = {version.name for version in versions}
     several = [
-        n for n in names if len({v.test_set for v in versions if v.name == n}) > 1
+        name
+        for name in names
+        if len({letters[v.test_set] for v in versions if v.name == name}) > 1
     ]
     if several:
         console.print(
@@ -118,7 +119,7 @@ def _print(
 
 def _table(
     versions: "Sequence[RegisteredVersion]",
-    letters: Mapping[tuple[str | None, str | None], str],
+    letters: "Mapping[SealedRatings, str]",
 ) -> "Table":
     from rich import box
     from rich.table import Table
@@ -135,24 +136,18 @@ def _table(
     return table
 
 
-def _letters(
-    versions: "Sequence[RegisteredVersion]",
-) -> dict[tuple[str | None, str | None], str]:
-    sets = list(dict.fromkeys(version.test_set for version in versions))
-    return {each: _letter(place) for place, each in enumerate(sets)}
+def _letters(versions: "Sequence[RegisteredVersion]") -> "dict[SealedRatings, str]":
+    """Give each test set a letter; the same one with another catalogue has the same."""
+    letters: dict[SealedRatings, str] = {}
+    for version in versions:
+        same = [known for known in letters if known.are(version.test_set)]
+        new = _letter(len(set(letters.values())))
+        letters[version.test_set] = letters[same[0]] if same else new
+    return letters
 
 
 def _letter(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else str(place + 1)
-
-
-def _first_of_each(
-    versions: "Sequence[RegisteredVersion]",
-) -> "list[RegisteredVersion]":
-    found: dict[tuple[str | None, str | None], RegisteredVersion] = {}
-    for version in versions:
-        found.setdefault(version.test_set, version)
-    return list(found.values())
 
 
 def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
@@ -181,11 +176,10 @@ def _source(version: "RegisteredVersion") -> str:
 
 def _describe(version: "RegisteredVersion") -> str:
     tags = version.tags
-    data, split = version.test_set
     simulated = " (simulated)" if tags.get("simulated") == "True" else ""
     n_test = version.figure("n_test")
     size = "" if n_test is None else f", {n_test:,.0f} ratings"
     return (
-        f"{tags.get('dataset', '-')}{simulated} {data}, split {tags.get('split', '-')} "
-        f"{split}{size}"
+        f"{tags.get('dataset', '-')}{simulated} {version.test_set.dataset}, split "
+        f"{tags.get('split', '-')} {version.test_set.split}{size}"
     )

@@ -57,7 +57,7 @@ class BoundOptions:
         _bound(
             "--min-gain",
             "Smallest gain over user and item bias, in stars of RMSE.",
-            show_default="none: that it does not beat them is only said",
+            show_default="0, where no criterion bounds it",
         ),
     ] = None
 
@@ -242,7 +242,7 @@ def _print_fairness(promotion: "Promotion") -> None:
             f"{duel.n_pairs:,} of the {duel.n_test:,} test ratings of "
             f"{promotion.source.name}: the others the champion was trained on."
         )
-    elif before.test_set != promotion.source.test_set:
+    elif not before.test_set.are(promotion.source.test_set):
         typer.echo(
             "The champion was judged on another test set. Both were judged anew on that "
             f"of {promotion.source.name}, none of which the champion was trained on."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import DataOptions, StoreOptions, spread_options
-from harness.cli.serve import champion_of
+from harness.cli.serve import named_or_champion
 from harness.cli.tables import plain, print_table
 from harness.errors import StudyError
 
@@ -74,6 +74,8 @@ def recommend(
         raise StudyError(
             "The titles come from one model: give --study or --model, not both."
         )
+    if not user:
+        raise StudyError("USER must be the id of a user, but is empty.")
     if study is not None:
         found = _ask_study(stores, study, user, top)
     else:
@@ -111,7 +113,7 @@ def _ask_model(
     from harness.workflow.recommend import recommend_titles
 
     location = locate(stores.tracking_uri, stores.experiment)
-    uri = model or champion_of(location, others="--model or --study")
+    uri = named_or_champion(model, location, others="--model or --study")
     with fetch_model(location, uri) as fetched:
         return recommend_titles(fetched.packaged, model=fetched.name, user=user, n=top)
 

@@ -74,7 +74,7 @@ def serve(
         choose_port(
             port, first=FIRST_PORT, host=host
         )  # said at once, not after the model is fetched
-    uri = model or champion_of(location)
+    uri = named_or_champion(model, location)
     with until_stopped(), fetch_model(location, uri) as fetched:
         typer.echo(f"Starting the scoring server on {fetched.name} ...")
         with serve_model(fetched.folder, port=port, host=host) as server:
@@ -85,11 +85,17 @@ def serve(
         )
 
 
-def champion_of(location: "Location", *, others: str = "--model") -> str:
-    """Name the only champion of a registry, or say that there is none."""
+def named_or_champion(
+    model: str | None, location: "Location", *, others: str = "--model"
+) -> str:
+    """Take the model that was named, else the only champion, or say that there is none."""
     from harness.tracking.model_source import find_champion
 
-    uri = find_champion(location)
+    if model == "":
+        raise TrackingError(
+            "--model must name a model, but is empty: leave it out for the champion."
+        )
+    uri = model or find_champion(location)
     if uri is None:
         raise TrackingError(
             f"There is no champion in {location.shown} yet: promote a model with "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["RegisteredVersion", "convert_version", "model_name"]
+__all__ = ["RegisteredVersion", "SealedRatings", "convert_version", "model_name"]
 
 
 def model_name(dataset: str) -> str:
@@ -31,6 +31,37 @@ def model_name(dataset: str) -> str:
     'ml-100k'
     """
     return re.sub(r"[/:]", "-", dataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedRatings:
+    """Which test ratings a model was judged on.
+
+    Parameters
+    ----------
+    dataset : str or None
+        Fingerprint of ratings and catalogue.
+    ratings : str or None
+        Fingerprint of the ratings alone; the first version did not keep it.
+    split : str or None
+        Fingerprint of the split.
+    """
+
+    dataset: str | None
+    ratings: str | None
+    split: str | None
+
+    def are(self, others: "SealedRatings") -> bool:
+        """Tell whether they are the same, be the catalogue the same or not."""
+        if self.split != others.split:
+            return False
+        if self.ratings is None or others.ratings is None:
+            return self.dataset == others.dataset
+        return self.ratings == others.ratings
+
+    def __str__(self) -> str:
+        """Both fingerprints, for people."""
+        return f"{self.ratings or self.dataset} and {self.split}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +101,13 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
     @property
-    def test_set(self) -> tuple[str | None, str | None]:
-        """Fingerprints of data and split: what its figures were measured on."""
-        return self.tags.get("dataset_fingerprint"), self.tags.get("split_fingerprint")
+    def test_set(self) -> SealedRatings:
+        """What its figures were measured on."""
+        return SealedRatings(
+            dataset=self.tags.get("dataset_fingerprint"),
+            ratings=self.tags.get("ratings_fingerprint"),
+            split=self.tags.get("split_fingerprint"),
+        )
 
     def figure(self, name: str) -> float | None:
         """Look up a number among the tags; None where there is none."""

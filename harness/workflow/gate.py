@@ -21,11 +21,17 @@ __all__ = [
 ]
 
 _BYTES_PER_MB = 1e6
-_DEFAULTS = {"max_latency_ms": 20.0, "max_size_mb": 500.0, "min_coverage": 0.5}
+_DEFAULTS = {
+    "max_latency_ms": 20.0,
+    "max_size_mb": 500.0,
+    "min_coverage": 0.5,
+    "min_gain": 0.0,
+}
 _BOUND_OF = {
     "latency_p95_ms": "max_latency_ms",
     "model_bytes": "max_size_mb",
     "coverage": "min_coverage",
+    "gain_over_bias": "min_gain",
 }
 
 
@@ -80,8 +86,8 @@ def default_bounds(source: PromotionSource) -> Bounds:
     Returns
     -------
     Bounds
-        20 ms, 500 MB and half of the test pairs; None where there is a criterion, which
-        `check_experiment` checks.
+        20 ms, 500 MB, half of the test pairs, and not worse than user and item bias; None
+        where there is a criterion, which `check_experiment` checks.
     """
     criteria = () if source.experiment is None else source.experiment.spec.criteria
     named = {
@@ -89,6 +95,9 @@ def default_bounds(source: PromotionSource) -> Bounds:
         for each in criteria
         if each.candidate in (WINNER, source.candidate)
     }
+    # The floor need not be better than itself; the first records do not have it.
+    if source.study.family == "baseline" or source.gain is None:
+        named.add("min_gain")
     return Bounds(**{k: v for k, v in _DEFAULTS.items() if k not in named})
 
 
@@ -212,7 +221,11 @@ def check_bounds(
         )
     if bounds.max_size_mb is not None:
         size = size_bytes / _BYTES_PER_MB
-        checks.append(_at_most("Size of the model", size, bounds.max_size_mb, "MB"))
+        checks.append(
+            _at_most(
+                "Size of the model with its titles", size, bounds.max_size_mb, "MB"
+            )
+        )
     if bounds.min_coverage is not None:
         gap = bounds.min_coverage - coverage
         verdict = f"at least {bounds.min_coverage:.3g}, as required"

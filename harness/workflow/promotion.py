@@ -150,14 +150,12 @@ def promote(
 def _require_comparable(
     source: PromotionSource, champion: RegisteredVersion, settings: PromotionSettings
 ) -> None:
-    if settings.rejudge or champion.test_set == source.test_set:
+    if settings.rejudge or champion.test_set.are(source.test_set):
         return
-    its = " and ".join(str(each) for each in champion.test_set)
-    mine = " and ".join(str(each) for each in source.test_set)
     raise StudyError(
         f"The champion, version {champion.version} of {champion.name!r}, was judged on "
-        f"another test set (data and split {its}) than {source.name!r} ({mine}), so that "
-        "their figures cannot be compared: judge both on that of the newcomer with "
+        f"another test set (ratings and split {champion.test_set}) than {source.name!r} "
+        f"({source.test_set}), so that their figures cannot be compared: judge both on that of the newcomer with "
         "--rejudge, or register it with --challenger."
     )
 

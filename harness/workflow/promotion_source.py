@@ -12,7 +12,7 @@ from harness.search.experiment_storage import list_experiments
 from harness.search.records import StudyRecord, TrialRecord
 from harness.search.storage import list_studies, read_study
 from harness.tracking.packaging import Origin
-from harness.tracking.registered_version import RegisteredVersion
+from harness.tracking.registered_version import RegisteredVersion, SealedRatings
 from harness.workflow.experiment_record import read_experiment
 
 __all__ = ["PromotionSource", "read_source"]
@@ -97,10 +97,14 @@ class PromotionSource:
         return self.experiment.spec.decision.significance
 
     @property
-    def test_set(self) -> tuple[str | None, str | None]:
-        """Fingerprints of data and split."""
+    def test_set(self) -> SealedRatings:
+        """What it was judged on."""
         dataset, split = self.study.dataset, self.study.split
-        return dataset.get("fingerprint"), split.get("fingerprint")
+        return SealedRatings(
+            dataset=dataset.get("fingerprint"),
+            ratings=dataset.get("ratings_fingerprint"),
+            split=split.get("fingerprint"),
+        )
 
     @property
     def origin(self) -> Origin:
@@ -124,8 +128,9 @@ class PromotionSource:
             "storage": self.study.storage,
             "dataset": self.study.dataset.get("name"),
             "simulated": self.study.dataset.get("simulated"),
-            "dataset_fingerprint": self.test_set[0],
-            "split_fingerprint": self.test_set[1],
+            "dataset_fingerprint": self.test_set.dataset,
+            "ratings_fingerprint": self.test_set.ratings,
+            "split_fingerprint": self.test_set.split,
             "split": self.study.split.get("method"),
             "n_test": self.final.get("n_test"),
             "test_rmse": f"{self.rmse['value']:.6f}",
@@ -139,7 +144,7 @@ class PromotionSource:
         """Tell whether a version has these settings, as they were judged."""
         same = ("study", "trial", "storage", "test_opened")
         tags = self.tags
-        return version.test_set == self.test_set and all(
+        return version.test_set.are(self.test_set) and all(
             version.tags.get(key) == tags.get(key) for key in same
         )
 

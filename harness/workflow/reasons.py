@@ -9,6 +9,7 @@ __all__ = ["give_reason"]
 
 _MOST_PARTS = 2
 _LEVELS = ("mean", "global")
+_LEAST_STARS = 0.005  # what is less is written as +0.00
 
 
 def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
@@ -51,7 +52,8 @@ def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
 def _is_about_title(part: Part) -> bool:
     """Leave out levels, which are the same for all titles, and what says nothing."""
     is_level = part.label.startswith(_LEVELS) or part.label.endswith("the user")
-    return part.stars > 0 and not is_level and not part.label.endswith("more factors")
+    adds = part.stars >= _LEAST_STARS
+    return adds and not is_level and not part.label.endswith("more factors")
 
 
 def _name_neighbor(

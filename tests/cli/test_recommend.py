@@ -159,6 +159,7 @@ def test_what_speaks_for_a_title_is_what_adds_most(recommend, model_of):
         item = model.item_ids_.tolist().index(title["item"])
         parts = {p.label: p.stars for p in model.explain(user, item).parts}
         told = re.findall(r"(bias of the title|factor \d) (\+\d\.\d\d)", title["why"])
+        assert "+0.00" not in title["why"]
         del parts["mean"], parts["bias of the user"]
         best = sorted(parts.items(), key=lambda part: -part[1])[: len(told)]
         assert told == [(label, f"{stars:+.2f}") for label, stars in best]
@@ -190,6 +191,7 @@ def test_foreign_text_cannot_break_the_table(recommend, model_of):
     [
         (("--study", "a", "--model", "b"), "give --study or --model, not both"),
         (("--study", "svd-mine"), "There is no study storage 'optuna.log' here"),
+        (("--model", ""), "--model must name a model, but is empty: leave it out"),
         (("--model", "nowhere"), "nowhere: the folder of the model must exist"),
     ],
 )
@@ -198,3 +200,10 @@ def test_what_cannot_be_asked_is_one_sentence(recommend, words, sentence):
     assert result.exit_code == 2
     assert sentence in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def test_a_user_without_an_id_is_one_sentence(recommend, model_of):
+    model_of("baseline")
+    result = recommend("", "--model", "baseline")
+    assert result.exit_code == 2
+    assert result.output == "Error: USER must be the id of a user, but is empty.\n"

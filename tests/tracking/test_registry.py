@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 
 from harness.errors import TrackingError, UnknownNameError
 from harness.tracking.location import locate
-from harness.tracking.registered_version import model_name
+from harness.tracking.registered_version import SealedRatings, model_name
 from harness.tracking.registry import CHAMPION, Registry
 from harness.tracking.store import open_store
 
@@ -51,7 +53,9 @@ def test_versions_are_listed_newest_first_with_their_aliases(registry, log_model
     found = registry.versions("ml-100k")
     assert [(v.version, v.aliases) for v in found] == [(2, (CHAMPION,)), (1, ())]
     assert (found[0].uri, found[0].source) == ("models:/ml-100k/2", uri)
-    assert found[0].test_set == ("0123", "4567")
+    assert found[0].test_set == SealedRatings(
+        dataset="0123", ratings=None, split="4567"
+    )
     assert found[0].figure("test_rmse") == 0.912345
     assert found[0].figure("test_rmse_low") is None
 
@@ -121,3 +125,30 @@ def test_a_registry_that_is_unreachable_is_one_sentence():
 
 def test_a_name_has_nothing_that_mlflow_refuses():
     assert model_name("films/of:2026") == "films-of-2026"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("data", "ratings", "split"), ("data", "ratings", "split"), True),
+        (("data", "ratings", "split"), ("other catalogue", "ratings", "split"), True),
+        (("data", "ratings", "split"), ("data", "ratings", "other"), False),
+        (("data", "ratings", "split"), ("data", "other", "split"), False),
+        (("data", None, "split"), ("data", "ratings", "split"), True),
+        (("data", None, "split"), ("other catalogue", "ratings", "split"), False),
+    ],
+)
+def test_test_ratings_are_the_same_whatever_the_catalogue(one, other, same):
+    one, other = (
+        SealedRatings(dataset=dataset, ratings=ratings, split=split)
+        for dataset, ratings, split in (one, other)
+    )
+    assert one.are(other) is same
+    assert other.are(one) is same
+
+
+def test_a_version_whose_run_is_gone_has_no_report(registry, log_model):
+    run_id, source = log_model()
+    version = register(registry, source, run_id)
+    assert registry.report_of(version) is None
+    assert registry.report_of(replace(version, run_id="0" * 32)) is None

@@ -17,9 +17,10 @@ from harness.search.study import save_final
 from harness.tracking.location import locate
 from harness.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from harness.workflow import promotion_material
-from harness.workflow.gate import Bounds, warn_of_floor
+from harness.workflow.gate import Bounds, check_gain, default_bounds, warn_of_floor
 from harness.workflow.promotion import PromotionSettings
 from harness.workflow.promotion import promote as pass_gate
+from harness.workflow.promotion_source import read_source
 from harness.workflow.succession import crown, own_succession, roll_back
 from tests.promotion_workspace import COSTS, copy
 
@@ -171,6 +172,18 @@ def test_a_model_that_does_not_beat_the_biases_is_said_not_to():
         "0.1 required."
     )
     assert warn_of_floor(promote("good", dry_run=True).source).endswith("chance.")
+
+
+@pytest.mark.usefixtures("judged")
+def test_the_gain_over_the_biases_is_bounded_unless_it_is_not_known():
+    source = read_source("optuna.log", "bad")
+    assert default_bounds(source).min_gain is None
+    of_svd = replace(source, study=replace(source.study, family="svd"))
+    assert default_bounds(of_svd).min_gain == 0
+    assert not check_gain(default_bounds(of_svd), of_svd)[0].passed
+    final = {**source.final, "differences": []}
+    of_old = replace(of_svd, study=replace(of_svd.study, final=final))
+    assert default_bounds(of_old).min_gain is None
 
 
 @pytest.mark.usefixtures("crowned")
