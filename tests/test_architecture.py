@@ -1,6 +1,7 @@
 """Imports point one way: down this list."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,7 @@ def test_nothing_that_searches_takes_test_ratings():
     for path in (PACKAGE / "search").rglob("*.py"):
         assert "SealedTest" not in path.read_text(), path
         assert "split_off_test" not in path.read_text(), path
+
+
+def test_no_module_is_named_like_one_of_the_standard_library():
+    assert not {path.stem for path in modules} & sys.stdlib_module_names

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from harness.data.profile import published_characteristics
+from harness.data.characteristics import published_characteristics
 from harness.errors import UnknownNameError
 from harness.features.blocks import PUBLISHED_WEIGHTS
 

@@ -39,7 +39,7 @@ class ExperimentRecord:
     studies : mapping of str to StudyRecord
         Candidate to its study, in the order of the file; those that were started.
     profile : mapping
-        JSON-like: `harness.data.profile.DataProfile.characteristics`, what the published
+        JSON-like: `harness.data.characteristics.DataProfile.characteristics`, what the published
         study prints about its data, measured on all ratings: ``sparsity``, ``mean``,
         ``variance``, ``ratings_per_week``, ``average_watch_minutes``, ``peak_hours``,
         ``weekend_to_weekday_ratio``, ``primary_genre_affinity``, ``genre_diversity``;

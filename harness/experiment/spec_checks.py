@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from harness.data.profile import published_characteristics
+from harness.data.characteristics import published_characteristics
 from harness.errors import UnknownNameError
 from harness.experiment.claims import NO_FIGURE
 from harness.experiment.measures import DATA, MEASURES, PARAM, check_metric

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.data.profile import DataProfile, Quantiles, published_characteristics
+from harness.data.characteristics import (
+    DataProfile,
+    Quantiles,
+    published_characteristics,
+)
 from harness.features.summary import FeatureSummary, Owner
 
 __all__ = [

@@ -18,7 +18,7 @@ from harness.report.experiment.pairs import pairs
 from harness.report.experiment.reproduction import reproduction
 from harness.report.experiment.searches import searches
 from harness.report.experiment.verdict import opening
-from harness.report.html import write_html
+from harness.report.web_page import write_html
 from harness.report.written_folder import write_folder
 
 __all__ = ["write_experiment_report"]

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.data.characteristics import profile
 from harness.data.dataset import Dataset
-from harness.data.profile import profile
 from harness.data.sources import load_source
 from harness.errors import StudyError
 from harness.evaluation.splits import Split, split_off_test

@@ -8,11 +8,11 @@ import pytest
 from surprise import SVD, KNNBasic
 
 from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
+from harness.data.characteristics import profile, published_characteristics
 from harness.data.dataset import Dataset
 from harness.data.maturity import age_from
 from harness.data.ott import generate_ott
 from harness.data.ott.stratified import deal, normal_scores, spread
-from harness.data.profile import profile, published_characteristics
 from harness.models.surprise_engine import make_trainset
 
 SEEDS = (0, 1, 2, 3, 4)

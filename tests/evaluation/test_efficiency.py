@@ -216,7 +216,12 @@ def test_the_environment_of_workers_is_left_as_it_was(monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_waits_until_workers_have_started_and_is_not_lost():
     steps = []
-    with pytest.raises(KeyboardInterrupt), environment_of_workers():
-        signal.raise_signal(signal.SIGINT)
-        steps.append("started")
+
+    def start():
+        with environment_of_workers():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("started")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
     assert steps == ["started"]

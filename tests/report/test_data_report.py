@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from harness.data.catalogue import Catalogue
+from harness.data.characteristics import profile
 from harness.data.dataset import Dataset
 from harness.data.ott import generate_ott
-from harness.data.profile import profile
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError
 from harness.features.summary import summarize_features

@@ -28,7 +28,7 @@ def describe(
 
     Prints tables, and writes them with figures to describe.md.
     """
-    from harness.data.profile import profile
+    from harness.data.characteristics import profile
     from harness.features.summary import summarize_features
     from harness.report.data_report import SIMULATED, write_data_report
     from harness.report.data_tables import data_tables, feature_tables
