@@ -15,7 +15,6 @@ from harness.search import records
 from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = [
-    "DEFAULT_STORAGE",
     "list_studies",
     "open_storage",
     "put_back",
@@ -24,9 +23,6 @@ __all__ = [
     "trial_record",
     "without_password",
 ]
-
-DEFAULT_STORAGE = "optuna.log"
-"""A journal file in the working folder; ``optuna-dashboard optuna.log`` shows it."""
 
 _STATES: Mapping[TrialState, records.TrialState] = {
     TrialState.RUNNING: "running",
