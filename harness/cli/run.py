@@ -8,6 +8,7 @@ import typer
 
 from harness.cli.compare import print_comparison
 from harness.cli.introduction import describe_data
+from harness.cli.logged_report import write_and_log
 from harness.cli.options import StoreOptions, n_cores, spread_options
 from harness.errors import SearchFailedError, UnknownNameError
 
@@ -184,11 +185,12 @@ def _introduce(console: "Console", prepared: "PreparedExperiment") -> None:
     ):
         console.print(f"  {note}")
     facts = split.facts
-    budget = spec.budget.describe()
+    budget, n_families = spec.budget.describe(), len(prepared.plans)
     console.print(
         f"{prepared.name}: {facts['n_train']:,} training ratings in {spec.search.folds} "
         f"folds, {facts['n_test']:,} test ratings sealed ({facts['method']}); "
-        f"{len(prepared.plans)} families, {budget} each, {prepared.settings.jobs} worker"
+        f"{n_families} {'family' if n_families == 1 else 'families'}, {budget} each, "
+        f"{prepared.settings.jobs} worker"
         f"{'s' if prepared.settings.jobs > 1 else ''}"
     )
 
@@ -264,26 +266,11 @@ def _finish(
     *,
     dataset: "Dataset | None" = None,
 ) -> None:
-    from dataclasses import replace
-
     from harness.experiment.criteria import check_criteria
-    from harness.report.experiment_report import write_experiment_report
-    from harness.workflow.experiment_runs import log_report, log_runs
 
-    where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
-    # The report names the runs, so that they come first.
-    with console.status("logging to MLflow"):
-        record, problem = log_runs(judged.record, stores.storage, **where)
-    with console.status("writing the report"):
-        report = write_experiment_report(record, scope.reports / record.name)
-    if problem is None:
-        with console.status("adding report and models to MLflow"):
-            logged = replace(judged, record=record)
-            problem = log_report(logged, report.parent, dataset, **where)
-    if problem is not None:
-        console.print(problem)
-    print_comparison(record)
-    checked = check_criteria(record)
+    report = write_and_log(judged, scope.reports, stores, console, dataset)
+    print_comparison(judged.record)
+    checked = check_criteria(judged.record)
     for each in checked:
         typer.echo(f"{'pass' if each.passed else 'FAIL'}: {each.sentence}")
     typer.echo(f"Report:  {report}")
