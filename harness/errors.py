@@ -104,5 +104,8 @@ class UnknownNameError(HarnessError, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {known}."
+        choice = (
+            f"Choose from {', '.join(map(repr, known))}." if known else "None exists."
+        )
+        hint = f"Did you mean {close[0]!r}?" if close else choice
         super().__init__(f"There is no {kind} named {name!r}. {hint}")
