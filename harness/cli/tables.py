@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["plain", "print_table"]
 
 LONGEST_NAME = 48
-LONGEST_CELL = 80
+LONGEST_CELL = 160
 NUMERIC = frozenset({"rank", "stars", "similarity", "rating"})
 
 

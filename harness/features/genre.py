@@ -111,7 +111,7 @@ def _cooccurrence_part(genres: Membership) -> Part | None:
     if not genres.names:
         return None
     placed = genre_cooccurrence(genres)
-    names = [f"genre company {k + 1}" for k in range(placed.shape[1])]
+    names = [f"genre group {k + 1}" for k in range(placed.shape[1])]
     return scale_part(names, _mean_over_genres(genres, placed), genres.known)
 
 

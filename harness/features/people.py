@@ -53,7 +53,7 @@ def _embedding(people: Membership, column: str) -> Part | None:
 
     coordinates = embed(TfidfTransformer().fit_transform(people.table))
     label = _LABELS.get(column, column)
-    names = [f"{label} company {k + 1}" for k in range(coordinates.shape[1])]
+    names = [f"{label} group {k + 1}" for k in range(coordinates.shape[1])]
     return scale_part(names, coordinates, people.known, ranked=True)
 
 

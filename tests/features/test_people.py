@@ -71,7 +71,7 @@ def test_people_of_a_single_title_relate_nothing():
 def test_titles_of_one_production_company_are_close():
     frame = pd.DataFrame({"production_company": ["A", "A, B", "C", "C", None]})
     (part,) = people_parts(Catalogue(frame))
-    assert part.names[0] == "studio company 1"
+    assert part.names[0] == "studio group 1"
     assert part.values[2] @ part.values[3] > 0
     np.testing.assert_allclose(part.values[2], part.values[3], atol=1e-6)
     assert part.values[0] @ part.values[1] > 0

@@ -1,5 +1,7 @@
 """The user's liking for the genres of a title, as a summand of two families."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +13,11 @@ from harness.features.interactions import (
     trusted_genre_preferences,
     user_genre_interaction,
 )
+from harness.models.baseline import Biases
 from harness.models.genre_interaction import GenreInteraction
 from harness.models.hybrid import Hybrid
+from harness.models.hybrid_calibration import fit_calibration, set_aside
+from harness.models.hybrid_training import score_pairs
 from harness.models.svd import SVD
 
 MODELS = {
@@ -80,6 +85,26 @@ def test_a_model_adds_it_to_what_it_would_predict_without(ratings, catalogue):
     np.testing.assert_allclose(
         on._predict(*pairs) - off._predict(*pairs), added, atol=1e-5
     )
+
+
+def test_the_line_of_the_hybrid_is_fitted_to_what_is_left_of_ratings_kept_aside(
+    ratings, catalogue
+):
+    model = Hybrid(n_epochs=3, genre_interaction=2.0, calibration_share=0.3)
+    model.fit(ratings, catalogue)
+    learn, aside = set_aside(ratings, share=0.3, seed=0)
+    pairs = aside.users, aside.items
+    # What is kept aside is in no preference.
+    added = GenreInteraction.learn(learn, catalogue, weight=2.0)
+    np.testing.assert_array_equal(model.genre_likes_, added.likes)
+    factors = model.user_factors_, model.item_factors_
+    biases = model.user_score_bias_, model.item_score_bias_
+    line = fit_calibration(
+        Biases(model.mean_, model.user_bias_, model.item_bias_).predict(*pairs),
+        score_pairs(*pairs, factors, biases),
+        aside.values - added.of_pairs(*pairs),
+    )
+    np.testing.assert_allclose(model.calibration_, astuple(line), rtol=1e-6)
 
 
 def test_without_cold_start_svd_adds_nothing(ratings, catalogue):
