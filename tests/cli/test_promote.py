@@ -104,7 +104,10 @@ def test_judged_anew_it_says_on_which_ratings(promote, monkeypatch):
         (("good", "--model", "ratings"), "--model goes with --rollback"),
         (("--rollback", "--model", "x"), "There is no registered model named 'x'"),
         (("--rollback",), "must have a champion, but none has"),
-        ((), "There is no experiment in optuna.log, but name one of its studies: good,"),
+        (
+            (),
+            "There is no experiment in optuna.log, but name one of its studies: good,",
+        ),
         (("--storage", "nowhere.log"), "There is no study storage 'nowhere.log' here"),
         (
             ("good", "--tracking-uri", "http://127.0.0.1:9"),
