@@ -118,7 +118,11 @@ def _how(record: ExperimentRecord) -> str:
         "difference to the lowest RMSE, corrected for all pairs (Holm); it decides who is "
         "tied. Intervals of differences are not corrected, so that one may exclude zero "
         "where p does not."
-        + (" Cold: at most 5 training ratings." if _speaks_of_cold(record) else "")
+        + (
+            " Cold users and titles have at most 5 training ratings."
+            if _speaks_of_cold(record)
+            else ""
+        )
     )
 
 
