@@ -10,9 +10,10 @@ from harness.experiment.consistency import (
     find_contradictions,
 )
 from harness.experiment.measured import interval, measured_value
-from harness.experiment.measures import DATA, write, write_given
+from harness.experiment.measures import BLOCK, DATA, write, write_given
 from harness.experiment.record import ExperimentRecord
 from harness.experiment.spec import Claim
+from harness.features.blocks import is_off
 
 __all__ = ["NO_FIGURE", "JudgedClaim", "Verdict", "judge_claims"]
 
@@ -147,6 +148,10 @@ def _why_not_measured(record: ExperimentRecord, claim: Claim) -> str:
         return "The data has nothing to measure it by."
     if record.final is None:
         return "The test set has not been opened."
+    block = claim.metric.removeprefix(BLOCK)
+    model = record.model(str(claim.candidate), claim.role) or {}
+    if block != claim.metric and is_off(block, model.get("notes", ())):
+        return "The catalogue has nothing for this block: its weight counts for nothing."
     return "It was not measured, or is not defined, for this model."
 
 

@@ -16,7 +16,7 @@ from harness.experiment.measures import (
     check_metric,
 )
 from harness.experiment.record import ExperimentRecord
-from harness.features.blocks import block_weights
+from harness.features.blocks import block_weights, is_off
 
 __all__ = [
     "DEPTH_METRICS",
@@ -188,7 +188,10 @@ def _of_model(record: ExperimentRecord, metric: str, model: Mapping[str, Any]) -
     if metric.startswith(PARAM):
         return model["params"].get(metric.removeprefix(PARAM))
     if metric.startswith(BLOCK):
-        return block_weights(model["params"]).get(metric.removeprefix(BLOCK))
+        block = metric.removeprefix(BLOCK)
+        if is_off(block, model.get("notes", ())):
+            return None
+        return block_weights(model["params"]).get(block)
     if metric == "gain_over_bias":
         bias = record.baseline()
         path = MEASURES["rmse"].path

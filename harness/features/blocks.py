@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from harness.data.catalogue import Catalogue
@@ -16,6 +16,7 @@ __all__ = [
     "BLOCK_COLUMNS",
     "PUBLISHED_WEIGHTS",
     "block_weights",
+    "is_off",
     "missing_blocks",
     "title_blocks",
 ]
@@ -41,6 +42,7 @@ _BUILDERS: Mapping[str, Callable[[Catalogue], tuple[Part, ...]]] = {
     "genre": genre_parts,
     "people": people_parts,
 }
+_OFF = "Title features: block {} is off"
 _MOST_CATALOGUES = 4
 _Key = tuple[int, str | None]
 _built: OrderedDict[_Key, tuple[Any, dict[str, Block]]] = OrderedDict()
@@ -116,10 +118,33 @@ def missing_blocks(
     """
     blocks = title_blocks(catalogue, sentence_model=sentence_model)
     return [
-        f"Title features: block {name} is off: {_reason(catalogue, columns)}."
+        f"{_OFF.format(name)}: {_reason(catalogue, columns)}."
         for name, columns in BLOCK_COLUMNS.items()
         if name not in blocks
     ]
+
+
+def is_off(block: str, notes: Iterable[str]) -> bool:
+    """Tell whether a block was switched off, by what was said then.
+
+    Parameters
+    ----------
+    block : str
+        Name of the block.
+    notes : iterable of str
+        Sentences, those of `missing_blocks` among them.
+
+    Returns
+    -------
+    bool
+        Whether one of them says so.
+
+    Examples
+    --------
+    >>> is_off("genre", missing_blocks(Catalogue.empty()))
+    True
+    """
+    return any(note.startswith(_OFF.format(block)) for note in notes)
 
 
 def _reason(catalogue: Catalogue, columns: tuple[str, ...]) -> str:

@@ -187,9 +187,9 @@ def _verdict_tags(
 
 
 def _note(record: ExperimentRecord, decision: Decision | None) -> str:
-    data = record.dataset
+    data, n = record.dataset, len(record.spec.families)
     summary = (
-        f"{len(record.spec.families)} families on **{data.get('name')}**: "
+        f"{n} {'family' if n == 1 else 'families'} on **{data.get('name')}**: "
         f"{data.get('n_ratings')} ratings, {data.get('n_users')} users, "
         f"{data.get('n_items')} titles; split `{record.split.get('method')}`."
     )

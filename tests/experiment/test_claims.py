@@ -149,3 +149,17 @@ def test_more_than_an_upper_bound_is_not():
     spec = make_spec(claims=[claim])
     (found,) = judge_claims(make_record(spec=spec))
     assert found.verdict == "not reproduced"
+
+
+def test_the_weight_of_a_block_that_is_off_is_not_testable():
+    models = make_record().final["models"]
+    content = next(m for m in models if m["name"] == "content, initial")
+    content["notes"] = [
+        "Title features: block people is off: the catalogue has no cast."
+    ]
+    changes = {"final": {"changes": {"models": models}}}
+    off = judge("block.people", 0.15, candidate="content", record=changes)
+    assert off.verdict == "not testable"
+    assert "nothing for this block" in off.why
+    on = judge("block.genre", 0.35, candidate="content", record=changes)
+    assert on.verdict != "not testable"
