@@ -20,6 +20,7 @@ from harness.models.hybrid import Hybrid
 from harness.models.hybrid_calibration import Calibration, fit_calibration, set_aside
 from harness.models.hybrid_features import title_flags, user_flags
 from harness.models.lightfm_engine import EmbeddingTrainer, Signals
+from harness.search.space import find_space, load_space
 
 NOTHING = Catalogue.empty()
 
@@ -94,6 +95,24 @@ def test_a_user_without_ratings_has_no_flags(ratings, catalogue):
     flags = user_flags(ratings.take(ratings.users > 0), catalogue, "all")
     assert not flags.values[0].any()
     assert flags.values[1:].any(axis=1).all()
+
+
+def test_the_search_reaches_every_feature_of_users(ratings, catalogue):
+    choices = load_space(find_space("hybrid"), Hybrid).distributions["user_features"]
+    assert choices.choices == ("none", "activity", "all")
+    names = user_flags(ratings, catalogue, "all").names
+    assert {name.partition("=")[0] for name in names} == {
+        "n_ratings",
+        "per_week",
+        "weekend",
+        "hours",
+        "mean",
+        "variance",
+        "bias",
+        "prefers",
+        "drift",
+        "diversity",
+    }
 
 
 # Scores
