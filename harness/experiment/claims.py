@@ -151,7 +151,9 @@ def _why_not_measured(record: ExperimentRecord, claim: Claim) -> str:
     block = claim.metric.removeprefix(BLOCK)
     model = record.model(str(claim.candidate), claim.role) or {}
     if block != claim.metric and is_off(block, model.get("notes", ())):
-        return "The catalogue has nothing for this block: its weight counts for nothing."
+        return (
+            "The catalogue has nothing for this block: its weight counts for nothing."
+        )
     return "It was not measured, or is not defined, for this model."
 
 
