@@ -1,8 +1,8 @@
 """LightFM on ratings in stars: collaborative filtering with features of both sides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +94,7 @@ class Hybrid(IterativeRecommender):
         which has seen what is to be learnt.
     user_weight : float, default 0.1
         Weight of these features; at least 0.
-    genre_interaction : float, default 0.25
+    genre_interaction : float, default 0
         How many stars are added for each star that the user rates the genres of the title
         above the own mean; at least 0, which adds nothing. Ranking losses rank without it.
     title_identity, user_identity : bool, default True
@@ -147,7 +147,7 @@ class Hybrid(IterativeRecommender):
     title_weight: float = 0.3
     user_features: UserFeatures = "activity"
     user_weight: float = 0.1
-    genre_interaction: float = 0.25
+    genre_interaction: float = 0.0
     title_identity: bool = True
     user_identity: bool = True
     user_regularization: float = 5.0
@@ -287,11 +287,6 @@ class Hybrid(IterativeRecommender):
         intercept, slope, score_slope = self.ranking_
         line = Calibration(intercept, slope, max(score_slope, _SMALLEST_SLOPE))
         return line(level, score)
-
-    @classmethod
-    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
-        # Models of version 0.1 do not look at genres.
-        return cls(**{"genre_interaction": 0.0, **hyperparameters})
 
     def explain(self, user: int, item: int) -> HybridExplanation:
         """Take a prediction apart, feature by feature; see `Recommender.explain`."""

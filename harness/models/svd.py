@@ -1,8 +1,8 @@
 """Biased matrix factorisation, trained by stochastic gradient descent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ class SVD(IterativeRecommender):
     cold_start_regularization : float, default 1
         Penalty of the regressions on features, in titles or users with many ratings;
         greater than 0.
-    genre_interaction : float, default 0.5
+    genre_interaction : float, default 0
         With `cold_start` only: how many stars are added for each star that the user rates
         the genres of the title above the own mean; at least 0, which adds nothing. See
         `harness.models.genre_interaction.GenreInteraction`.
@@ -118,7 +118,7 @@ class SVD(IterativeRecommender):
     cold_start: bool = False
     cold_start_strength: float = 5.0
     cold_start_regularization: float = 1.0
-    genre_interaction: float = 0.5
+    genre_interaction: float = 0.0
     seed: int = 0
 
     mean_: float = field(init=False, repr=False)
@@ -282,11 +282,6 @@ class SVD(IterativeRecommender):
         if not np.isfinite(scores).all():
             np.nan_to_num(scores, copy=False, nan=self.mean_)
         return scores
-
-    @classmethod
-    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
-        # Models of version 0.1 do not look at genres.
-        return cls(**{"genre_interaction": 0.0, **hyperparameters})
 
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: mean, biases, factors; see `Recommender.explain`."""

@@ -1,6 +1,6 @@
 """How long a search has been at work."""
 
-from harness.search.records import StudyRecord
+from harness.search.records import LEFT_BEHIND, StudyRecord
 
 __all__ = ["busy_seconds"]
 
@@ -18,7 +18,12 @@ def busy_seconds(study: StudyRecord) -> float:
     float
         Seconds; gaps, such as those between two sessions, do not count.
     """
-    spans = [(t.started, t.ended) for t in study.trials if t.ended is not None]
+    spans = [
+        (trial.started, trial.ended)
+        for trial in study.trials
+        # What a killed process has left behind "ends" with the next session.
+        if trial.ended is not None and trial.error != LEFT_BEHIND
+    ]
     total, until = 0.0, None
     for start, end in sorted(spans):
         begin = start if until is None else max(start, until)

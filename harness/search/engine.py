@@ -19,11 +19,11 @@ from harness.errors import SearchFailedError
 from harness.search.executors import TaskRunner
 from harness.search.flight import Flight, Outcome
 from harness.search.fold_task import FoldResult
+from harness.search.interrupted_trials import put_back
 from harness.search.interruption import catch_interruption
 from harness.search.pruners import StudyAsOf
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
-from harness.search.storage import put_back
 
 __all__ = ["Budget", "Engine"]
 
@@ -131,9 +131,13 @@ class Engine:
 
     def _recover(self) -> None:
         """Count what is there; put back what killed processes have left behind."""
+        is_blamed = False
         for trial in self._study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING:
-                if not put_back(self._study, trial.number, most=MAX_KILLS):
+                # The oldest is blamed: the others have perhaps not even begun.
+                most = None if is_blamed else MAX_KILLS
+                is_blamed = True
+                if not put_back(self._study, trial.number, most=most):
                     self._study.tell(trial.number, state=TrialState.FAIL)
                     self._on_trial(trial.number)
             elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):

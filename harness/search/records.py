@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 __all__ = [
+    "LEFT_BEHIND",
     "NoListener",
     "ParamValue",
     "StudyListener",
@@ -13,6 +14,9 @@ __all__ = [
     "TrialRecord",
     "TrialState",
 ]
+
+LEFT_BEHIND = "The process ended while this trial was running."
+"""Error of a trial that failed because its process was killed."""
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
 ParamValue = str | int | float | bool | None

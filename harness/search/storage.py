@@ -17,7 +17,6 @@ from harness.search.records import StudyRecord, TrialRecord
 __all__ = [
     "list_studies",
     "open_storage",
-    "put_back",
     "read_study",
     "study_record",
     "trial_record",
@@ -31,9 +30,6 @@ _STATES: Mapping[TrialState, records.TrialState] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-
-
-_PUT_BACK = "put_back"
 
 
 class _FileLock(JournalFileOpenLock):
@@ -240,35 +236,6 @@ def study_record(study: optuna.Study, storage: str) -> StudyRecord:
     )
 
 
-def put_back(study: optuna.Study, number: int, *, most: int | None = None) -> bool:
-    """Let a trial that was interrupted wait for its turn, with the settings it has.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    number : int
-        Number of a trial that runs, or did when its process was killed.
-    most : int, optional
-        How many times this may be done to it; it is counted where this is given.
-
-    Returns
-    -------
-    bool
-        False if it was done that many times already, and is not done again.
-    """
-    trial = study.get_trials(deepcopy=False)[number]
-    # Optuna can enqueue settings, which would get another number, and so another seed.
-    storage, id_ = study._storage, trial._trial_id  # noqa: SLF001
-    if most is not None:
-        count = trial.user_attrs.get(_PUT_BACK, 0)
-        if count >= most:
-            return False
-        storage.set_trial_user_attr(id_, _PUT_BACK, count + 1)
-    storage.set_trial_state_values(id_, state=TrialState.WAITING)
-    return True
-
-
 def trial_record(trial: FrozenTrial) -> TrialRecord:
     """Convert a trial of a study that harness has made.
 
@@ -286,7 +253,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
     state = _STATES[trial.state]
     error = attrs.get("error")
     if state == "failed" and error is None:
-        error = "The process ended while this trial was running."
+        error = records.LEFT_BEHIND
     return TrialRecord(
         number=trial.number,
         state=state,
