@@ -70,11 +70,11 @@ def models(
     if not found:
         typer.echo(f"No models in {location.shown}: `harness promote` registers them.")
         return
-    reports = {
-        name: registry.report_of(version)
-        for version in reversed(found)
-        if (name := _source(version)) != "-"
-    }
+    reports: dict[str, str | None] = {}
+    for version in found:  # the newest first
+        name = _source(version)
+        if name != "-" and name not in reports:
+            reports[name] = registry.report_of(version)
     _print(found, reports)
 
 

@@ -10,7 +10,7 @@ from harness.cli.compare import print_comparison
 from harness.cli.introduction import describe_data
 from harness.cli.logged_report import write_and_log
 from harness.cli.options import StoreOptions, n_cores, spread_options
-from harness.errors import SearchFailedError, UnknownNameError
+from harness.errors import ExperimentError, SearchFailedError, UnknownNameError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,8 @@ class Changes:
             table: {key: value for key, value in keys.items() if value is not None}
             for table, keys in tables.items()
         }
-        return given | ({} if self.seed is None else {"seed": self.seed})
+        seed = {} if self.seed is None else {"seed": self.seed}
+        return {table: keys for table, keys in given.items() if keys} | seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +169,17 @@ def run(
 
 def _read(settings: "ExperimentSettings") -> "ExperimentRecord":
     from harness.experiment.file import find_experiment, load_experiment
+    from harness.workflow.candidates import find_spaces
     from harness.workflow.experiment_record import take_over_rules
 
+    if settings.changes:
+        raise ExperimentError(
+            "--report-only searches nothing, so that it takes no option for the search or "
+            f"the data, but got one for {' and '.join(settings.changes)}: leave it out."
+        )
     path = find_experiment(settings.file)
-    spec = load_experiment(path, settings.changes)
+    spec = load_experiment(path)
+    find_spaces(path, spec)  # what claims and criteria name must exist
     return take_over_rules(settings.storage, settings.name or path.stem, spec)
 
 

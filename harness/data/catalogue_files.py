@@ -30,9 +30,9 @@ OTHER_NAMES = {
     "genres": "listed_in",
     "genre": "listed_in",
     "year": "release_year",
-    "name": "title",
     "movietitle": "title",
     "itemtitle": "title",
+    "name": "title",
     "overview": "description",
     "plot": "description",
     "synopsis": "description",
@@ -41,8 +41,6 @@ OTHER_NAMES = {
     "countries": "country",
     "productioncompanies": "production_company",
     "studio": "production_company",
-    "id": "unique_id",
-    "item": "unique_id",
     "itemid": "unique_id",
     "movieid": "unique_id",
     "titleid": "unique_id",
@@ -51,9 +49,11 @@ OTHER_NAMES = {
     "bookid": "unique_id",
     "asin": "unique_id",
     "isbn": "unique_id",
+    "item": "unique_id",
+    "id": "unique_id",
 }
 """Usual names in other catalogues, in lower case, without spaces, hyphens and underscores,
-and what they are called here."""
+and what they are called here; of several for the same the first goes before the others."""
 
 OTHER_SEPARATORS = r"\s*[;|]\s*"
 """What stands between the entries of a list where it is no comma."""
@@ -120,7 +120,7 @@ def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[
     text = read_text_columns(path, [*known.values()], required=[*known.values()])
     text = text.rename(columns={c: n for n, c in known.items()})
     for column in filter(text.__contains__, LIST_COLUMNS):
-        text[column] = text[column].str.replace(OTHER_SEPARATORS, ", ", regex=True)
+        text[column] = _with_commas(text[column])
     frame, notes = repair(text)
     frame, more = derive_columns(frame)
     ignored = [c for c in columns if c not in known.values()]
@@ -130,15 +130,22 @@ def _read_own(path: Path, columns: Sequence[str]) -> tuple["pd.DataFrame", list[
 
 
 def _name_columns(columns: Sequence[str]) -> dict[str, str]:
-    """Find the column of each name; the name itself goes before others for it."""
+    """Find the column of each name: so called, or else by the most telling other name."""
     taken = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS)
     meanings = {name.replace("_", ""): name for name in taken} | OTHER_NAMES
+    written = {re.sub(r"[\s_-]", "", c).lower(): c for c in reversed(columns)}
     known: dict[str, str] = {}
-    for column in columns:
-        name = meanings.get(re.sub(r"[\s_-]", "", column).lower())
-        if name is not None and (column == name or name not in known):
-            known[name] = column
+    for plain, name in meanings.items():
+        if plain in written:
+            known.setdefault(name, written[plain])
     return known
+
+
+def _with_commas(lists: "pd.Series[str]") -> "pd.Series[str]":
+    """Separate lists by commas; where it is done otherwise, a comma belongs to a name."""
+    is_other = lists.str.contains(OTHER_SEPARATORS, regex=True, na=False)
+    inside = lists.str.replace(",", "", regex=False)
+    return lists.mask(is_other, inside).str.replace(OTHER_SEPARATORS, ", ", regex=True)
 
 
 def read_written_catalogue(path: Path) -> "pd.DataFrame":

@@ -54,11 +54,24 @@ def _interruption_held_back() -> Iterator[None]:
         return
     # It unblocks the signal when it starts, which it does with the first process.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # New processes inherit that it is blocked. Other threads of this one may still get
+    # it, and have the main thread called.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    in_main = threading.current_thread() is threading.main_thread()
+    noted: list[int] = []
+    before = (
+        signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+        if in_main
+        else None
+    )
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
 
 
 def end_with_parent() -> None:

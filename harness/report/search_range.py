@@ -117,8 +117,10 @@ def _can_be_wider(
         return True
     try:
         make(**{name: _beyond(distribution, end)})
-    except (ParameterError, TypeError):
+    except ParameterError:
         return False
+    except TypeError:  # the installed family has no such parameter
+        return True
     return True
 
 
@@ -127,10 +129,11 @@ def _beyond(distribution: Mapping[str, Any], end: str) -> float:
     low, high = distribution.get("low", 1), distribution["high"]
     if distribution["type"] != "float":
         return int(low) - 1 if end == "low" else int(high) + 1
-    if distribution.get("log"):
-        return float(low * 0.99 if end == "low" else high * 1.01)
-    step = 0.01 * (high - low)
-    return float(low - step if end == "low" else high + step)
+    # By so little that nothing which is allowed is jumped over.
+    step = 1e-6 * (high - low)
+    if end == "low":
+        return float(low * 0.999999 if low > 0 else low - step)
+    return float(high + step)
 
 
 def gauge(distribution: Mapping[str, Any], value: object) -> str:

@@ -13,6 +13,7 @@ from harness.search.experiment_storage import (
     read_experiment_facts,
     save_experiment_facts,
 )
+from harness.search.ownership import own_study
 from harness.search.records import StudyRecord
 from harness.search.storage import list_studies, read_study, without_password
 
@@ -29,6 +30,7 @@ RUNS = "runs"
 
 
 _RULES = ("title", "about", "publication", "decision", "criteria", "claims")
+_TEXTS = ("label", "note")
 
 
 def study_name(experiment: str, candidate: str) -> str:
@@ -164,10 +166,10 @@ def read_study_or_winner(storage: str, name: str) -> StudyRecord:
 
 
 def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> ExperimentRecord:
-    """Let an experiment follow its file in all that needs no training.
+    """Let an experiment follow its file in texts, decision rule, criteria and claims.
 
-    These are texts, the decision rule, criteria and claims. What is declared after the
-    test set was opened is told from what was declared before.
+    What else the file says needs a search, and stays as it was searched. What is declared
+    after the test set was opened is told from what was declared before.
 
     Parameters
     ----------
@@ -188,7 +190,8 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
     UnknownNameError
         If there is no such experiment.
     StudyError
-        If the file has other families than were searched.
+        If the file has other families than were searched, or another process is at work
+        on the experiment.
     """
     record = read_experiment(storage, name)
     if spec.families.keys() != record.spec.families.keys():
@@ -196,9 +199,16 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
             f"The experiment {name!r} has searched {', '.join(record.spec.families)}, but "
             f"its file now names {', '.join(spec.families)}: run it, without --report-only."
         )
+    families = {
+        candidate: entry.model_copy(
+            update={text: getattr(spec.families[candidate], text) for text in _TEXTS}
+        )
+        for candidate, entry in record.spec.families.items()
+    }
     rules = {rule: getattr(spec, rule) for rule in _RULES}
-    follows = record.spec.model_copy(update=rules)
+    follows = record.spec.model_copy(update={**rules, "families": families})
     if follows == record.spec:
         return record
-    save_experiment_facts(storage, name, "spec", follows.as_json())
+    with own_study(storage, name):
+        save_experiment_facts(storage, name, "spec", follows.as_json())
     return read_experiment(storage, name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.experiment.criteria import check_criteria
+from harness.experiment.decision import beats_bias_of
 from harness.experiment.spec_checks import WINNER
 from harness.workflow.duel import Duel
 from harness.workflow.promotion_source import PromotionSource
@@ -28,10 +29,10 @@ _DEFAULTS = {
     "min_gain": 0.0,
 }
 _BOUND_OF = {
-    "latency_p95_ms": "max_latency_ms",
-    "model_bytes": "max_size_mb",
-    "coverage": "min_coverage",
-    "gain_over_bias": "min_gain",
+    ("latency_p95_ms", "at_most"): "max_latency_ms",
+    ("model_bytes", "at_most"): "max_size_mb",
+    ("coverage", "at_least"): "min_coverage",
+    ("gain_over_bias", "at_least"): "min_gain",
 }
 
 
@@ -91,9 +92,11 @@ def default_bounds(source: PromotionSource) -> Bounds:
     """
     criteria = () if source.experiment is None else source.experiment.spec.criteria
     named = {
-        _BOUND_OF.get(each.metric)
+        _BOUND_OF.get((each.metric, kind))
         for each in criteria
+        for kind in ("at_most", "at_least")
         if each.candidate in (WINNER, source.candidate)
+        and getattr(each, kind) is not None
     }
     # The floor need not be better than itself; the first records do not have it.
     if source.study.family == "baseline" or source.gain is None:
@@ -181,7 +184,7 @@ def warn_of_floor(source: PromotionSource) -> str | None:
         A sentence; None if it does, or the two were not compared.
     """
     gain = source.gain
-    if gain is None or source.floor_rmse is None or gain["low"] > 0:
+    if gain is None or source.floor_rmse is None or _beats_floor(source, gain["low"]):
         return None
     verb = "lower" if gain["value"] > 0 else "higher"
     chance = "" if gain["high"] < 0 else ", which may be chance"
@@ -189,6 +192,13 @@ def warn_of_floor(source: PromotionSource) -> str | None:
         "It does not beat user and item bias, whose RMSE on the same test ratings is "
         f"{source.floor_rmse:.4f}: its own is {abs(gain['value']):.4f} stars {verb}{chance}."
     )
+
+
+def _beats_floor(source: PromotionSource, low: float) -> bool:
+    """Decide as the report does: for an experiment by the p-value corrected for all pairs."""
+    if source.experiment is None or source.candidate is None:
+        return low > 0
+    return beats_bias_of(source.experiment, source.candidate)
 
 
 def check_bounds(

@@ -253,3 +253,9 @@ def test_without_an_experiment_compare_says_what_to_do():
     result = invoke("compare")
     assert result.exit_code == 2
     assert "optuna.log" in result.output
+
+
+def test_options_that_report_only_could_not_follow_are_refused(folder):
+    result = invoke("run", "toy.toml", "--report-only", "--trials", "9", "--seed", "1")
+    assert result.exit_code == 2
+    assert "got one for budget and seed: leave it out." in result.output

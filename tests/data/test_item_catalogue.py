@@ -110,6 +110,20 @@ def test_ids_and_titles_are_found_however_they_are_written(load_with, write, hea
     assert (row["title"], row["release_year"]) == ("One", 1999)
 
 
+@pytest.mark.parametrize("header", ["id,movieId,name,Title", "Title,name,movieId,id"])
+def test_the_more_telling_name_goes_before_others(load_with, write, header):
+    cells = {"id": "7", "movieId": "s1", "name": "none", "Title": "One"}
+    row = ",".join(cells[column] for column in header.split(","))
+    frame = load_with(write(f"{header}\n{row}\n", "own.csv")).catalogue.frame
+    assert frame["title"].iloc[1] == "One"
+
+
+def test_a_comma_within_a_name_of_a_list_does_not_separate(load_with, write):
+    own = write('id,title,studio\ns1,One,"Ann, Inc.|Bob B"\n', "own.csv")
+    companies = load_with(own).catalogue.frame["production_company"].iloc[1]
+    assert split_names(companies) == ["Ann Inc.", "Bob B"]
+
+
 @pytest.mark.parametrize("columns", ["plot,description", "description,plot"])
 def test_the_name_itself_goes_before_others_for_it(load_with, write, columns):
     text = f"id,title,{columns}\ns1,One,{columns}\n"

@@ -2,6 +2,8 @@ import os
 import signal
 import sys
 import textwrap
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -214,14 +216,20 @@ def test_the_environment_of_workers_is_left_as_it_was(monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_ctrl_c_waits_until_workers_have_started_and_is_not_lost():
-    steps = []
+@pytest.mark.parametrize("n_threads", [0, 3])
+def test_ctrl_c_waits_until_workers_have_started_and_is_not_lost(n_threads):
+    steps, over = [], threading.Event()
+    for _ in range(n_threads):
+        threading.Thread(target=over.wait, daemon=True).start()
 
     def start():
         with environment_of_workers():
-            signal.raise_signal(signal.SIGINT)
+            # To the process: any of its threads may get it.
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
             steps.append("started")
 
     with pytest.raises(KeyboardInterrupt):
         start()
+    over.set()
     assert steps == ["started"]

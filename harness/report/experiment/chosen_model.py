@@ -13,6 +13,12 @@ from harness.report.markdown import table
 __all__ = ["chosen_model"]
 
 
+_LENT = (
+    "Published: what the publication does not say of this family stands there of the one "
+    "with its lowest RMSE, named in brackets."
+)
+
+
 def chosen_model(draft: Draft) -> str:
     """Describe the tuned model of the winner.
 
@@ -58,7 +64,11 @@ def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
         "tuned [95 % interval]",
         "what it means",
     ]
-    return table(head, rows, align="l" + "r" * (len(head) - 2) + "l")
+    lent = any(" (of " in figure for figure in published.values())
+    return paragraphs(
+        table(head, rows, align="l" + "r" * (len(head) - 2) + "l"),
+        _LENT if lent else "",
+    )
 
 
 def _published(draft: Draft, name: str, winner: str) -> str:
