@@ -81,6 +81,9 @@ class Recommender(ABC):
     name: ClassVar[str]
     """Name of the family on the command line and in files."""
 
+    came_later: ClassVar[Mapping[str, Any]] = {}
+    """Hyperparameters that older settings do not have, and what their absence means."""
+
     scale_: RatingScale | None = field(default=None, init=False, repr=False)
     user_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
     item_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
@@ -314,7 +317,7 @@ class Recommender(ABC):
             If the folder does not hold a model of this family.
         """
         header, learnt = read_state(folder, cls.name)
-        model = cls._revive(header["hyperparameters"])
+        model = cls._revive({**cls.came_later, **header["hyperparameters"]})
         model.scale_ = RatingScale(**header["scale"])
         for name, value in learnt.items():
             setattr(model, name, value)

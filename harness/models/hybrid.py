@@ -1,6 +1,6 @@
 """LightFM on ratings in stars: collaborative filtering with features of both sides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
 
@@ -94,7 +94,7 @@ class Hybrid(IterativeRecommender):
         which has seen what is to be learnt.
     user_weight : float, default 0.1
         Weight of these features; at least 0.
-    genre_interaction : float, default 0
+    genre_interaction : float, default 0.25
         How many stars are added for each star that the user rates the genres of the title
         above the own mean; at least 0, which adds nothing. Ranking losses rank without it.
     title_identity, user_identity : bool, default True
@@ -136,6 +136,7 @@ class Hybrid(IterativeRecommender):
     """
 
     name: ClassVar[str] = "hybrid"
+    came_later: ClassVar[Mapping[str, Any]] = {"genre_interaction": 0.0}
 
     loss: Loss = "logistic"
     n_factors: int = 40
@@ -147,7 +148,7 @@ class Hybrid(IterativeRecommender):
     title_weight: float = 0.3
     user_features: UserFeatures = "activity"
     user_weight: float = 0.1
-    genre_interaction: float = 0.0
+    genre_interaction: float = 0.25
     title_identity: bool = True
     user_identity: bool = True
     user_regularization: float = 5.0

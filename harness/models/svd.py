@@ -1,6 +1,6 @@
 """Biased matrix factorisation, trained by stochastic gradient descent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -72,7 +72,7 @@ class SVD(IterativeRecommender):
     cold_start_regularization : float, default 1
         Penalty of the regressions on features, in titles or users with many ratings;
         greater than 0.
-    genre_interaction : float, default 0
+    genre_interaction : float, default 0.5
         With `cold_start` only: how many stars are added for each star that the user rates
         the genres of the title above the own mean; at least 0, which adds nothing. See
         `harness.models.genre_interaction.GenreInteraction`.
@@ -104,6 +104,7 @@ class SVD(IterativeRecommender):
     """
 
     name: ClassVar[str] = "svd"
+    came_later: ClassVar[Mapping[str, Any]] = {"genre_interaction": 0.0}
 
     n_epochs: int = 20
     n_factors: int = 100
@@ -118,7 +119,7 @@ class SVD(IterativeRecommender):
     cold_start: bool = False
     cold_start_strength: float = 5.0
     cold_start_regularization: float = 1.0
-    genre_interaction: float = 0.0
+    genre_interaction: float = 0.5
     seed: int = 0
 
     mean_: float = field(init=False, repr=False)

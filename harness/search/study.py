@@ -84,7 +84,14 @@ class StudyPlan:
             "seed": self.seed,
             "space": self.space.describe(),
             "initial": dict(self.space.initial),
+            "defaults": self._defaults(),
         }
+
+    def _defaults(self) -> dict[str, Any]:
+        """Collect what the space leaves to the family, which may think otherwise later."""
+        known = {*self.space.distributions, "seed"}
+        settings = self.family().hyperparameters().items()
+        return {name: value for name, value in settings if name not in known}
 
 
 def run_study(
@@ -214,7 +221,13 @@ def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> 
     }
     for key in ("space", "initial", "sampler", "pruner", "n_folds", "seed"):
         pairs[key] = (there["settings"][key], wanted["settings"][key])
+    pairs["defaults"] = _defaults_of(there["settings"], wanted["settings"])
     _require_pairs(name, pairs)
+
+
+def _defaults_of(there: dict[str, Any], wanted: dict[str, Any]) -> tuple[Any, Any]:
+    # The first version did not keep them.
+    return there.get("defaults", wanted["defaults"]), wanted["defaults"]
 
 
 def _require_pairs(name: str, pairs: dict[str, tuple[Any, Any]]) -> None:
@@ -247,6 +260,7 @@ def check_plan(plan: StudyPlan) -> None:
         wanted = plan.settings()
         for key in ("space", "initial", "sampler", "pruner"):
             pairs[key] = (there["settings"][key], wanted[key])
+        pairs["defaults"] = _defaults_of(there["settings"], wanted)
         _require_pairs(plan.name, pairs)
 
 

@@ -72,7 +72,9 @@ def refit_best(
     family = load_family(study.family)
     dataset = load_dataset()
     train = split_again(study, dataset).train
-    params = dict(best.params)
+    # Without what is left to the family the first version meant what it was then.
+    defaults = study.settings.get("defaults", family.came_later)
+    params = {**defaults, **best.params}
     if "seed" in family.__dataclass_fields__:
         params["seed"] = int(study.settings["seed"])
     model = family(**params).fit(train, dataset.catalogue)

@@ -62,7 +62,7 @@ def store(folder):
     assert folder.is_dir()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-    def put(family, params, *, method="random", state=TrialState.COMPLETE):
+    def put(family, params, *, method="random", state=TrialState.COMPLETE, **settings):
         dataset = load_dataset("mine.csv", ReadOptions(catalogue=("titles.csv",)))
         split = split_off_test(dataset, method=method, seed=5)
         facts = {**dataset.facts(), "options": {"catalogue": ["titles.csv"]}}
@@ -73,7 +73,7 @@ def store(folder):
             "harness",
             {
                 "family": family,
-                "settings": {"seed": 5},
+                "settings": {"seed": 5, "defaults": {}, **settings},
                 "dataset": facts,
                 "split": split.facts,
                 "code_version": "0",
@@ -127,6 +127,39 @@ def test_the_json_is_the_model_of_the_final_evaluation(explain, store, family):
     assert np.clip(total, 1, 5) == pytest.approx(told["prediction"], abs=1e-4)
     assert told["n_train"] == 480
     assert told["title"]["name"] == "Title 7"
+
+
+def predicted(explain, study):
+    result = explain(study, "--format", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["prediction"]
+
+
+def test_what_a_study_left_to_the_family_stays_what_it_was(explain, store):
+    # Half of one epoch's learning rate, whatever the default of today is.
+    params = {"n_factors": 7, "n_epochs": 1}
+    dataset, split = store("svd", params, defaults={"learning_rate": 0.0025})
+    model = load_family("svd")(**params, learning_rate=0.0025, seed=5)
+    model.fit(split.train, dataset.catalogue)
+    pair = (dataset.ratings.user_ids == "u3", dataset.ratings.item_ids == "AMZ_7")
+    expected = float(model.predict(*map(np.flatnonzero, pair))[0])
+    assert predicted(explain, "svd-mine") == pytest.approx(expected)
+
+
+def test_a_study_of_before_has_no_part_that_came_later(explain, store, monkeypatch):
+    def without_defaults(dictionary):
+        return {k: v for k, v in dictionary.items() if k != "defaults"}
+
+    store("hybrid", {"n_epochs": 2})
+    study = optuna.load_study(
+        study_name="hybrid-mine", storage=open_storage("optuna.log")
+    )
+    facts = study.user_attrs["harness"]
+    facts = {**facts, "settings": without_defaults(facts["settings"])}
+    study.set_user_attr("harness", facts)
+    before = predicted(explain, "hybrid-mine")
+    monkeypatch.setattr(load_family("hybrid"), "came_later", {"genre_interaction": 2})
+    assert predicted(explain, "hybrid-mine") != before
 
 
 def test_the_table_shows_parts_that_add_up_to_what_it_predicts(explain, store, family):
