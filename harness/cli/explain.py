@@ -98,7 +98,9 @@ def _print(pair: "ExplainedPair", console: "Console") -> None:
     rows = [(part.label, _signed(part.stars), part.detail) for part in pair.parts]
     print_table(console, ("part", "stars", "what it is"), [*rows, total])
     if pair.user_parts:
-        console.print("The same score, by features of the user:")
+        console.print(
+            "Level of the user and features of the title together, divided the other way:"
+        )
         rows = [(p.label, _signed(p.stars), p.detail) for p in pair.user_parts]
         print_table(console, ("part", "stars", "what it is"), rows)
     for factor in pair.factors:

@@ -36,8 +36,9 @@ class HybridExplanation(Explanation):
     """Contributions to one prediction, in stars, by name.
 
     The prediction before clipping is ``expected + user_level + genre_interaction`` plus
-    the sum of `title_features`: these are the `parts`. `user_features` is the same score seen from
-    the other side.
+    the sum of `title_features`: these are the `parts`. `user_parts` take the level of the
+    user and the features of the title together, and divide them the other way: into the
+    level of the title and `user_features`.
 
     Parameters
     ----------
@@ -100,6 +101,11 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
         Part(label="mean and biases", stars=expected, detail="calibrated"),
         Part(label="level of the user", stars=user_level, detail="whatever the title"),
     )
+    title_level = Part(
+        label="level of the title",
+        stars=float(slope * learnt["item_score_bias_"][column]),
+        detail="whoever the user",
+    )
     return HybridExplanation(
         prediction,
         expected,
@@ -108,7 +114,7 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
         titles,
         users,
         parts=(*before, *liking, *_by_feature(titles, "title")),
-        user_parts=_by_feature(users, "user"),
+        user_parts=(title_level, *_by_feature(users, "user")),
     )
 
 

@@ -239,6 +239,9 @@ def test_an_explanation_adds_up_to_the_prediction(ratings, catalogue, pair):
     total = explained.expected + explained.user_level + explained.genre_interaction
     total += sum(explained.title_features.values())
     assert total == pytest.approx(explained.prediction)
+    seen_from_the_user = sum(part.stars for part in explained.user_parts)
+    score = explained.user_level + sum(explained.title_features.values())
+    assert seen_from_the_user == pytest.approx(score, abs=1e-6)
     prediction = model.predict(*(np.array([code]) for code in pair))
     assert np.clip(explained.prediction, 0.5, 5) == pytest.approx(
         prediction[0], abs=1e-5
