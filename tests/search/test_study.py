@@ -150,6 +150,27 @@ def test_interrupted_trials_are_done_again_as_if_nothing_had_happened(
     assert as_values(run(plan, 16)) == as_values(whole)
 
 
+STEPS = """
+family = "shifted"
+[parameters]
+shift = { type = "float", low = -1, high = 1, step = 0.125 }
+"""
+
+
+@pytest.mark.parametrize("sampler", ["random", "cmaes", "qmc", "grid"])
+def test_every_sampler_goes_on_after_a_kill_with_what_it_had_drawn(
+    plan_of, run, tmp_path, sampler
+):
+    steps = {"text": STEPS} if sampler == "grid" else {}
+    whole, parts = (
+        plan_of(sampler=sampler, storage=str(tmp_path / name), **steps)
+        for name in ("whole", "parts")
+    )
+    with pytest.raises(SystemExit):
+        run(parts, 12, listener=Stopping(die, 5))
+    assert as_values(run(parts, 12)) == as_values(run(whole, 12))
+
+
 def test_a_trial_that_has_its_process_killed_each_time_fails_in_the_end(
     plan_of, run, monkeypatch
 ):
