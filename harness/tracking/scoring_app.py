@@ -1,7 +1,11 @@
 """MLflow's scoring app, and before it what it would stumble over: started as a program."""
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -69,7 +73,15 @@ def _refuse(scope: Mapping[str, Any]) -> tuple[int, str] | None:
     return None
 
 
+def _end_with(parent: int) -> None:
+    """End this process when its parent has: a killed one cannot stop its server."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _main(folder: str, host: str, port: str) -> None:
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     import mlflow.pyfunc
     import uvicorn
     from mlflow.pyfunc import scoring_server

@@ -1,6 +1,7 @@
 import http.client
 import json
 import os
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 import pandas as pd
+import psutil
 import pytest
 
 from harness.errors import TrackingError
@@ -226,3 +228,20 @@ def test_a_port_that_is_taken_is_refused(address, toy_model):
         serve_model(toy_model, port=port),
     ):
         pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes as POSIX has them")
+def test_the_server_ends_with_a_process_that_was_killed(toy_model):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from harness.tracking.scoring import serve_model\n"
+        "with serve_model(Path(sys.argv[1])) as server:\n"
+        "    print(server.process.pid, flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, toy_model], stdout=subprocess.PIPE, text=True
+    )
+    server = psutil.Process(int(owner.stdout.readline()))
+    owner.kill()
+    owner.wait()
+    server.wait(timeout=20)
