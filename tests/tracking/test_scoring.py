@@ -238,10 +238,8 @@ def test_the_server_ends_with_a_process_that_was_killed(toy_model):
         "with serve_model(Path(sys.argv[1])) as server:\n"
         "    print(server.process.pid, flush=True); time.sleep(60)"
     )
-    owner = subprocess.Popen(
-        [sys.executable, "-c", script, toy_model], stdout=subprocess.PIPE, text=True
-    )
-    server = psutil.Process(int(owner.stdout.readline()))
-    owner.kill()
-    owner.wait()
+    command = [sys.executable, "-c", script, toy_model]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        server = psutil.Process(int(owner.stdout.readline()))
+        owner.kill()
     server.wait(timeout=20)
