@@ -11,7 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.tracking.registered_version import RegisteredVersion, SealedRatings
+    from harness.search.sealed_ratings import SealedRatings
+    from harness.tracking.registered_version import RegisteredVersion
 
 __all__ = ["models"]
 

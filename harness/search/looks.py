@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 
 from harness.search.experiment_storage import MARK, attributes_of_all
+from harness.search.sealed_ratings import SealedRatings
 from harness.search.storage import open_storage
 
 __all__ = ["record_look"]
@@ -34,10 +35,11 @@ def record_look(storage: str, name: str) -> int:
     """
     study = optuna.load_study(study_name=name, storage=open_storage(storage))
     study.set_user_attr(LOOKS, _own(study.user_attrs) + 1)
+    opened = _ratings_of(study.user_attrs)
     return sum(
         _own(attrs)
         for _, attrs in attributes_of_all(storage)
-        if _same_test(attrs, study.user_attrs)
+        if _ratings_of(attrs).are(opened)
     )
 
 
@@ -46,17 +48,6 @@ def _own(attrs: Mapping[str, Any]) -> int:
     return int(attrs.get(LOOKS, (attrs.get("final") or {}).get("looks", 0)))
 
 
-def _same_test(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether the test ratings are the same, be the catalogue the same or not."""
-    (data, split), (other_data, other_split) = map(_facts_of, (one, other))
-    if split.get("fingerprint") != other_split.get("fingerprint"):
-        return False
-    # The first version kept the fingerprint of ratings and catalogue together only.
-    both = "ratings_fingerprint" in data and "ratings_fingerprint" in other_data
-    key = "ratings_fingerprint" if both else "fingerprint"
-    return bool(data.get(key) == other_data.get(key))
-
-
-def _facts_of(attrs: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _ratings_of(attrs: Mapping[str, Any]) -> SealedRatings:
     facts = attrs.get(MARK) or attrs.get("harness") or {}
-    return facts.get("dataset", {}), facts.get("split", {})
+    return SealedRatings.of(facts.get("dataset", {}), facts.get("split", {}))

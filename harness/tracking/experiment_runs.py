@@ -23,10 +23,17 @@ from harness.tracking.view import FINALS_VIEW, NESTED_VIEW
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-__all__ = ["ExperimentRuns", "attach_report", "log_experiment", "sync_experiment"]
+__all__ = [
+    "REPORT",
+    "ExperimentRuns",
+    "attach_report",
+    "log_experiment",
+    "sync_experiment",
+]
 
 SUPERSEDED_TAG = "superseded_by"
 REPORT = "report"
+"""Name of the folder of a report among the files of a run."""
 
 
 class ExperimentRuns:

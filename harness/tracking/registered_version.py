@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.search.sealed_ratings import SealedRatings
+
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["RegisteredVersion", "SealedRatings", "convert_version", "model_name"]
+__all__ = ["RegisteredVersion", "convert_version", "model_name"]
 
 
 def model_name(dataset: str) -> str:
@@ -31,37 +33,6 @@ def model_name(dataset: str) -> str:
     'ml-100k'
     """
     return re.sub(r"[/:]", "-", dataset)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SealedRatings:
-    """Which test ratings a model was judged on.
-
-    Parameters
-    ----------
-    dataset : str or None
-        Fingerprint of ratings and catalogue.
-    ratings : str or None
-        Fingerprint of the ratings alone; the first version did not keep it.
-    split : str or None
-        Fingerprint of the split.
-    """
-
-    dataset: str | None
-    ratings: str | None
-    split: str | None
-
-    def are(self, others: "SealedRatings") -> bool:
-        """Tell whether they are the same, be the catalogue the same or not."""
-        if self.split != others.split:
-            return False
-        if self.ratings is None or others.ratings is None:
-            return self.dataset == others.dataset
-        return self.ratings == others.ratings
-
-    def __str__(self) -> str:
-        """Both fingerprints, for people."""
-        return f"{self.ratings or self.dataset} and {self.split}"
 
 
 @dataclass(frozen=True, kw_only=True)

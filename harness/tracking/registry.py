@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from harness.errors import HarnessError, TrackingError, UnknownNameError
+from harness.tracking.experiment_runs import REPORT
 from harness.tracking.location import Location
 from harness.tracking.model_source import CHAMPION, open_client, registered_models
 from harness.tracking.problems import unusable
@@ -19,8 +20,6 @@ __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry"]
 
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
-REPORT = "report"
-"""Name of the folder of a report among the files of a run."""
 
 _VERSIONS_TAG = "mlflow.modelVersions"
 _PARENT_TAG = "mlflow.parentRunId"

@@ -10,9 +10,10 @@ from harness.experiment.decision import decide
 from harness.experiment.record import ExperimentRecord
 from harness.search.experiment_storage import list_experiments
 from harness.search.records import StudyRecord, TrialRecord
+from harness.search.sealed_ratings import SealedRatings
 from harness.search.storage import list_studies, read_study
 from harness.tracking.packaging import Origin
-from harness.tracking.registered_version import RegisteredVersion, SealedRatings
+from harness.tracking.registered_version import RegisteredVersion
 from harness.workflow.experiment_record import read_experiment
 
 __all__ = ["PromotionSource", "read_source"]
@@ -99,12 +100,7 @@ class PromotionSource:
     @property
     def test_set(self) -> SealedRatings:
         """What it was judged on."""
-        dataset, split = self.study.dataset, self.study.split
-        return SealedRatings(
-            dataset=dataset.get("fingerprint"),
-            ratings=dataset.get("ratings_fingerprint"),
-            split=split.get("fingerprint"),
-        )
+        return SealedRatings.of(self.study.dataset, self.study.split)
 
     @property
     def origin(self) -> Origin:
