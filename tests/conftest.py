@@ -12,7 +12,7 @@ from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.splits import split_off_test
 from harness.models.families import load_family
-from harness.tracking.packaging import Origin, package, save_model
+from harness.serving.package import Origin, package, save_model
 
 
 @pytest.fixture(scope="session")

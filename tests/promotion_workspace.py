@@ -4,10 +4,10 @@ import shutil
 from contextlib import chdir
 from pathlib import Path
 
-from harness.data.sources import load_source
+from harness.data.load import load_source
+from harness.experiment.study import StudySettings, prepare
 from harness.search.records import NoListener
 from harness.tracking import sync
-from harness.workflow.study import StudySettings, prepare
 
 MEAN = 'family = "baseline"\n[parameters]\nkind = { type = "fixed", value = "mean" }\n'
 

@@ -8,8 +8,8 @@ import pytest
 
 LAYERS = [
     "cli",
-    "workflow",
     "report",
+    "serving",
     "tracking",
     "experiment",
     "search",
@@ -17,6 +17,7 @@ LAYERS = [
     "models",
     "features",
     "data",
+    "toml",
     "version",
     "errors",
 ]

@@ -135,7 +135,7 @@ def test_the_two_commands_to_set_up_are_there():
 
 
 def test_the_space_it_shows_is_sound(tmp_path):
-    from harness.models.svd import SVD
+    from harness.models.svd.model import SVD
     from harness.search.space import load_space
 
     (shown,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)

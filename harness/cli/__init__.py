@@ -26,7 +26,7 @@ from harness.cli import (
     sync,
     ui,
 )
-from harness.cli.help_text import help_of
+from harness.cli.terminal import help_of
 from harness.errors import HarnessError
 from harness.evaluation.worker_process import THREAD_VARIABLES
 

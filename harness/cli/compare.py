@@ -32,7 +32,7 @@ def compare(
 
     Nothing is trained, and the test set stays as it is: sealed or opened.
     """
-    from harness.workflow.experiment_record import read_experiment
+    from harness.experiment.store import read_experiment
 
     name = only_experiment(storage) if experiment is None else experiment
     print_comparison(read_experiment(storage, name))
@@ -56,7 +56,7 @@ def only_experiment(storage: str) -> str:
     StudyError
         If there is none, or more than one.
     """
-    from harness.search.experiment_storage import list_experiments
+    from harness.search.storage import list_experiments
 
     names = list_experiments(storage)
     if not names:
@@ -108,7 +108,7 @@ def _family_row(
     record: "ExperimentRecord", candidate: str
 ) -> tuple[float, tuple[str, ...]]:
     from harness.experiment.decision import decide
-    from harness.experiment.measured import interval, measured
+    from harness.experiment.measures import interval, measured
 
     study = record.studies.get(candidate)
     best = study.best if study is not None else None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import DataOptions
-from harness.cli.tables import plain, print_table
+from harness.cli.terminal import plain, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.workflow.explained_pair import (
+    from harness.serving.explain import (
         ExplainedPair,
         FactorInWords,
         Named,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["explain"]
+
 
 MOST_ROWS = 10
 
@@ -65,8 +66,8 @@ def explain(
     """
     from rich.console import Console
 
-    from harness.workflow.experiment_record import read_study_or_winner
-    from harness.workflow.explain import explain_pair
+    from harness.experiment.store import read_study_or_winner
+    from harness.serving.explain import explain_pair
 
     record = read_study_or_winner(storage, study)
     data = DataOptions.of(record.dataset)

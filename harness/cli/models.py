@@ -11,10 +11,11 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.search.sealed_ratings import SealedRatings
-    from harness.tracking.registered_version import RegisteredVersion
+    from harness.search.openings import SealedRatings
+    from harness.serving.registry import RegisteredVersion
 
 __all__ = ["models"]
+
 
 LONGEST_LINE = 300
 
@@ -51,8 +52,8 @@ def models(
     the artifacts of its run, and `mlflow artifacts download --artifact-uri` fetches it.
     """
     from harness.errors import UnknownNameError
+    from harness.serving.registry import Registry
     from harness.tracking.location import locate
-    from harness.tracking.registry import Registry
 
     location = locate(tracking_uri)
     registry = Registry(location)
@@ -92,7 +93,7 @@ def _print(
 ) -> None:
     from rich.console import Console
 
-    from harness.cli.tables import plain
+    from harness.cli.terminal import plain
 
     letters = _letters(versions)
     # Names come from anywhere: nothing in them is markup, an emoji code or a link.
@@ -126,7 +127,7 @@ def _table(
     from rich.table import Table
     from rich.text import Text
 
-    from harness.cli.tables import plain
+    from harness.cli.terminal import plain
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0))
     for name in ("model", "alias", "family", "RMSE [95 %]", "test", "date", "from"):

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:  # NumPy is not needed to print a help text
+if TYPE_CHECKING:
     from harness.data.dataset import Dataset
 
-__all__ = [
-    "DataOptions",
-    "Duplicates",
-    "StoreOptions",
-    "n_cores",
-    "spread_options",
-]
+__all__ = ["DataOptions", "Duplicates", "StoreOptions", "n_cores", "spread_options"]
+
 
 PANEL = "Data"
 
@@ -199,7 +194,7 @@ class DataOptions:
         DataError
             If it cannot be found, read or learnt from.
         """
-        from harness.data.sources import load_source
+        from harness.data.load import load_source
 
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return load_source(given.pop("data"), given)

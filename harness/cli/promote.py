@@ -9,8 +9,8 @@ from harness.cli.options import StoreOptions, spread_options
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
+    from harness.serving.promotion import Promotion
     from harness.tracking.location import Location
-    from harness.workflow.promotion import Promotion
 
 __all__ = ["promote"]
 
@@ -143,9 +143,8 @@ def promote(
         _roll_back(location, how.model)
         return
     _require_for_rollback_only(how.model)
-    from harness.workflow.gate import Bounds
-    from harness.workflow.promotion import PromotionSettings
-    from harness.workflow.promotion import promote as pass_gate
+    from harness.serving.promotion import Bounds, PromotionSettings
+    from harness.serving.promotion import promote as pass_gate
 
     settings = PromotionSettings(
         name=source or _only_experiment(stores.storage),
@@ -165,8 +164,7 @@ def promote(
 
 def _only_experiment(storage: str) -> str:
     from harness.cli.compare import only_experiment
-    from harness.search.experiment_storage import list_experiments
-    from harness.search.storage import list_studies
+    from harness.search.storage import list_experiments, list_studies
 
     studies = [] if list_experiments(storage) else list_studies(storage)
     if studies:
@@ -195,7 +193,7 @@ def _require_alone(source: str | None, how: Modes, bounds: BoundOptions) -> None
 
 
 def _roll_back(location: "Location", model: str | None) -> None:
-    from harness.workflow.succession import only_champion, roll_back
+    from harness.serving.registry import only_champion, roll_back
 
     name = model or only_champion(location)
     champion, previous = roll_back(location, name)
@@ -214,7 +212,7 @@ def _require_for_rollback_only(model: str | None) -> None:
 
 
 def _print(promotion: "Promotion", *, dry_run: bool) -> None:
-    from harness.workflow.gate import warn_of_floor
+    from harness.serving.promotion import warn_of_floor
 
     source, rmse = promotion.source, promotion.source.rmse
     typer.echo(

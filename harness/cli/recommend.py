@@ -11,13 +11,14 @@ import typer
 
 from harness.cli.options import DataOptions, StoreOptions, spread_options
 from harness.cli.serve import named_or_champion
-from harness.cli.tables import plain, print_table
+from harness.cli.terminal import plain, print_table
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
-    from harness.workflow.recommend import RecommendedTitles
+    from harness.serving.recommend import RecommendedTitles
 
 __all__ = ["recommend"]
+
 
 COLUMNS = ("rank", "item", "title", "stars", "score", "why")
 
@@ -95,7 +96,7 @@ def _ask_study(
     from rich.console import Console
 
     from harness.search.storage import read_study
-    from harness.workflow.recommend import package_best, recommend_titles
+    from harness.serving.recommend import package_best, recommend_titles
 
     record = read_study(stores.storage, study)
     data = DataOptions.of(record.dataset)
@@ -108,9 +109,9 @@ def _ask_study(
 def _ask_model(
     stores: StoreOptions, model: str | None, user: str, top: int
 ) -> "RecommendedTitles":
+    from harness.serving.fetch import fetch_model
+    from harness.serving.recommend import recommend_titles
     from harness.tracking.location import locate
-    from harness.tracking.model_source import fetch_model
-    from harness.workflow.recommend import recommend_titles
 
     location = locate(stores.tracking_uri, stores.experiment)
     uri = named_or_champion(model, location, others="--model or --study")

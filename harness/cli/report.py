@@ -36,11 +36,10 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a study or an experiment again, without training anything."""
-    from harness.report.experiment_report import write_experiment_report
+    from harness.experiment.store import read_experiment
     from harness.report.study_report import write_study_report
-    from harness.search.experiment_storage import list_experiments
-    from harness.search.storage import read_study
-    from harness.workflow.experiment_record import read_experiment
+    from harness.report.write import write_experiment_report
+    from harness.search.storage import list_experiments, read_study
 
     name = name or _only_one(storage)
     folder = out or Path("reports") / name
@@ -53,8 +52,7 @@ def report(
 
 def _only_one(storage: str) -> str:
     """Name the experiment of a storage, or else its study, where there is one."""
-    from harness.search.experiment_storage import list_experiments
-    from harness.search.storage import list_studies
+    from harness.search.storage import list_experiments, list_studies
 
     # The studies of an experiment are its parts.
     experiments, studies = list_experiments(storage), list_studies(storage)

@@ -1,27 +1,73 @@
 """``harness run``: tune and judge all families of an experiment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.compare import print_comparison
-from harness.cli.introduction import describe_data
-from harness.cli.logged_report import write_and_log
 from harness.cli.options import StoreOptions, n_cores, spread_options
+from harness.cli.terminal import describe_data
 from harness.errors import ExperimentError, SearchFailedError, UnknownNameError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.cli.experiment_progress import ExperimentProgress
+    from harness.cli.progress import ExperimentProgress
     from harness.data.dataset import Dataset
+    from harness.experiment.judge import JudgedExperiment
     from harness.experiment.record import ExperimentRecord
-    from harness.workflow.experiment import ExperimentSettings, PreparedExperiment
-    from harness.workflow.judgement import JudgedExperiment
+    from harness.experiment.run import ExperimentSettings, PreparedExperiment
 
-__all__ = ["run"]
+__all__: list[str] = []
+
+
+def write_and_log(
+    judged: "JudgedExperiment",
+    reports: Path,
+    stores: StoreOptions,
+    console: "Console",
+    dataset: "Dataset | None",
+) -> Path:
+    """Log the runs, write the report that names them, and add it to them.
+
+    What goes wrong with MLflow is said on the console, and stops nothing.
+
+    Parameters
+    ----------
+    judged : JudgedExperiment
+        The experiment.
+    reports : Path
+        The report goes into the folder of its name below it.
+    stores : StoreOptions
+        Where studies and runs are kept.
+    console : rich.console.Console
+        Is told what comes next.
+    dataset : Dataset or None
+        Data of the models just fitted; None where nothing was fitted.
+
+    Returns
+    -------
+    Path
+        The report.
+    """
+    from harness.report.write import write_experiment_report
+    from harness.serving.experiment_log import log_report, log_runs
+
+    where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
+    with console.status("logging to MLflow"):
+        record, problem = log_runs(judged.record, stores.storage, **where)
+    with console.status("writing the report"):
+        report = write_experiment_report(record, reports / record.name)
+    if problem is None:
+        with console.status("adding report and models to MLflow"):
+            logged = replace(judged, record=record)
+            problem = log_report(logged, report.parent, dataset, **where)
+    if problem is not None:
+        console.print(problem)
+    return report
+
 
 PANEL = "Instead of what the file says"
 
@@ -140,8 +186,8 @@ def run(
     """
     from rich.console import Console
 
-    from harness.workflow.experiment import ExperimentSettings, prepare_experiment
-    from harness.workflow.judgement import JudgedExperiment
+    from harness.experiment.judge import JudgedExperiment
+    from harness.experiment.run import ExperimentSettings, prepare_experiment
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     settings = ExperimentSettings(
@@ -168,9 +214,8 @@ def run(
 
 
 def _read(settings: "ExperimentSettings") -> "ExperimentRecord":
-    from harness.experiment.file import find_experiment, load_experiment
-    from harness.workflow.candidates import find_spaces
-    from harness.workflow.experiment_record import take_over_rules
+    from harness.experiment.file import find_experiment, find_spaces, load_experiment
+    from harness.experiment.store import take_over_rules
 
     if settings.changes:
         raise ExperimentError(
@@ -209,10 +254,10 @@ def _run(
     stores: StoreOptions,
     console: "Console",
 ) -> None:
-    from harness.cli.experiment_progress import ExperimentProgress
-    from harness.experiment.effort import unfinished
-    from harness.workflow.experiment_record import read_experiment
-    from harness.workflow.judgement import judge_experiment
+    from harness.cli.progress import ExperimentProgress
+    from harness.experiment.convergence import unfinished
+    from harness.experiment.judge import judge_experiment
+    from harness.experiment.store import read_experiment
 
     prepared.begin()
     chosen = [scope.only] if scope.only else list(prepared.plans)
@@ -274,7 +319,7 @@ def _finish(
     *,
     dataset: "Dataset | None" = None,
 ) -> None:
-    from harness.experiment.criteria import check_criteria
+    from harness.experiment.decision import check_criteria
 
     report = write_and_log(judged, scope.reports, stores, console, dataset)
     print_comparison(judged.record)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.foreground import until_stopped
+from harness.cli.terminal import until_stopped
 from harness.errors import TrackingError
 
 if TYPE_CHECKING:
+    from harness.serving.fetch import FetchedModel
     from harness.tracking.location import Location
-    from harness.tracking.model_source import FetchedModel
 
 __all__ = ["serve"]
 
@@ -64,10 +64,10 @@ def serve(
 
       harness serve --model models:/ml-100k@challenger --port 5002
     """
+    from harness.serving.fetch import fetch_model
+    from harness.serving.http import FIRST_PORT, serve_model
+    from harness.serving.processes import choose_port
     from harness.tracking.location import locate
-    from harness.tracking.model_source import fetch_model
-    from harness.tracking.ports import choose_port
-    from harness.tracking.scoring import FIRST_PORT, serve_model
 
     location = locate(tracking_uri)
     if port is not None:
@@ -89,7 +89,7 @@ def named_or_champion(
     model: str | None, location: "Location", *, others: str = "--model"
 ) -> str:
     """Take the model that was named, else the only champion, or say that there is none."""
-    from harness.tracking.model_source import find_champion
+    from harness.serving.fetch import find_champion
 
     if model == "":
         raise TrackingError(

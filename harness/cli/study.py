@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.introduction import describe_data
 from harness.cli.options import DataOptions, StoreOptions, n_cores, spread_options
+from harness.cli.terminal import describe_data
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.experiment.study import PreparedStudy, StudySettings
     from harness.search.records import StudyRecord
-    from harness.workflow.study import PreparedStudy, StudySettings
 
 __all__ = ["study"]
+
 
 PANEL = "Search"
 # Seeds derived from it must be less than 2**32, where NumPy's and scikit-learn's end.
@@ -104,7 +105,7 @@ class SearchOptions:
 
     def settings(self, family: str, storage: str) -> "StudySettings":
         """Convert to the settings of a study."""
-        from harness.workflow.study import StudySettings
+        from harness.experiment.study import StudySettings
 
         return StudySettings(
             family=family,
@@ -155,9 +156,9 @@ def study(
     from rich.console import Console
 
     from harness.cli.progress import Listeners, StudyProgress
+    from harness.experiment.study import prepare
     from harness.report.study_report import write_study_report
     from harness.tracking import MLflowTracker, log_report
-    from harness.workflow.study import prepare
 
     # No markup: names of files and studies may hold brackets.
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)

@@ -46,9 +46,8 @@ def sync(
 
 def _names(storage: str) -> list[str]:
     """List experiments, and the studies that belong to none."""
-    from harness.search.experiment_storage import list_experiments
-    from harness.search.storage import list_studies
-    from harness.workflow.experiment_record import read_experiment
+    from harness.experiment.store import read_experiment
+    from harness.search.storage import list_experiments, list_studies
 
     experiments = list_experiments(storage)
     theirs = {
@@ -62,10 +61,9 @@ def _names(storage: str) -> list[str]:
 def _sync(name: str, stores: StoreOptions) -> "SyncCounts":
     from harness import tracking
     from harness.errors import UnknownNameError
-    from harness.search.experiment_storage import list_experiments
-    from harness.search.storage import list_studies, read_study
-    from harness.tracking.experiment_runs import sync_experiment
-    from harness.workflow.experiment_record import read_experiment
+    from harness.experiment.store import read_experiment
+    from harness.search.storage import list_experiments, list_studies, read_study
+    from harness.tracking.experiment_projection import sync_experiment
 
     where = (stores.tracking_uri, stores.experiment)
     if name in list_experiments(stores.storage):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.foreground import until_stopped
 from harness.cli.options import StoreOptions, spread_options
+from harness.cli.terminal import until_stopped
 
 __all__ = ["ui"]
 
@@ -33,9 +33,8 @@ def ui(
     Where optuna-dashboard is installed (`pip install harness\[dashboard]`), it is started
     on the Optuna storage, too.
     """
-    from harness.tracking.dashboard import serve_dashboard
+    from harness.serving.web import experiment_links, serve, serve_dashboard
     from harness.tracking.location import locate
-    from harness.tracking.server import experiment_links, serve
 
     location = locate(stores.tracking_uri, stores.experiment)
     with until_stopped():

@@ -1,18 +1,273 @@
-"""Data sets downloaded whole and intact, or not at all."""
+"""Data sets that can be downloaded, whole and intact or not at all."""
 
 import shutil
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.data.registry import BASE_URL, Download
-from harness.data.unpack import unpack
-from harness.errors import DownloadError
+from harness.errors import DownloadError, UnknownNameError
 
-__all__ = ["Progress", "fetch", "is_fetched"]
+__all__ = [
+    "BASE_URL",
+    "DOWNLOADS",
+    "Download",
+    "fetch",
+    "find_download",
+    "is_fetched",
+    "unpack",
+]
+
+
+MOST_MEMBERS = 1_000
+MOST_BYTES_PER_BYTE = 100
+"""Text of ratings packs about fivefold and zeros about a thousandfold, so that a hundred
+tells a large data set from a zip bomb."""
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip archive; a single folder around everything is left out.
+
+    All members are checked before the first is written.
+
+    Parameters
+    ----------
+    archive : Path
+        The archive.
+    folder : Path
+        A folder that does not exist yet; it may be incomplete if this fails.
+
+    Raises
+    ------
+    DownloadError
+        If it is no zip archive, is damaged, or has a member that is encrypted, no plain
+        file or folder, named twice, or would be written outside the folder; or if it
+        would unpack to more than 100 times its size.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+            _check(archive, members)
+            files = [member for member in members if not member.is_dir()]
+            n_around = _count_folders_around(files)
+            folder.mkdir()
+            for member in files:
+                parts = PurePosixPath(member.filename).parts[n_around:]
+                _write(opened, member, folder.joinpath(*parts))
+    # zipfile raises RuntimeError and NotImplementedError for forms it does not know.
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        raise _refuse(archive, f"it is damaged: {error}") from error
+
+
+def _count_folders_around(files: list[zipfile.ZipInfo]) -> int:
+    """Count 1 if a single folder holds all files, else 0."""
+    parts = [PurePosixPath(member.filename).parts for member in files]
+    return int(len({p[0] for p in parts}) == 1 and all(len(p) > 1 for p in parts))
+
+
+def _check(archive: Path, members: list[zipfile.ZipInfo]) -> None:
+    for member in members:
+        problem = _problem(member)
+        if problem:
+            raise _refuse(archive, f"its member {member.filename[:80]!r} {problem}")
+    names = {member.filename.rstrip("/").casefold() for member in members}
+    if len(names) < len(members):
+        raise _refuse(archive, "it holds a file twice")
+    n_bytes = sum(member.file_size for member in members)
+    most = MOST_BYTES_PER_BYTE * archive.stat().st_size
+    if n_bytes > most or len(members) > MOST_MEMBERS:
+        raise _refuse(
+            archive,
+            f"it would unpack to {n_bytes:,} bytes in {len(members):,} files, and at "
+            f"most {most:,} bytes in {MOST_MEMBERS:,} files are allowed",
+        )
+
+
+def _problem(member: zipfile.ZipInfo) -> str | None:
+    # What Windows takes for a path counts on all systems: "C:x", "..\\x".
+    posix, windows = PurePosixPath(member.filename), PureWindowsPath(member.filename)
+    outside = posix.is_absolute() or windows.drive or windows.root
+    if outside or ".." in (*posix.parts, *windows.parts) or "\\" in member.filename:
+        return "would be written outside the folder"
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link or a device, not a file"
+    if member.flag_bits & 0x1:
+        return "is encrypted"
+    return None
+
+
+def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # zipfile reads no more than the declared size, which was checked.
+    with opened.open(member) as packed, target.open("xb") as plain:
+        shutil.copyfileobj(packed, plain, 2**20)
+
+
+def _refuse(archive: Path, why: str) -> DownloadError:
+    return DownloadError(
+        f"{archive.name}: the archive was not unpacked, because {why}; "
+        "download it from another place."
+    )
+
+
+BASE_URL = "https://files.grouplens.org"
+"""The public home of the MovieLens data sets."""
+
+RESEARCH_ONLY = (
+    "For research purposes. You may not state or imply any endorsement from the "
+    "University of Minnesota or the GroupLens Research Group; you must acknowledge the "
+    "use of the data set in publications; {more}; you may not use it for any commercial "
+    "or revenue-bearing purposes without permission from a faculty member of the "
+    "GroupLens Research Project. No guarantee of correctness is given. The full terms "
+    "are in the README of the data set. To cite: F. M. Harper and J. A. Konstan, The "
+    "MovieLens Datasets: History and Context, ACM TiiS 5 (4), 2015, "
+    "doi:10.1145/2827872."
+)
+NOT_PASSED_ON = RESEARCH_ONLY.format(
+    more="you may not redistribute the data without separate permission"
+)
+COPY_ASKED_FOR = RESEARCH_ONLY.format(
+    more="you must send GroupLens a copy of those publications; you may not "
+    "redistribute the data without separate permission"
+)
+PASSED_ON_ALIKE = RESEARCH_ONLY.format(
+    more="you may redistribute the data set, including transformations, under the same "
+    "license conditions"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A data set that can be downloaded.
+
+    Parameters
+    ----------
+    name : str
+        Name on the command line.
+    about : str
+        What it is, in a few words.
+    checksum : str
+        Algorithm and hexadecimal digest of the archive: ``"sha256:..."``.
+    n_bytes : int
+        Size of the archive.
+    ratings_file : str
+        File that a complete folder holds.
+    terms : str
+        Terms of use, condensed from the README of the data set.
+    """
+
+    name: str
+    about: str
+    checksum: str
+    n_bytes: int
+    ratings_file: str
+    terms: str
+
+    @property
+    def path(self) -> str:
+        """Where the archive is, below the base address."""
+        return f"datasets/movielens/{self.name}.zip"
+
+
+# Sizes and SHA-256 as TensorFlow Datasets publishes them (url_checksums/movielens.txt).
+# For 10M and 32M it has none: those are the MD5 sums that GroupLens publishes beside the
+# archives (ml-10m.zip.md5, ml-32m.zip.md5). "ml-latest" has no lasting checksum.
+_ALL = (
+    Download(
+        name="ml-100k",
+        about="MovieLens 100K: 100,000 ratings by 943 users, 1 to 5 stars, 1998",
+        checksum="sha256:"
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        n_bytes=4_924_029,
+        ratings_file="u.data",
+        terms=NOT_PASSED_ON,
+    ),
+    Download(
+        name="ml-latest-small",
+        about="MovieLens latest small: 100,836 ratings by 610 users, half stars, 2018",
+        checksum="sha256:"
+        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        n_bytes=978_202,
+        ratings_file="ratings.csv",
+        terms=PASSED_ON_ALIKE,
+    ),
+    Download(
+        name="ml-1m",
+        about="MovieLens 1M: 1,000,209 ratings by 6,040 users, 1 to 5 stars, 2003",
+        checksum="sha256:"
+        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        n_bytes=5_917_549,
+        ratings_file="ratings.dat",
+        terms=NOT_PASSED_ON,
+    ),
+    Download(
+        name="ml-10m",
+        about="MovieLens 10M: 10,000,054 ratings by 69,878 users, half stars, 2009",
+        checksum="md5:ce571fd55effeba0271552578f2648bd",
+        n_bytes=65_566_137,
+        ratings_file="ratings.dat",
+        terms=COPY_ASKED_FOR,
+    ),
+    Download(
+        name="ml-20m",
+        about="MovieLens 20M: 20,000,263 ratings by 138,493 users, half stars, 2016",
+        checksum="sha256:"
+        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        n_bytes=198_702_078,
+        ratings_file="ratings.csv",
+        terms=NOT_PASSED_ON,
+    ),
+    Download(
+        name="ml-25m",
+        about="MovieLens 25M: 25,000,095 ratings by 162,541 users, half stars, 2019",
+        checksum="sha256:"
+        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+        n_bytes=261_978_986,
+        ratings_file="ratings.csv",
+        terms=NOT_PASSED_ON,
+    ),
+    Download(
+        name="ml-32m",
+        about="MovieLens 32M: 32,000,204 ratings by 200,948 users, half stars, 2023",
+        checksum="md5:d472be332d4daa821edc399621853b57",
+        n_bytes=238_950_008,
+        ratings_file="ratings.csv",
+        terms=PASSED_ON_ALIKE,
+    ),
+)
+
+DOWNLOADS: Mapping[str, Download] = {download.name: download for download in _ALL}
+"""By name, in the order of their size."""
+
+
+def find_download(name: str) -> Download:
+    """Look up a data set.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+
+    Returns
+    -------
+    Download
+        What is known about it.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no data set of that name.
+    """
+    if name not in DOWNLOADS:
+        raise UnknownNameError("data set to download", name, DOWNLOADS)
+    return DOWNLOADS[name]
+
 
 TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 2**16

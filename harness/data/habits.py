@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 
-if TYPE_CHECKING:  # pandas is imported where it is used
+if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "weekday_counts",
     "weekend_to_weekday_ratio",
 ]
+
 
 Ints = npt.NDArray[np.int64]
 DAY = 86_400

@@ -21,6 +21,7 @@ __all__ = [
     "within",
 ]
 
+
 Direction = Literal["minimize", "maximize"]
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 
 __all__ = ["THREAD_VARIABLES", "end_with_parent", "environment_of_workers"]
 
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

@@ -1,21 +1,251 @@
-"""Published figures judged: each laid beside what was measured."""
+"""Published figures beside measured ones, and held against each other."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.experiment.consistency import (
-    Contradiction,
-    figure_name,
-    find_contradictions,
+from harness.experiment.measures import (
+    BLOCK,
+    DATA,
+    interval,
+    label_of,
+    measured_value,
+    write,
+    write_given,
 )
-from harness.experiment.measured import interval, measured_value
-from harness.experiment.measures import BLOCK, DATA, write, write_given
 from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import Claim
+from harness.experiment.spec import Claim, ExperimentSpec
 from harness.features.blocks import is_off
 
-__all__ = ["NO_FIGURE", "JudgedClaim", "Verdict", "judge_claims"]
+__all__ = [
+    "NO_FIGURE",
+    "Contradiction",
+    "JudgedClaim",
+    "Verdict",
+    "find_contradictions",
+    "judge_claims",
+]
+
+
+VARIANCE_WITHIN = 0.1
+"""By what share the variance of a test set may differ from that of all ratings.
+
+It is a random part of them: already 1,000 ratings come within some 5 %.
+"""
+
+MEAN_WITHIN = 0.01
+"""By how many stars an RMSE may differ from that of predicting the mean to count as it."""
+
+GAUSSIAN_WITHIN = 0.02
+"""By how much ratio and shares may differ from those of Gaussian errors."""
+
+Figures = Mapping[str, Claim]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contradiction:
+    """Published figures that say something together that none of them says alone.
+
+    Parameters
+    ----------
+    kind : {"contradiction", "remark"}
+        Whether they cannot be true together, or are, but odd.
+    figures : tuple of str
+        Names of the figures.
+    claims : tuple of Claim
+        The figures, in the same order.
+    sentence : str
+        What follows, with numbers.
+    numbers : mapping of str to float
+        What went in and what was worked out.
+    """
+
+    kind: Literal["contradiction", "remark"]
+    figures: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    sentence: str
+    numbers: Mapping[str, float]
+
+
+def figure_name(spec: ExperimentSpec, claim: Claim) -> str:
+    """Name a published figure.
+
+    Parameters
+    ----------
+    spec : ExperimentSpec
+        What the file says.
+    claim : Claim
+        One of its claims.
+
+    Returns
+    -------
+    str
+        Its label, or else one made of metric and candidate: "RMSE of svd".
+    """
+    name = label_of(claim.metric)
+    if claim.candidate is not None:
+        name += f" of {spec.label(claim.candidate)}"
+    return claim.label or name
+
+
+def find_contradictions(spec: ExperimentSpec) -> list[Contradiction]:
+    """Hold the claims of a file against each other.
+
+    Parameters
+    ----------
+    spec : ExperimentSpec
+        What the file says.
+
+    Returns
+    -------
+    list of Contradiction
+        Contradictions first, then remarks. None where the figures fit together, or too
+        few were published to tell.
+    """
+    variance = _variance(spec)
+    found: list[Contradiction] = []
+    for figures in _by_model(spec).values():
+        if variance is not None:
+            found += _rmse_and_r2(spec, figures, variance)
+            found += _no_better_than_the_mean(spec, figures, variance)
+        found += _gaussian_errors(spec, figures)
+    return sorted(found, key=lambda c: c.kind != "contradiction")
+
+
+def _variance(spec: ExperimentSpec) -> Claim | None:
+    claims = (c for c in spec.claims if c.metric == f"{DATA}variance")
+    return next((c for c in claims if not isinstance(c.value, str)), None)
+
+
+def _by_model(spec: ExperimentSpec) -> dict[tuple[str, str], dict[str, Claim]]:
+    """Group the numbers that are claimed by candidate and role, then by metric."""
+    grouped: dict[tuple[str, str], dict[str, Claim]] = {}
+    for claim in spec.claims:
+        if claim.candidate is not None and not isinstance(claim.value, str):
+            figures = grouped.setdefault((claim.candidate, claim.role), {})
+            figures.setdefault(claim.metric, claim)
+    return grouped
+
+
+def _rmse_and_r2(
+    spec: ExperimentSpec, figures: Figures, variance: Claim
+) -> Iterator[Contradiction]:
+    r"""Work out the variance of the test ratings: :math:`s^2 = e^2 / (1 - R^2)`."""
+    if not {"rmse", "r2"} <= figures.keys():
+        return
+    rmse, r2 = _number(figures["rmse"]), _number(figures["r2"])
+    published = _number(variance)
+    if r2 >= 1 or published <= 0:
+        return
+    implied, implied_r2 = rmse**2 / (1 - r2), 1 - rmse**2 / published
+    if abs(implied - published) <= VARIANCE_WITHIN * published:
+        return
+    yield _of(
+        spec,
+        "contradiction",
+        (figures["rmse"], figures["r2"], variance),
+        f"An RMSE of {rmse:.4g} with an R² of {r2:.4g} means that the test ratings have "
+        f"a variance of {rmse:.4g}² / (1 - {r2:.4g}) = {implied:.4f}, not "
+        f"{published:.4g}; with a variance of {published:.4g} the same RMSE means an R² "
+        f"of {implied_r2:.3f}.",
+        {
+            "rmse": rmse,
+            "r2": r2,
+            "variance": published,
+            "implied_variance": implied,
+            "implied_r2": implied_r2,
+        },
+    )
+
+
+def _no_better_than_the_mean(
+    spec: ExperimentSpec, figures: Figures, variance: Claim
+) -> Iterator[Contradiction]:
+    if "rmse" not in figures or _number(variance) < 0:
+        return
+    rmse, deviation = _number(figures["rmse"]), math.sqrt(_number(variance))
+    # Published with two decimals: a figure at the very bound must count.
+    if abs(rmse - deviation) > MEAN_WITHIN + 1e-9:
+        return
+    yield _of(
+        spec,
+        "remark",
+        (figures["rmse"], variance),
+        f"With a variance of {_number(variance):.4g} the ratings have a standard "
+        f"deviation of {deviation:.3f} stars, so the published {rmse:.4g} "
+        f"({figure_name(spec, figures['rmse'])}) is what predicting the mean for every "
+        "pair gives.",
+        {
+            "rmse": rmse,
+            "variance": _number(variance),
+            "standard_deviation": deviation,
+        },
+    )
+
+
+def _gaussian_errors(spec: ExperimentSpec, figures: Figures) -> Iterator[Contradiction]:
+    r"""Compare with errors :math:`N(0, e^2)`.
+
+    Their mean size is :math:`e \sqrt{2 / \pi}`, and a share of :math:`\mathrm{erf}(t /
+    (e \sqrt 2))` of them is at most :math:`t`.
+    """
+    names = ("rmse", "mae", "within_half_star", "within_one_star")
+    if not set(names) <= figures.keys() or _number(figures["rmse"]) <= 0:
+        return
+    rmse, mae, half, one = (_number(figures[name]) for name in names)
+    gaussian = {
+        "mae_to_rmse": math.sqrt(2 / math.pi),
+        "within_half_star": math.erf(0.5 / (rmse * math.sqrt(2))),
+        "within_one_star": math.erf(1.0 / (rmse * math.sqrt(2))),
+    }
+    published = {
+        "mae_to_rmse": mae / rmse,
+        "within_half_star": half,
+        "within_one_star": one,
+    }
+    if any(abs(published[n] - gaussian[n]) > GAUSSIAN_WITHIN for n in gaussian):
+        return
+    yield _of(
+        spec,
+        "remark",
+        tuple(figures[name] for name in names),
+        f"MAE / RMSE is {mae / rmse:.4f}, and {_percent(half)} and {_percent(one)} of the "
+        f"errors are within half a star and one; errors from a normal distribution have "
+        f"{gaussian['mae_to_rmse']:.4f}, {_percent(gaussian['within_half_star'])} and "
+        f"{_percent(gaussian['within_one_star'])}: the shape is that of Gaussian errors, "
+        "and the ratings behind it were almost certainly simulated.",
+        {
+            **published,
+            **{f"gaussian_{name}": value for name, value in gaussian.items()},
+        },
+    )
+
+
+def _of(
+    spec: ExperimentSpec,
+    kind: Literal["contradiction", "remark"],
+    claims: tuple[Claim, ...],
+    sentence: str,
+    numbers: Mapping[str, float],
+) -> Contradiction:
+    return Contradiction(
+        kind=kind,
+        figures=tuple(figure_name(spec, claim) for claim in claims),
+        claims=claims,
+        sentence=sentence,
+        numbers=numbers,
+    )
+
+
+def _number(claim: Claim) -> float:
+    assert not isinstance(claim.value, str)
+    return claim.value
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
 
 NO_FIGURE = "not published"
 """Value of a claim that has words, but no figure."""

@@ -6,10 +6,10 @@ import numpy as np
 
 from harness.data.catalogue import Catalogue
 from harness.models.base import Recommender
-from harness.models.factor_explanation import turn_to_principal_axes
-from harness.models.factor_meaning import interpret_factor, read_traits
+from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
 
 __all__ = ["strongest_factors"]
+
 
 N_FACTORS = 6
 N_TITLES = 4

@@ -1,20 +1,188 @@
 """Experiment files: found, read, and checked before anything runs."""
 
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from harness.errors import ExperimentError, UnknownNameError
-from harness.experiment.spec import ExperimentSpec
-from harness.experiment.spec_checks import complaints
-from harness.experiment.toml_lines import line_of
-from harness.search.validation import broken_rule, first_problem
+from harness.data.profile import published_characteristics
+from harness.errors import ExperimentError, HarnessError, UnknownNameError
+from harness.experiment.claims import NO_FIGURE
+from harness.experiment.measures import DATA, MEASURES, PARAM, check_metric
+from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE
+from harness.experiment.spec import (
+    PREFERENCES,
+    Claim,
+    Criterion,
+    ExperimentSpec,
+    FamilySpec,
+)
+from harness.models.families import load_family
+from harness.search.space import SearchSpace, find_space, load_space
+from harness.toml import broken_rule, first_problem, line_of
 
-__all__ = ["complaint", "find_experiment", "load_experiment"]
+__all__ = [
+    "WINNER",
+    "complaint",
+    "complaints",
+    "find_experiment",
+    "find_spaces",
+    "load_experiment",
+]
+
+
+WINNER = "winner"
+"""Stands in criteria for the candidate that the decision chooses."""
+
+
+def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    """Find what is wrong with a file that is well-formed.
+
+    Parameters
+    ----------
+    spec : ExperimentSpec
+        What the file says.
+
+    Yields
+    ------
+    (str, str)
+        Path to the key, with dots and positions from 0 (``claims.2.metric``), and a
+        sentence with rule, value and remedy.
+    """
+    if WINNER in spec.families:
+        yield (
+            f"families.{WINNER}",
+            f"{WINNER!r} stands for the family that is chosen: take another key.",
+        )
+    yield from _about_labels(spec)
+    yield from _about_variants(spec)
+    yield from _about_decision(spec)
+    for position, criterion in enumerate(spec.criteria):
+        for key, rule in _about_criterion(spec, criterion):
+            yield f"criteria.{position}.{key}", rule
+    for position, claim in enumerate(spec.claims):
+        for key, rule in _about_claim(spec, claim):
+            yield f"claims.{position}.{key}", rule
+
+
+def _about_labels(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    """Refuse names that two families share: no reader could tell them apart."""
+    labels = [spec.label(candidate) for candidate in spec.families]
+    for candidate, entry in spec.families.items():
+        if entry.label is not None and labels.count(entry.label) > 1:
+            yield (
+                f"families.{candidate}.label",
+                f"{entry.label!r} is the name of another family: choose another.",
+            )
+
+
+def _about_variants(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    taken = {BIAS_BASELINE, MEAN_BASELINE, *spec.families}
+    taken |= {f"{c}, {role}" for c in spec.families for role in ("initial", "tuned")}
+    for position, variant in enumerate(spec.variants):
+        if variant.candidate not in spec.families:
+            yield f"variants.{position}.candidate", _unknown(spec, variant.candidate)
+        if not variant.params:
+            yield (
+                f"variants.{position}.params",
+                "a variant must change at least one setting, but params is empty.",
+            )
+        if variant.name in taken:
+            yield (
+                f"variants.{position}.name",
+                f"{variant.name!r} is the name of another model: choose another.",
+            )
+        taken.add(variant.name)
+
+
+def _about_decision(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    prefer = spec.decision.prefer
+    for position, name in enumerate(prefer):
+        if name not in PREFERENCES:
+            error = UnknownNameError("preference", name, PREFERENCES)
+            yield "decision.prefer", str(error)
+        if name in prefer[:position]:
+            yield "decision.prefer", f"{name!r} must be named once only."
+    for name in spec.decision.negligible:
+        if name not in PREFERENCES:
+            error = UnknownNameError("preference", name, PREFERENCES)
+            yield f"decision.negligible.{name}", str(error)
+
+
+def _about_criterion(
+    spec: ExperimentSpec, criterion: Criterion
+) -> Iterator[tuple[str, str]]:
+    yield from _about_metric(criterion.metric)
+    if criterion.candidate != WINNER and criterion.candidate not in spec.families:
+        yield "candidate", _unknown(spec, criterion.candidate, WINNER)
+    low, high = criterion.at_least, criterion.at_most
+    if low is not None and high is not None and low > high:
+        yield (
+            "at_least",
+            f"at_least must not exceed at_most, but at_least={low} and at_most={high}.",
+        )
+
+
+def _about_claim(spec: ExperimentSpec, claim: Claim) -> Iterator[tuple[str, str]]:
+    yield from _about_metric(claim.metric)
+    is_data = claim.metric.startswith(DATA)
+    if is_data and claim.candidate is not None:
+        yield (
+            "candidate",
+            f"{claim.metric!r} belongs to no candidate: leave it out.",
+        )
+    elif not is_data and claim.candidate is None:
+        yield (
+            "metric",
+            f"{claim.metric!r} needs a candidate: one of {sorted(spec.families)}.",
+        )
+    elif not is_data and claim.candidate not in spec.families:
+        yield "candidate", _unknown(spec, str(claim.candidate))
+    yield from _about_value(claim)
+    is_cost = claim.metric in MEASURES and MEASURES[claim.metric].is_cost
+    if is_cost and claim.metric != "fit_seconds" and claim.role == "initial":
+        yield (
+            "role",
+            f'{claim.metric!r} is measured of tuned models only: add role = "tuned".',
+        )
+
+
+def _about_value(claim: Claim) -> Iterator[tuple[str, str]]:
+    """Refuse texts for numbers: such a claim could never be judged."""
+    name = claim.metric.removeprefix(DATA)
+    is_text = isinstance(published_characteristics().get(name, 0.0), str)
+    if isinstance(claim.value, float):
+        if math.isnan(claim.value) or math.isinf(claim.value):
+            yield (
+                "value",
+                f"a published figure must be finite, but it is {claim.value}.",
+            )
+        if is_text and claim.metric.startswith(DATA):
+            yield "value", f"{claim.metric!r} is a text, but value is {claim.value:g}."
+    elif (
+        not is_text and not claim.metric.startswith(PARAM) and claim.value != NO_FIGURE
+    ):
+        yield (
+            "value",
+            f"must be a number or {NO_FIGURE!r}, but it is the text {claim.value!r}.",
+        )
+
+
+def _about_metric(name: str) -> Iterator[tuple[str, str]]:
+    try:
+        check_metric(name)
+    except UnknownNameError as error:
+        yield "metric", str(error)
+
+
+def _unknown(spec: ExperimentSpec, name: str, *also: str) -> str:
+    return str(UnknownNameError("candidate", name, [*spec.families, *also]))
+
 
 EXTENDS = "extends"
 MOST_STEPS = 10
@@ -156,3 +324,78 @@ def complaint(path: Path, key: str, rule: str) -> ExperimentError:
     where = f"{path}:{line}" if line else str(path)
     end = "" if rule.endswith((".", "?")) else "."
     return ExperimentError(f"{where}: {key}: {rule}{end}")
+
+
+def find_spaces(path: Path, spec: ExperimentSpec) -> dict[str, SearchSpace]:
+    """Find family and search space of each candidate.
+
+    Parameters
+    ----------
+    path : Path
+        The experiment file, for messages.
+    spec : ExperimentSpec
+        What it says.
+
+    Returns
+    -------
+    dict of str to SearchSpace
+        Candidate to its space.
+
+    Raises
+    ------
+    ExperimentError
+        If there is no such family, or it does not have the settings that candidates,
+        variants, claims or criteria name: says file and key.
+    """
+    spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
+    _check_variants(path, spec, spaces)
+    _check_claims(path, spec, spaces)
+    return spaces
+
+
+def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
+    name = entry.family or candidate
+    try:
+        family = load_family(name)
+    except UnknownNameError as error:
+        raise complaint(path, f"families.{candidate}.family", str(error)) from error
+    file = find_space(entry.space or name)
+    try:
+        return load_space(
+            file, family, parameters=entry.parameters, initial=entry.initial
+        )
+    except HarnessError as error:
+        if not (entry.parameters or entry.initial):
+            raise
+        raise complaint(path, f"families.{candidate}", str(error)) from error
+
+
+def _check_variants(
+    path: Path, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
+) -> None:
+    for position, variant in enumerate(spec.variants):
+        space = spaces[variant.candidate]
+        try:
+            load_family(space.family)(**{**space.initial, **variant.params})
+        except (HarnessError, TypeError) as error:
+            key = f"variants.{position}.params"
+            raise complaint(path, key, f"{variant.name!r}: {error}") from error
+
+
+def _check_claims(
+    path: Path, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
+) -> None:
+    """Refuse figures of settings that the family does not have."""
+    entries: dict[str, Claim | Criterion] = {
+        **{f"claims.{k}": claim for k, claim in enumerate(spec.claims)},
+        **{f"criteria.{k}": criterion for k, criterion in enumerate(spec.criteria)},
+    }
+    for key, entry in entries.items():
+        name, space = entry.metric.removeprefix(PARAM), spaces.get(str(entry.candidate))
+        if name == entry.metric or space is None:
+            continue
+        family = load_family(space.family)
+        known = [f.name for f in fields(family) if f.init]
+        if name not in known:
+            unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
+            raise complaint(path, f"{key}.metric", str(unknown))

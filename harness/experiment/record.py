@@ -39,7 +39,7 @@ class ExperimentRecord:
     studies : mapping of str to StudyRecord
         Candidate to its study, in the order of the file; those that were started.
     profile : mapping
-        JSON-like: `harness.data.characteristics.DataProfile.characteristics`, what the published
+        JSON-like: `harness.data.profile.DataProfile.characteristics`, what the published
         study prints about its data, measured on all ratings: ``sparsity``, ``mean``,
         ``variance``, ``ratings_per_week``, ``average_watch_minutes``, ``peak_hours``,
         ``weekend_to_weekday_ratio``, ``primary_genre_affinity``, ``genre_diversity``;
@@ -49,7 +49,7 @@ class ExperimentRecord:
         None where folds follow each other in time.
     efficiency : mapping of str to mapping
         Candidate to what its tuned model costs, measured in a process of its own
-        (`harness.evaluation.efficiency`): ``fit_seconds``, ``latency_ms`` (``p50``,
+        (`harness.evaluation.costs`): ``fit_seconds``, ``latency_ms`` (``p50``,
         ``p95``, ``p99``, ``n_calls``; one user's top 10), ``n_titles``,
         ``peak_memory_bytes``, ``model_bytes``. The bias baseline is there too, under
         `BIAS_BASELINE`.
@@ -73,7 +73,7 @@ class ExperimentRecord:
           ``best_trials`` (candidate to number of the trial that was judged),
           ``test_variance`` (of the test ratings, in squared stars), ``declared`` (rule,
           criteria, claims and families as the file had them before the first look; see
-          `harness.experiment.declared`), ``code_version`` (which has judged);
+          `harness.experiment.decision`), ``code_version`` (which has judged);
         - ``models``: a list, in the order initial and tuned of each candidate, variants,
           baselines. Each has ``name`` (unique: "svd, tuned"; "svd, initial"; the name of
           the variant or the baseline), ``candidate`` (None for baselines), ``family``,
@@ -99,7 +99,7 @@ class ExperimentRecord:
           ``other``, ``value``, ``low``, ``high`` (RMSE of one minus RMSE of the other,
           in stars), ``p_value``, and ``p_holm``, corrected within its group;
         - ``depth_differences``: the same of tuned models and the bias baseline on the test
-          pairs of one ``side`` and ``depth``; see `harness.evaluation.depth_contest`.
+          pairs of one ``side`` and ``depth``; see `harness.evaluation.cold_start`.
     """
 
     name: str

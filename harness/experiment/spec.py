@@ -1,4 +1,4 @@
-"""What an experiment file says, checked: data, split, families, budget, claims, rule."""
+"""What an experiment file says: data, split, families, budget, claims, rule."""
 
 import re
 from collections.abc import Mapping
@@ -6,19 +6,136 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.experiment.budget import BudgetSpec
-from harness.experiment.part import Part
-from harness.experiment.rule import DecisionSpec
 from harness.search.distributions import Distribution, Value
+from harness.toml import Part
 
 __all__ = [
+    "PREFERENCES",
     "Claim",
     "Criterion",
-    "DataSpec",
     "ExperimentSpec",
     "FamilySpec",
     "Variant",
 ]
+
+
+MOST_TRIALS = 100_000
+"""Where only the seconds count: more than anybody will wait for."""
+
+
+class BudgetSpec(Part):
+    """What every family gets.
+
+    Parameters
+    ----------
+    trials : int, optional
+        Complete or pruned trials; without limit if only `seconds` are given, else 100.
+    seconds : float, optional
+        No trial of a family starts later than this, in each session.
+    """
+
+    trials: Annotated[int, Field(ge=1)] | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def n_trials(self) -> int:
+        """Trials at which a search ends, if the seconds do not end it before."""
+        if self.trials is not None:
+            return self.trials
+        return 100 if self.seconds is None else MOST_TRIALS
+
+    def describe(self, *, at_least: int = 0) -> str:
+        """Say it in words.
+
+        Parameters
+        ----------
+        at_least : int, default 0
+            Trials that there are already.
+
+        Returns
+        -------
+        str
+            ``"100 trials"``, ``"60 s"`` or ``"100 trials or 60 s"``.
+        """
+        limits = []
+        if self.n_trials < MOST_TRIALS:
+            limits.append(f"{max(self.n_trials, at_least)} trials")
+        if self.seconds is not None:
+            limits.append(f"{self.seconds:g} s")
+        return " or ".join(limits)
+
+
+PREFERENCES: Mapping[str, Literal["minimize", "maximize"]] = {
+    "latency_p95_ms": "minimize",
+    "fit_seconds": "minimize",
+    "peak_memory_bytes": "minimize",
+    "model_bytes": "minimize",
+    "cold_user_rmse": "minimize",
+    "cold_item_rmse": "minimize",
+    "catalogue_coverage": "maximize",
+    "intra_list_diversity": "maximize",
+    "ndcg_at_10": "maximize",
+    "rmse": "minimize",
+}
+"""What can decide between families that are tied, and which way is better."""
+
+
+NEGLIGIBLE: Mapping[str, float] = {
+    "latency_p95_ms": 1.0,
+    "fit_seconds": 10.0,
+    "peak_memory_bytes": 50e6,
+    "model_bytes": 10e6,
+    "ndcg_at_10": 0.002,
+}
+"""Differences that nobody would notice, however large a share they are: 20 microseconds
+must not decide between two models."""
+
+
+class DecisionSpec(Part):
+    """How one family is chosen.
+
+    Parameters
+    ----------
+    prefer : tuple of str
+        Criteria that decide among the families tied with the best on test RMSE, the
+        first one first; see `harness.experiment.spec`.
+    margin : float, default 0.05
+        By what share a family must be better on a criterion to win on it; within it the
+        next criterion decides.
+    negligible : mapping, optional
+        By criterion: differences up to this decide nothing either; see `NEGLIGIBLE`.
+    significance : float, default 0.05
+        Families whose Holm-corrected p against the best is at least this are tied.
+    """
+
+    prefer: Annotated[tuple[str, ...], Field(strict=False)] = (
+        "latency_p95_ms",
+        "fit_seconds",
+    )
+    margin: Annotated[float, Field(ge=0)] = 0.05
+    negligible: Mapping[str, Annotated[float, Field(ge=0)]] = {}
+    significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+    def is_noticeable(self, criterion: str, *, better: float, worse: float) -> bool:
+        """Say whether a difference is large enough to decide.
+
+        Parameters
+        ----------
+        criterion : str
+            One of `PREFERENCES`.
+        better, worse : float
+            Two values of it.
+
+        Returns
+        -------
+        bool
+            True if it exceeds both the margin, a share of the worse value, and what is
+            negligible.
+        """
+        gap = abs(worse - better)
+        least = self.negligible.get(criterion, NEGLIGIBLE.get(criterion, 0.0))
+        return gap > self.margin * abs(worse) and gap > least
+
 
 # TOML has lists, which a strict tuple would refuse.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from harness.data.catalogue import Catalogue
-from harness.features.genre import GENRE_COLUMNS, genre_parts
+from harness.features.genres_people import (
+    GENRE_COLUMNS,
+    PEOPLE_COLUMNS,
+    genre_parts,
+    people_parts,
+)
 from harness.features.metadata import METADATA_COLUMNS, metadata_parts
 from harness.features.parts import Block, Part
-from harness.features.people import PEOPLE_COLUMNS, people_parts
 from harness.features.text import TEXT_COLUMNS, text_parts
 
 __all__ = [
@@ -20,6 +24,7 @@ __all__ = [
     "missing_blocks",
     "title_blocks",
 ]
+
 
 BLOCK_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "metadata": METADATA_COLUMNS,

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.features.membership import read_membership
-from harness.features.parts import Part, scale_part
+from harness.features.parts import Part, read_membership, scale_part
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["METADATA_COLUMNS", "metadata_parts", "scale_to_unit"]
+
 
 METADATA_COLUMNS = (
     "duration_minutes",

@@ -5,8 +5,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.features.membership import split_names
-from harness.features.parts import Part, scale_part
+from harness.features.parts import Part, scale_part, split_names
 
 __all__ = [
     "duration_minutes",
@@ -17,6 +16,7 @@ __all__ = [
     "title_popularity",
     "title_type",
 ]
+
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,6 +7,7 @@ from harness.models.base import Recommender
 
 __all__ = ["GROUP", "family_names", "load_family"]
 
+
 GROUP = "harness.families"
 """Entry-point group; each entry names a `Recommender` class."""
 

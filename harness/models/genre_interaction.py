@@ -9,13 +9,14 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.habits import genre_table
 from harness.data.ratings import Ratings
-from harness.features.interactions import equal_genre_shares, trusted_genre_preferences
+from harness.features.pairs import equal_genre_shares, trusted_genre_preferences
 from harness.models.base import Codes
+from harness.models.cf.similarity import SHARED, Arrays
 from harness.models.explanation import Part
-from harness.models.kernels.svd import predict_pairs
-from harness.models.similarity_cache import SHARED, Arrays
+from harness.models.svd.kernels import predict_pairs
 
 __all__ = ["GenreInteraction", "no_genres"]
+
 
 Singles = npt.NDArray[np.float32]
 
@@ -33,7 +34,7 @@ def no_genres() -> Singles:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenreInteraction:
-    r"""The named feature `harness.features.interactions.user_genre_interaction`, weighted.
+    r"""The named feature `harness.features.pairs.user_genre_interaction`, weighted.
 
     .. math:: g_{ui} = \frac{\gamma}{|G_i|} \sum_{g \in G_i} \frac{n_u}{n_u + 10} a_{ug}
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.models.kernels.grouping import group_by_code
+from harness.models.kernels import group_by_code
 
 __all__ = ["RatingLists"]
+
 
 Doubles = npt.NDArray[np.float64]
 

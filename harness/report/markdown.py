@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["code", "escape", "table"]
 
+
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LONGEST = 300
 

@@ -1,17 +1,19 @@
-"""The report of one study: markdown with figures, made from what the storage has."""
+"""The report of one study: markdown with figures and tables."""
 
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.report.digits import setting
+from harness.report.folder import write_folder
+from harness.report.formatting import duration, setting
 from harness.report.markdown import code, escape, table
 from harness.report.reproduction import (
     environment_table,
     local_name,
     reproduction_command,
 )
-from harness.report.study_tables import (
+from harness.report.study_verdict import optimism, title, verdict
+from harness.report.tables import (
     comparison_table,
     data_table,
     failure_table,
@@ -19,12 +21,57 @@ from harness.report.study_tables import (
     parameter_table,
     trial_table,
 )
-from harness.report.study_times import time_table
-from harness.report.study_verdict import optimism, title, verdict
-from harness.report.written_folder import write_folder
-from harness.search.records import StudyRecord
+from harness.search.records import StudyRecord, busy_seconds
 
-__all__ = ["write_study_report"]
+__all__ = ["time_table", "write_study_report"]
+
+
+def time_table(study: StudyRecord) -> str:
+    """Say how long the search and the training of the best model took.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        A study with a trial.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    spans = [(t.started, t.ended) for t in study.trials if t.ended is not None]
+    rows = []
+    if spans:
+        wall = max(end for _, end in spans) - min(start for start, _ in spans)
+        busy = busy_seconds(study)
+        summed = sum((end - start).total_seconds() for start, end in spans)
+        rows = [
+            ["from the first start to the last end", duration(wall.total_seconds())],
+            ["of it with a trial under way", duration(busy)],
+            [
+                "of it per trial",
+                duration(busy / len(spans)),
+            ],
+            [
+                "sum over the trials, which overlap and wait for a worker",
+                duration(summed),
+            ],
+        ]
+    rows += _training_rows(study)
+    return table(["", "time"], rows, align="lr")
+
+
+def _training_rows(study: StudyRecord) -> list[list[str]]:
+    rows = []
+    best, final = study.best, study.final or {}
+    if best is not None and "fit_seconds" in best.metrics:
+        seconds = best.metrics["fit_seconds"]
+        rows.append(["training of the best settings on a fold", duration(seconds)])
+    for model in final.get("models", ())[:1]:
+        label = "training of the best settings on the whole training part"
+        rows.append([label, duration(model["fit_seconds"])])
+    return rows
+
 
 REPORT = "report.md"
 SPACE = "space.toml"
@@ -64,7 +111,7 @@ _FIGURES = ("history.png", "folds.png", "importance.png", "slices.png")
 
 
 def _compose(study: StudyRecord, scratch: Path, folder: Path) -> None:
-    from harness.search.space_toml import space_toml
+    from harness.search.space import space_toml
 
     settings = study.settings
     space = space_toml(study.family, settings["space"], settings.get("initial", {}))
@@ -154,8 +201,8 @@ def _parameters(study: StudyRecord) -> str:
 def _search(study: StudyRecord, scratch: Path) -> str:
     if sum(trial.rmse is not None for trial in study.trials) < 2 or study.best is None:
         return ""  # one trial makes no figure
-    from harness.report import study_figures as figures
-    from harness.report.slice_figure import draw_slices
+    from harness.report.figures import study as figures
+    from harness.report.figures.study import draw_slices
 
     figures.draw_history(study, scratch / "history.png")
     figures.draw_folds(study, scratch / "folds.png")
@@ -177,7 +224,7 @@ def _search(study: StudyRecord, scratch: Path) -> str:
 
 
 def _importance(study: StudyRecord, scratch: Path) -> str:
-    from harness.report import study_figures as figures
+    from harness.report.figures import study as figures
     from harness.search.importance import FEWEST_TRIALS, param_importance
 
     importance = param_importance(study)

@@ -17,6 +17,7 @@ __all__ = [
     "is_multiple",
 ]
 
+
 Value = bool | int | float | str
 # TOML has lists, which a strict tuple would refuse.
 Choices = Annotated[tuple[Value, ...], Field(strict=False)]

@@ -7,25 +7,281 @@ of the study only what was told when the trial was asked for.
 """
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 
 from harness.errors import SearchFailedError
-from harness.search.executors import TaskRunner
-from harness.search.flight import Flight, Outcome
-from harness.search.fold_task import FoldResult
-from harness.search.interrupted_trials import put_back
-from harness.search.interruption import catch_interruption
+from harness.evaluation.metrics import OBJECTIVE
+from harness.search.executors import FoldResult, FoldTask, TaskRunner, best_position_in
 from harness.search.pruners import StudyAsOf
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
 
 __all__ = ["Budget", "Engine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a trial has ended.
+
+    Parameters
+    ----------
+    state : optuna.trial.TrialState
+        COMPLETE, PRUNED or FAIL.
+    value : float or None
+        Objective of a complete trial.
+    steps : mapping of int to float
+        Intermediate values: fold to objective, as the pruner has seen them.
+    attributes : mapping
+        User attributes: ``params``, ``seed``, ``fold_values``, ``metrics``, ``error``,
+        ``duplicate_of``.
+    """
+
+    state: optuna.trial.TrialState
+    value: float | None
+    steps: Mapping[int, float]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(kw_only=True, eq=False)
+class Flight:
+    """A trial under way.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+        The running trial.
+    key : str
+        Equal for trials with equal parameters.
+    params : dict
+        Hyperparameters, without those found on the way.
+    seed : int
+        Seed of its models.
+    n_folds : int
+        Number of folds to evaluate.
+    patience : int or None
+        Set where the number of epochs is found on the way.
+    twin : int or None
+        Number of an earlier trial with equal parameters, whose outcome is awaited.
+    """
+
+    trial: optuna.Trial
+    key: str
+    params: dict[str, Any]
+    seed: int
+    n_folds: int
+    patience: int | None
+    twin: int | None = None
+
+    results: dict[int, FoldResult] = field(default_factory=dict, init=False)
+    submitted: int = field(default=0, init=False)
+    steps: dict[int, float] = field(default_factory=dict, init=False)
+    outcome: Outcome | None = field(default=None, init=False)
+
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.trial.number
+
+    def next_task(self, *, ahead: bool) -> FoldTask | None:
+        """Take the next fold to evaluate.
+
+        Parameters
+        ----------
+        ahead : bool
+            Whether to take a fold before the verdict on the one before it is known.
+
+        Returns
+        -------
+        FoldTask or None
+            None if there is nothing to do now.
+        """
+        over = self.outcome is not None or self.twin is not None
+        waits = not ahead and self.submitted > len(self.steps)
+        if over or waits or self.submitted == self.n_folds:
+            return None
+        self.submitted += 1
+        return FoldTask(
+            params=self.params,
+            seed=self.seed,
+            fold=self.submitted - 1,
+            patience=self.patience,
+        )
+
+    def take_step(self) -> float | None:
+        """Add the next fold in order to the steps, if its result is there.
+
+        Returns
+        -------
+        float or None
+            The fold's objective, at the epoch that is best over the folds so far.
+        """
+        fold = len(self.steps)
+        if self.outcome is not None or fold not in self.results:
+            return None
+        if self.results[fold].error is not None:
+            self.fail(self.results[fold].error or "")
+            return None
+        position = self._best_position(fold + 1)
+        value = float(self.results[fold].metrics[OBJECTIVE.name][position])
+        if not np.isfinite(value):
+            self.fail(f"The objective of fold {fold} is {value}, not a finite number.")
+            return None
+        self.steps[fold] = value
+        return value
+
+    def _best_position(self, n_folds: int) -> int:
+        return best_position_in([self.results[fold] for fold in range(n_folds)])
+
+    def finish(self, *, pruned: bool) -> None:
+        """End the trial with the folds it has.
+
+        Parameters
+        ----------
+        pruned : bool
+            Whether it was dropped.
+        """
+        n_folds = len(self.steps)
+        position = self._best_position(n_folds)
+        at_best = [
+            {name: float(curve[position]) for name, curve in result.metrics.items()}
+            for result in (self.results[fold] for fold in range(n_folds))
+        ]
+        means = {
+            name: float(np.mean([scores[name] for scores in at_best]))
+            for name in at_best[0]
+        }
+        params = dict(self.params)
+        if self.patience is not None:
+            params["n_epochs"] = self.results[0].epochs[position]
+        state = optuna.trial.TrialState
+        self.outcome = Outcome(
+            state=state.PRUNED if pruned else state.COMPLETE,
+            value=None if pruned else means[OBJECTIVE.name],
+            steps=dict(self.steps),
+            attributes={
+                "params": params,
+                "seed": self.seed,
+                "fold_values": [scores[OBJECTIVE.name] for scores in at_best],
+                "metrics": means,
+            },
+        )
+
+    def fail(self, error: str) -> None:
+        """End the trial as failed.
+
+        Parameters
+        ----------
+        error : str
+            Traceback or reason.
+        """
+        self.outcome = Outcome(
+            state=optuna.trial.TrialState.FAIL,
+            value=None,
+            steps=dict(self.steps),
+            attributes={"params": self.params, "seed": self.seed, "error": error},
+        )
+
+    def copy_outcome(self, number: int, outcome: Outcome) -> None:
+        """Take over the outcome of a trial with equal parameters.
+
+        Parameters
+        ----------
+        number : int
+            Number of that trial.
+        outcome : Outcome
+            How it ended.
+        """
+        self.steps = dict(outcome.steps)
+        self.outcome = Outcome(
+            state=outcome.state,
+            value=outcome.value,
+            steps=outcome.steps,
+            attributes={**outcome.attributes, "duplicate_of": number},
+        )
+
+
+_PUT_BACK = "put_back"
+
+
+def put_back(study: optuna.Study, number: int, *, most: int | None = None) -> bool:
+    """Let a trial that was interrupted wait for its turn, with the settings it has.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+    number : int
+        Number of a trial that runs, or did when its process was killed.
+    most : int, optional
+        How many times this may be done to it; it is counted where this is given.
+
+    Returns
+    -------
+    bool
+        False if it was done that many times already, and is not done again.
+    """
+    trial = study.get_trials(deepcopy=False)[number]
+    # Optuna can enqueue settings, which would get another number, and so another seed.
+    storage, id_ = study._storage, trial._trial_id  # noqa: SLF001
+    if most is not None:
+        count = trial.user_attrs.get(_PUT_BACK, 0)
+        if count >= most:
+            return False
+        storage.set_trial_user_attr(id_, _PUT_BACK, count + 1)
+    storage.set_trial_state_values(id_, state=TrialState.WAITING)
+    return True
+
+
+class Interruption:
+    """Whether the user has pressed Ctrl-C.
+
+    Attributes
+    ----------
+    requested : bool
+        True after the first time; the second time ends the process as usual.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextmanager
+def catch_interruption() -> Iterator[Interruption]:
+    """Note the first Ctrl-C instead of raising KeyboardInterrupt wherever it falls.
+
+    Yields
+    ------
+    Interruption
+        To be looked at between two steps. In a thread other than the main one nothing
+        can be caught, and nothing is.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        interruption.requested = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)
+
 
 MAX_FAILURES_AT_FIRST = 10
 # Later the sampler may return again and again to a corner that fails; but not for ever.

@@ -12,7 +12,7 @@ from optuna.distributions import (
 )
 
 from harness.evaluation.metrics import OBJECTIVE
-from harness.search.paired_values import paired_values
+from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "has_importance",
     "param_importance",
 ]
+
 
 FEWEST_TRIALS = 20
 """With fewer trials the forest mostly learns noise, and no importance is given."""

@@ -1,4 +1,4 @@
-"""What is known of a study and its trials, without Optuna: what trackers and reports read."""
+"""Records of a study and its trials, without Optuna: what trackers and reports read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from typing import Any, Literal, Protocol
 __all__ = [
     "LEFT_BEHIND",
     "NoListener",
-    "ParamValue",
     "StudyListener",
     "StudyRecord",
     "TrialRecord",
-    "TrialState",
+    "busy_seconds",
 ]
+
 
 LEFT_BEHIND = "The process ended while this trial was running."
 """Error of a trial that failed because its process was killed."""
@@ -145,3 +145,30 @@ class NoListener:
 
     def on_study_end(self, study: StudyRecord) -> None:
         """Ignore it."""
+
+
+def busy_seconds(study: StudyRecord) -> float:
+    """Measure the time during which at least one trial was under way.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    float
+        Seconds; gaps, such as those between two sessions, do not count.
+    """
+    spans = [
+        (trial.started, trial.ended)
+        for trial in study.trials
+        # What a killed process has left behind "ends" with the next session.
+        if trial.ended is not None and trial.error != LEFT_BEHIND
+    ]
+    total, until = 0.0, None
+    for start, end in sorted(spans):
+        begin = start if until is None else max(start, until)
+        total += max(0.0, (end - begin).total_seconds())
+        until = end if until is None else max(until, end)
+    return total

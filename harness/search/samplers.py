@@ -16,6 +16,7 @@ from harness.search.space import SearchSpace
 
 __all__ = ["SAMPLERS", "SamplerSequence", "trial_seed"]
 
+
 Arguments = dict[str, Any]
 Build = Callable[[int, Arguments, SearchSpace], optuna.samplers.BaseSampler]
 

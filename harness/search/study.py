@@ -1,7 +1,11 @@
 """A study from its settings to its record: created or continued, run, and read back."""
 
+import os
+import platform
+import re
 import secrets
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 import optuna
@@ -9,11 +13,10 @@ import optuna
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.splits import assign_folds
 from harness.models.base import Recommender
 from harness.search.engine import Budget, Engine
-from harness.search.environment import environment
 from harness.search.executors import TrainingData, open_runner
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
@@ -27,7 +30,38 @@ from harness.search.storage import (
     without_password,
 )
 
-__all__ = ["StudyPlan", "check_plan", "run_study", "save_final"]
+__all__ = ["StudyPlan", "check_plan", "environment", "run_study", "save_final"]
+
+
+def environment() -> dict[str, Any]:
+    """Name Python, the platform and the packages that harness depends on.
+
+    Returns
+    -------
+    dict
+        JSON-like: ``python``, ``platform`` (with the number of cores, on which times
+        depend), ``packages`` (name to version).
+    """
+    needed = [r for r in requires("harness") or () if "extra ==" not in r]
+    names = sorted(
+        re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
+    )
+    cores = os.cpu_count() or 1
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": (
+            f"{platform.system()} {platform.machine()}, {cores} "
+            f"core{'s' if cores > 1 else ''}"
+        ),
+        "packages": {name: found for name in names if (found := _version(name))},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

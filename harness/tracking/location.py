@@ -17,6 +17,7 @@ __all__ = [
     "runs_url",
 ]
 
+
 DEFAULT_STORE = "sqlite:///mlflow.db"
 DEFAULT_EXPERIMENT = "harness"
 
@@ -155,7 +156,7 @@ def runs_url(address: str, experiment_id: str, *, view: str | None = None) -> st
     experiment_id : str
         Id of the experiment.
     view : str, optional
-        Key of a view that the experiment has, see `harness.tracking.view`.
+        Key of a view that the experiment has, see `harness.tracking.views`.
 
     Returns
     -------

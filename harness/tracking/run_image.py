@@ -1,10 +1,38 @@
-"""A run as it should be in MLflow, without MLflow."""
+"""A run as it should be in MLflow, compared with what is there."""
 
-from collections.abc import Mapping
+import functools
+import getpass
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["DatasetFacts", "MetricPoint", "RunImage", "RunStatus"]
+from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+__all__ = [
+    "LONGEST_VALUE",
+    "DatasetFacts",
+    "MetricPoint",
+    "RunImage",
+    "RunStatus",
+    "as_json",
+    "as_milliseconds",
+    "as_text",
+    "current_user",
+    "dataset_facts",
+    "dataset_input",
+    "final_points",
+    "rmse_of",
+    "sealed_facts",
+    "shorten",
+]
+
 
 RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
 
@@ -87,3 +115,301 @@ class RunImage:
         """The value that MLflow shows of each metric: that of the last step."""
         ordered = sorted(self.points, key=lambda p: (p.step, p.timestamp, p.value))
         return {point.key: point.value for point in ordered}
+
+
+LONGEST_VALUE = 5000
+"""Characters of a tag; MLflow cuts it at 8000, older servers at 5000."""
+
+
+def as_text(value: object) -> str:
+    """Write a value as a parameter or a tag.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    str
+        At most `LONGEST_VALUE` characters.
+    """
+    return str(value)[:LONGEST_VALUE]
+
+
+def as_json(value: object) -> str:
+    """Write a value as JSON; what JSON does not know, as text.
+
+    Parameters
+    ----------
+    value : object
+        JSON-like.
+
+    Returns
+    -------
+    str
+        In full.
+    """
+    return json.dumps(value, default=str)
+
+
+def as_milliseconds(moment: datetime) -> int:
+    """Convert a time with zone.
+
+    Parameters
+    ----------
+    moment : datetime
+        The time.
+
+    Returns
+    -------
+    int
+        Milliseconds since 1970-01-01 UTC.
+    """
+    return int(moment.timestamp() * 1000)
+
+
+def shorten(value: float) -> float:
+    """Round a figure, because MLflow prints as many digits as there are.
+
+    Parameters
+    ----------
+    value : float
+        As the storage has it, where it stays exact.
+
+    Returns
+    -------
+    float
+        With 6 significant digits.
+
+    Examples
+    --------
+    >>> shorten(0.5592452493)
+    0.559245
+    """
+    return float(f"{value:.6g}")
+
+
+@functools.cache
+def current_user() -> str:
+    """Name the user of this process, for MLflow's column of that name.
+
+    Returns
+    -------
+    str
+        The name; ``"unknown"`` in a container that runs under a number.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+_LONGEST_DIGEST = 36
+_COLUMNS = {"user": "string", "item": "string", "rating": "float"}
+
+
+def dataset_facts(facts: Mapping[str, Any]) -> DatasetFacts:
+    """Say what is known of a data set in the terms of MLflow.
+
+    Parameters
+    ----------
+    facts : mapping
+        As `harness.data.dataset.Dataset.facts` gives them.
+
+    Returns
+    -------
+    DatasetFacts
+        Name, digest, and JSON.
+    """
+    profile = {key: value for key, value in facts.items() if key != "source"}
+    profile = {"num_rows": facts.get("n_ratings"), **profile}
+    return DatasetFacts(
+        name=str(facts.get("name")),
+        digest=str(facts.get("fingerprint"))[:_LONGEST_DIGEST],
+        source=_source(facts),
+        schema=_schema(),
+        profile=json.dumps(profile, default=str),
+    )
+
+
+def sealed_facts(dataset: Mapping[str, Any], split: Mapping[str, Any]) -> DatasetFacts:
+    """Say what is known of the test part in the terms of MLflow.
+
+    Parameters
+    ----------
+    dataset, split : mapping
+        Facts as in `StudyRecord`.
+
+    Returns
+    -------
+    DatasetFacts
+        Its digest is the fingerprint of the split.
+    """
+    profile = {"num_rows": split.get("n_test"), **split}
+    return DatasetFacts(
+        name=f"{dataset.get('name')}, test part",
+        digest=str(split.get("fingerprint"))[:_LONGEST_DIGEST],
+        source=_source(dataset),
+        schema=_schema(),
+        profile=json.dumps(profile, default=str),
+        context="test",
+    )
+
+
+def _source(dataset: Mapping[str, Any]) -> str:
+    return json.dumps({"uri": str(dataset.get("source"))})
+
+
+def _schema() -> str:
+    columns = [{"name": name, "type": kind} for name, kind in _COLUMNS.items()]
+    return json.dumps({"mlflow_colspec": columns})
+
+
+def dataset_input(facts: DatasetFacts) -> "DatasetInput":
+    """Make the input of a run.
+
+    Parameters
+    ----------
+    facts : DatasetFacts
+        The data set.
+
+    Returns
+    -------
+    mlflow.entities.DatasetInput
+        For `MlflowClient.log_inputs`.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    return DatasetInput(
+        Dataset(
+            name=facts.name,
+            digest=facts.digest,
+            source_type="local",
+            source=facts.source,
+            schema=facts.schema,
+            profile=facts.profile,
+        ),
+        [InputTag("mlflow.data.context", facts.context)],
+    )
+
+
+_BYTES_PER_MB = 1e6
+
+
+def rmse_of(model: Mapping[str, Any]) -> float:
+    """Look up the RMSE on the test set.
+
+    Parameters
+    ----------
+    model : mapping
+        As in `ExperimentRecord.final`.
+
+    Returns
+    -------
+    float
+        In stars.
+    """
+    return float(model["metrics"]["rmse"]["value"])
+
+
+def final_points(
+    record: ExperimentRecord, candidate: str, *, timestamp: int
+) -> Iterator[MetricPoint]:
+    """Yield what was measured of the tuned model of a candidate.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment, judged.
+    candidate : str
+        Key of an entry of the file.
+    timestamp : int
+        Milliseconds since 1970-01-01 UTC.
+
+    Yields
+    ------
+    MetricPoint
+        One for each finite number, rounded to 6 significant digits; ``test_rmse_by_seed`` has a step for each seed.
+    """
+    model = record.model(candidate)
+    assert model is not None
+    figures = {
+        **_on_test(model),
+        **_on_the_way(record, candidate, model),
+        **_costs(record.efficiency.get(candidate, {})),
+        **_rankings(model.get("ranking", {})),
+        **_by_depth(model.get("depth", {})),
+    }
+    for key, value in figures.items():
+        if value is not None and math.isfinite(value):
+            yield MetricPoint(key=key, value=shorten(value), timestamp=timestamp)
+    for step, value in enumerate(model["rmse_by_seed"]):
+        yield MetricPoint(
+            key="test_rmse_by_seed",
+            value=shorten(value),
+            timestamp=timestamp,
+            step=step,
+        )
+
+
+def _on_test(model: Mapping[str, Any]) -> dict[str, float | None]:
+    rmse = model["metrics"]["rmse"]
+    figures = {f"test_{name}": m["value"] for name, m in model["metrics"].items()}
+    return figures | {
+        "test_rmse_low": rmse["low"],
+        "test_rmse_high": rmse["high"],
+        "test_pairs_known_share": model.get("coverage"),
+    }
+
+
+def _on_the_way(
+    record: ExperimentRecord, candidate: str, model: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """Collect what stands beside the test score: search, fresh folds, initial, bias."""
+    study, initial = record.studies.get(candidate), record.model(candidate, "initial")
+    bias = record.baseline(BIAS_BASELINE)
+    gain = record.difference(BIAS_BASELINE, model["name"])
+    return {
+        "search_rmse": study.best.value if study and study.best else None,
+        "fresh_folds_rmse": record.fresh_folds.get(candidate),
+        "initial_test_rmse": rmse_of(initial) if initial else None,
+        "gain_over_bias": rmse_of(bias) - rmse_of(model) if bias else None,
+        "gain_over_bias_p": gain["p_holm"] if gain else None,
+    }
+
+
+def _costs(costs: Mapping[str, Any]) -> dict[str, float | None]:
+    latency = costs.get("latency_ms", {})
+    megabytes = {
+        "peak_memory_mb": costs.get("peak_memory_bytes"),
+        "model_mb": costs.get("model_bytes"),
+    }
+    return {
+        "fit_seconds": costs.get("fit_seconds"),
+        **{f"latency_{p}_ms": latency.get(p) for p in ("p50", "p95", "p99")},
+        **{name: n and n / _BYTES_PER_MB for name, n in megabytes.items()},
+    }
+
+
+def _rankings(ranking: Mapping[str, Any]) -> dict[str, float | None]:
+    names = {"novelty": "novelty_bits"}
+    return {
+        names.get(name, name): value
+        for name, value in ranking.items()
+        if name not in {"n_users", "ndcg_error"}
+    }
+
+
+def _by_depth(depth: Mapping[str, Any]) -> dict[str, float | None]:
+    """Name them by whose training ratings are counted, and by how many there are."""
+    return {
+        f"test_rmse_{side}_{_words(group['depth'])}": group["value"]
+        for side, groups in depth.items()
+        for group in groups
+    }
+
+
+def _words(depth: str) -> str:
+    """Write ``">20"`` as MLflow allows it in a name."""
+    return re.sub(r"\W+", "_", depth.replace(">", "over_"))

@@ -1,23 +1,163 @@
-"""The MLflow store: opens it quietly, reads and writes runs."""
+"""The MLflow store: made as a whole, opened quietly, with its faults in one sentence each."""
 
+import math
 import os
+import sqlite3
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from harness.errors import TrackingError
-from harness.tracking.dataset_input import dataset_input
-from harness.tracking.location import Location
-from harness.tracking.new_database import create_database
-from harness.tracking.problems import check_database
-from harness.tracking.run_image import RunImage
-from harness.tracking.view import TRIALS_VIEW, View, merge_trials_view
+from harness.errors import HarnessError, TrackingError
+from harness.tracking.location import Location, hide_password
+from harness.tracking.run_image import RunImage, dataset_input
+from harness.tracking.views import TRIALS_VIEW, View, merge_trials_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-__all__ = ["RunStore", "open_store", "quieten"]
+__all__ = [
+    "Outcome",
+    "RunStore",
+    "can_become",
+    "check_database",
+    "create_database",
+    "mend",
+    "open_store",
+    "quieten",
+    "reason",
+    "unusable",
+]
+
+
+_STALE_SECONDS = 60.0
+
+
+def create_database(path: Path) -> None:
+    """Create a database with all its tables, unless there is one.
+
+    MLflow makes its tables one by one; a process killed in between leaves a file that
+    no MLflow opens again. So they are made in a file beside, which is then given its
+    name. If two processes do it at once, one file remains, and it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        The database file.
+
+    Raises
+    ------
+    OSError, MlflowException
+        If it cannot be written.
+    """
+    if path.exists():
+        return
+    _remove_stale(path)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    from mlflow import MlflowClient
+
+    try:
+        MlflowClient(f"sqlite:///{scratch}").search_experiments(max_results=1)
+        try:
+            # Unlike a renaming, a link never replaces what another process has made.
+            path.hardlink_to(scratch)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            scratch.rename(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    for scratch in path.parent.glob(f"{path.name}.*.new"):
+        try:
+            if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
+                scratch.unlink()
+        except FileNotFoundError:  # its own process was faster
+            continue
+
+
+def unusable(location: Location, error: Exception) -> TrackingError:
+    """Say that a store cannot be used.
+
+    Parameters
+    ----------
+    location : Location
+        Where it is.
+    error : Exception
+        What MLflow, its database or its server raised.
+
+    Returns
+    -------
+    TrackingError
+        To be raised.
+    """
+    return TrackingError(
+        f"The MLflow store {location.shown} must be reachable and writable, but: "
+        f"{reason(error)} Start it, or choose another with --tracking-uri."
+    )
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what was wrong.
+
+    Parameters
+    ----------
+    error : BaseException
+        What MLflow, its database or its server raised.
+
+    Returns
+    -------
+    str
+        The first line of the message, at most 200 characters, with a full stop: of the
+        innermost cause that has one, because MLflow wraps "connection refused" four
+        times, and all of it may happen while a wordless ``queue.Empty`` is handled.
+    """
+    inner = error
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(inner, HarnessError):
+        inner = cause if str(cause).strip() else inner
+        cause = cause.__cause__ or cause.__context__
+    lines = str(inner).strip().splitlines() or [type(inner).__name__]
+    return hide_password(lines[0])[:200].rstrip(". ") + "."
+
+
+def check_database(path: Path) -> None:
+    """Say at once what MLflow would find out after minutes of repetition.
+
+    Parameters
+    ----------
+    path : Path
+        File of an SQLite database, there or not.
+
+    Raises
+    ------
+    TrackingError
+        If it is not a database, or cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise TrackingError(
+            f"{path}: the folder of the MLflow database must exist. Create it first."
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise TrackingError(
+            f"{path}: the MLflow database must be writable. Change its permissions, or "
+            "choose another with --tracking-uri."
+        )
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(
+            f"{path}: the MLflow database must be an SQLite file, but SQLite says: "
+            f"{error}. Move it away, or choose another with --tracking-uri."
+        ) from error
+
 
 _PAGE = 1000
 _SECONDS_PER_REQUEST = "10"
@@ -253,3 +393,87 @@ class RunStore:
             Name of the folder in the artifacts.
         """
         self._client.log_artifacts(run_id, str(folder), under)
+
+
+Outcome = Literal["created", "repaired", "unchanged"]
+
+
+def mend(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) -> bool:
+    """Write what differs.
+
+    Parameters
+    ----------
+    store : RunStore
+        Where the run is.
+    run : mlflow.entities.Run
+        The run as it is.
+    image : RunImage
+        The run as it should be.
+    parent : str or None
+        Id of the run above it; None leaves it where it is.
+
+    Returns
+    -------
+    bool
+        Whether anything differed.
+    """
+    wanted = dict(image.tags)
+    if parent is not None:
+        wanted["mlflow.parentRunId"] = parent
+    params = {k: v for k, v in image.params.items() if k not in run.data.params}
+    for key, value in image.params.items():
+        # Of a study that is continued with other settings.
+        if run.data.params.get(key, value) != value:
+            wanted[f"resumed.{key}"] = value
+    tags = {k: v for k, v in wanted.items() if run.data.tags.get(k) != v}
+    named = run.info.run_name == image.name
+    if not named:
+        store.rename(run.info.run_id, image.name)
+    if named and not params and not tags and _is_complete(run, image):
+        return False
+    store.complete(run.info.run_id, image, params=params, tags=tags)
+    return True
+
+
+def can_become(run: "Run", image: RunImage) -> bool:
+    """Tell whether a run can be mended: starts, parameters and values cannot change.
+
+    Parameters
+    ----------
+    run : mlflow.entities.Run
+        The run as it is.
+    image : RunImage
+        The run as it should be.
+
+    Returns
+    -------
+    bool
+        Whether it has nothing that contradicts the image.
+    """
+    return bool(
+        run.info.start_time == image.started
+        and all(image.params.get(k) == v for k, v in run.data.params.items())
+        and all(
+            key in image.latest and _close(value, image.latest[key])
+            for key, value in run.data.metrics.items()
+        )
+    )
+
+
+def _is_complete(run: "Run", image: RunImage) -> bool:
+    inputs = run.inputs.dataset_inputs if run.inputs is not None else []
+    data = {(used.dataset.name, used.dataset.digest) for used in inputs}
+    return (
+        run.info.status == image.status
+        and (image.ended is None or run.info.end_time == image.ended)
+        and all(
+            key in run.data.metrics and _close(run.data.metrics[key], value)
+            for key, value in image.latest.items()
+        )
+        and data >= {(used.name, used.digest) for used in image.datasets}
+    )
+
+
+def _close(a: float, b: float) -> bool:
+    # Figures are logged with 6 significant digits; they were not always.
+    return math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12)

@@ -5,9 +5,8 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.search.records import StudyRecord
 from harness.tracking.location import locate
-from harness.tracking.problems import unusable
-from harness.tracking.store import open_store
-from harness.tracking.study_runs import StudyRuns, SyncCounts
+from harness.tracking.projection import StudyRuns, SyncCounts
+from harness.tracking.store import open_store, unusable
 
 __all__ = ["log_report", "log_study", "sync"]
 

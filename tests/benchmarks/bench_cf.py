@@ -23,9 +23,9 @@ import optuna
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.models.cf import CF
+from harness.evaluation.splits import assign_folds
+from harness.models.cf.model import CF
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA = Path(os.environ.get("HARNESS_TEST_DATA", SHARED / "data"))

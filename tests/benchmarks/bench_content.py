@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.models.baseline import Baseline
-from harness.models.content import Content
+from harness.evaluation.splits import assign_folds
+from harness.models.baseline.model import Baseline
+from harness.models.content.model import Content
 
 BIASES = {"user_regularization": 5.0, "item_regularization": 3.0}
 CONTESTANTS = {

@@ -17,9 +17,9 @@ from scipy.special import ndtr
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.intervals import UserBootstrap
-from harness.models.baseline import Baseline
-from harness.models.svd import SVD
+from harness.evaluation.statistics import UserBootstrap
+from harness.models.baseline.model import Baseline
+from harness.models.svd.model import SVD
 
 N_USERS = 943
 N_PAIRS = 20_000

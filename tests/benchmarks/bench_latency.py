@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.models.families import load_family
 

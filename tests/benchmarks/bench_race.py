@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
+from harness.experiment.study import StudySettings, prepare
 from harness.search.records import NoListener
-from harness.workflow.study import StudySettings, prepare
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("HARNESS_TEST_DATA", ROOT.parent / "shared" / "data"))

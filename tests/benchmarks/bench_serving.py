@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from harness.data.loading import load_dataset
-from harness.data.read_options import ReadOptions
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.evaluation.splits import split_off_test
 from harness.models.families import load_family
-from harness.tracking.packaging import Origin, package, save_model
-from harness.tracking.scoring import serve_model
+from harness.serving.http import serve_model
+from harness.serving.package import Origin, package, save_model
 from harness.tracking.store import quieten
 
 N_WARM_UP = 50
@@ -49,7 +49,7 @@ def save_constant(folder):
     quieten()
     import mlflow.pyfunc
 
-    from harness.tracking.served_model import signature
+    from harness.serving.mlflow_model import signature
 
     with tempfile.TemporaryDirectory() as beside:
         script = Path(beside) / "constant.py"

@@ -98,7 +98,7 @@ def large():
 
     from harness.data.catalogue import Catalogue
     from harness.data.ratings import Ratings, RatingScale
-    from harness.models.svd import SVD
+    from harness.models.svd.model import SVD
 
     n_users, n_items, n = 138_000, 27_000, 20_000_000
     rng = np.random.default_rng(0)

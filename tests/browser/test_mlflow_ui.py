@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from harness.tracking.experiment_runs import log_experiment
+from harness.serving import promotion_material
+from harness.serving.promotion import PromotionSettings, promote
+from harness.serving.web import serve
+from harness.tracking.experiment_projection import log_experiment
 from harness.tracking.location import locate
-from harness.tracking.server import serve
-from harness.workflow import promotion_material
-from harness.workflow.promotion import PromotionSettings, promote
 from tests.experiment.records import make_record
 from tests.promotion_workspace import COSTS, copy
 

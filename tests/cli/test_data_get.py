@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.data.registry import DOWNLOADS, Download
+from harness.data.download import DOWNLOADS, Download
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 
 COLUMNS = (
     "show_id,type,title,director,cast,country,date_added,release_year,rating,duration,"

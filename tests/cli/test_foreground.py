@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from harness.cli.foreground import until_stopped
+from harness.cli.terminal import until_stopped
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")

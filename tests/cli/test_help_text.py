@@ -4,7 +4,7 @@ import pytest
 import typer.main
 
 from harness.cli import app
-from harness.cli.help_text import help_of
+from harness.cli.terminal import help_of
 
 
 def run():

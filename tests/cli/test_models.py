@@ -7,7 +7,7 @@ from mlflow.artifacts import download_artifacts
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.workflow import promotion_material
+from harness.serving import promotion_material
 from tests.promotion_workspace import COSTS, copy
 
 

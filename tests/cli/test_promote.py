@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.workflow import promotion_material
+from harness.serving import promotion_material
 from tests.promotion_workspace import COSTS, copy
 
 
@@ -79,7 +79,7 @@ def test_another_test_set_is_one_sentence_that_offers_to_judge_anew(promote):
 
 
 def test_judged_anew_it_says_on_which_ratings(promote, monkeypatch):
-    monkeypatch.setattr("harness.workflow.duel.FEWEST_USERS", 10)
+    monkeypatch.setattr("harness.serving.promotion_material.FEWEST_USERS", 10)
     promote("good")
     result = promote("reseeded", "--rejudge", "--dry-run")
     assert (

@@ -12,13 +12,13 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.data.loading import load_dataset
-from harness.data.read_options import ReadOptions
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.evaluation.splits import split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.search.storage import open_storage
-from harness.tracking.packaging import save_model
+from harness.serving.package import save_model
 
 HOSTILE = "[bold red]Red[/] \x1b[2J\u202e :smile:"
 

@@ -5,9 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.experiment import judge as judgement
+from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
-from harness.workflow import judgement
-from harness.workflow.experiment_record import read_experiment
 
 FILE = """\
 title = "toy"
@@ -224,7 +224,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(folder, arguments, message):
 def test_a_family_whose_trials_all_fail_does_not_cost_the_others_their_verdict(
     folder, monkeypatch
 ):
-    from harness.models.svd import SVD
+    from harness.models.svd.model import SVD
 
     def fail(*_arguments):
         raise ValueError("no luck")

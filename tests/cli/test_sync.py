@@ -9,8 +9,11 @@ from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.search.experiment_storage import create_experiment, save_experiment_facts
-from harness.search.storage import open_storage
+from harness.search.storage import (
+    create_experiment,
+    open_storage,
+    save_experiment_facts,
+)
 
 MAIN = "from harness.cli import main; main()"
 START = datetime(2026, 3, 1, 12, 0, 0)  # noqa: DTZ001 - as Optuna writes it

@@ -32,8 +32,8 @@ def write(tmp_path):
 @pytest.fixture
 def load(write):
     """Load a table of ratings from the text of its file."""
-    from harness.data.loading import load_dataset
-    from harness.data.read_options import ReadOptions
+    from harness.data.load import load_dataset
+    from harness.data.options import ReadOptions
 
     def load_text(content, name="ratings.csv", **options):
         return load_dataset(str(write(content, name)), ReadOptions(**options))

@@ -6,8 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from harness.data.loading import load_dataset
-from harness.data.read_options import ReadOptions
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.errors import DataError
 
 GOOD = ["u1,i1,3,1", "u1,i2,4,2", "u2,i1,5,3"]

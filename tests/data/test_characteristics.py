@@ -8,9 +8,9 @@ import pytest
 
 from harness.data import habits
 from harness.data.catalogue import CATALOGUE_COLUMNS, Catalogue
-from harness.data.characteristics import Quantiles, profile, published_characteristics
 from harness.data.dataset import Dataset
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
+from harness.data.profile import Quantiles, profile, published_characteristics
 from harness.data.ratings import Ratings, RatingScale
 
 DAY = 86_400

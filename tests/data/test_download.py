@@ -7,8 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from harness.data.download import fetch, is_fetched
-from harness.data.registry import DOWNLOADS, Download, find_download
+from harness.data.download import DOWNLOADS, Download, fetch, find_download, is_fetched
 from harness.errors import DownloadError, UnknownNameError
 
 

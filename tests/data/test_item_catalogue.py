@@ -1,9 +1,9 @@
 import pytest
 
-from harness.data.loading import load_dataset
-from harness.data.read_options import ReadOptions
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.errors import DataError
-from harness.features.membership import split_names
+from harness.features.parts import split_names
 
 RATINGS = "user,item,rating\na,s2,3\nb,s1,4\nb,s2,5\n"
 HEADER = (

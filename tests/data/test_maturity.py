@@ -1,6 +1,6 @@
 import pytest
 
-from harness.data.maturity import age_from, is_unrated, unknown_labels
+from harness.data.readers.repairs import age_from, is_unrated, unknown_labels
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from harness.data.loading import load_dataset
-from harness.data.movielens import parse_title
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.data.ratings import RatingScale
-from harness.data.read_options import ReadOptions
+from harness.data.readers.movielens import parse_title
 from harness.errors import DataError
 
 FILMS = [("1", "Toy Story (1995)"), ("2", "Léon (1994)"), ("9", "unknown")]

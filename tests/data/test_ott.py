@@ -8,12 +8,12 @@ import pytest
 from surprise import SVD, KNNBasic
 
 from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
-from harness.data.characteristics import profile, published_characteristics
 from harness.data.dataset import Dataset
-from harness.data.maturity import age_from
 from harness.data.ott import generate_ott
 from harness.data.ott.stratified import deal, normal_scores, spread
-from harness.models.surprise_engine import make_trainset
+from harness.data.profile import profile, published_characteristics
+from harness.data.readers.repairs import age_from
+from harness.models.surprise.engine import make_trainset
 
 SEEDS = (0, 1, 2, 3, 4)
 

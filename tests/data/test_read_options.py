@@ -1,8 +1,8 @@
 import pytest
 
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.data.ratings import RatingScale
-from harness.data.read_options import ReadOptions
 from harness.errors import DataError
 
 TABLE = "who,what,liked\na,x,3\na,x,4\nb,y,5\n"

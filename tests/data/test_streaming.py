@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
-from harness.data.streaming import read_streaming_catalogue
+from harness.data.readers.streaming import read_streaming_catalogue
 from harness.errors import DataError
 
 HEADER = "show_id,type,title,director,cast,country,date_added,release_year,rating,duration,listed_in,description\n"

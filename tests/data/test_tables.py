@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
 from harness.data.ratings import RatingScale
-from harness.data.read_options import ReadOptions
 from harness.errors import DataError
 
 TABLE = "user,item,rating,timestamp\nb,y,3,10\na,x,4,20\nb,x,5,30\n"

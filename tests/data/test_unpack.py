@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from harness.data.unpack import unpack
+from harness.data.download import unpack
 from harness.errors import DownloadError
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
-from harness.data.written_folder import write_dataset
+from harness.data.write import write_dataset
 from harness.errors import DataError
 
 # What an id may be: text without control characters, not only spaces around it, and not

@@ -9,14 +9,14 @@ from sklearn.metrics.pairwise import cosine_distances
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.beyond_accuracy import (
+from harness.evaluation.ranking import (
+    TopLists,
     catalogue_coverage,
     intra_list_diversity,
     novelty,
     serendipity,
     title_traits,
 )
-from harness.evaluation.top_lists import TopLists
 
 N_USERS, N_ITEMS = 5, 9
 

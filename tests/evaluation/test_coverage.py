@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
-from harness.models.baseline import Baseline
-from harness.models.svd import SVD
+from harness.models.baseline.model import Baseline
+from harness.models.svd.model import SVD
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "bench_intervals.py"
 CHANCE = 0.001

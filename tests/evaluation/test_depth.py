@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.depth import DEPTHS, known_share, rmse_by_depth
+from harness.evaluation.cold_start import DEPTHS, known_share, rmse_by_depth
 from harness.evaluation.metrics import rmse
 
 

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.depth_contest import compare_by_depth
-from harness.evaluation.holm import holm
-from harness.evaluation.intervals import UserBootstrap
+from harness.evaluation.cold_start import compare_by_depth
+from harness.evaluation.statistics import UserBootstrap, holm
 
 N_USERS = 60
 

@@ -11,11 +11,15 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.errors import StudyError
 from harness.evaluation import cost_probe
-from harness.evaluation.cost_probe import CostTask, report_costs
-from harness.evaluation.efficiency import measure_efficiency
-from harness.evaluation.peak_memory import peak_bytes, restart_peak
+from harness.evaluation.cost_probe import (
+    CostTask,
+    peak_bytes,
+    report_costs,
+    restart_peak,
+)
+from harness.evaluation.costs import measure_efficiency
 from harness.evaluation.worker_process import environment_of_workers
-from harness.models.baseline import Baseline
+from harness.models.baseline.model import Baseline
 
 NOTHING_KNOWN = Catalogue.empty()
 TOYS = """

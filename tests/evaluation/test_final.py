@@ -7,7 +7,7 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.evaluation.final import Contestant, evaluate_final
 from harness.evaluation.metrics import rmse
-from harness.evaluation.seal import SealedTest
+from harness.evaluation.splits import SealedTest
 from harness.models.base import Recommender
 
 

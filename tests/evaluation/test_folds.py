@@ -3,7 +3,7 @@ import pytest
 
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError
-from harness.evaluation.folds import assign_folds, cut_fold
+from harness.evaluation.splits import assign_folds, cut_fold
 
 METHODS = ["random", "temporal", "user-temporal", "cold-items", "cold-users"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.evaluation.holm import holm
+from harness.evaluation.statistics import holm
 
 
 def test_the_smallest_is_multiplied_by_the_number_of_comparisons():

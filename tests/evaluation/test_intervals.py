@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.intervals import UserBootstrap
 from harness.evaluation.metrics import METRICS, user_rmse
+from harness.evaluation.statistics import UserBootstrap
 
 
 def one_rating_each(n, seed=0):
@@ -194,7 +194,7 @@ def test_draws_too_many_to_keep_are_drawn_anew_and_are_the_same(
 ):
     prediction = [np.full(900, 3.0, np.float32)]
     kept = UserBootstrap(small_ratings, n_resamples=100).metrics(prediction)
-    monkeypatch.setattr("harness.evaluation.user_draws._KEPT_CELLS", 0)
+    monkeypatch.setattr("harness.evaluation.statistics._KEPT_CELLS", 0)
     bootstrap = UserBootstrap(small_ratings, n_resamples=100)
     assert bootstrap.metrics(prediction) == kept
     assert bootstrap.difference(prediction, [small_ratings.values])[0].low > 0

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.final import describe_residuals
 from harness.evaluation.metrics import rmse
-from harness.evaluation.residuals import describe_residuals
 
 
 def rated(values, scale=(1, 5)):

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.evaluation.seed_spread import uncertainty
-from harness.evaluation.user_draws import Scores
+from harness.evaluation.statistics import Scores, uncertainty
 
 # Three seeds whose scores vary over the draws of users, each by 1, independently.
 INDEPENDENT = np.array([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], float)

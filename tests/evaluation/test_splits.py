@@ -7,8 +7,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError, UnknownNameError
-from harness.evaluation.folds import assign_folds
-from harness.evaluation.splits import SPLIT_METHODS, split_off_test
+from harness.evaluation.splits import SPLIT_METHODS, assign_folds, split_off_test
 
 
 def dataset_of(ratings, **more):

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from harness.evaluation.final import BIAS_BASELINE
-from harness.experiment.preferences import PREFERENCES
 from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import ExperimentSpec
+from harness.experiment.spec import PREFERENCES, ExperimentSpec
 from harness.search.records import StudyRecord, TrialRecord
 from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_final, metrics
 

@@ -4,7 +4,7 @@ import math
 from itertools import combinations
 
 from harness.evaluation.final import BIAS_BASELINE, MEAN_BASELINE
-from harness.evaluation.holm import holm
+from harness.evaluation.statistics import holm
 
 TUNED = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.572}
 INITIAL = {"cf": 0.893, "content": 0.917, "hybrid": 0.700, "svd": 0.578}

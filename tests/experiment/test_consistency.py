@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from harness.experiment.consistency import find_contradictions
+from harness.experiment.claims import find_contradictions
 from tests.experiment.records import PUBLISHED, make_claims, make_spec
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.experiment.criteria import check_criteria
+from harness.experiment.decision import check_criteria
 from tests.experiment.records import make_efficiency, make_record, make_spec
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.experiment.decision import beats_bias_of, decide
-from harness.experiment.preferences import PREFERENCES
+from harness.experiment.spec import PREFERENCES
 from tests.experiment.records import make_efficiency, make_record, make_spec
 
 CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.experiment.effort import (
+from harness.experiment.convergence import (
     best_so_far,
     drawn_values,
     expected_best,

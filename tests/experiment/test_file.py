@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import ExperimentError, UnknownNameError
 from harness.experiment.file import find_experiment, load_experiment
-from harness.experiment.toml_lines import line_of
+from harness.toml import line_of
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.toml"))
 MINIMAL = """\

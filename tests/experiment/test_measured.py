@@ -5,15 +5,16 @@ import pytest
 from harness.errors import UnknownNameError
 from harness.evaluation.final import BIAS_BASELINE
 from harness.evaluation.metrics import METRICS
-from harness.experiment.measured import (
+from harness.experiment.measures import (
+    BLOCK,
+    MEASURES,
     METRIC_NAMES,
     check_metric,
     interval,
     measured,
     measured_value,
 )
-from harness.experiment.measures import BLOCK, MEASURES
-from harness.experiment.preferences import PREFERENCES
+from harness.experiment.spec import PREFERENCES
 from tests.experiment.records import make_record
 from tests.experiment.scores import make_final, model
 

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.experiment.spec_checks import complaints
+from harness.experiment.file import complaints
 from tests.experiment.records import make_claims, make_spec
 
 

@@ -6,21 +6,19 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.features.behaviour import (
+from harness.features.users import (
     behaviour_table,
+    genre_drift,
+    genre_preferences,
+    genre_shares,
     mean_ratings,
     part_of_day_shares,
     rating_counts,
     rating_frequency,
     rating_variances,
     user_biases,
-    weekend_share,
-)
-from harness.features.genre_behaviour import (
-    genre_drift,
-    genre_preferences,
-    genre_shares,
     user_genre_diversity,
+    weekend_share,
 )
 
 DAY = 86_400

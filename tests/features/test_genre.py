@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalogue import Catalogue
-from harness.features.genre import genre_cooccurrence, genre_parts, genre_popularity
-from harness.features.membership import read_membership
+from harness.features.genres_people import (
+    genre_cooccurrence,
+    genre_parts,
+    genre_popularity,
+)
+from harness.features.parts import read_membership
 
 LISTED = [
     "Drama, Romance",

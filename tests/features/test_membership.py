@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalogue import Catalogue
-from harness.features.membership import read_membership, split_names
+from harness.features.parts import read_membership, split_names
 
 
 def test_names_are_split_at_commas_once_each():

@@ -5,8 +5,12 @@ import pandas as pd
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.features.membership import read_membership
-from harness.features.people import director_encoding, director_part, people_parts
+from harness.features.genres_people import (
+    director_encoding,
+    director_part,
+    people_parts,
+)
+from harness.features.parts import read_membership
 
 
 def directed(*directors):

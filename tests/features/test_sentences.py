@@ -13,13 +13,12 @@ import pandas as pd
 import pytest
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.errors import DataError, MissingExtraError, ParameterError
-from harness.features import sentences
+from harness.features import text as sentences
 from harness.features.blocks import title_blocks
-from harness.features.sentences import meaning_parts
-from harness.features.text import text_parts
-from harness.models.content import Content
+from harness.features.text import meaning_parts, text_parts
+from harness.models.content.model import Content
 
 DESCRIPTIONS = ["crime one", "love two", "crime three", "love one", None, "  "]
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.features.summary import FeatureSummary, summarize_features
+from harness.features.pairs import FeatureSummary, summarize_features
 
 DAY = 86_400
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.features.interactions import (
+from harness.features.pairs import (
     equal_genre_shares,
     trusted_genre_preferences,
     user_genre_interaction,

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from harness.data.catalogue import Catalogue
-from harness.data.catalogue_files import read_catalogues
-from harness.data.link import link
-from harness.data.loading import load_dataset
+from harness.data.linking.link import link
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
+from harness.data.readers.streaming import read_catalogues
 from harness.evaluation.splits import split_off_test
 
 GENRES = ("Drama", "Comedy", "Action", "Romance", "Horror")

@@ -9,10 +9,10 @@ from surprise import BaselineOnly
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import ParameterError
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.models.baseline import Baseline
-from harness.models.surprise_engine import make_trainset
+from harness.evaluation.splits import assign_folds
+from harness.models.baseline.model import Baseline
+from harness.models.surprise.engine import make_trainset
 
 NOTHING = Catalogue.empty()
 

@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
-from harness.evaluation.folds import assign_folds
+from harness.data.load import load_dataset
 from harness.evaluation.metrics import rmse
-from harness.models import bfm
-from harness.models.bfm import BFM
+from harness.evaluation.splits import assign_folds
+from harness.models.bfm import model as bfm
+from harness.models.bfm.model import BFM
 
 NOTHING = Catalogue.empty()
 

@@ -7,12 +7,11 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.models.baseline import Baseline
-from harness.models.cf import CF
-from harness.models.similarity_cache import ArrayCache
-from harness.models.similarity_choice import SimilarityPlan
+from harness.evaluation.splits import assign_folds
+from harness.models.baseline.model import Baseline
+from harness.models.cf.model import CF
+from harness.models.cf.similarity import ArrayCache, SimilarityPlan
 
 NOTHING = Catalogue.empty()
 MEASURES = ("cosine", "msd", "pearson", "pearson_baseline")
@@ -312,7 +311,7 @@ def test_a_long_catalogue_is_scored_in_blocks(generate, monkeypatch):
 
 
 def count_comparisons(monkeypatch):
-    from harness.models import similarity_choice
+    from harness.models.cf import similarity as similarity_choice
 
     done = []
 

@@ -7,12 +7,12 @@ from sklearn.linear_model import Ridge
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.intervals import UserBootstrap
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import split_off_test
+from harness.evaluation.statistics import UserBootstrap
 from harness.models.cold_start import ColdStart, FeatureRidge
-from harness.models.svd import SVD
-from harness.models.svd_training import Latents
+from harness.models.svd.model import SVD
+from harness.models.svd.training import Latents
 from harness.search.space import find_space, load_space
 
 STRANGERS = np.array([-1, 10**6])

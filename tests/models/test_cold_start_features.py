@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.models.cold_start_features import describe_newcomers, describe_users
+from harness.models.cold_start import describe_newcomers, describe_users
 
 
 def test_features_of_a_title_do_not_change_with_its_own_ratings(ratings, catalogue):

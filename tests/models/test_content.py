@@ -8,16 +8,16 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import NotFittedError
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.models.baseline import Baseline
-from harness.models.content import Content
-from harness.models.content_features import BLOCKS
-from harness.models.content_neighbors import SimilarTitles, unit_rows
-from harness.models.content_ridge import fit_user_weights
+from harness.evaluation.splits import assign_folds
+from harness.models.baseline.model import Baseline
+from harness.models.content.features import BLOCKS
+from harness.models.content.model import Content
+from harness.models.content.neighbors import SimilarTitles, unit_rows
+from harness.models.content.ridge import fit_user_weights
 from harness.models.rating_lists import RatingLists
 
 PREDICTORS = "ridge", "similarity", "regression"

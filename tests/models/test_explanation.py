@@ -10,19 +10,21 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import NotFittedError, UnsupportedError
 from harness.models.base import Recommender
-from harness.models.baseline import Baseline
-from harness.models.cf import CF
-from harness.models.co_clustering import CoClustering
-from harness.models.content import Content
+from harness.models.baseline.model import Baseline
+from harness.models.cf.model import CF
+from harness.models.content.model import Content
 from harness.models.explanation import Explanation, Part, bias_parts
-from harness.models.factor_explanation import explain_factors, turn_to_principal_axes
-from harness.models.factor_meaning import interpret_factor, read_traits
+from harness.models.factors import (
+    explain_factors,
+    interpret_factor,
+    read_traits,
+    turn_to_principal_axes,
+)
 from harness.models.families import family_names, load_family
-from harness.models.hybrid import Hybrid
-from harness.models.nmf import NMF
-from harness.models.slope_one import SlopeOne
-from harness.models.svd import SVD
-from harness.models.svdpp import SVDpp
+from harness.models.hybrid.model import Hybrid
+from harness.models.slope_one.model import SlopeOne
+from harness.models.surprise.families import NMF, CoClustering, SVDpp
+from harness.models.svd.model import SVD
 
 MODELS = {
     "baseline": Baseline(),

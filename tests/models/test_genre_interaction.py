@@ -9,16 +9,12 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.habits import genre_table
 from harness.errors import ParameterError
-from harness.features.interactions import (
-    trusted_genre_preferences,
-    user_genre_interaction,
-)
-from harness.models.baseline import Biases
+from harness.features.pairs import trusted_genre_preferences, user_genre_interaction
+from harness.models.baseline.model import Biases
 from harness.models.genre_interaction import GenreInteraction
-from harness.models.hybrid import Hybrid
-from harness.models.hybrid_calibration import fit_calibration, set_aside
-from harness.models.hybrid_training import score_pairs
-from harness.models.svd import SVD
+from harness.models.hybrid.model import Hybrid
+from harness.models.hybrid.training import fit_calibration, score_pairs, set_aside
+from harness.models.svd.model import SVD
 
 MODELS = {
     "svd": lambda weight: SVD(

@@ -10,16 +10,21 @@ from lightfm import LightFM
 from scipy.sparse import coo_matrix, csr_matrix, hstack, identity
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import ParameterError
-from harness.evaluation.folds import assign_folds
 from harness.evaluation.metrics import rmse
-from harness.models.baseline import Baseline, fit_biases
-from harness.models.hybrid import Hybrid
-from harness.models.hybrid_calibration import Calibration, fit_calibration, set_aside
-from harness.models.hybrid_features import title_flags, user_flags
-from harness.models.lightfm_engine import EmbeddingTrainer, Signals
+from harness.evaluation.splits import assign_folds
+from harness.models.baseline.model import Baseline, fit_biases
+from harness.models.hybrid.features import title_flags, user_flags
+from harness.models.hybrid.model import Hybrid
+from harness.models.hybrid.training import (
+    Calibration,
+    EmbeddingTrainer,
+    Signals,
+    fit_calibration,
+    set_aside,
+)
 from harness.search.space import find_space, load_space
 
 NOTHING = Catalogue.empty()

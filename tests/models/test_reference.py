@@ -9,13 +9,11 @@ import surprise
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import RatingScale
 from harness.errors import DataError, ParameterError
-from harness.models import slope_one
-from harness.models.baseline import Baseline
-from harness.models.co_clustering import CoClustering
-from harness.models.nmf import NMF
-from harness.models.slope_one import SlopeOne
-from harness.models.surprise_engine import RatedOnly, make_trainset
-from harness.models.svdpp import SVDpp
+from harness.models.baseline.model import Baseline
+from harness.models.slope_one import model as slope_one
+from harness.models.slope_one.model import SlopeOne
+from harness.models.surprise.engine import RatedOnly, make_trainset
+from harness.models.surprise.families import NMF, CoClustering, SVDpp
 
 NOTHING = Catalogue.empty()
 FAMILIES = (SVDpp, NMF, SlopeOne, CoClustering)

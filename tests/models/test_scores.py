@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from harness.models.baseline import Baseline
-from harness.models.cf import CF
-from harness.models.co_clustering import CoClustering
-from harness.models.content import Content
+from harness.models.baseline.model import Baseline
+from harness.models.cf.model import CF
+from harness.models.cf.similarity import SimilarityPlan
+from harness.models.content.model import Content
 from harness.models.families import load_family
-from harness.models.hybrid import Hybrid
-from harness.models.nmf import NMF
-from harness.models.similarity_choice import SimilarityPlan
-from harness.models.slope_one import SlopeOne
-from harness.models.svd import SVD
-from harness.models.svdpp import SVDpp
+from harness.models.hybrid.model import Hybrid
+from harness.models.slope_one.model import SlopeOne
+from harness.models.surprise.families import NMF, CoClustering, SVDpp
+from harness.models.svd.model import SVD
 
 MODELS = {
     "baseline": Baseline(),

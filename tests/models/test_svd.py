@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
-from harness.data.loading import load_dataset
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import ParameterError
-from harness.evaluation.folds import assign_folds
-from harness.models.svd import SVD
+from harness.evaluation.splits import assign_folds
+from harness.models.svd.model import SVD
 
 SETTINGS = {
     "as scikit-surprise by default": {},

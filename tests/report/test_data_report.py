@@ -8,15 +8,19 @@ import pandas as pd
 import pytest
 
 from harness.data.catalogue import Catalogue
-from harness.data.characteristics import profile
 from harness.data.dataset import Dataset
 from harness.data.ott import generate_ott
+from harness.data.profile import profile
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError
-from harness.features.summary import summarize_features
-from harness.report.data_figures import DATA_FIGURES, draw_data_figures
-from harness.report.data_report import SIMULATED, write_data_report
-from harness.report.data_tables import data_tables, feature_tables
+from harness.features.pairs import summarize_features
+from harness.report.data import (
+    SIMULATED,
+    data_tables,
+    feature_tables,
+    write_data_report,
+)
+from harness.report.figures.data import DATA_FIGURES, draw_data_figures
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

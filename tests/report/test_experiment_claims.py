@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.experiment.claims import claims
-from harness.report.experiment.draft import Draft
+from harness.report.claims import claims
+from harness.report.context import Draft
 from tests.experiment.records import (
     DATASET,
     PROFILE,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.features.blocks import block_weights
-from harness.report import experiment_figures as figures
-from harness.report.experiment_figures.looks import looks
-from harness.report.experiment_figures.pareto import pareto_front
+from harness.report import figures
+from harness.report.figures.candidates import looks
+from harness.report.figures.results import pareto_front
 from tests.experiment.records import (
     make_claims,
     make_efficiency,

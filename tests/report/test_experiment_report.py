@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import StudyError
-from harness.report import experiment_report
-from harness.report.experiment_report import write_experiment_report
+from harness.report import write as experiment_report
+from harness.report.write import write_experiment_report
 from tests.experiment.records import DATASET, RUNS, make_record, make_spec
 from tests.experiment.scores import TUNED
 
@@ -34,7 +34,7 @@ def written(tmp_path_factory):
 @pytest.fixture
 def without_figures(monkeypatch):
     """Figures take seconds, and have tests of their own."""
-    monkeypatch.setattr("harness.report.experiment.draft.Draft.figure", lambda *_: "")
+    monkeypatch.setattr("harness.report.context.Draft.figure", lambda *_: "")
 
 
 def headings(text):

@@ -4,21 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.experiment.beyond_accuracy import beyond_accuracy
-from harness.report.experiment.chosen_model import chosen_model
-from harness.report.experiment.claims import claims
-from harness.report.experiment.cold_start import cold_start
-from harness.report.experiment.comparison import comparison
-from harness.report.experiment.criteria import criteria
-from harness.report.experiment.data import data
-from harness.report.experiment.draft import Draft
-from harness.report.experiment.efficiency import efficiency
-from harness.report.experiment.explainability import explainability
-from harness.report.experiment.optimism import optimism
-from harness.report.experiment.pairs import pairs
-from harness.report.experiment.reasons import reasons
-from harness.report.experiment.reproduction import reproduction
-from harness.report.experiment.searches import searches
+from harness.report.chosen import chosen_model, explainability
+from harness.report.claims import claims, data
+from harness.report.context import Draft
+from harness.report.families import (
+    beyond_accuracy,
+    cold_start,
+    comparison,
+    efficiency,
+    pairs,
+)
+from harness.report.reproduction import reproduction
+from harness.report.searches import optimism, searches
+from harness.report.verdict import criteria, reasons
 from tests.experiment.records import (
     RUNS,
     make_claims,
@@ -32,7 +30,7 @@ from tests.experiment.scores import TUNED
 
 @pytest.fixture(autouse=True)
 def _without_figures(monkeypatch):
-    monkeypatch.setattr("harness.report.experiment.draft.Draft.figure", lambda *_: "")
+    monkeypatch.setattr("harness.report.context.Draft.figure", lambda *_: "")
 
 
 @pytest.fixture(scope="module")

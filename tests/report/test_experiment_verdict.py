@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.experiment.declared import declare
-from harness.report.experiment.draft import Draft
-from harness.report.experiment.verdict import opening
+from harness.experiment.decision import declare
+from harness.report.context import Draft
+from harness.report.verdict import opening
 from tests.experiment.records import make_efficiency, make_record, make_spec, make_study
 from tests.experiment.scores import TUNED
 

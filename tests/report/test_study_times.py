@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from harness.report.study_times import time_table
+from harness.report.study_report import time_table
 
 
 def test_time_is_told_from_the_first_start_to_the_last_end(

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import StudyError
 from harness.report.markdown import code, escape, table
-from harness.report.web_page import write_html
+from harness.report.page import write_html
 
 # A picture of one grey pixel.
 PIXEL = base64.b64decode(

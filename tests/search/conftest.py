@@ -8,7 +8,7 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.errors import ParameterError
-from harness.evaluation.folds import assign_folds
+from harness.evaluation.splits import assign_folds
 from harness.models.base import IterativeRecommender, Recommender
 from harness.search.engine import Budget
 from harness.search.records import NoListener

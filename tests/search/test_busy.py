@@ -1,8 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from harness.search.busy import busy_seconds
-from harness.search.records import LEFT_BEHIND
+from harness.search.records import LEFT_BEHIND, busy_seconds
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 

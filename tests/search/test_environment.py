@@ -1,7 +1,7 @@
 import platform
 from importlib.metadata import version
 
-from harness.search.environment import environment
+from harness.search.study import environment
 
 
 def test_the_environment_names_python_and_what_harness_needs():

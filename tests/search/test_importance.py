@@ -9,7 +9,7 @@ from harness.search.importance import (
     has_importance,
     param_importance,
 )
-from harness.search.paired_values import paired_values
+from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 import optuna
 import pytest
 
-from harness.search.looks import record_look
+from harness.search.openings import record_look
 from harness.search.storage import open_storage
 
 DATA = {"fingerprint": "data", "ratings_fingerprint": "ratings"}

@@ -2,7 +2,7 @@ import numpy as np
 import optuna
 import pytest
 
-from harness.search.race import RacePruner
+from harness.search.pruners import RacePruner
 
 GOOD = [0.90, 0.91, 0.89, 0.905, 0.895]
 

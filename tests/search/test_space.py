@@ -10,7 +10,7 @@ from optuna.distributions import (
 
 from harness.errors import SpaceError, UnknownNameError
 from harness.models.families import family_names, load_family
-from harness.models.svd import SVD
+from harness.models.svd.model import SVD
 from harness.search.space import find_space, load_space
 
 

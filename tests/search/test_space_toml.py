@@ -1,8 +1,7 @@
 import pytest
 
 from harness.models.families import family_names, load_family
-from harness.search.space import find_space, load_space
-from harness.search.space_toml import space_toml
+from harness.search.space import find_space, load_space, space_toml
 
 
 @pytest.mark.parametrize("name", family_names())

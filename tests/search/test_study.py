@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from harness.errors import StudyError, UnknownNameError
-from harness.models.svd import SVD
+from harness.models.svd.model import SVD
 from harness.search.records import NoListener
 from harness.search.storage import (
     list_studies,

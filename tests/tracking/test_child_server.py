@@ -3,8 +3,7 @@ import sys
 import pytest
 
 from harness.errors import TrackingError
-from harness.tracking.child_server import run_server
-from harness.tracking.ports import PortLostError, choose_port, on_port
+from harness.serving.processes import PortLostError, choose_port, on_port, run_server
 
 
 def running(port, *arguments):

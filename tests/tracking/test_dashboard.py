@@ -4,8 +4,8 @@ import optuna
 import pytest
 
 from harness.search.storage import open_storage
-from harness.tracking.child_server import DIRECT
-from harness.tracking.dashboard import serve_dashboard
+from harness.serving.processes import DIRECT
+from harness.serving.web import serve_dashboard
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_shows_the_studies_of_the_storage(journal):
 
 
 def test_there_is_none_where_it_is_not_installed(journal, monkeypatch):
-    monkeypatch.setattr("harness.tracking.dashboard.dashboard_is_installed", bool)
+    monkeypatch.setattr("harness.serving.web.dashboard_is_installed", bool)
     with serve_dashboard(journal) as address:
         assert address is None
 

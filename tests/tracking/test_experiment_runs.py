@@ -5,8 +5,11 @@ from mlflow import MlflowClient
 
 from harness.errors import TrackingError
 from harness.tracking import SyncCounts, sync
-from harness.tracking.experiment_run_ids import find_run_ids
-from harness.tracking.experiment_runs import log_experiment, sync_experiment
+from harness.tracking.experiment_projection import (
+    find_run_ids,
+    log_experiment,
+    sync_experiment,
+)
 from tests.experiment.records import SPLIT, make_record, make_study
 from tests.experiment.scores import PARAMS, TUNED
 

@@ -16,10 +16,10 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import pytest
 
 from harness.errors import TrackingError
+from harness.serving.web import serve
 from harness.tracking import MLflowTracker, SyncCounts, sync
 from harness.tracking.location import locate
-from harness.tracking.problems import reason
-from harness.tracking.server import serve
+from harness.tracking.store import reason
 
 MOST_SECONDS_PER_CALL = 0.25
 """Measured in microseconds; two shared cores may be busy with anything else."""
@@ -110,9 +110,7 @@ def test_a_server_that_has_failed_is_not_waited_for_at_the_end(
     make_study, make_trial, slow_server, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    monkeypatch.setattr(
-        "harness.tracking.tracker.LONGEST_WAIT_FOR_FAILING_SECONDS", 0.2
-    )
+    monkeypatch.setattr("harness.tracking.live.LONGEST_WAIT_FOR_FAILING_SECONDS", 0.2)
     said = []
     tracker = MLflowTracker(slow_server, warn=said.append)
     tell(tracker, make_study, [make_trial(0)])
@@ -150,7 +148,7 @@ def test_a_store_that_comes_back_gets_everything(
     make_study, make_trial, store_uri, tmp_path, monkeypatch
 ):
     """The store is away when the study starts, and there when it ends."""
-    monkeypatch.setattr("harness.tracking.tracker.LONGEST_WAIT_FOR_FAILING_SECONDS", 60)
+    monkeypatch.setattr("harness.tracking.live.LONGEST_WAIT_FOR_FAILING_SECONDS", 60)
     path = Path(store_uri.removeprefix("sqlite:///"))
     away = path.rename(tmp_path / "away.db")
     path.mkdir()

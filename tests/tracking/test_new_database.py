@@ -3,8 +3,7 @@ import os
 import signal
 import time
 
-from harness.tracking.new_database import create_database
-from harness.tracking.store import quieten
+from harness.tracking.store import create_database, quieten
 
 
 def create(path):

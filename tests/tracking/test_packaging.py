@@ -14,10 +14,9 @@ from mlflow.exceptions import MlflowException
 from harness import __version__
 from harness.errors import DataError, HarnessError, MissingExtraError, TrackingError
 from harness.models.families import family_names
+from harness.serving.folder import FORMAT, read_model, write_model
+from harness.serving.package import log_model, requirements, save_model
 from harness.tracking.location import locate
-from harness.tracking.model_folder import FORMAT, read_model, write_model
-from harness.tracking.model_requirements import requirements
-from harness.tracking.packaging import log_model, save_model
 from harness.tracking.store import open_store
 
 KEPT = Path(__file__).parent / "artifacts"

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness.errors import TrackingError
-from harness.tracking.ports import PortLostError, choose_port, on_port
+from harness.serving.processes import PortLostError, choose_port, on_port
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from harness.tracking.model_source import registered_models
+from harness.serving.fetch import registered_models
 
 
 class Page(list):

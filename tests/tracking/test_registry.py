@@ -5,10 +5,9 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 
 from harness.errors import TrackingError, UnknownNameError
-from harness.search.sealed_ratings import SealedRatings
+from harness.search.openings import SealedRatings
+from harness.serving.registry import CHAMPION, Registry, model_name
 from harness.tracking.location import locate
-from harness.tracking.registered_version import model_name
-from harness.tracking.registry import CHAMPION, Registry
 from harness.tracking.store import open_store
 
 TAGS = {

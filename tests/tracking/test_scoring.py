@@ -14,9 +14,8 @@ import psutil
 import pytest
 
 from harness.errors import TrackingError
-from harness.tracking.child_server import run_server
-from harness.tracking.ports import on_port
-from harness.tracking.scoring import serve_model
+from harness.serving.http import serve_model
+from harness.serving.processes import on_port, run_server
 
 N_CLIENTS = 4
 N_QUESTIONS = 250  # of each client
@@ -234,7 +233,7 @@ def test_a_port_that_is_taken_is_refused(address, toy_model):
 def test_the_server_ends_with_a_process_that_was_killed(toy_model):
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from harness.tracking.scoring import serve_model\n"
+        "from harness.serving.http import serve_model\n"
         "with serve_model(Path(sys.argv[1])) as server:\n"
         "    print(server.process.pid, flush=True); time.sleep(60)"
     )

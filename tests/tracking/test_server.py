@@ -1,8 +1,8 @@
 import pytest
 
 from harness.errors import TrackingError
+from harness.serving.web import experiment_links, serve
 from harness.tracking.location import locate
-from harness.tracking.server import experiment_links, serve
 
 
 def test_there_is_nothing_to_show_without_a_database(tmp_path):

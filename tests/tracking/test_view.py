@@ -1,7 +1,7 @@
 import json
 
 from harness.tracking import sync
-from harness.tracking.view import (
+from harness.tracking.views import (
     FINALS_VIEW,
     TRIALS_VIEW,
     VIEWS,

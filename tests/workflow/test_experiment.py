@@ -2,26 +2,20 @@ import numpy as np
 import pytest
 
 from harness.errors import ExperimentError, StudyError, UnknownNameError
-from harness.evaluation.seal import SealedTest
-from harness.experiment.criteria import check_criteria
-from harness.experiment.decision import decide
-from harness.experiment.declared import changed_since_opened
+from harness.evaluation.splits import SealedTest
+from harness.experiment import judge as judgement
+from harness.experiment.decision import changed_since_opened, check_criteria, decide
 from harness.experiment.file import load_experiment
+from harness.experiment.judge import judge_experiment
+from harness.experiment.run import ExperimentSettings, prepare_experiment
 from harness.experiment.spec import Criterion
-from harness.search.experiment_storage import (
-    MARK,
-    read_experiment_facts,
-    save_experiment_facts,
-)
-from harness.search.records import NoListener
-from harness.workflow import judgement
-from harness.workflow.experiment import ExperimentSettings, prepare_experiment
-from harness.workflow.experiment_record import (
+from harness.experiment.store import (
     read_experiment,
     read_study_or_winner,
     take_over_rules,
 )
-from harness.workflow.judgement import judge_experiment
+from harness.search.records import NoListener
+from harness.search.storage import MARK, read_experiment_facts, save_experiment_facts
 
 FILE = """\
 title = "toy"
@@ -132,7 +126,7 @@ def test_the_scores_are_those_of_the_models_on_the_test_set():
 
 
 def test_what_a_family_lacks_metadata_for_is_kept_with_its_models(monkeypatch):
-    from harness.models.svd import SVD
+    from harness.models.svd.model import SVD
 
     monkeypatch.setattr(SVD, "notes_on", classmethod(lambda *_: ["Nothing is known."]))
     notes = {m["name"]: m["notes"] for m in run().record.models}

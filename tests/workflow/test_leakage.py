@@ -9,11 +9,11 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.errors import MissingExtraError
-from harness.evaluation.contest import Entry, fit_entries
+from harness.evaluation.final import Entry, fit_entries
 from harness.evaluation.splits import split_off_test
+from harness.experiment.study import StudySettings, prepare
 from harness.models.families import family_names, load_family
 from harness.search.records import NoListener
-from harness.workflow.study import StudySettings, prepare
 from tests.models.conftest import make_catalogue, make_ratings
 
 # Slow families, shorter: what leaks in two trials of few epochs leaks in hundreds.

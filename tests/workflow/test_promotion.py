@@ -7,21 +7,32 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from harness.data.sources import load_source
+from harness.data.load import load_source
 from harness.errors import DataError, StudyError, TrackingError, UnknownNameError
 from harness.evaluation.splits import split_off_test
 from harness.models.families import load_family
-from harness.search.experiment_storage import create_experiment, save_experiment_facts
-from harness.search.storage import read_study
+from harness.search.storage import create_experiment, read_study, save_experiment_facts
 from harness.search.study import save_final
+from harness.serving import promotion_material
+from harness.serving.promotion import (
+    Bounds,
+    PromotionSettings,
+    check_gain,
+    default_bounds,
+    warn_of_floor,
+)
+from harness.serving.promotion import promote as pass_gate
+from harness.serving.promotion_material import read_source
+from harness.serving.registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    Registry,
+    crown,
+    own_succession,
+    roll_back,
+)
 from harness.tracking.location import locate
-from harness.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
-from harness.workflow import promotion_material
-from harness.workflow.gate import Bounds, check_gain, default_bounds, warn_of_floor
-from harness.workflow.promotion import PromotionSettings
-from harness.workflow.promotion import promote as pass_gate
-from harness.workflow.promotion_source import read_source
-from harness.workflow.succession import crown, own_succession, roll_back
 from tests.promotion_workspace import COSTS, copy
 
 
@@ -216,7 +227,7 @@ def test_a_model_judged_on_another_test_set_is_not_compared():
 @pytest.mark.usefixtures("crowned")
 def test_rejudging_leaves_out_what_the_champion_was_trained_on(monkeypatch):
     """The pairs that are in both test sets are the only ones that are new to both."""
-    monkeypatch.setattr("harness.workflow.duel.FEWEST_USERS", 10)
+    monkeypatch.setattr("harness.serving.promotion_material.FEWEST_USERS", 10)
     duel = promote("reseeded", rejudge=True, dry_run=True).duel
     dataset = load_source("ratings.csv", {})
     old, new = (split_off_test(dataset, seed=seed).test.open() for seed in (7, 8))

@@ -4,10 +4,10 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
-from harness.evaluation.folds import assign_folds, cut_fold
+from harness.evaluation.splits import assign_folds, cut_fold
+from harness.experiment import refit as remeasure
+from harness.experiment.study import StudySettings, prepare
 from harness.search.records import NoListener
-from harness.workflow import remeasure
-from harness.workflow.study import StudySettings, prepare
 
 
 @pytest.fixture

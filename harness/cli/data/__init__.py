@@ -5,9 +5,10 @@ import typer
 from harness.cli.data.describe import describe
 from harness.cli.data.get import get
 from harness.cli.data.link import link
-from harness.cli.help_text import help_of
+from harness.cli.terminal import help_of
 
 __all__ = ["app"]
+
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, link and describe data.")
 

@@ -7,8 +7,8 @@ import typer
 
 from harness.cli.options import DataOptions, spread_options
 
-if TYPE_CHECKING:  # tables of numbers need NumPy; a help text does not
-    from harness.report.data_tables import DataTable
+if TYPE_CHECKING:
+    from harness.report.data import DataTable
 
 __all__ = ["describe"]
 
@@ -28,10 +28,14 @@ def describe(
 
     Prints tables, and writes them with figures to describe.md.
     """
-    from harness.data.characteristics import profile
-    from harness.features.summary import summarize_features
-    from harness.report.data_report import SIMULATED, write_data_report
-    from harness.report.data_tables import data_tables, feature_tables
+    from harness.data.profile import profile
+    from harness.features.pairs import summarize_features
+    from harness.report.data import (
+        SIMULATED,
+        data_tables,
+        feature_tables,
+        write_data_report,
+    )
 
     dataset = data.load()
     features = summarize_features(dataset.ratings, dataset.catalogue)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.data.registry import BASE_URL, DOWNLOADS, Download, find_download
+from harness.data.download import BASE_URL, DOWNLOADS, Download, find_download
 
 __all__ = ["get"]
 

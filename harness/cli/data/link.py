@@ -40,9 +40,9 @@ def link(
     Writes the linked titles with their ratings and metadata, to be loaded with
     --data, and links.csv, which says what was linked to what and why.
     """
-    from harness.data.link import link as link_titles
-    from harness.data.link_result import write_linked
-    from harness.data.streaming import read_streaming_catalogue
+    from harness.data.linking.link import link as link_titles
+    from harness.data.linking.link import write_linked
+    from harness.data.readers.streaming import read_streaming_catalogue
 
     dataset = replace(data, catalogue=[]).load()
     catalogue, repairs = read_streaming_catalogue(data.catalogue)

@@ -27,7 +27,7 @@ to 5 ratings and a few titles none or hardly any, for the study of cold start.
 The calibration
 ---------------
 `calibration` holds all numbers. They were set so that the statistics of the published
-study come out within 2 % (`harness.data.characteristics` says how each is defined), and so do
+study come out within 2 % (`harness.data.profile` says how each is defined), and so do
 its accuracies: on random splits into 80 % and 20 %, means over seeds 0 to 7, with
 scikit-surprise 1.1.5 at its defaults,
 

@@ -11,6 +11,7 @@ from harness.data.ott.titles import Titles
 
 __all__ = ["Audience", "choose_titles", "draw_audience"]
 
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 

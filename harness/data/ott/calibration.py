@@ -45,6 +45,7 @@ __all__ = [
     "YEAR_SHARE",
 ]
 
+
 # Size: 100,000 of 2,000,000 pairs are the published sparsity of 0.95.
 N_USERS = 1_000
 N_TITLES = 2_000

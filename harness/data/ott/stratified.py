@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 __all__ = ["deal", "normal_scores", "spread"]
 
+
 STRATUM = 20
 
 

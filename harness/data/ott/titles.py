@@ -1,16 +1,37 @@
-"""Invented films and shows: platform, genres, year, running time and name."""
+"""Invented films and shows: genres, people, plots, and the catalogue frame."""
 
+import tomllib
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ott.calibration import N_GENRES_SHARES, N_TITLES
+from harness.data.ott.calibration import FIRST_DAY, N_GENRES_SHARES, N_TITLES
 from harness.data.ott.stratified import deal, spread
-from harness.data.ott.vocabulary import vocabulary
+from harness.data.readers.repairs import age_from
 
-__all__ = ["Titles", "draw_titles"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["People", "Titles", "draw_people", "draw_titles", "make_catalogue"]
+
+
+@cache
+def vocabulary() -> dict[str, Any]:
+    """Read the shipped vocabulary.
+
+    Returns
+    -------
+    dict
+        The tables of ``vocabulary.toml``: genres, themes, countries, names, places,
+        platforms and content_ratings.
+    """
+    text = resources.files(__package__).joinpath("vocabulary.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
 
 Ints = npt.NDArray[np.int64]
 YEARS = (1960, 2021)
@@ -171,3 +192,267 @@ def _one_name(rng: np.random.Generator, genre: dict[str, Any]) -> str:
 
 def _pick(words: list[str], chance: int) -> str:
     return words[chance % len(words)]
+
+
+LARGEST_CAST = 7
+TITLES_PER_DIRECTOR = 3
+ACTORS_PER_TITLE = 0.8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class People:
+    """Who made the titles.
+
+    Parameters
+    ----------
+    names : tuple of str, length n_people
+        No two of them equal.
+    directors : ndarray of int, shape (n_titles,)
+        Position of the director in `names`.
+    casts : ndarray of int, shape (n_titles, LARGEST_CAST)
+        Positions of the cast in `names`, leads first; -1 fills up a smaller cast.
+    """
+
+    names: tuple[str, ...]
+    directors: Ints
+    casts: Ints
+
+
+def draw_people(rng: np.random.Generator, titles: Titles) -> People:
+    """Cast the titles with people from their country.
+
+    Directors keep to a genre and make about three titles each; a few actors play
+    many parts, many play one.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    titles : Titles
+        Their countries and first genres count.
+
+    Returns
+    -------
+    People
+        Directors and casts.
+    """
+    n_titles = len(titles.names)
+    groups = [row["names"] for row in vocabulary()["countries"].values()]
+    directors = np.full(n_titles, -1)
+    casts = np.full((n_titles, LARGEST_CAST), -1)
+    names: list[str] = []
+    for group in dict.fromkeys(groups):
+        here = np.flatnonzero(np.isin(titles.countries, _positions(groups, group)))
+        people = _shuffled_names(rng, group)
+        n_directors = min(len(people) // 4, len(here) // TITLES_PER_DIRECTOR + 1)
+        n_actors = min(
+            len(people) - n_directors, int(ACTORS_PER_TITLE * len(here)) + LARGEST_CAST
+        )
+        first = len(names)
+        names += people[: n_directors + n_actors]
+        directors[here] = first + _choose_directors(
+            rng, titles.first_genres[here], n_directors
+        )
+        casts[here] = _choose_casts(rng, len(here), n_actors)
+        casts[here] += np.where(casts[here] >= 0, first + n_directors, 0)
+    return People(names=tuple(names), directors=directors, casts=casts)
+
+
+def _positions(groups: list[str], group: str) -> list[int]:
+    return [k for k, g in enumerate(groups) if g == group]
+
+
+def _shuffled_names(rng: np.random.Generator, group: str) -> list[str]:
+    words = vocabulary()["names"][group]
+    pairs = [
+        f"{given} {family}" for given in words["given"] for family in words["family"]
+    ]
+    return [pairs[k] for k in rng.permutation(len(pairs))]
+
+
+def _choose_directors(rng: np.random.Generator, genres: Ints, n_directors: int) -> Ints:
+    """Give each genre its directors, in proportion to its titles."""
+    order = np.argsort(genres, kind="stable")
+    chosen = np.empty(len(genres), dtype=np.int64)
+    # Titles sorted by genre and directors in a row meet at the same relative place.
+    place = (
+        np.arange(len(genres)) + rng.normal(0, TITLES_PER_DIRECTOR, len(genres))
+    ) / len(genres)
+    chosen[order] = (place.clip(0, 1 - 1e-9) * n_directors).astype(np.int64)
+    return chosen
+
+
+def _choose_casts(rng: np.random.Generator, n_titles: int, n_actors: int) -> Ints:
+    popularity = -np.log(np.arange(1, n_actors + 1) + 10.0)
+    keys = popularity + rng.gumbel(size=(n_titles, n_actors))
+    casts = np.argsort(-keys, axis=1)[:, :LARGEST_CAST]
+    size = rng.integers(2, LARGEST_CAST + 1, size=(n_titles, 1))
+    return np.where(np.arange(LARGEST_CAST) < size, casts, -1)
+
+
+SINGULAR = ("a ", "an ", "the last ", "the crew ")
+
+
+def describe_titles(rng: np.random.Generator, titles: Titles) -> list[str]:
+    """Write a description of each title.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    titles : Titles
+        Their genres and themes count.
+
+    Returns
+    -------
+    list of str, length n_titles
+        Two sentences each.
+    """
+    words = vocabulary()
+    genres = list(words["genres"].values())
+    themes = list(words["themes"].values())
+    places = words["places"]["names"]
+    chances = rng.integers(2**31, size=(len(titles.names), 8)).tolist()
+    texts = []
+    for k, chance in enumerate(chances):
+        first = genres[titles.first_genres[k]]
+        having = [genres[g] for g in np.flatnonzero(titles.genres[k])]
+        other = having[chance[6] % len(having)]
+        about, also = _two(themes[titles.themes[k]], chance[0], chance[1])
+        who = first["who"][chance[2] % len(first["who"])]
+        what = other["what"][chance[3] % len(other["what"])]
+        goal = (first if chance[7] % 2 else other)["goal"]
+        place = places[chance[4] % len(places)]
+        plural = not who.startswith(SINGULAR)
+        must = "must" if chance[7] % 3 else _agree("sets out to", plural=plural)
+        texts.append(
+            f"In {place}, {who} {_agree(what, plural=plural)} and {must} "
+            f"{goal[chance[5] % len(goal)]}. A story of {about} and {also}."
+        )
+    return texts
+
+
+def _two(words: list[str], one: int, other: int) -> tuple[str, str]:
+    """Pick two different words."""
+    first = one % len(words)
+    second = (first + 1 + other % (len(words) - 1)) % len(words)
+    return words[first], words[second]
+
+
+def _agree(what: str, *, plural: bool) -> str:
+    """Put the verb in the plural: ``"falls"`` becomes ``"fall"``."""
+    if not plural:
+        return what
+    verb, _, rest = what.partition(" ")
+    irregular = {"is": "are", "hatches": "hatch", "misses": "miss"}
+    return f"{irregular.get(verb, verb.removesuffix('s'))} {rest}"
+
+
+def make_catalogue(
+    rng: np.random.Generator, titles: Titles, people: People
+) -> "pd.DataFrame":
+    """Write the catalogue, with gaps as real ones have them.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    titles : Titles
+        The titles.
+    people : People
+        Their directors and casts.
+
+    Returns
+    -------
+    DataFrame, shape (n_titles, 17)
+        `CATALOGUE_COLUMNS` and `DERIVED_COLUMNS`.
+    """
+    import pandas as pd
+
+    words = vocabulary()
+    platforms, genres = (
+        list(words["platforms"].items()),
+        np.array(list(words["genres"])),
+    )
+    number = np.arange(len(titles.names)) - np.searchsorted(
+        titles.platforms, titles.platforms
+    )
+    ids = [
+        f"{platforms[p][1]['prefix']}_{n}"
+        for p, n in zip(titles.platforms, number, strict=True)
+    ]
+    ratings = words["content_ratings"]
+    rating = np.where(
+        titles.shows,
+        np.array(ratings["shows"])[titles.age_classes],
+        np.array(ratings["films"])[titles.age_classes],
+    )
+    films = ~titles.shows
+    frame = pd.DataFrame(
+        {
+            "unique_id": ids,
+            "source": [platforms[p][0] for p in titles.platforms],
+            "show_id": [f"s{n + 1}" for n in number],
+            "type": np.where(titles.shows, "TV Show", "Movie"),
+            "title": titles.names,
+            "director": [people.names[d] for d in people.directors],
+            "cast": [
+                ", ".join(people.names[a] for a in cast if a >= 0)
+                for cast in people.casts
+            ],
+            "country": np.array(list(words["countries"]))[titles.countries],
+            "date_added": _dates_added(rng, titles),
+            "release_year": titles.years.astype(float),
+            "rating": rating,
+            "duration": [
+                _duration(m, s)
+                for m, s in zip(titles.minutes, titles.seasons, strict=True)
+            ],
+            "listed_in": [
+                _listed(genres, row, f)
+                for row, f in zip(titles.genres, titles.first_genres, strict=True)
+            ],
+            "description": describe_titles(rng, titles),
+            "duration_minutes": np.where(films, titles.minutes, np.nan),
+            "n_seasons": np.where(films, np.nan, titles.seasons),
+            "maturity": [age_from(r) for r in rating.tolist()],
+        }
+    )
+    _forget(rng, frame, titles)
+    return frame
+
+
+def _duration(minutes: int, seasons: int) -> str:
+    if not seasons:
+        return f"{minutes} min"
+    return "1 Season" if seasons == 1 else f"{seasons} Seasons"
+
+
+def _listed(genres: Any, has: Any, first: int) -> str:
+    """List genres, the first one first."""
+    others = [g for g in np.flatnonzero(has) if g != first]
+    return ", ".join(genres[[first, *others]])
+
+
+def _dates_added(rng: np.random.Generator, titles: Titles) -> Any:
+    """Add titles in the six years before the first rating, never before their release."""
+    last = np.datetime64(FIRST_DAY, "D") - 1
+    released = (titles.years - 1970).astype("datetime64[Y]").astype("datetime64[D]")
+    earliest = np.maximum(released, last - 6 * 365)
+    days = (last - earliest).astype(int)
+    return (earliest + (days * rng.random(len(days))).astype("timedelta64[D]")).astype(
+        "datetime64[s]"
+    )
+
+
+def _forget(rng: np.random.Generator, frame: "pd.DataFrame", titles: Titles) -> None:
+    """Leave out values, as often as the platforms do; directors of shows more often."""
+    platforms = list(vocabulary()["platforms"].values())
+    for column in platforms[0]["missing"]:
+        share = np.array([p["missing"][column] for p in platforms])[titles.platforms]
+        if column == "director":
+            share = share * np.where(titles.shows, 2.0, 0.6)
+        gaps = rng.random(len(frame)) < share
+        frame.loc[gaps, column] = None
+        if column == "rating":
+            frame.loc[gaps, "maturity"] = np.nan

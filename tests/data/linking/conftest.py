@@ -6,7 +6,7 @@ import pytest
 
 from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS, Catalogue
 from harness.data.dataset import Dataset
-from harness.data.link import link
+from harness.data.linking.link import link
 from harness.data.ratings import Ratings, RatingScale
 
 

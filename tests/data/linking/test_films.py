@@ -1,6 +1,6 @@
 import pytest
 
-from harness.data.link import link
+from harness.data.linking.link import link
 
 
 def mud(**known):

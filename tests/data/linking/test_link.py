@@ -4,10 +4,9 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
-from harness.data.link import link
-from harness.data.link_result import LINK_COLUMNS, write_linked
-from harness.data.loading import load_dataset
-from harness.data.streaming import read_streaming_catalogue
+from harness.data.linking.link import LINK_COLUMNS, link, write_linked
+from harness.data.load import load_dataset
+from harness.data.readers.streaming import read_streaming_catalogue
 from harness.errors import DataError
 
 

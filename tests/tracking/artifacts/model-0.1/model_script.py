@@ -2,7 +2,7 @@
 
 from mlflow.models import set_model
 
-from harness.tracking.served_model import ServedModel
+from harness.serving.mlflow_model import ServedModel
 
 __all__: list[str] = []
 

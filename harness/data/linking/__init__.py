@@ -1,0 +1,1 @@
+"""Ratings linked to catalogues by title and year."""

@@ -1,0 +1,1 @@
+"""Readers: files of ratings and catalogues."""

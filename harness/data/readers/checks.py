@@ -1,0 +1,268 @@
+"""Ratings as a table has them, and what must hold before a model may see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.options import DuplicateRule
+from harness.data.ratings import Ratings, RatingScale
+from harness.data.readers.columns import IdColumn, join_ids
+from harness.data.wording import Places, counted, shorten
+from harness.errors import DataError
+
+__all__ = ["RatingTable", "build_ratings", "stack"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RatingTable:
+    """Ratings in the order of their file, checked one by one but not together.
+
+    Parameters
+    ----------
+    users, items : IdColumn
+        Ids, n_ratings rows.
+    stars : ndarray of float64, shape (n_ratings,)
+        Finite ratings in stars.
+    timestamps : ndarray of int64, shape (n_ratings,), optional
+        Seconds since 1970-01-01 UTC.
+    in_test : ndarray of bool, shape (n_ratings,), optional
+        True for the test part of a split that the source defines.
+    watch_minutes : ndarray of float32, shape (n_ratings,), optional
+        Minutes watched.
+    rating_column : str
+        Name of the column of ratings, for messages.
+    source : str
+        Name of the file, for messages about all rows.
+    places : Places
+        Names the rows.
+    notes : tuple of str
+        What was repaired so far.
+    """
+
+    users: IdColumn
+    items: IdColumn
+    stars: npt.NDArray[np.float64]
+    timestamps: npt.NDArray[np.int64] | None = None
+    in_test: npt.NDArray[np.bool_] | None = None
+    watch_minutes: npt.NDArray[np.float32] | None = None
+    rating_column: str
+    source: str
+    places: Places
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.stars)
+
+
+def build_ratings(
+    table: RatingTable,
+    *,
+    scale: tuple[float, float] | None,
+    duplicates: DuplicateRule | None = None,
+    unrated_items: Sequence[str] = (),
+) -> tuple[Ratings, RatingTable]:
+    """Turn a table into ratings, if it can be learnt from.
+
+    Parameters
+    ----------
+    table : RatingTable
+        What the file holds.
+    scale : (float, float) or None
+        Lowest and highest rating that can be given; None takes those of the values.
+    duplicates : {"error", "last", "mean"}, optional
+        What to do with several ratings of one item by one user; refused unless given.
+        The latest is that with the highest time, or the last in the file.
+    unrated_items : sequence of str
+        Ids of titles to append to the items.
+
+    Returns
+    -------
+    ratings : Ratings
+        Its `rows` count the rows of the table that is returned with it.
+    table : RatingTable
+        The table without duplicates, with notes on what was done.
+
+    Raises
+    ------
+    DataError
+        If a rating is outside the scale, all ratings are equal, there is one user or
+        one item only, or a pair of user and item is there twice and may not be.
+    """
+    table, bounds = _scaled(table, scale)
+    table = _without_duplicates(table, duplicates or "error")
+    _refuse_nothing_to_learn(table)
+    ratings = Ratings.from_codes(
+        (table.users.codes, table.users.ids),
+        (table.items.codes, table.items.ids),
+        table.stars,
+        scale=bounds,
+        timestamps=table.timestamps,
+        unrated_items=unrated_items,
+    )
+    return ratings, table
+
+
+def _scaled(
+    table: RatingTable, scale: tuple[float, float] | None
+) -> tuple[RatingTable, RatingScale]:
+    if scale is None:
+        low, high = float(table.stars.min()), float(table.stars.max())
+        if low == high:
+            raise DataError(
+                f"{table.source}: ratings must differ for a model to learn from them, "
+                f"but all {len(table):,} are {low:g}."
+            )
+        note = f"The rating scale was taken from the values: {low:g} to {high:g}."
+        return replace(table, notes=(*table.notes, note)), RatingScale(low, high)
+    allowed = RatingScale(*scale)
+    outside = np.flatnonzero((table.stars < allowed.low) | (table.stars > allowed.high))
+    if len(outside):
+        row = int(outside[0])
+        raise DataError(
+            f"{table.places.of(row)}, column {table.rating_column!r}: a rating must be "
+            f"from {allowed.low:g} to {allowed.high:g}, but got {table.stars[row]:g} "
+            f"({counted(len(outside), 'such row')}); correct it or give another --scale."
+        )
+    return table, allowed
+
+
+def _refuse_nothing_to_learn(table: RatingTable) -> None:
+    for what, codes in (("user", table.users.codes), ("item", table.items.codes)):
+        if (codes == codes[0]).all():
+            ids = table.users.ids if what == "user" else table.items.ids
+            raise DataError(
+                f"{table.source}: at least two {what}s are needed, but all "
+                f"{len(table):,} ratings are of {what} {str(ids[codes[0]])!r}."
+            )
+    if (table.stars == table.stars[0]).all():
+        raise DataError(
+            f"{table.source}: ratings must differ for a model to learn from them, but "
+            f"all {len(table):,} are {table.stars[0]:g}."
+        )
+
+
+def _without_duplicates(table: RatingTable, rule: DuplicateRule) -> RatingTable:
+    pairs = _pair_numbers(table)
+    pairs.sort()  # in place: 20 million ratings are 160 MB
+    if not (pairs[1:] == pairs[:-1]).any():
+        return table
+    _, group, count = np.unique(
+        _pair_numbers(table), return_inverse=True, return_counts=True
+    )
+    if rule == "error":
+        raise _duplicate(table, group, count > 1)
+    if table.in_test is not None:
+        tested = np.bincount(group, weights=table.in_test)
+        crossing = (tested > 0) & (tested < count)
+        if crossing.any():
+            raise _duplicate(table, group, crossing)
+    return _merged(table, group, count, rule)
+
+
+def _pair_numbers(table: RatingTable) -> npt.NDArray[np.int64]:
+    pairs = table.users.codes.astype(np.int64)
+    pairs *= len(table.items.ids)
+    pairs += table.items.codes
+    return pairs
+
+
+def _merged(
+    table: RatingTable,
+    group: npt.NDArray[np.intp],
+    count: npt.NDArray[np.intp],
+    rule: DuplicateRule,
+) -> RatingTable:
+    times = table.timestamps
+    by_time = np.lexsort((group,) if times is None else (times, group))
+    kept = np.sort(by_time[np.cumsum(count) - 1])  # the latest of each group
+    stars = table.stars
+    if rule == "mean":
+        stars = (np.bincount(group, weights=stars) / count)[group]
+    n_dropped = len(table) - len(kept)
+    verb = "became their mean" if rule == "mean" else "kept only the latest"
+    note = (
+        f"{counted(int((count > 1).sum()), 'pair')} of user and item rated more than "
+        f"once {verb}: {counted(n_dropped, 'rating')} fewer."
+    )
+    return replace(
+        table,
+        users=IdColumn(table.users.codes[kept], table.users.ids),
+        items=IdColumn(table.items.codes[kept], table.items.ids),
+        stars=stars[kept],
+        timestamps=_take(table.timestamps, kept),
+        in_test=_take(table.in_test, kept),
+        watch_minutes=_take(table.watch_minutes, kept),
+        notes=(*table.notes, note),
+    )
+
+
+def _take(array: npt.NDArray[Any] | None, kept: npt.NDArray[np.intp]) -> Any:
+    return None if array is None else array[kept]
+
+
+def _duplicate(
+    table: RatingTable, group: npt.NDArray[np.intp], wrong: npt.NDArray[np.bool_]
+) -> DataError:
+    """Word the error about the first of the wrong groups of equal pairs."""
+    rows = np.flatnonzero(group == group[np.argmax(wrong[group])])
+    first, second = int(rows[0]), int(rows[1])
+    remedy = (
+        "keep the latest with --duplicates last, or the mean with --duplicates mean"
+    )
+    if table.in_test is not None and len(set(table.in_test[rows])) > 1:
+        second = int(rows[np.argmax(table.in_test[rows] != table.in_test[first])])
+        remedy = "remove it from the training or from the test part"
+    user = str(table.users.ids[table.users.codes[first]])
+    item = str(table.items.ids[table.items.codes[first]])
+    return DataError(
+        f"{table.places.of(second)}: each pair may be rated once, but user "
+        f"{shorten(user)} and item {shorten(item)} are there already "
+        f"({table.places.of(first)}; {counted(int(wrong.sum()), 'such pair')}); {remedy}."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _StackedPlaces:
+    first: Places
+    n_first: int
+    second: Places
+
+    def of(self, row: int) -> str:
+        if row < self.n_first:
+            return self.first.of(row)
+        return self.second.of(row - self.n_first)
+
+
+def stack(train: RatingTable, test: RatingTable) -> RatingTable:
+    """Put the two parts of a split into one table.
+
+    Parameters
+    ----------
+    train, test : RatingTable
+        The parts; both with times, or the times are dropped.
+
+    Returns
+    -------
+    RatingTable
+        Training part first, with `in_test`.
+    """
+    times, notes = None, (*train.notes, *test.notes)
+    if train.timestamps is not None and test.timestamps is not None:
+        times = np.concatenate([train.timestamps, test.timestamps])
+    elif train.timestamps is not None or test.timestamps is not None:
+        notes += ("Times are left out: only one part of the split has them.",)
+    return replace(
+        train,
+        users=join_ids(train.users, test.users),
+        items=join_ids(train.items, test.items),
+        stars=np.concatenate([train.stars, test.stars]),
+        timestamps=times,
+        in_test=np.arange(len(train) + len(test)) >= len(train),
+        watch_minutes=None,
+        source=f"{train.source} and {test.source}",
+        places=_StackedPlaces(train.places, len(train), test.places),
+        notes=notes,
+    )

@@ -1,0 +1,234 @@
+"""Tuning effort: what the next trial would have been worth, and whether the search is over."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.experiment.record import ExperimentRecord
+from harness.search.pruners import paired_values
+from harness.search.records import StudyRecord
+
+__all__ = [
+    "NOTICEABLE",
+    "best_so_far",
+    "drawn_values",
+    "expected_best",
+    "expected_curve",
+    "has_equal_budgets",
+    "n_judged_trials",
+    "still_falling",
+    "unfinished",
+]
+
+
+NOTICEABLE = 0.001
+"""By how many stars the last quarter of a search must have improved to be called falling."""
+
+
+def best_so_far(study: StudyRecord) -> list[tuple[int, float]]:
+    """Follow the lowest objective through a search.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    list of (int, float)
+        Number of each complete trial, and the lowest value up to it, in stars of RMSE.
+    """
+    curve, lowest = list[tuple[int, float]](), np.inf
+    for trial in sorted(study.trials, key=lambda t: t.number):
+        if trial.state == "complete" and trial.value is not None:
+            lowest = min(lowest, trial.value)
+            curve.append((trial.number, lowest))
+    return curve
+
+
+def drawn_values(study: StudyRecord) -> list[float]:
+    """Collect what each trial was worth, for `expected_best`.
+
+    A pruned trial counts, for it was drawn and paid for. Its value is what it would have
+    been worth by the folds that it has seen (`paired_values`), but at least the best
+    value found: that it beats the best was not shown, and the expected best of all trials
+    has to be the best. Failed trials tell nothing about the space, and are left out.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    list of float
+        In stars of RMSE, by number of the trial; empty without a complete trial.
+    """
+    if study.best is None or study.best.value is None:
+        return []
+    values = paired_values(study)
+    return [max(values[number], study.best.value) for number in sorted(values)]
+
+
+def expected_best(values: Sequence[float], n: int) -> float:
+    r"""Expect the lowest of `n` values drawn without replacement.
+
+    With the :math:`N` values in rising order, the lowest of the draw is the i-th with
+    probability :math:`\binom{N - i}{n - 1} / \binom{N}{n}`, so that
+
+    .. math:: E = \sum_{i=1}^{N-n+1} v_{(i)} \binom{N - i}{n - 1} \Big/ \binom{N}{n} .
+
+    The idea is that of [1]_ (section 3), who draw with replacement, which makes the best
+    of many draws look worse than it was; this form is without that bias [2]_.
+    A sampler that learns does not draw its trials in any order, so for it this is what
+    the same trials would have brought in random order.
+
+    Parameters
+    ----------
+    values : sequence of float, length N
+        Objectives of trials.
+    n : int
+        Number of draws, from 1 to N.
+
+    Returns
+    -------
+    float
+        In the unit of the values.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not between 1 and N.
+
+    References
+    ----------
+    .. [1] J. Dodge et al., "Show your work: improved reporting of experimental results",
+       EMNLP 2019.
+    .. [2] R. Tang et al., "Showing your work doesn't always work", ACL 2020.
+
+    Examples
+    --------
+    Of the three pairs of 1, 2 and 4, two have the lowest value 1 and one has 2.
+
+    >>> round(expected_best([4.0, 1.0, 2.0], 2), 4)
+    1.3333
+    """
+    total = len(values)
+    if not 1 <= n <= total:
+        raise ValueError(f"n must be between 1 and {total}, but is {n}.")
+    # Each chance from the one before: binomials of many trials overflow a float.
+    chance, expected = n / total, 0.0
+    for rank, value in enumerate(sorted(values)[: total - n + 1], 1):
+        expected += chance * value
+        chance *= (total - rank - n + 1) / (total - rank) if rank < total else 0.0
+    return expected
+
+
+def expected_curve(study: StudyRecord) -> list[tuple[int, float]]:
+    """Expect the best of every number of trials.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    list of (int, float)
+        Number of trials, from 1, and `expected_best` of `drawn_values`.
+    """
+    values = drawn_values(study)
+    return [(n, expected_best(values, n)) for n in range(1, len(values) + 1)]
+
+
+def still_falling(study: StudyRecord) -> bool:
+    """Say whether a search was stopped while it was still finding better settings.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    bool
+        True if the last quarter of the complete and pruned trials (rounded up) has
+        lowered the best objective by more than `NOTICEABLE`. A curve of fewer than two
+        such trials has no end to speak of, and is not falling.
+    """
+    judged = sorted(t.number for t in study.trials if t.state in {"complete", "pruned"})
+    n_last = -(-len(judged) // 4)
+    if len(judged) < 2:
+        return False
+    curve = best_so_far(study)
+    before = [value for number, value in curve if number < judged[-n_last]]
+    if not curve or not before:
+        return bool(curve)
+    return before[-1] - curve[-1][1] > NOTICEABLE
+
+
+def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
+    """Count the trials that each family has had: complete and pruned ones.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    dict of str to int
+        By candidate; those that were started.
+    """
+    return {
+        candidate: sum(t.state in {"complete", "pruned"} for t in study.trials)
+        for candidate, study in record.studies.items()
+    }
+
+
+def unfinished(record: ExperimentRecord) -> list[str]:
+    """List the families that have not had their budget of trials yet.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    list of str
+        Candidates in the order of the file. Where the budget is one of seconds, and
+        where a family has failed in all of its trials, it has had what it gets.
+    """
+    budget, counts = record.spec.budget, n_judged_trials(record)
+
+    def has_ended(candidate: str) -> bool:
+        study = record.studies.get(candidate)
+        if study is None:
+            return False
+        all_failed = bool(study.trials) and not counts[candidate]
+        has_all = counts[candidate] >= budget.n_trials
+        return has_all or all_failed or budget.seconds is not None
+
+    return [c for c in record.spec.families if not has_ended(c)]
+
+
+def has_equal_budgets(record: ExperimentRecord) -> bool:
+    """Say whether no family was searched longer than the budget of the file allows.
+
+    A budget that was changed between two runs leaves families with different numbers of
+    trials. Fewer trials than the budget are no fault: there may be no more different
+    ones, or no time for them.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    bool
+        True as well if all have had the same, larger number.
+    """
+    counts = set(n_judged_trials(record).values())
+    return len(counts) < 2 or max(counts) <= record.spec.budget.n_trials

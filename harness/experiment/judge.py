@@ -1,0 +1,259 @@
+"""What follows the searches of an experiment: costs, refits, and the test set, opened once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import StudyError
+from harness.evaluation.costs import measure_efficiency
+from harness.evaluation.final import (
+    Entry,
+    FittedEntry,
+    Role,
+    fit_entries,
+    judge_entries,
+)
+from harness.experiment.decision import declare
+from harness.experiment.factors import strongest_factors
+from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
+from harness.experiment.refit import TrainingFolds, baselines
+from harness.experiment.run import PreparedExperiment
+from harness.experiment.store import read_experiment
+from harness.models.base import Recommender
+from harness.search.openings import record_look
+from harness.search.ownership import own_study
+from harness.search.records import TrialRecord
+from harness.search.storage import read_experiment_facts, save_experiment_facts
+from harness.version import code_version
+
+__all__ = ["JudgedExperiment", "judge_experiment"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedExperiment:
+    """An experiment with its result.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+    models : mapping of str to Recommender
+        Candidate to its tuned model, fitted with the first seed; empty where the result
+        was there already.
+    """
+
+    record: ExperimentRecord
+    models: Mapping[str, Recommender] = field(default_factory=dict)
+
+
+def judge_experiment(
+    prepared: PreparedExperiment, *, on_step: Callable[[str], None]
+) -> JudgedExperiment:
+    """Measure, refit and judge the best settings of all candidates, unless that is done.
+
+    What was measured is kept at once: after an interruption only the rest is done.
+
+    Parameters
+    ----------
+    prepared : PreparedExperiment
+        The experiment, after its searches.
+    on_step : callable
+        Is told what comes next.
+
+    Returns
+    -------
+    JudgedExperiment
+        The record, and the fitted models.
+
+    Raises
+    ------
+    StudyError
+        If no candidate has a complete trial, another process judges, or a model fails.
+    """
+    storage, name = prepared.settings.storage, prepared.name
+    with own_study(storage, name):
+        judge = _Judge(prepared, read_experiment(storage, name), on_step)
+        if judge.is_done:
+            return JudgedExperiment(record=judge.record)
+        models = judge.run()
+    return JudgedExperiment(record=read_experiment(storage, name), models=models)
+
+
+class _Judge:
+    """Works through the steps, keeping the outcome of each."""
+
+    def __init__(
+        self,
+        prepared: PreparedExperiment,
+        record: ExperimentRecord,
+        on_step: Callable[[str], None],
+    ) -> None:
+        self._prepared = prepared
+        self.record = record
+        self._on_step = on_step
+        self._storage, self._name = prepared.settings.storage, prepared.name
+        self._best: dict[str, TrialRecord] = {
+            candidate: study.best
+            for candidate, study in record.studies.items()
+            if study.best is not None
+        }
+        if not self._best:
+            raise StudyError(
+                f"No family of the experiment {self._name!r} has a complete trial: there "
+                "is nothing to judge."
+            )
+        self._kept = read_experiment_facts(self._storage, self._name)
+
+    @property
+    def _judged(self) -> dict[str, Any]:
+        """What the final result depends on, besides what fixes the experiment."""
+        spec = self._prepared.spec
+        return {
+            "best_trials": {c: trial.number for c, trial in self._best.items()},
+            "variants": [v.model_dump(mode="json") for v in spec.variants],
+            "n_seeds": spec.final_seeds,
+        }
+
+    @property
+    def is_done(self) -> bool:
+        final = self.record.final or {}
+        return all(final.get(key) == value for key, value in self._judged.items())
+
+    def run(self) -> dict[str, Recommender]:
+        folds = self._folds()
+        for candidate, best in self._best.items():
+            family = self._prepared.plans[candidate].family
+
+            def score(best: TrialRecord = best, family: Any = family) -> float | None:
+                return folds.fresh_score(family, best.params)
+
+            self._keep("fresh_folds", candidate, best.params, score)
+        floor = folds.best_biases()
+        self._measure_costs(floor)
+        fitted = fit_entries(
+            self._entries(floor),
+            self._prepared.split.train,
+            self._prepared.dataset.catalogue,
+            seeds=self._seeds,
+            on_fitted=lambda name: self._on_step(f"fitted {name}"),
+        )
+        models = {
+            str(each.entry.candidate): each.models[0]
+            for each in fitted
+            if each.entry.role == "tuned"
+        }
+        for candidate, model in models.items():
+            described = strongest_factors(model, self._prepared.dataset.catalogue)
+            self._save(f"factors/{candidate}", {"value": described})
+        self._open_and_judge(fitted)
+        return models
+
+    def _folds(self) -> TrainingFolds:
+        spec = self._prepared.spec
+        return TrainingFolds(
+            train=self._prepared.split.train,
+            catalogue=self._prepared.dataset.catalogue,
+            n_folds=spec.search.folds,
+            method=spec.split.method,
+            seed=spec.seed,
+        )
+
+    @property
+    def _seeds(self) -> list[int]:
+        spec = self._prepared.spec
+        return [spec.seed + k for k in range(spec.final_seeds)]
+
+    def _measure_costs(self, floor: Mapping[str, Any]) -> None:
+        measured = {
+            c: (self._prepared.plans[c].family.name, dict(best.params))
+            for c, best in self._best.items()
+        }
+        measured[BIAS_BASELINE] = ("baseline", dict(floor))
+        for candidate, (family, params) in measured.items():
+
+            def measure(family: str = family, params: Any = params) -> dict[str, Any]:
+                return measure_efficiency(
+                    family,
+                    params,
+                    seed=self._prepared.spec.seed,
+                    train=self._prepared.split.train,
+                    catalogue=self._prepared.dataset.catalogue,
+                )
+
+            self._keep("efficiency", candidate, params, measure)
+
+    def _keep(
+        self, kind: str, candidate: str, params: Any, measure: Callable[[], Any]
+    ) -> None:
+        """Measure something of settings, unless it is known of the same ones."""
+        key, params = f"{kind}/{candidate}", dict(params)
+        if self._kept.get(key, {}).get("params") == params:
+            return
+        self._on_step(f"{kind.replace('_', ' ')} of {candidate}")
+        self._save(key, {"params": params, "value": measure()})
+
+    def _save(self, key: str, value: Any) -> None:
+        save_experiment_facts(self._storage, self._name, key, value)
+
+    def _entries(self, floor: Mapping[str, Any]) -> list[Entry]:
+        entries = []
+        for candidate, best in self._best.items():
+            plan = self._prepared.plans[candidate]
+            settings: dict[Role, Mapping[str, Any]] = {
+                "initial": plan.space.initial,
+                "tuned": best.params,
+            }
+            entries += [
+                Entry(
+                    name=f"{candidate}, {role}",
+                    family=plan.family,
+                    params=params,
+                    role=role,
+                    candidate=candidate,
+                )
+                for role, params in settings.items()
+            ]
+        entries += self._variants()
+        entries += [
+            Entry(name=b.name, family=b.family, params=b.params, role="baseline")
+            for b in baselines(floor)
+        ]
+        return entries
+
+    def _variants(self) -> list[Entry]:
+        return [
+            Entry(
+                name=variant.name,
+                family=self._prepared.plans[variant.candidate].family,
+                params={
+                    **self._prepared.plans[variant.candidate].space.initial,
+                    **variant.params,
+                },
+                role="variant",
+                candidate=variant.candidate,
+            )
+            for variant in self._prepared.spec.variants
+            if variant.candidate in self._best
+        ]
+
+    def _open_and_judge(self, fitted: list[FittedEntry]) -> None:
+        test = self._prepared.split.test
+        assert test is not None
+        # Kept before the seal is broken, and at the first look only: what is declared
+        # later is declared by somebody who may know the scores.
+        declared = self._kept.get("declared")
+        if declared is None:
+            declared = declare(self._prepared.spec)
+            self._save("declared", declared)
+        looks = record_look(self._storage, self._name)
+        final = judge_entries(
+            fitted,
+            self._prepared.split.train,
+            self._prepared.dataset.catalogue,
+            test,
+            on_judged=lambda name: self._on_step(f"judged {name}"),
+        )
+        judged = {"looks": looks, "seeds": self._seeds, "declared": declared}
+        judged["code_version"] = code_version()
+        judged |= self._judged
+        self._save("final", {**judged, **final})

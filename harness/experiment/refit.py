@@ -1,0 +1,241 @@
+"""The best settings fitted again, and scored on fresh folds beside the bias floor."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from harness.data.catalogue import Catalogue
+from harness.data.dataset import Dataset
+from harness.data.ratings import Ratings
+from harness.errors import DataError, StudyError
+from harness.evaluation.final import Contestant
+from harness.evaluation.splits import TIMED, Split, assign_folds, split_off_test
+from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE
+from harness.models.base import Recommender
+from harness.models.families import load_family
+from harness.search.executors import Workbench, score_on_folds
+from harness.search.records import StudyRecord, TrialRecord
+
+__all__ = ["RefittedModel", "TrainingFolds", "baselines", "refit_best", "split_again"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RefittedModel:
+    """A model that is fitted again.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data of the study.
+    train : Ratings
+        Its training part.
+    model : Recommender
+        Fitted on that.
+    trial : TrialRecord
+        The trial that found its settings.
+    """
+
+    dataset: Dataset
+    train: Ratings
+    model: Recommender
+    trial: TrialRecord
+
+
+def refit_best(
+    study: StudyRecord, load_dataset: Callable[[], Dataset]
+) -> RefittedModel:
+    """Fit the best settings of a study again.
+
+    They are fitted on the whole training part with the seed of the study, as for the
+    final evaluation; the test set stays sealed.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+    load_dataset : callable
+        Loads the data of the study again.
+
+    Returns
+    -------
+    RefittedModel
+        Its predictions are those of the final evaluation.
+
+    Raises
+    ------
+    StudyError
+        If the study has no complete trial.
+    DataError
+        If the data, or how it is split, has changed since.
+    """
+    best = study.best
+    if best is None:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial yet, so there is no model "
+            "to fit again: continue it with `harness study`."
+        )
+    family = load_family(study.family)
+    dataset = load_dataset()
+    train = split_again(study, dataset).train
+    # Without what is left to the family the first version meant what it was then.
+    defaults = study.settings.get("defaults", family.came_later)
+    params = {**defaults, **best.params}
+    if "seed" in family.__dataclass_fields__:
+        params["seed"] = int(study.settings["seed"])
+    model = family(**params).fit(train, dataset.catalogue)
+    return RefittedModel(dataset=dataset, train=train, model=model, trial=best)
+
+
+def split_again(study: StudyRecord, dataset: Dataset) -> Split:
+    """Split the data of a study as it was split for it.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+    dataset : Dataset
+        Its data, loaded again.
+
+    Returns
+    -------
+    Split
+        The same training part, and the same test part, sealed.
+
+    Raises
+    ------
+    DataError
+        If the data, or how it is split, has changed since.
+    """
+    before = study.dataset["fingerprint"]
+    if dataset.fingerprint != before:
+        same = dataset.ratings.fingerprint() == study.dataset.get("ratings_fingerprint")
+        raise DataError(
+            f"{dataset.source}: must be the data of the study {study.name!r} (fingerprint "
+            f"{before}), but {'its catalogue' if same else 'it'} has changed since "
+            f"({dataset.fingerprint}); run a new study on it with `harness study`."
+        )
+    facts = study.split
+    split = split_off_test(
+        dataset,
+        method=facts["method"],
+        test_share=facts.get("test_share", 0.2),
+        seed=facts["seed"],
+    )
+    if split.facts["fingerprint"] != facts["fingerprint"]:
+        raise DataError(
+            f"{dataset.source}: must be split as in the study {study.name!r} (fingerprint "
+            f"{facts['fingerprint']}), but the split {facts['method']!r} now gives "
+            f"{split.facts['fingerprint']}; use the version of harness of that study, "
+            f"{study.code_version}."
+        )
+    return split
+
+
+BIAS_REGULARIZATIONS = (1.0, 3.0, 10.0, 30.0)
+# Far from the seeds of the search: the fresh folds must not be its folds.
+FRESH_SEED_OFFSET = 1_000_003
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingFolds:
+    """The training part and how it is dealt into folds.
+
+    Parameters
+    ----------
+    train : Ratings
+        The training part.
+    catalogue : Catalogue
+        Of its titles.
+    n_folds : int
+        Number of folds.
+    method : str
+        Name of the split.
+    seed : int
+        Seed of the folds that the search sees, and of the models.
+    """
+
+    train: Ratings
+    catalogue: Catalogue
+    n_folds: int
+    method: str
+    seed: int
+
+    def fresh_score(
+        self, family: type[Recommender], params: Mapping[str, Any]
+    ) -> float | None:
+        """Score settings on folds that the search has not seen.
+
+        Parameters
+        ----------
+        family : type
+            Class of the models.
+        params : mapping
+            All hyperparameters.
+
+        Returns
+        -------
+        float or None
+            Mean RMSE in stars; None where time has one order, and folds cannot be
+            dealt anew.
+
+        Raises
+        ------
+        StudyError
+            If the model fails.
+        """
+        if self.method in TIMED:
+            return None
+        seed = self.seed + FRESH_SEED_OFFSET
+        bench = self._bench(family, seed)
+        return score_on_folds(bench, params, seed=seed, n_folds=self.n_folds)
+
+    def best_biases(self) -> dict[str, Any]:
+        """Tune the floor too: to beat one that is badly set would prove nothing.
+
+        Returns
+        -------
+        dict
+            Hyperparameters of the family ``baseline``.
+        """
+        bench = self._bench(load_family("baseline"), self.seed)
+        candidates = [
+            {
+                "kind": "bias",
+                "user_regularization": user,
+                "item_regularization": item,
+            }
+            for user, item in product(BIAS_REGULARIZATIONS, repeat=2)
+        ]
+        return min(
+            candidates,
+            key=lambda params: score_on_folds(
+                bench, params, seed=self.seed, n_folds=self.n_folds
+            ),
+        )
+
+    def _bench(self, family: type[Recommender], seed: int) -> Workbench:
+        fold_of = assign_folds(
+            self.train, n_folds=self.n_folds, seed=seed, method=self.method
+        )
+        return Workbench(family, self.train, self.catalogue, fold_of)
+
+
+def baselines(floor: Mapping[str, Any]) -> list[Contestant]:
+    """Name the models that every comparison has.
+
+    Parameters
+    ----------
+    floor : mapping
+        Hyperparameters of the bias baseline, see `TrainingFolds.best_biases`.
+
+    Returns
+    -------
+    list of Contestant
+        User and item bias, and the global mean.
+    """
+    family = load_family("baseline")
+    return [
+        Contestant(name=BIAS_BASELINE, family=family, params=floor),
+        Contestant(name=MEAN_BASELINE, family=family, params={"kind": "mean"}),
+    ]

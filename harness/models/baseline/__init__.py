@@ -1,0 +1,1 @@
+"""The floor of every comparison: the global mean, and user and item bias."""

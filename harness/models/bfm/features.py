@@ -1,0 +1,118 @@
+"""Features of users and titles as a factorisation machine takes them: groups, by topic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.models.hybrid.features import Flags, UserFeatures, title_flags, user_flags
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+__all__ = ["SideFeatures", "describe_sides"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SideFeatures:
+    """Features of the users, or of the titles.
+
+    Parameters
+    ----------
+    groups : tuple of csr_matrix, each n_rows rows
+        Features that share a prior; none of them without columns.
+    topics : tuple of str
+        What features are about: ``"the title itself"``, ``"genre"``.
+    topic_of : ndarray of int64, shape (n_features,)
+        Position in `topics` of each feature, over all groups.
+    """
+
+    groups: "tuple[csr_matrix, ...]"
+    topics: tuple[str, ...]
+    topic_of: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, groups: "Sequence[tuple[csr_matrix, Sequence[str]]]") -> "SideFeatures":
+        """Put groups together.
+
+        Parameters
+        ----------
+        groups : sequence of (csr_matrix, sequence of str)
+            Each with the topic of each of its features; those without any are left out.
+
+        Returns
+        -------
+        SideFeatures
+            Topics in order of first appearance.
+        """
+        kept = [(matrix, topics) for matrix, topics in groups if matrix.shape[1]]
+        every = [topic for _, topics in kept for topic in topics]
+        names = tuple(dict.fromkeys(every))
+        topic_of = np.array([names.index(topic) for topic in every], dtype=np.int64)
+        return cls(tuple(matrix for matrix, _ in kept), names, topic_of)
+
+
+def describe_sides(
+    ratings: Ratings,
+    catalogue: Catalogue,
+    *,
+    implicit: bool,
+    title_features: bool,
+    user_features: UserFeatures,
+) -> tuple[SideFeatures, SideFeatures]:
+    """Describe users and titles.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Training ratings.
+    catalogue : Catalogue
+        What is known about the titles; may be empty.
+    implicit : bool
+        Whether to use implicit feedback.
+    title_features : bool
+        Whether to use what is known of the titles.
+    user_features : {"none", "activity", "all"}
+        Behaviour of users.
+
+    Returns
+    -------
+    users, items : SideFeatures
+        Their features.
+    """
+    from scipy.sparse import csr_matrix, identity
+
+    n_users, n_items = ratings.n_users, ratings.n_items
+    users = [(identity(n_users, format="csr"), ["the user itself"] * n_users)]
+    items = [(identity(n_items, format="csr"), ["the title itself"] * n_items)]
+    if implicit:
+        ones = np.ones(len(ratings))
+        pairs = ratings.users, ratings.items
+        seen = csr_matrix((ones, pairs), shape=(n_users, n_items))
+        users.append((_scaled(seen), ["titles the user has rated"] * n_items))
+        raters = ["users who have rated the title"] * n_users
+        items.append((_scaled(csr_matrix(seen.T)), raters))
+    if title_features:
+        items.append(_by_prefix(title_flags(catalogue, n_items)))
+    users.append(_by_prefix(user_flags(ratings, catalogue, user_features)))
+    return SideFeatures.of(users), SideFeatures.of(items)
+
+
+def _by_prefix(flags: Flags) -> "tuple[csr_matrix, list[str]]":
+    """Take the name of a flag's block, ``"genre"`` of ``"genre=Drama"``, as its topic."""
+    from scipy.sparse import csr_matrix
+
+    topics = [name.partition("=")[0].replace("_", " ") for name in flags.names]
+    return csr_matrix(flags.values), topics
+
+
+def _scaled(seen: Any) -> Any:
+    """Divide each row by the root of its number of ratings."""
+    from scipy.sparse import csr_matrix, diags
+
+    counts = np.maximum(1, np.diff(seen.indptr))
+    return csr_matrix(diags(1 / np.sqrt(counts)) @ seen)

@@ -1,0 +1,1 @@
+"""Collaborative filtering by nearest neighbours."""

@@ -1,0 +1,1 @@
+"""LightFM: collaborative filtering with features of both sides."""

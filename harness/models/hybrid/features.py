@@ -1,0 +1,186 @@
+"""Features of users and titles as flags: few of them a row, as LightFM is fast with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.habits import genre_table
+from harness.data.ratings import Ratings
+from harness.features.users import BehaviourTable, behaviour_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+__all__ = ["Flags", "UserFeatures", "title_flags", "user_flags", "with_identity"]
+
+
+UserFeatures = Literal["none", "activity", "all"]
+
+_N_BINS = 5
+_N_FAVOURITES = 2
+_ACTIVITY = ("n_ratings", "per_week", "weekend", "diversity", "drift")
+_LEVEL = ("mean", "variance", "bias")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flags:
+    """Named features of the users, or of the titles.
+
+    Parameters
+    ----------
+    names : tuple of str, length n_features
+        ``"genre=Drama"``.
+    values : ndarray of float32, shape (n_rows, n_features)
+        Mostly 0. Within a block (genre, decade ...) each row has length 1, or 0 where
+        nothing is known.
+    """
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+
+def _block(prefix: str, names: Sequence[str], has: npt.NDArray[np.generic]) -> Flags:
+    # What all rows have, or none, tells no two of them apart.
+    tells = np.asarray(has.any(axis=0) & ~has.all(axis=0))
+    kept = np.asarray(has[:, tells], dtype=np.float32)
+    length = np.sqrt((kept**2).sum(axis=1, keepdims=True))
+    chosen = [name for name, wanted in zip(names, tells, strict=True) if wanted]
+    return Flags(
+        tuple(f"{prefix}={name}" for name in chosen), kept / np.maximum(1, length)
+    )
+
+
+def _join(blocks: Sequence[Flags], n_rows: int) -> Flags:
+    names = tuple(name for block in blocks for name in block.names)
+    empty = np.empty((n_rows, 0), dtype=np.float32)
+    return Flags(names, np.hstack([empty, *(block.values for block in blocks)]))
+
+
+def title_flags(catalogue: Catalogue, n_items: int) -> Flags:
+    """Describe titles by genre, decade, type, platform and maturity.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        May be empty, or lack columns: their blocks are left out.
+    n_items : int
+        Number of titles.
+
+    Returns
+    -------
+    Flags
+        One row a title.
+    """
+    frame, blocks = catalogue.frame, []
+    if catalogue.has("listed_in"):
+        blocks.append(_block("genre", *genre_table(frame["listed_in"])))
+    if catalogue.has("release_year"):
+        decade = frame["release_year"] // 10 * 10
+        blocks.append(_one_hot("decade", decade, "{:.0f}"))
+    for column, pattern in (("type", "{}"), ("source", "{}"), ("maturity", "{:.0f}")):
+        if catalogue.has(column):
+            blocks.append(_one_hot(column, frame[column], pattern))
+    return _join(blocks, n_items)
+
+
+def _one_hot(prefix: str, values: "pd.Series[str]", pattern: str) -> Flags:
+    levels = sorted(values.dropna().unique())
+    has = values.to_numpy()[:, None] == np.array(levels, dtype=values.to_numpy().dtype)
+    return _block(prefix, [pattern.format(level) for level in levels], has)
+
+
+def user_flags(ratings: Ratings, catalogue: Catalogue, wanted: UserFeatures) -> Flags:
+    """Describe users by their behaviour.
+
+    Numbers are cut at their quintiles over the users. ``"activity"`` looks at how much,
+    when and what somebody rates, never at the stars; ``"all"`` adds level, variance and
+    favourite genres. These have seen the very ratings that are to be learnt, so that
+    they fit the training part better than any other.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Training ratings.
+    catalogue : Catalogue
+        Of their titles; may be empty.
+    wanted : {"none", "activity", "all"}
+        Which features.
+
+    Returns
+    -------
+    Flags
+        One row a user; all 0 for a user without ratings.
+    """
+    if wanted == "none":
+        return _join([], ratings.n_users)
+    table = behaviour_table(ratings, catalogue)
+    rated = table.columns["n_ratings"] > 0
+    names = _ACTIVITY if wanted == "activity" else (*_ACTIVITY, *_LEVEL)
+    blocks = [
+        _quintiles(name, np.where(rated, table.columns[name], np.nan))
+        for name in names
+        if name in table.columns
+    ]
+    blocks += _largest(table, "hours", 1)
+    if wanted == "all":
+        blocks += _largest(table, "prefers", _N_FAVOURITES)
+    return _join(blocks, ratings.n_users)
+
+
+def _quintiles(name: str, values: npt.NDArray[np.float64]) -> Flags:
+    known = np.isfinite(values)
+    has = np.zeros((len(values), _N_BINS), dtype=bool)
+    if known.any():
+        cuts = np.quantile(values[known], np.arange(1, _N_BINS) / _N_BINS)
+        # Below a cut or on it belongs to the lower bin.
+        has[known, np.searchsorted(cuts, values[known])] = True
+    return _block(name, [f"{k + 1}/{_N_BINS}" for k in range(_N_BINS)], has)
+
+
+def _largest(table: BehaviourTable, prefix: str, n: int) -> list[Flags]:
+    """Flag the `n` columns of a group that are highest, and above 0, for each user."""
+    columns = {
+        name.partition(":")[2]: np.nan_to_num(values)
+        for name, values in table.columns.items()
+        if name.startswith(f"{prefix}:")
+    }
+    if not columns:
+        return []
+    values = np.stack(list(columns.values()), axis=1)
+    rank = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
+    return [_block(prefix, list(columns), (rank < n) & (values > 0))]
+
+
+def with_identity(
+    flags: Flags, rated: npt.NDArray[np.bool_], *, weight: float, identity: bool
+) -> "csr_matrix":
+    """Lay a feature of its own for each row beside the flags.
+
+    Parameters
+    ----------
+    flags : Flags
+        Features, n_rows rows.
+    rated : ndarray of bool, shape (n_rows,)
+        Rows with ratings; nobody would ever train the own feature of the others.
+    weight : float
+        Of the flags; an own feature has 1.
+    identity : bool
+        Whether to have own features. Without any flag they are there all the same.
+
+    Returns
+    -------
+    csr_matrix of float32, shape (n_rows, n_rows + n_features)
+        Own features, if they are wanted, then flags.
+    """
+    from scipy.sparse import csr_matrix, diags, hstack
+
+    own = rated & (identity or not flags.names)
+    parts = [diags(own.astype(np.float32)), csr_matrix(flags.values * weight)]
+    joined = csr_matrix(hstack(parts), dtype=np.float32)
+    joined.eliminate_zeros()
+    return joined

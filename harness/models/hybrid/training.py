@@ -1,0 +1,513 @@
+"""One training of the hybrid: bias model, embeddings, and the line from scores to stars."""
+
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from lightfm import LightFM
+
+from harness.data.ratings import Ratings
+from harness.models.base import Codes
+from harness.models.baseline.model import Biases
+from harness.models.genre_interaction import GenreInteraction
+from harness.models.hybrid.features import Flags, with_identity
+from harness.models.svd.kernels import predict_pairs
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+__all__ = [
+    "Calibration",
+    "EmbeddingTrainer",
+    "Loss",
+    "Schedule",
+    "Side",
+    "Signals",
+    "Snapshot",
+    "Training",
+    "fit_calibration",
+    "rows_of",
+    "score_pairs",
+    "set_aside",
+]
+
+
+Singles = npt.NDArray[np.float32]
+Loss = Literal["logistic", "warp", "bpr"]
+Schedule = Literal["adagrad", "adadelta"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """What LightFM is to learn: for each pair whether, and how much, it was liked.
+
+    Parameters
+    ----------
+    users, items : ndarray of int32, shape (n_pairs,)
+        Codes.
+    values : ndarray of float, shape (n_pairs,)
+        The sign says liked or not, the size how much it counts.
+    """
+
+    users: npt.NDArray[np.int32]
+    items: npt.NDArray[np.int32]
+    values: npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Factors and bias of each feature of one side.
+
+    Parameters
+    ----------
+    factors : ndarray of float32, shape (n_features, n_factors)
+        Embeddings.
+    biases : ndarray of float32, shape (n_features,)
+        Biases, in units of the score.
+    """
+
+    factors: Singles
+    biases: Singles
+
+
+class EmbeddingTrainer:
+    r"""Trains LightFM [1]_ on one thread, so that equal seeds give equal numbers.
+
+    The score of a pair is
+    :math:`s_{ui} = (\sum_f x_{uf} e_f)^\top (\sum_g x_{ig} e_g) + \sum_f x_{uf} b_f
+    + \sum_g x_{ig} b_g` with features :math:`x`, embeddings :math:`e` and biases
+    :math:`b`. The logistic loss takes liked and disliked pairs; WARP and BPR take the
+    liked ones alone, and rank them above titles drawn at random.
+
+    Parameters
+    ----------
+    signals : Signals
+        What to learn.
+    features : (csr_matrix, csr_matrix), shape (n, n_features) each
+        Features of users and items; at least one each.
+    loss : {"logistic", "warp", "bpr"}
+        What is minimised.
+    **arguments
+        Arguments of ``lightfm.LightFM``.
+
+    References
+    ----------
+    .. [1] M. Kula, "Metadata embeddings for user and item cold-start recommendations",
+       CBRecSys at RecSys 2015.
+    """
+
+    def __init__(
+        self,
+        signals: Signals,
+        features: "tuple[csr_matrix, csr_matrix]",
+        *,
+        loss: Loss,
+        **arguments: Any,
+    ) -> None:
+        from scipy.sparse import coo_matrix
+
+        self._features = features
+        self._model = LightFM(loss=loss, **arguments)
+        values = np.asarray(signals.values, dtype=np.float32)
+        used = values != 0 if loss == "logistic" else values > 0
+        pairs = signals.users[used], signals.items[used]
+        shape = features[0].shape[0], features[1].shape[0]
+        weights = np.abs(values[used])
+        # With weights of 1 on average, a learning rate means the same on any scale.
+        weights /= max(1e-12, float(weights.mean())) if len(weights) else 1.0
+        self._liked = coo_matrix((np.sign(values[used]), pairs), shape=shape)
+        self._weights = coo_matrix((weights, pairs), shape=shape)
+
+    def run_epoch(self) -> bool:
+        """Pass once over all pairs.
+
+        Returns
+        -------
+        bool
+            False if there is nothing to learn from, or the training has diverged.
+        """
+        if not self._liked.nnz:
+            return False
+        try:
+            self._model.fit_partial(
+                self._liked,
+                sample_weight=self._weights,
+                user_features=self._features[0],
+                item_features=self._features[1],
+                num_threads=1,
+            )
+        except ValueError as error:
+            if "not all estimated parameters are finite" in str(error).lower():
+                return False
+            raise
+        return True
+
+    def embeddings(self) -> tuple[Embeddings, Embeddings]:
+        """Look at what was learnt so far, after at least one good epoch.
+
+        Returns
+        -------
+        users, items : Embeddings
+            Copies: further epochs do not change them.
+        """
+        model = self._model
+        return (
+            Embeddings(model.user_embeddings.copy(), model.user_biases.copy()),
+            Embeddings(model.item_embeddings.copy(), model.item_biases.copy()),
+        )
+
+
+Doubles = npt.NDArray[np.float64]
+
+_SHRINKAGE = 10.0
+"""In ratings: a slope fitted on as many is halved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    r"""Stars as a linear function of what was expected and of the score.
+
+    .. math:: \hat r_{ui} = a + (1 + b) \, e_{ui} + c \, s_{ui}
+
+    Parameters
+    ----------
+    intercept, expectation_slope, score_slope : float
+        :math:`a` in stars, :math:`b` without unit, :math:`c` in stars per unit of score.
+        All 0 leaves what was expected.
+    """
+
+    intercept: float = 0.0
+    expectation_slope: float = 0.0
+    score_slope: float = 0.0
+
+    def __call__(
+        self, expected: npt.NDArray[Any] | float, score: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """Convert scores to stars.
+
+        Parameters
+        ----------
+        expected, score : ndarray of float, shape (n_pairs,), or one expectation for all
+            Expectation of a simpler model in stars, and score.
+
+        Returns
+        -------
+        ndarray of float, shape (n_pairs,)
+            Stars, not clipped.
+        """
+        level = self.intercept + (1 + self.expectation_slope) * expected
+        return level + self.score_slope * score
+
+
+def set_aside(
+    ratings: Ratings, *, share: float, seed: int
+) -> tuple[Ratings, Ratings] | None:
+    """Draw ratings at random for the calibration.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The training part.
+    share : float
+        Share of them to keep aside.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    learn, aside : Ratings
+        At least one each; None in place of both with fewer than two ratings.
+    """
+    if len(ratings) < 2:
+        return None
+    n = min(len(ratings) - 1, max(1, round(share * len(ratings))))
+    chosen = np.zeros(len(ratings), dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(len(ratings))[:n]] = True
+    return ratings.take(~chosen), ratings.take(chosen)
+
+
+def fit_calibration(
+    expected: npt.NDArray[Any], score: npt.NDArray[Any], truth: npt.NDArray[Any]
+) -> Calibration:
+    r"""Fit the line by ridge regression of :math:`r - e` on :math:`1, e, s`.
+
+    Expectation and score are standardised, and each coefficient shrunk as if ten more
+    ratings had shown nothing, so that very few ratings leave the expectation as it is.
+    A score that points the wrong way gets the slope 0.
+
+    Parameters
+    ----------
+    expected, score, truth : ndarray of float, shape (n_ratings,)
+        Expectation, score, and rating in stars, of pairs that neither has learnt from.
+
+    Returns
+    -------
+    Calibration
+        The line.
+    """
+    columns = np.stack([expected, score]).astype(np.float64)
+    centre = columns.mean(axis=1)
+    spread = np.maximum(1e-12, columns.std(axis=1))
+    standard = (columns - centre[:, None]) / spread[:, None]
+    # A column without any spread is noise of the last digit, not information.
+    standard[columns.std(axis=1) < 1e-9] = 0.0
+    design = np.vstack([np.ones(len(truth)), standard])
+    penalised = design @ design.T + _SHRINKAGE * np.eye(3)
+    intercept, on_expected, on_score = np.linalg.solve(
+        penalised, design @ (truth - columns[0])
+    )
+    slopes = np.array([on_expected, max(0.0, on_score)]) / spread
+    return Calibration(
+        float(intercept - slopes @ centre), float(slopes[0]), float(slopes[1])
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """Features of the users, or of the titles.
+
+    Parameters
+    ----------
+    flags : Flags
+        Named features.
+    matrix : csr_matrix of float32, shape (n_rows, n_rows + n_flags)
+        Own features, then flags, weighted.
+    weight : float
+        Of the flags.
+    """
+
+    flags: Flags
+    matrix: "csr_matrix"
+    weight: float
+
+    @classmethod
+    def of(
+        cls,
+        flags: Flags,
+        codes: Codes,
+        *,
+        weight: float,
+        identity: bool,
+    ) -> "Side":
+        """Weight flags, and lay the own features beside them.
+
+        Parameters
+        ----------
+        flags : Flags
+            Named features.
+        codes : ndarray of int, shape (n_ratings,)
+            Rows of the training ratings.
+        weight : float
+            Of the flags; 0 leaves them out.
+        identity : bool
+            Whether rows have features of their own; see `with_identity`.
+
+        Returns
+        -------
+        Side
+            Ready for a training.
+        """
+        used = flags if weight > 0 else Flags((), flags.values[:, :0])
+        rated = np.bincount(codes, minlength=len(flags.values)) > 0
+        matrix = with_identity(used, rated, weight=weight, identity=identity)
+        return cls(used, matrix, weight)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One side after some epochs, as arrays; the last row is for whoever is unknown.
+
+    Parameters
+    ----------
+    factors : ndarray of float32, shape (n_rows + 1, n_factors)
+        Sums of the embeddings of a row's features; 0 for the unknown.
+    biases : ndarray of float32, shape (n_rows + 1,)
+        Sums of the biases of a row's features; their mean for the unknown.
+    flag_factors : ndarray of float32, shape (n_flags, n_factors)
+        Weighted embedding of each flag.
+    flag_biases : ndarray of float32, shape (n_flags,)
+        Weighted bias of each flag.
+    """
+
+    factors: Singles
+    biases: Singles
+    flag_factors: Singles
+    flag_biases: Singles
+
+    @classmethod
+    def of(cls, side: Side, learnt: Embeddings) -> "Snapshot":
+        """Add up the embeddings of each row's features.
+
+        Parameters
+        ----------
+        side : Side
+            Features.
+        learnt : Embeddings
+            Of those features.
+
+        Returns
+        -------
+        Snapshot
+            As arrays.
+        """
+        n_rows = side.matrix.shape[0]
+        factors = np.zeros((n_rows + 1, learnt.factors.shape[1]), dtype=np.float32)
+        biases = np.zeros(n_rows + 1, dtype=np.float32)
+        factors[:-1] = side.matrix @ learnt.factors
+        biases[:-1] = side.matrix @ learnt.biases
+        described = np.zeros(n_rows + 1, dtype=bool)
+        described[:-1] = np.diff(side.matrix.indptr) > 0
+        if described.any():
+            biases[~described] = biases[described].mean(dtype=np.float64)
+        flags = slice(n_rows, None)
+        return cls(
+            factors,
+            biases,
+            np.float32(side.weight) * learnt.factors[flags],
+            np.float32(side.weight) * learnt.biases[flags],
+        )
+
+    @classmethod
+    def empty(cls, side: Side, n_factors: int) -> "Snapshot":
+        """Make one that has learnt nothing: all 0.
+
+        Parameters
+        ----------
+        side : Side
+            Features.
+        n_factors : int
+            Length of the embeddings.
+
+        Returns
+        -------
+        Snapshot
+            As arrays.
+        """
+        n_rows, n_flags = side.matrix.shape[0], len(side.flags.names)
+        return cls(
+            np.zeros((n_rows + 1, n_factors), dtype=np.float32),
+            np.zeros(n_rows + 1, dtype=np.float32),
+            np.zeros((n_flags, n_factors), dtype=np.float32),
+            np.zeros(n_flags, dtype=np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """A training under way.
+
+    Parameters
+    ----------
+    biases : Biases
+        The bias model, whose residuals are learnt.
+    users, items : Side
+        Features.
+    genres : GenreInteraction
+        What is added to the calibrated score.
+    trainer : EmbeddingTrainer
+        Does the work.
+    """
+
+    biases: Biases
+    users: Side
+    items: Side
+    genres: GenreInteraction
+    trainer: EmbeddingTrainer
+
+    def run_epoch(self) -> tuple[Snapshot, Snapshot] | None:
+        """Pass once over the ratings.
+
+        Returns
+        -------
+        (Snapshot, Snapshot) or None
+            Users and titles; None if there is nothing to learn, or it has diverged.
+        """
+        if not self.trainer.run_epoch():
+            return None
+        users, items = self.trainer.embeddings()
+        return (
+            Snapshot.of(self.users, users),
+            Snapshot.of(self.items, items),
+        )
+
+    def calibrate(
+        self, seen: tuple[Snapshot, Snapshot] | None, aside: Ratings
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Fit the lines from scores to stars.
+
+        Parameters
+        ----------
+        seen : (Snapshot, Snapshot) or None
+            What `run_epoch` returned.
+        aside : Ratings
+            Ratings that this training has not seen.
+
+        Returns
+        -------
+        prediction, ranking : ndarray of float64, shape (3,)
+            The fields of a `Calibration` that expects what the bias model does, and of
+            one that expects only the user's level; 0 without anything to go by.
+        """
+        if seen is None or not len(aside):
+            return np.zeros(3), np.zeros(3)
+        factors = seen[0].factors, seen[1].factors
+        biases = seen[0].biases, seen[1].biases
+        score = score_pairs(aside.users, aside.items, factors, biases)
+        nobody = np.full(len(aside), -1)
+        left = aside.values - self.genres.of_pairs(aside.users, aside.items)
+        lines = [
+            fit_calibration(self.biases.predict(aside.users, items), score, truth)
+            for items, truth in ((aside.items, left), (nobody, aside.values))
+        ]
+        return np.array(astuple(lines[0])), np.array(astuple(lines[1]))
+
+
+def rows_of(codes: Codes, n_known: int) -> npt.NDArray[np.integer[Any]]:
+    """Send unknown codes to the last row.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n,)
+        Codes, known or not.
+    n_known : int
+        Number of known codes.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Rows of a `Snapshot`.
+    """
+    return np.where((codes >= 0) & (codes < n_known), codes, n_known)
+
+
+def score_pairs(
+    users: Codes,
+    items: Codes,
+    factors: tuple[Singles, Singles],
+    biases: tuple[Singles, Singles],
+) -> Singles:
+    """Score pairs: dot products of factors, plus biases.
+
+    Parameters
+    ----------
+    users, items : ndarray of int, shape (n_pairs,)
+        Codes, known or not.
+    factors, biases : (ndarray of float32, ndarray of float32)
+        Of users and titles, as in `Snapshot`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_pairs,)
+        Without unit.
+    """
+    out: Singles = np.empty(len(users), dtype=np.float32)
+    predict_pairs(
+        rows_of(users, len(biases[0]) - 1),
+        rows_of(items, len(biases[1]) - 1),
+        0.0,
+        biases,
+        factors,
+        out,
+    )
+    return out

@@ -1,1 +1,0 @@
-"""Compiled (Numba) loops, one module for each family that has any."""

@@ -1,0 +1,1 @@
+"""Slope One: mean differences between titles."""

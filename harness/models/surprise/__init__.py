@@ -1,0 +1,1 @@
+"""Families that scikit-surprise trains, and scikit-surprise as a reference."""

@@ -1,0 +1,265 @@
+"""scikit-surprise as an engine: the reference implementation on the same codes."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from surprise import NMF, SVD, CoClustering, SlopeOne, SVDpp, Trainset
+
+from harness.data.ratings import Ratings
+
+__all__ = [
+    "RatedOnly",
+    "fit_reference_co_clustering",
+    "fit_reference_factors",
+    "fit_reference_slope_one",
+    "fit_reference_svd",
+    "make_trainset",
+]
+
+
+_FINEST = 1000
+"""Steps a star into which ratings are rounded where halves, thirds ... do not do."""
+
+
+def make_trainset(ratings: Ratings) -> Trainset:
+    """Present ratings to scikit-surprise with codes as its inner ids.
+
+    Users and items without a rating have inner ids too: random factors are then drawn
+    for the same rows as here.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What to learn from.
+
+    Returns
+    -------
+    Trainset
+        The same ratings in the same order.
+    """
+    by_user: dict[int, list[tuple[int, float]]] = {}
+    by_item: dict[int, list[tuple[int, float]]] = {}
+    triples = zip(
+        ratings.users.tolist(),
+        ratings.items.tolist(),
+        ratings.values.tolist(),
+        strict=True,
+    )
+    for user, item, value in triples:
+        by_user.setdefault(user, []).append((item, value))
+        by_item.setdefault(item, []).append((user, value))
+    return Trainset(
+        ur=by_user,
+        ir=by_item,
+        n_users=ratings.n_users,
+        n_items=ratings.n_items,
+        n_ratings=len(ratings),
+        rating_scale=(ratings.scale.low, ratings.scale.high),
+        raw2inner_id_users={code: code for code in range(ratings.n_users)},
+        raw2inner_id_items={code: code for code in range(ratings.n_items)},
+    )
+
+
+def fit_reference_svd(ratings: Ratings, **arguments: Any) -> dict[str, np.ndarray]:
+    """Train scikit-surprise's ``SVD``.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What to learn from.
+    **arguments
+        Arguments of ``surprise.SVD``.
+
+    Returns
+    -------
+    dict of str to ndarray of float64
+        ``bu`` (n_users,), ``bi`` (n_items,), ``pu`` (n_users, n_factors) and ``qi``
+        (n_items, n_factors).
+    """
+    model = SVD(**arguments).fit(make_trainset(ratings))
+    return {name: getattr(model, name) for name in ("bu", "bi", "pu", "qi")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatedOnly:
+    """Ratings without the users and items that have none.
+
+    scikit-surprise never gets to see these: some of its algorithms divide by their
+    number of ratings.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        With codes of their own.
+    users, items : ndarray of int64, shapes (n_rated_users,) and (n_rated_items,)
+        Which codes theirs were, ascending.
+    """
+
+    ratings: Ratings
+    users: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, ratings: Ratings) -> "RatedOnly":
+        """Leave out users and items without ratings.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What to learn from.
+
+        Returns
+        -------
+        RatedOnly
+            The same ratings in the same order.
+        """
+        users, user_codes = np.unique(ratings.users, return_inverse=True)
+        items, item_codes = np.unique(ratings.items, return_inverse=True)
+        compact = replace(
+            ratings,
+            users=user_codes.astype(np.int32),
+            items=item_codes.astype(np.int32),
+            user_ids=ratings.user_ids[users],
+            item_ids=ratings.item_ids[items],
+        )
+        return cls(compact, users.astype(np.int64), items.astype(np.int64))
+
+
+def fit_reference_factors(
+    name: Literal["svdpp", "nmf"], ratings: Ratings, **arguments: Any
+) -> dict[str, npt.NDArray[np.float64]]:
+    r"""Train scikit-surprise's ``SVDpp`` or ``NMF``.
+
+    Parameters
+    ----------
+    name : {"svdpp", "nmf"}
+        Which of them.
+    ratings : Ratings
+        What to learn from.
+    **arguments
+        Arguments of the class.
+
+    Returns
+    -------
+    dict of str to ndarray of float64
+        ``bu`` (n_users,), ``bi`` (n_items,), ``pu`` (n_users, n_factors) and ``qi``
+        (n_items, n_factors), 0 without ratings. For SVD++ the implicit factors
+        :math:`|N_u|^{-1/2} \sum_{j \in N_u} y_j` are part of ``pu``, and by themselves
+        ``implicit`` (n_users, n_factors).
+    """
+    rated = RatedOnly.of(ratings)
+    if name == "svdpp":
+        # Without the cache it collects each user's titles anew for every rating.
+        model = SVDpp(cache_ratings=True, **arguments)
+    else:
+        model = NMF(**arguments)
+    model.fit(make_trainset(rated.ratings))
+    learnt = {key: np.asarray(getattr(model, key)) for key in ("bu", "bi", "pu", "qi")}
+    if name == "svdpp":
+        learnt["implicit"] = _implicit(rated.ratings, np.asarray(model.yj))
+        learnt["pu"] = learnt["pu"] + learnt["implicit"]
+    return {
+        key: _spread(values, rated.items, ratings.n_items)
+        if key in {"bi", "qi"}
+        else _spread(values, rated.users, ratings.n_users)
+        for key, values in learnt.items()
+    }
+
+
+def _implicit(
+    ratings: Ratings, item_factors: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    from scipy.sparse import csr_matrix
+
+    counts = np.bincount(ratings.users, minlength=ratings.n_users)
+    weights = 1 / np.sqrt(counts[ratings.users])
+    shape = ratings.n_users, ratings.n_items
+    seen = csr_matrix((weights, (ratings.users, ratings.items)), shape=shape)
+    implicit: npt.NDArray[np.float64] = seen @ item_factors
+    return implicit
+
+
+def _spread(
+    values: npt.NDArray[Any], codes: npt.NDArray[np.int64], n_rows: int
+) -> npt.NDArray[Any]:
+    """Bring rows of the rated ones to their codes; 0 elsewhere."""
+    spread = np.zeros((n_rows, *values.shape[1:]), dtype=values.dtype)
+    spread[codes] = values
+    return spread
+
+
+def _in_whole_numbers(ratings: Ratings) -> tuple[Ratings, float]:
+    """Scale ratings so that none has a fraction: these algorithms cut fractions off.
+
+    Both are linear in the ratings, so that dividing what they learn undoes it.
+    """
+    values = ratings.values.astype(np.float64)
+    steps = next(
+        (k for k in range(1, 13) if np.allclose(values * k, np.round(values * k))),
+        _FINEST,
+    )
+    whole = np.round(values * steps).astype(np.float32)
+    return replace(ratings, values=whole), float(steps)
+
+
+def fit_reference_slope_one(
+    ratings: Ratings,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Train scikit-surprise's ``SlopeOne``, which alone would cut half stars off.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What to learn from.
+
+    Returns
+    -------
+    difference : ndarray of float32, shape (n_rated_items, n_rated_items)
+        Mean of ``r_ui - r_uj`` over the users of both titles, in stars; 0 without one.
+    common : ndarray of bool, same shape
+        Whether two titles have a user in common.
+    items : ndarray of int64, shape (n_rated_items,)
+        Codes of the rated titles, ascending.
+    """
+    rated = RatedOnly.of(ratings)
+    whole, steps = _in_whole_numbers(rated.ratings)
+    model = SlopeOne().fit(make_trainset(whole))
+    common = model.freq > 0
+    difference = np.where(common, model.dev / steps, 0.0).astype(np.float32)
+    return difference, common, rated.items
+
+
+def fit_reference_co_clustering(
+    ratings: Ratings, **arguments: Any
+) -> dict[str, npt.NDArray[Any]]:
+    """Train scikit-surprise's ``CoClustering``, which alone would cut half stars off.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What to learn from.
+    **arguments
+        Arguments of ``surprise.CoClustering``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``user_cluster`` (n_users,) and ``item_cluster`` (n_items,) of int64; in stars
+        ``user_mean``, ``item_mean``, ``user_cluster_mean``, ``item_cluster_mean`` and
+        ``block_mean`` (n_user_clusters, n_item_clusters). All 0 without ratings.
+    """
+    rated = RatedOnly.of(ratings)
+    whole, steps = _in_whole_numbers(rated.ratings)
+    model = CoClustering(**arguments).fit(make_trainset(whole))
+    n_users, n_items = ratings.n_users, ratings.n_items
+    return {
+        "user_cluster": _spread(model.cltr_u, rated.users, n_users),
+        "item_cluster": _spread(model.cltr_i, rated.items, n_items),
+        "user_mean": _spread(model.user_mean, rated.users, n_users) / steps,
+        "item_mean": _spread(model.item_mean, rated.items, n_items) / steps,
+        "user_cluster_mean": model.avg_cltr_u / steps,
+        "item_cluster_mean": model.avg_cltr_i / steps,
+        "block_mean": model.avg_cocltr / steps,
+    }

@@ -1,0 +1,306 @@
+"""The families that scikit-surprise trains: SVD++, NMF, co-clustering."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.ratings import Ratings
+from harness.errors import DataError, ParameterError
+from harness.models.base import Codes, check_range
+from harness.models.explanation import Explanation, Part
+from harness.models.factors import explain_factors
+from harness.models.surprise.reference import ReferenceFactors, ReferenceRecommender
+
+__all__ = ["NMF", "CoClustering", "SVDpp"]
+
+
+@dataclass(kw_only=True)
+class SVDpp(ReferenceFactors):
+    r"""Matrix factorisation with implicit feedback [1]_, trained by scikit-surprise.
+
+    .. math:: \hat r_{ui} = \mu + b_u + b_i + q_i^\top
+              \Big(p_u + |N_u|^{-1/2} \sum_{j \in N_u} y_j\Big)
+
+    where :math:`N_u` are the titles that the user has rated. Each rating updates as many
+    factors as the user has ratings, so that training takes many times as long as that
+    of ``svd``.
+
+    Parameters
+    ----------
+    n_factors : int, default 20
+        Number of latent factors; at least 1.
+    n_epochs : int, default 20
+        Passes over the ratings; at least 1.
+    learning_rate : float, default 0.007
+        Step of the descent; greater than 0.
+    regularization : float, default 0.02
+        Penalty on biases and factors; at least 0.
+    init_std : float, default 0.1
+        Standard deviation of the normal distribution that the factors start from; at
+        least 0.
+    seed : int, default 0
+        Seed of the initial factors.
+
+    Attributes
+    ----------
+    user_factors_ : ndarray of float64, shape (n_users, n_factors)
+        Both summands of the bracket together.
+    implicit_factors_ : ndarray of float64, shape (n_users, n_factors)
+        The second one by itself.
+
+    References
+    ----------
+    .. [1] Y. Koren, "Factorization meets the neighborhood: a multifaceted collaborative
+       filtering model", KDD 2008, equation 15.
+    """
+
+    name: ClassVar[str] = "svdpp"
+
+    n_factors: int = 20
+    n_epochs: int = 20
+    learning_rate: float = 0.007
+    regularization: float = 0.02
+    init_std: float = 0.1
+    seed: int = 0
+
+    implicit_factors_: npt.NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_epochs"):
+            check_range(self, name, low=1)
+        check_range(self, "learning_rate", above=0)
+        for name in ("regularization", "init_std"):
+            check_range(self, name, low=0)
+
+    def _learn(self, ratings: Ratings) -> None:
+        from harness.models.surprise.engine import fit_reference_factors
+
+        learnt = fit_reference_factors(
+            "svdpp",
+            ratings,
+            n_factors=self.n_factors,
+            n_epochs=self.n_epochs,
+            lr_all=self.learning_rate,
+            reg_all=self.regularization,
+            init_std_dev=self.init_std,
+            random_state=self.seed,
+        )
+        self._adopt(learnt, level=self.mean_)
+        self.implicit_factors_ = learnt["implicit"]
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        factors = self.user_factors_ - self.implicit_factors_, self.item_factors_
+        pair = user, item
+        explained = explain_factors(pair, self._bias_parts(*pair), factors)
+        implicit = Part(
+            label="implicit feedback",
+            stars=float(self.implicit_factors_[user] @ self.item_factors_[item]),
+            detail=f"that the user has rated these {len(self.seen(user))} titles at all",
+        )
+        return replace(explained, parts=(*explained.parts, implicit))
+
+
+@dataclass(kw_only=True)
+class NMF(ReferenceFactors):
+    r"""Factors that only add up [1]_, trained by scikit-surprise.
+
+    .. math:: \hat r_{ui} = q_i^\top p_u, \qquad q_i, p_u \ge 0
+
+    by multiplicative updates, which keep factors positive. With `biased` the mean and
+    biases are added, as in ``svd``; it then overfits soon.
+
+    Parameters
+    ----------
+    n_factors : int, default 15
+        Number of latent factors; at least 1.
+    n_epochs : int, default 50
+        Passes over the ratings; at least 1.
+    user_regularization, item_regularization : float, default 0.06
+        Penalty on the factors of users, of titles; at least 0.
+    biased : bool, default False
+        Whether to learn biases.
+    bias_learning_rate : float, default 0.005
+        Step of the descent for the biases; greater than 0.
+    bias_regularization : float, default 0.02
+        Penalty on the biases; at least 0.
+    init_high : float, default 1.0
+        Factors start between 0 and this; greater than 0.
+    seed : int, default 0
+        Seed of the initial factors.
+
+    References
+    ----------
+    .. [1] X. Luo, M. Zhou, Y. Xia and Q. Zhu, "An efficient non-negative
+       matrix-factorization-based approach to collaborative filtering for recommender
+       systems", IEEE Transactions on Industrial Informatics 10(2), 2014.
+    """
+
+    name: ClassVar[str] = "nmf"
+
+    n_factors: int = 15
+    n_epochs: int = 50
+    user_regularization: float = 0.06
+    item_regularization: float = 0.06
+    biased: bool = False
+    bias_learning_rate: float = 0.005
+    bias_regularization: float = 0.02
+    init_high: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_epochs"):
+            check_range(self, name, low=1)
+        for name in ("bias_learning_rate", "init_high"):
+            check_range(self, name, above=0)
+        for name in (
+            "user_regularization",
+            "item_regularization",
+            "bias_regularization",
+        ):
+            check_range(self, name, low=0)
+        if self.biased not in (False, True):
+            raise ParameterError(
+                f"NMF: biased must be true or false, but got {self.biased!r}."
+            )
+
+    def _learn(self, ratings: Ratings) -> None:
+        from harness.models.surprise.engine import fit_reference_factors
+
+        if ratings.scale.low < 0:
+            raise DataError(
+                f"nmf adds up factors that are not negative, but the rating scale starts "
+                f"at {ratings.scale.low:g}; shift the ratings, or choose another family."
+            )
+        learnt = fit_reference_factors(
+            "nmf",
+            ratings,
+            n_factors=self.n_factors,
+            n_epochs=self.n_epochs,
+            biased=self.biased,
+            reg_pu=self.user_regularization,
+            reg_qi=self.item_regularization,
+            lr_bu=self.bias_learning_rate,
+            lr_bi=self.bias_learning_rate,
+            reg_bu=self.bias_regularization,
+            reg_bi=self.bias_regularization,
+            init_low=0.0,
+            init_high=self.init_high,
+            random_state=self.seed,
+        )
+        self._adopt(learnt, level=self.mean_ if self.biased else 0.0)
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        before = self._bias_parts(user, item) if self.biased else ()
+        factors = self.user_factors_, self.item_factors_
+        # As they are: turned, factors would no longer only add up.
+        return explain_factors((user, item), before, factors, turn=False)
+
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(kw_only=True)
+class CoClustering(ReferenceRecommender):
+    r"""The mean of a block of users and titles, corrected by both means [1]_.
+
+    .. math:: \hat r_{ui} = \overline{C_{ui}} + (\bar r_u - \overline{C_u})
+              + (\bar r_i - \overline{C_i})
+
+    where :math:`C_u` and :math:`C_i` are the clusters of user and title,
+    :math:`C_{ui}` is the block of both, and a bar is the mean rating.
+
+    Parameters
+    ----------
+    n_user_clusters, n_item_clusters : int, default 3
+        Number of clusters; at least 1.
+    n_epochs : int, default 20
+        Rounds of assigning each user, then each title, to its best cluster; at least 1.
+    seed : int, default 0
+        Seed of the first clusters.
+
+    Attributes
+    ----------
+    user_cluster_, item_cluster_ : ndarray of int64, shapes (n_users,) and (n_items,)
+        The cluster of each.
+    user_offset_, item_offset_ : ndarray of float64, shapes (n_users,) and (n_items,)
+        Mean of each less that of its cluster, in stars.
+    block_mean_ : ndarray of float64, shape (n_user_clusters, n_item_clusters)
+        Mean rating of each block in stars.
+
+    References
+    ----------
+    .. [1] T. George and S. Merugu, "A scalable collaborative filtering framework based
+       on co-clustering", ICDM 2005.
+    """
+
+    name: ClassVar[str] = "co_clustering"
+
+    n_user_clusters: int = 3
+    n_item_clusters: int = 3
+    n_epochs: int = 20
+    seed: int = 0
+
+    user_cluster_: npt.NDArray[np.int64] = field(init=False, repr=False)
+    item_cluster_: npt.NDArray[np.int64] = field(init=False, repr=False)
+    user_offset_: Doubles = field(init=False, repr=False)
+    item_offset_: Doubles = field(init=False, repr=False)
+    block_mean_: Doubles = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("n_user_clusters", "n_item_clusters", "n_epochs"):
+            check_range(self, name, low=1)
+
+    def _learn(self, ratings: Ratings) -> None:
+        from harness.models.surprise.engine import fit_reference_co_clustering
+
+        learnt = fit_reference_co_clustering(
+            ratings,
+            n_cltr_u=self.n_user_clusters,
+            n_cltr_i=self.n_item_clusters,
+            n_epochs=self.n_epochs,
+            random_state=self.seed,
+        )
+        self.user_cluster_ = learnt["user_cluster"]
+        self.item_cluster_ = learnt["item_cluster"]
+        of_user = learnt["user_cluster_mean"][self.user_cluster_]
+        of_item = learnt["item_cluster_mean"][self.item_cluster_]
+        self.user_offset_ = learnt["user_mean"] - of_user
+        self.item_offset_ = learnt["item_mean"] - of_item
+        self.block_mean_ = learnt["block_mean"]
+
+    def _estimate(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
+        block = self.block_mean_[self.user_cluster_[users], self.item_cluster_[items]]
+        estimate: npt.NDArray[Any] = (
+            block + self.user_offset_[users] + self.item_offset_[items]
+        )
+        return estimate
+
+    def _estimate_all(self, user: int) -> Doubles:
+        block = self.block_mean_[self.user_cluster_[user]][self.item_cluster_]
+        scores: Doubles = block + self.user_offset_[user] + self.item_offset_
+        return scores
+
+    def _take_apart(self, user: int, item: int) -> Explanation:
+        row, column = int(self.user_cluster_[user]), int(self.item_cluster_[item])
+        groups = (
+            f"users of group {row + 1} of {self.n_user_clusters}",
+            f"titles of group {column + 1} of {self.n_item_clusters}",
+        )
+        block = Part(
+            label="mean of the block",
+            stars=float(self.block_mean_[row, column]),
+            detail=f"{groups[0]}, {groups[1]}",
+        )
+        of_user = Part(
+            label="correction for the user",
+            stars=float(self.user_offset_[user]),
+            detail=f"mean of this user less that of the {groups[0]}",
+        )
+        of_item = Part(
+            label="correction for the title",
+            stars=float(self.item_offset_[item]),
+            detail=f"mean of this title less that of the {groups[1]}",
+        )
+        return Explanation(parts=(block, of_user, of_item))

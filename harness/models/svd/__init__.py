@@ -1,0 +1,1 @@
+"""Biased matrix factorisation by stochastic gradient descent."""

@@ -1,0 +1,164 @@
+"""Training of biased matrix factorisation, epoch by epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.ratings import Ratings
+from harness.models.svd.kernels import sgd_epoch
+
+__all__ = ["Descent", "Latents"]
+
+
+Reals = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Latents:
+    """What matrix factorisation learns; all of one dtype, float32 or float64.
+
+    Parameters
+    ----------
+    user_bias, item_bias : ndarray of float, shapes (n_users,) and (n_items,)
+        Biases in stars.
+    user_factors, item_factors : ndarray of float, shapes (n_users, n_factors), \
+(n_items, n_factors)
+        Factors.
+    """
+
+    user_bias: Reals
+    item_bias: Reals
+    user_factors: Reals
+    item_factors: Reals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descent:
+    """Stochastic gradient descent over the ratings in the order of users.
+
+    Parameters
+    ----------
+    n_factors, n_epochs : int
+        Number of latent factors, and of passes over the ratings.
+    rates : tuple of float
+        Learning rate and regularization of the biases, then of the factors.
+    init_std : float
+        Standard deviation of the factors at the start.
+    biased : bool
+        Whether biases are learnt.
+    precision : {"single", "double"}
+        Of the latents.
+    seed : int
+        Seed of the factors at the start.
+    """
+
+    n_factors: int
+    n_epochs: int
+    rates: tuple[float, float, float, float]
+    init_std: float
+    biased: bool
+    precision: Literal["single", "double"]
+    seed: int
+
+    @property
+    def dtype(self) -> type[np.floating[Any]]:
+        """Type of the latents: float32 or float64."""
+        return np.float64 if self.precision == "double" else np.float32
+
+    def run(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
+        """Train with the own kernel.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What to learn from.
+
+        Yields
+        ------
+        n_done : int
+            Number of epochs done.
+        learnt : Latents
+            The same each time, updated in place; 0 for those without ratings.
+        """
+        learnt = self._initialise(ratings)
+        dtype = self.dtype
+        arguments = (
+            ratings.users,
+            ratings.items,
+            ratings.values.astype(dtype, copy=False),
+            dtype(ratings.mean if self.biased else 0.0),
+            (learnt.user_bias, learnt.item_bias),
+            (learnt.user_factors, learnt.item_factors),
+            tuple(dtype(rate) for rate in self.rates),
+            self.biased,
+        )
+        for epoch in range(1, self.n_epochs + 1):
+            sgd_epoch(*arguments)
+            yield epoch, learnt
+
+    def _initialise(self, ratings: Ratings) -> Latents:
+        # The legacy generator, users before items: scikit-surprise draws like this.
+        rng = np.random.RandomState(self.seed)
+        return Latents(
+            user_factors=self._draw(rng, ratings.users, ratings.n_users),
+            item_factors=self._draw(rng, ratings.items, ratings.n_items),
+            user_bias=np.zeros(ratings.n_users, self.dtype),
+            item_bias=np.zeros(ratings.n_items, self.dtype),
+        )
+
+    def _draw(
+        self, rng: np.random.RandomState, codes: npt.NDArray[np.int32], n: int
+    ) -> Reals:
+        factors = rng.normal(0.0, self.init_std, (n, self.n_factors))
+        # Nobody will ever train these rows: without this they would stay noise.
+        factors[_is_unrated(codes, n)] = 0.0
+        return factors.astype(self.dtype, copy=False)
+
+    def run_reference(self, ratings: Ratings) -> Latents:
+        """Train with scikit-surprise, which has double precision only.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What to learn from.
+
+        Returns
+        -------
+        Latents
+            In float64, after all epochs.
+        """
+        from harness.models.surprise.engine import fit_reference_svd
+
+        bias_rate, bias_penalty, rate, penalty = self.rates
+        learnt = fit_reference_svd(
+            ratings,
+            n_factors=self.n_factors,
+            n_epochs=self.n_epochs,
+            biased=self.biased,
+            init_std_dev=self.init_std,
+            lr_bu=bias_rate,
+            lr_bi=bias_rate,
+            lr_pu=rate,
+            lr_qi=rate,
+            reg_bu=bias_penalty,
+            reg_bi=bias_penalty,
+            reg_pu=penalty,
+            reg_qi=penalty,
+            random_state=self.seed,
+        )
+        learnt["pu"][_is_unrated(ratings.users, ratings.n_users)] = 0.0
+        learnt["qi"][_is_unrated(ratings.items, ratings.n_items)] = 0.0
+        return Latents(
+            user_bias=learnt["bu"],
+            item_bias=learnt["bi"],
+            user_factors=learnt["pu"],
+            item_factors=learnt["qi"],
+        )
+
+
+def _is_unrated(codes: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.bool_]:
+    unrated: npt.NDArray[np.bool_] = np.bincount(codes, minlength=n) == 0
+    return unrated

@@ -1,0 +1,97 @@
+"""How candidates are named and marked in every figure."""
+
+import textwrap
+from dataclasses import dataclass
+
+from harness.experiment.record import ExperimentRecord
+from harness.report.figures.style import DARK, LIGHT, MEDIUM
+
+__all__ = ["Look", "display_name", "looks", "wrap"]
+
+
+# Neither length divides the other, so that 24 candidates differ.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X")
+_FACES = (DARK, "white", LIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a candidate is drawn; shapes differ, so that print needs no colour.
+
+    Parameters
+    ----------
+    marker, face : str
+        Shape and filling of its mark.
+    line : str
+        Colour of its lines.
+    """
+
+    marker: str
+    face: str
+    line: str
+
+
+def looks(record: ExperimentRecord) -> dict[str, Look]:
+    """Choose a look for every candidate.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+
+    Returns
+    -------
+    dict of str to Look
+        Candidate to its look, in the order of the file.
+    """
+    return {
+        candidate: Look(
+            marker=_MARKERS[place % len(_MARKERS)],
+            face=_FACES[place % len(_FACES)],
+            line=DARK if _FACES[place % len(_FACES)] == DARK else MEDIUM,
+        )
+        for place, candidate in enumerate(record.spec.families)
+    }
+
+
+def display_name(record: ExperimentRecord, candidate: str, *, width: int = 24) -> str:
+    """Name a candidate for people, on two lines at most.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        The experiment.
+    candidate : str
+        Key of an entry of the file.
+    width : int, default 24
+        Characters on a line.
+
+    Returns
+    -------
+    str
+        The label of the file, cut where it is longer than that.
+    """
+    return wrap(record.spec.label(candidate), width=width)
+
+
+def wrap(text: str, *, width: int) -> str:
+    r"""Break text into two lines at most.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    width : int
+        Characters on a line.
+
+    Returns
+    -------
+    str
+        Cut where it is longer than two lines.
+
+    Examples
+    --------
+    >>> wrap("matrix factorisation", width=14)
+    'matrix\nfactorisation'
+    """
+    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder=" …"))

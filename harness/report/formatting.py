@@ -1,0 +1,227 @@
+"""How numbers and differences are written: as many digits as they can bear."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "Comparison",
+    "duration",
+    "interval",
+    "metric",
+    "milliseconds",
+    "setting",
+    "size",
+    "stars",
+]
+
+
+_SHARES = ("within_",)
+_UNITS = ("B", "kB", "MB", "GB")
+
+
+def stars(value: float) -> str:
+    """Write an error in stars.
+
+    Parameters
+    ----------
+    value : float
+        The error.
+
+    Returns
+    -------
+    str
+        With four decimals: seeds alone move the fourth.
+    """
+    text = f"{value:.4f}"
+    return "0.0000" if text == "-0.0000" else text
+
+
+def metric(name: str, value: float | None) -> str:
+    """Write a metric as it is usually read.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    value : float or None
+        Its value; NaN and None where it is not defined.
+
+    Returns
+    -------
+    str
+        Shares in per cent, others with four decimals.
+
+    Examples
+    --------
+    >>> metric("within_one_star", 0.74565), metric("rmse", 0.90382), metric("r2", None)
+    ('74.6 %', '0.9038', '-')
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return "-"
+    return (
+        f"{value:.1%}".replace("%", " %") if name.startswith(_SHARES) else stars(value)
+    )
+
+
+def interval(name: str, estimate: dict[str, Any]) -> str:
+    """Write a metric with its interval.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    estimate : dict
+        ``value``, ``low`` and ``high``.
+
+    Returns
+    -------
+    str
+        Value, and ends in brackets.
+
+    Examples
+    --------
+    >>> interval("rmse", {"value": 0.90382, "low": 0.88461, "high": 0.9231})
+    '0.9038 [0.8846, 0.9231]'
+    """
+    value, low, high = (metric(name, estimate[k]) for k in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def setting(value: object) -> str:
+    """Write the value of a hyperparameter.
+
+    Parameters
+    ----------
+    value : object
+        A number, text, truth value or None.
+
+    Returns
+    -------
+    str
+        Four significant digits at most.
+
+    Examples
+    --------
+    >>> setting(0.002826826), setting(190), setting(True), setting(2.5e-07)
+    ('0.002827', '190', 'true', '2.5e-07')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time.
+
+    Parameters
+    ----------
+    seconds : float
+        At least 0.
+
+    Returns
+    -------
+    str
+        In the unit that reads best.
+
+    Examples
+    --------
+    >>> duration(0.0614), duration(7.3), duration(75), duration(7260)
+    ('61 ms', '7.3 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "< 1 ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency.
+
+    Parameters
+    ----------
+    value : float
+        In milliseconds.
+
+    Returns
+    -------
+    str
+        With two significant digits below 10.
+
+    Examples
+    --------
+    >>> milliseconds(0.0512), milliseconds(0.2), milliseconds(1234.5)
+    ('0.051 ms', '0.20 ms', '1,234 ms')
+    """
+    return f"{value:#.2g} ms" if value < 9.95 else f"{value:,.0f} ms"
+
+
+def size(n_bytes: float) -> str:
+    """Write a size of memory or of a file.
+
+    Parameters
+    ----------
+    n_bytes : float
+        Number of bytes.
+
+    Returns
+    -------
+    str
+        In units of 1000, the one that reads best.
+
+    Examples
+    --------
+    >>> size(512), size(1_340_000), size(250e6)
+    ('512 B', '1.3 MB', '250 MB')
+    """
+    power = min((len(f"{n_bytes:.0f}") - 1) // 3, len(_UNITS) - 1)
+    value = n_bytes / 1000**power
+    digits = 1 if power and value < 9.95 else 0
+    return f"{value:,.{digits}f} {_UNITS[power]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One model against another one on the same test ratings.
+
+    Parameters
+    ----------
+    other : str
+        Name of the other one.
+    value, low, high : float
+        Test RMSE of the one minus that of the other, in stars, and the ends of the
+        interval; negative if the one is better.
+    p_value : float
+        Of no difference, adjusted for the number of comparisons.
+    significance : float, default 0.05
+        The p-value from which on a difference may be chance.
+    """
+
+    other: str
+    value: float
+    low: float
+    high: float
+    p_value: float
+    significance: float = 0.05
+
+    @property
+    def p_text(self) -> str:
+        """The p-value with its sign of relation, such as ``= 0.012`` or ``< 0.001``."""
+        return "< 0.001" if self.p_value < 0.001 else f"= {self.p_value:.3f}"
+
+    @property
+    def outcome(self) -> Literal["better", "worse", "tied"]:
+        """How the one does; tied if the difference may be chance."""
+        if self.p_value >= self.significance:
+            return "tied"
+        return "better" if self.value < 0 else "worse"
+
+    @property
+    def size(self) -> str:
+        """The difference without its sign, with its interval."""
+        ends = sorted((self.low, self.high), reverse=self.value < 0)
+        low, high = ends if self.value >= 0 else (-ends[0], -ends[1])
+        return f"{stars(abs(self.value))} [{stars(low)}, {stars(high)}]"

@@ -1,0 +1,1 @@
+"""Serving: packaged models, the registry and promotion, predictions, explanations, HTTP."""

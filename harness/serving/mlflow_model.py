@@ -1,0 +1,243 @@
+"""The MLflow model: what its ``predict`` takes and gives."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+from harness.errors import DataError
+from harness.serving.answers import Answerer, as_ids, shortest
+from harness.serving.folder import read_model
+
+__all__ = ["ARTIFACT", "DEFAULT_N", "ServedModel", "answer", "signature"]
+
+
+ARTIFACT = "model"
+"""Name of the folder among the artifacts."""
+
+DEFAULT_N = 10
+
+MOST_ROWS = 100_000
+"""So that one question can neither fill the memory of a server nor keep it for minutes."""
+
+Kind = TypeVar("Kind", bound=np.generic)
+
+
+def signature() -> ModelSignature:
+    """Declare what `ServedModel` takes and gives.
+
+    Returns
+    -------
+    ModelSignature
+        Columns ``user`` and, optionally, ``item``; parameter ``n``.
+    """
+
+    def column(name: str, kind: DataType, *, always: bool = True) -> ColSpec:
+        return ColSpec(kind, name, required=always)
+
+    return ModelSignature(
+        inputs=Schema(
+            [
+                column("user", DataType.string),
+                column("item", DataType.string, always=False),
+            ]
+        ),
+        outputs=Schema(
+            [
+                column("user", DataType.string),
+                column("rank", DataType.long, always=False),
+                column("item", DataType.string),
+                column("title", DataType.string, always=False),
+                column("stars", DataType.double),
+                column("score", DataType.double, always=False),
+                column("known", DataType.boolean, always=False),
+            ]
+        ),
+        params=ParamSchema([ParamSpec("n", DataType.long, DEFAULT_N)]),
+    )
+
+
+class ServedModel(PythonModel):
+    r"""A recommender that answers two questions, told apart by the columns of the input.
+
+    With columns ``user`` and ``item``: one row a row, in the same order, with the
+    predicted rating: ``user``, ``item``, ``title``, ``stars``, ``known``.
+
+    With the column ``user`` alone: for each user the ``n`` best titles that it has not
+    rated in the training part, one row a title: ``user``, ``rank``, ``item``, ``title``,
+    ``stars`` (within the rating scale), ``score`` (what they are ranked by), ``known``.
+
+    Ids are text; whole numbers are taken as text. Users and titles that the model does
+    not know get its answer for strangers (the cold start), never an error: ``known`` is
+    false where the user, or the item that was asked for, has no training ratings. One
+    question gets at most 100,000 recommendations. Over HTTP::
+
+        curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \
+          -d '{"dataframe_records": [{"user": "196"}], "params": {"n": 10}}'
+        curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \
+          -d '{"dataframe_records": [{"user": "196", "item": "242"}]}'
+    """
+
+    _answerer: Answerer
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the model from the artifacts; MLflow calls this.
+
+        Parameters
+        ----------
+        context : PythonModelContext
+            Says where they are.
+
+        Raises
+        ------
+        DataError
+            If they are not intact, or of a format that is not known.
+        """
+        self._answerer = Answerer(read_model(Path(context.artifacts[ARTIFACT])))
+
+    @property
+    def answerer(self) -> Answerer:
+        """The model itself, once it is loaded."""
+        return self._answerer
+
+    def predict(
+        self,
+        context: PythonModelContext | None,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Answer; see the class.
+
+        Parameters
+        ----------
+        context : PythonModelContext or None
+            Not needed: `load_context` has read it.
+        model_input : DataFrame
+            Columns ``user`` and, optionally, ``item``.
+        params : dict, optional
+            ``n``: how many titles for each user, 10 by default.
+
+        Returns
+        -------
+        DataFrame
+            As the class says.
+
+        Raises
+        ------
+        MlflowException
+            If the question cannot be understood; a server answers 400 with the message.
+        """
+        del context
+        columns = {str(name): model_input[name].tolist() for name in model_input}
+        n = (params or {}).get("n", DEFAULT_N)
+        try:
+            told = answer(self._answerer, columns, n)
+        except DataError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+        # As text of pandas, a missing title would become NaN, which JSON does not have.
+        told["title"] = pd.Series(told["title"], dtype=object)
+        return pd.DataFrame(told)
+
+
+def answer(
+    answerer: Answerer, columns: Mapping[str, Sequence[Any]], n: int | None
+) -> dict[str, Any]:
+    """Answer a question given by columns.
+
+    Parameters
+    ----------
+    answerer : Answerer
+        Who knows.
+    columns : mapping of str to sequence, each of length n_rows
+        ``user`` and, optionally, ``item``.
+    n : int or None
+        How many titles for each user, where no items are given.
+
+    Returns
+    -------
+    dict of str to list
+        Columns as `ServedModel` says.
+
+    Raises
+    ------
+    DataError
+        If `n` is missing or less than 1, too many recommendations are asked for, or an id
+        is missing or not an id.
+    """
+    users = _complete(as_ids(columns["user"], "user"), "user")
+    items = as_ids(columns.get("item", ()), "item")
+    if any(item is not None for item in items):
+        return _predictions(answerer, users, _complete(items, "item"))
+    if n is None or n < 1:
+        raise DataError(
+            "n, the number of titles for each user, must be at least 1, but is "
+            f"{'null' if n is None else n}."
+        )
+    n = min(n, answerer.n_items)
+    if len(users) * n > MOST_ROWS:
+        raise DataError(
+            f"A question may ask for at most {MOST_ROWS:,} titles, but {len(users):,} "
+            f"users and {n:,} titles for each are {len(users) * n:,}: ask for fewer "
+            "users at once, or for fewer titles."
+        )
+    return _recommendations(answerer, users, n)
+
+
+def _recommendations(answerer: Answerer, users: list[str], n: int) -> dict[str, Any]:
+    codes = _codes(users, answerer.user_code)
+    found = [answerer.recommend(code, n) for code in codes.tolist()]
+    lengths = [len(ranking.items) for ranking in found]
+    items = _join((ranking.items for ranking in found), np.int32)
+    return {
+        "user": np.repeat(np.array(users, dtype=object), lengths).tolist(),
+        "rank": [rank for length in lengths for rank in range(1, length + 1)],
+        "item": answerer.packaged.model.item_ids_[items].tolist(),
+        "title": answerer.titles_of(items),
+        "stars": shortest(_join((ranking.stars for ranking in found), np.float32)),
+        "score": shortest(_join((ranking.scores for ranking in found), np.float32)),
+        "known": np.repeat(answerer.knows_users(codes), lengths).tolist(),
+    }
+
+
+def _predictions(
+    answerer: Answerer, users: list[str], items: list[str]
+) -> dict[str, Any]:
+    user_codes = _codes(users, answerer.user_code)
+    item_codes = _codes(items, answerer.item_code)
+    known = answerer.knows_users(user_codes) & answerer.knows_items(item_codes)
+    return {
+        "user": users,
+        "item": items,
+        "title": answerer.titles_of(item_codes),
+        "stars": shortest(answerer.predict(user_codes, item_codes)),
+        "known": known.tolist(),
+    }
+
+
+def _join(parts: Iterable[npt.NDArray[Kind]], kind: type[Kind]) -> npt.NDArray[Kind]:
+    """Concatenate; of no parts, nothing."""
+    return np.concatenate([np.empty(0, dtype=kind), *parts])
+
+
+def _codes(ids: list[str], look_up: Callable[[str], int]) -> npt.NDArray[np.int32]:
+    return np.fromiter(map(look_up, ids), dtype=np.int32, count=len(ids))
+
+
+def _complete(ids: list[str | None], kind: str) -> list[str]:
+    known = [id_ for id_ in ids if id_ is not None]
+    if len(known) < len(ids):
+        rule = (
+            "is missing: every row needs one"
+            if kind == "user"
+            else "is missing: name one in every row to predict ratings, or in none to "
+            "get recommendations"
+        )
+        raise DataError(f"Row {ids.index(None)}: {kind} {rule}.")
+    return known

@@ -1,0 +1,439 @@
+"""Fitted recommenders as MLflow models: card, requirements, made and logged."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points, metadata, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import __version__
+from harness.data.dataset import Dataset
+from harness.errors import HarnessError
+from harness.models.base import Recommender
+from harness.models.families import GROUP
+from harness.serving.folder import PackagedModel, write_model
+from harness.tracking.location import locate
+from harness.tracking.run_image import dataset_facts, dataset_input, sealed_facts
+from harness.tracking.store import open_store, quieten, unusable
+from harness.version import code_version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+    from mlflow.models import Model
+
+__all__ = ["Origin", "log_model", "package", "requirements", "save_model"]
+
+
+_CALLS = """\
+## How to call it
+
+Served by `harness serve` or `mlflow models serve --env-manager local`; ids are text, and
+whole numbers are taken as text.
+
+The best titles for users (`n` for each, 10 if it is left out):
+
+```sh
+curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
+  -d '{"dataframe_records": [{"user": "USER"}], "params": {"n": 10}}'
+```
+
+Predicted ratings, one for each row:
+
+```sh
+curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
+  -d '{"dataframe_records": [{"user": "USER", "item": "ITEM"}]}'
+```
+
+Users and titles that the model does not know get its answer for strangers (the cold
+start), never an error: `known` is false where the user, or the title asked for, has no
+training ratings. Titles that a user rated in the training part are left out of its
+recommendations, and one question gets at most 100,000 of them. `stars` lie within the rating
+scale; `score` is what titles are ranked by, the prediction before it is clipped to the scale.
+"""
+_NAMES = {
+    "rmse": "RMSE (stars)",
+    "mae": "MAE (stars)",
+    "r2": "R²",
+    "within_half_star": "share within half a star",
+    "within_one_star": "share within one star",
+    "user_rmse": "mean RMSE per user (stars)",
+}
+
+
+def write_card(
+    facts: Mapping[str, Any], params: Mapping[str, Any], *, has_report: bool
+) -> str:
+    """Write the card of a model.
+
+    Parameters
+    ----------
+    facts : mapping
+        Those of the packaged model.
+    params : mapping
+        Its hyperparameters.
+    has_report : bool
+        Whether the report of the study or experiment lies beside it.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    return "\n".join(
+        [*_introduce(facts), *_list_params(params), *_judge(facts), _CALLS]
+    ) + (
+        "\nThe report that led to it is in the folder `report`.\n" if has_report else ""
+    )
+
+
+def _introduce(facts: Mapping[str, Any]) -> Iterator[str]:
+    data, split = facts["dataset"], facts["split"]
+    low, high = data["scale"]
+    origin = f"study `{facts['study']}`"
+    if facts["experiment"] is not None:
+        origin += f" of the experiment `{facts['experiment']}`"
+    if facts["trial"] is not None:
+        origin += f", trial {facts['trial']}"
+    yield f"# {facts['family']} on {data['name']}"
+    yield ""
+    yield f"A recommender of the family `{facts['family']}`: {origin}."
+    yield ""
+    if data["simulated"]:
+        yield "**The ratings are simulated.**"
+        yield ""
+    yield (
+        f"Trained on {facts['n_train']:,} of {data['n_ratings']:,} ratings "
+        f"({low:g} to {high:g} stars) by {data['n_users']:,} users of "
+        f"{data['n_items']:,} titles. Data `{data['fingerprint']}`, split "
+        f"`{split['method']}` `{split['fingerprint']}`, harness {facts['code_version']}."
+    )
+    yield ""
+
+
+def _list_params(params: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Settings"
+    yield ""
+    yield "| parameter | value |"
+    yield "|---|---|"
+    for name, value in params.items():
+        shown = f"{value:.6g}" if isinstance(value, float) else value
+        yield f"| `{name}` | {shown} |"
+    yield ""
+
+
+def _judge(facts: Mapping[str, Any]) -> Iterator[str]:
+    if not facts["metrics"]:
+        return
+    yield "## On the sealed test set"
+    yield ""
+    yield "| metric | value | 95 % interval |"
+    yield "|---|---|---|"
+    for name, figure in facts["metrics"].items():
+        interval = f"{figure['low']:.4f} to {figure['high']:.4f}"
+        yield f"| {_NAMES.get(name, name)} | {figure['value']:.4f} | {interval} |"
+    yield ""
+
+
+def requirements(family: str) -> list[str]:
+    """List what loading a model needs, each at the version that is installed.
+
+    Parameters
+    ----------
+    family : str
+        Name of its family.
+
+    Returns
+    -------
+    list of str
+        harness first, then what it depends on: ``"numpy==2.4.6"``. Nothing is imported
+        to find out, as MLflow's own inference would do.
+    """
+    from packaging.requirements import Requirement
+
+    # A family that needs a library of its own has an extra of its name.
+    extra = (
+        family
+        if family in (metadata("harness").get_all("Provides-Extra") or ())
+        else ""
+    )
+    needed = [Requirement(line) for line in requires("harness") or ()]
+    names = {
+        one.name
+        for one in needed
+        if one.marker is None or one.marker.evaluate({"extra": extra})
+    }
+    provider = next(e.dist for e in entry_points(group=GROUP) if e.name == family)
+    if provider is not None and provider.name != "harness":
+        names.add(provider.name)
+    own = f"harness[{extra}]" if extra else "harness"
+    return [f"{own}=={__version__}", *(f"{n}=={version(n)}" for n in sorted(names))]
+
+
+CARD = "card.md"
+REPORT = "report"
+_SCRIPT = Path(__file__).with_name("model_script.py")
+_MODEL_FILE = "MLmodel"
+_TAGS = (
+    *("family", "study", "experiment", "trial", "simulated", "harness_version"),
+    *("fingerprint", "size_bytes"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a model comes from.
+
+    Parameters
+    ----------
+    study : str
+        Name of the study that found its settings.
+    split : mapping
+        Facts of the split, as in `StudyRecord`.
+    experiment : str, optional
+        Name of the experiment of the study.
+    trial : int, optional
+        Number of the trial; None for settings that no trial has found.
+    metrics : mapping
+        Figures on the sealed test set: name to ``value``, ``low`` and ``high``.
+    """
+
+    study: str
+    split: Mapping[str, Any]
+    experiment: str | None = None
+    trial: int | None = None
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def package(
+    model: Recommender,
+    dataset: Dataset,
+    origin: Origin,
+    *,
+    report: Path | None = None,
+) -> PackagedModel:
+    """Put a fitted model together with the titles of its data and its origin.
+
+    Parameters
+    ----------
+    model : Recommender
+        Fitted on the training part of the data set.
+    dataset : Dataset
+        The data set.
+    origin : Origin
+        Where the settings come from.
+    report : Path, optional
+        Folder of the report, which is logged with the model.
+
+    Returns
+    -------
+    PackagedModel
+        Its facts are JSON-like: ``family``, ``study``, ``experiment``, ``trial``,
+        ``dataset``, ``split``, ``metrics``, ``n_train``, ``scale``, ``simulated``,
+        ``harness_version`` and ``code_version``.
+    """
+    known = dataset.facts()
+    frame = dataset.catalogue.frame
+    titles = (
+        frame["title"].tolist() if "title" in frame else [None] * len(model.item_ids_)
+    )
+    return PackagedModel(
+        model=model,
+        titles=tuple(t if isinstance(t, str) else None for t in titles),
+        report=report,
+        facts={
+            "family": model.name,
+            "study": origin.study,
+            "experiment": origin.experiment,
+            "trial": origin.trial,
+            "dataset": known,
+            "split": dict(origin.split),
+            "metrics": {name: dict(figure) for name, figure in origin.metrics.items()},
+            "n_train": origin.split["n_train"],
+            "scale": known["scale"],
+            "simulated": dataset.simulated,
+            "harness_version": __version__,
+            "code_version": code_version(),
+        },
+    )
+
+
+def save_model(packaged: PackagedModel, folder: Path) -> "Model":
+    """Write a packaged model as an MLflow model, which any MLflow can load and serve.
+
+    Parameters
+    ----------
+    packaged : PackagedModel
+        The model.
+    folder : Path
+        Must not exist, or be empty.
+
+    Returns
+    -------
+    mlflow.models.Model
+        Its metadata has what the tags of a logged model have.
+    """
+    quieten()
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import Model
+
+    from harness.serving.mlflow_model import ARTIFACT, DEFAULT_N, signature
+
+    model = Model()
+    somebody = str(packaged.model.user_ids_[0])
+    # MLflow compares the names of columns with a range, which pandas 4 takes otherwise
+    # for its own type of text.
+    names = pd.Index(["user"], dtype=object)
+    example = (pd.DataFrame([[somebody]], columns=names), {"n": DEFAULT_N})
+    with tempfile.TemporaryDirectory() as beside:
+        artifact = Path(beside) / ARTIFACT
+        facts = write_model(packaged, artifact)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            mlflow_model=model,
+            python_model=str(_SCRIPT),
+            artifacts={ARTIFACT: str(artifact)},
+            signature=signature(),
+            input_example=example,
+            pip_requirements=requirements(packaged.model.name),
+            metadata=_summary(facts),
+        )
+    _forget_paths(model)
+    model.save(str(folder / _MODEL_FILE))
+    (folder / CARD).write_text(_card(packaged), encoding="utf-8")
+    if packaged.report is not None:
+        shutil.copytree(packaged.report, folder / REPORT)
+    return model
+
+
+def _forget_paths(model: "Model") -> None:
+    """Leave out where this machine keeps its files, which loading does not need."""
+    flavor = model.flavors["python_function"]
+    flavor["model_code_path"] = _SCRIPT.name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+
+
+def _summary(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Say the most important facts in text: the tags of the logged model."""
+    summary = {name: str(facts[name]) for name in _TAGS if facts[name] is not None}
+    return summary | {
+        "dataset": facts["dataset"]["name"],
+        "dataset_fingerprint": facts["dataset"]["fingerprint"],
+        "split_fingerprint": facts["split"]["fingerprint"],
+    }
+
+
+def _card(packaged: PackagedModel) -> str:
+    params = packaged.model.hyperparameters()
+    return write_card(packaged.facts, params, has_report=packaged.report is not None)
+
+
+def log_model(
+    packaged: PackagedModel,
+    *,
+    run_id: str,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> str:
+    """Log a packaged model to a run, with its data set as an input of the run.
+
+    Parameters
+    ----------
+    packaged : PackagedModel
+        The model.
+    run_id : str
+        Run of its final evaluation; its status and times stay as they are.
+    tracking_uri, experiment : str, optional
+        Where the run is kept, see `harness.tracking.location.locate`.
+
+    Returns
+    -------
+    str
+        URI of the model: ``"models:/m-4f6e..."``.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be used; a model that was begun is marked as failed.
+    """
+    location = locate(tracking_uri, experiment)
+    try:
+        open_store(location)
+        from mlflow import MlflowClient
+
+        return _log(MlflowClient(location.tracking_uri), packaged, run_id)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise unusable(location, error) from error
+
+
+def _log(client: "MlflowClient", packaged: PackagedModel, run_id: str) -> str:
+    # mlflow.pyfunc.log_model would do it in the store and the experiment that are active
+    # in the whole process; the client does the same where it is told to.
+    from mlflow.entities import LoggedModelOutput
+
+    facts = packaged.facts
+    run = client.get_run(run_id)
+    client.log_inputs(run_id, [dataset_input(dataset_facts(facts["dataset"]))])
+    params = {k: str(v) for k, v in packaged.model.hyperparameters().items()}
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name=re.sub(r"[^\w-]+", "-", facts["study"]),
+        source_run_id=run_id,
+        params=params,
+        model_type="recommender",
+    )
+    try:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        summary = _upload(client, packaged, run_id, logged)
+        note = {"mlflow.note.content": _card(packaged)}
+        client.set_logged_model_tags(logged.model_id, summary | note)
+        _copy_metrics(client, run, logged.model_id, packaged)
+    except BaseException:
+        client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(logged.model_id, "READY")
+    return str(logged.model_uri)
+
+
+def _upload(
+    client: "MlflowClient", packaged: PackagedModel, run_id: str, logged: "LoggedModel"
+) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as beside:
+        folder = Path(beside) / "model"
+        model = save_model(packaged, folder)
+        model.run_id, model.model_id = run_id, logged.model_id
+        model.artifact_path = logged.artifact_location
+        model.save(str(folder / _MODEL_FILE))
+        client.log_model_artifacts(logged.model_id, str(folder))
+    return dict(model.metadata or {})
+
+
+def _copy_metrics(
+    client: "MlflowClient", run: "Run", model_id: str, packaged: PackagedModel
+) -> None:
+    """Show the figures of the run on the page of the model, too, and what they are of."""
+    from mlflow.entities import Metric
+
+    test = sealed_facts(packaged.facts["dataset"], packaged.facts["split"])
+    metrics = []
+    for key in run.data.metrics:
+        last = client.get_metric_history(run.info.run_id, key)[-1]
+        metrics.append(
+            Metric(
+                key,
+                last.value,
+                last.timestamp,
+                last.step,
+                model_id=model_id,
+                dataset_name=test.name,
+                dataset_digest=test.digest,
+            )
+        )
+    client.log_batch(run.info.run_id, metrics=metrics)

@@ -1,0 +1,152 @@
+"""The best titles for one user, by name, and why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.data.dataset import Dataset
+from harness.experiment.refit import refit_best
+from harness.search.records import StudyRecord
+from harness.serving.answers import Answerer, give_reason, shortest
+from harness.serving.folder import PackagedModel
+from harness.serving.package import Origin, package
+
+__all__ = ["RecommendedTitle", "RecommendedTitles", "package_best", "recommend_titles"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendedTitle:
+    """One title.
+
+    Parameters
+    ----------
+    rank : int
+        From 1, the best.
+    item : str
+        Its id in the ratings.
+    title : str or None
+        Its name, where the catalogue has one.
+    stars : float
+        Predicted rating, within the scale.
+    score : float
+        What it is ranked by: the prediction before it is clipped to the scale.
+    why : str or None
+        See `harness.serving.answers.give_reason`.
+    """
+
+    rank: int
+    item: str
+    title: str | None
+    stars: float
+    score: float
+    why: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendedTitles:
+    """The best titles for one user.
+
+    Parameters
+    ----------
+    user : str
+        Id, as asked.
+    n_ratings : int
+        Number of the user's training ratings; with none, this is the cold start.
+    model : str
+        What answered: a study, or the URI of a model.
+    family, dataset : str
+        Their names.
+    simulated : bool
+        Whether a program made the ratings.
+    titles : tuple of RecommendedTitle
+        Best first; none that the user has rated in the training part.
+    """
+
+    user: str
+    n_ratings: int
+    model: str
+    family: str
+    dataset: str
+    simulated: bool
+    titles: tuple[RecommendedTitle, ...]
+
+    @property
+    def is_cold_start(self) -> bool:
+        """Whether the user has no training ratings."""
+        return self.n_ratings == 0
+
+
+def package_best(
+    study: StudyRecord, load_dataset: Callable[[], Dataset]
+) -> PackagedModel:
+    """Fit the best settings of a study again, and package the model.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+    load_dataset : callable
+        Loads the data of the study again.
+
+    Returns
+    -------
+    PackagedModel
+        The model; see `harness.experiment.refit.refit_best` for what can go wrong.
+    """
+    fitted = refit_best(study, load_dataset)
+    origin = Origin(study=study.name, split=study.split, trial=fitted.trial.number)
+    return package(fitted.model, fitted.dataset, origin)
+
+
+def recommend_titles(
+    packaged: PackagedModel, *, model: str, user: str, n: int
+) -> RecommendedTitles:
+    """Rank the titles for one user, known or not.
+
+    Parameters
+    ----------
+    packaged : PackagedModel
+        The model.
+    model : str
+        What it is, for people.
+    user : str
+        Id of the user.
+    n : int
+        How many titles.
+
+    Returns
+    -------
+    RecommendedTitles
+        For a stranger, what is best for anybody.
+    """
+    answerer, facts = Answerer(packaged), packaged.facts
+    code = answerer.user_code(user)
+    return RecommendedTitles(
+        user=user,
+        n_ratings=len(packaged.model.seen(code)),
+        model=model,
+        family=facts["family"],
+        dataset=facts["dataset"]["name"],
+        simulated=facts["simulated"],
+        titles=_name_titles(answerer, code, n),
+    )
+
+
+def _name_titles(answerer: Answerer, user: int, n: int) -> tuple[RecommendedTitle, ...]:
+    ranking = answerer.recommend(user, n)
+    rows = zip(
+        ranking.items.tolist(),
+        shortest(ranking.stars),
+        shortest(ranking.scores),
+        strict=True,
+    )
+    return tuple(
+        RecommendedTitle(
+            rank=rank,
+            item=str(answerer.packaged.model.item_ids_[item]),
+            title=answerer.title_of(item),
+            stars=stars,
+            score=score,
+            why=give_reason(answerer, user, item),
+        )
+        for rank, (item, stars, score) in enumerate(rows, 1)
+    )

@@ -1,0 +1,568 @@
+"""The model registry: versions, what they were judged on, and their aliases."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from harness.errors import HarnessError, TrackingError, UnknownNameError
+from harness.search.openings import SealedRatings
+from harness.search.ownership import own_file
+from harness.serving.fetch import CHAMPION, fetch_model, open_client, registered_models
+from harness.tracking.experiment_projection import REPORT
+from harness.tracking.location import Location
+from harness.tracking.store import unusable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "PREVIOUS",
+    "RegisteredVersion",
+    "Registry",
+    "crown",
+    "model_name",
+    "only_champion",
+    "own_succession",
+    "roll_back",
+]
+
+
+def model_name(dataset: str) -> str:
+    """Name the registered model of a data set: what serves the same ratings competes.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set.
+
+    Returns
+    -------
+    str
+        The same, without what MLflow refuses in a name.
+
+    Examples
+    --------
+    >>> model_name("ml-100k")
+    'ml-100k'
+    """
+    return re.sub(r"[/:]", "-", dataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisteredVersion:
+    """A version of a registered model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the registered model.
+    version : int
+        From 1.
+    aliases : tuple of str
+        ``"champion"`` ...
+    created : datetime
+        In UTC.
+    run_id : str
+        Run of its final evaluation.
+    source : str
+        URI of the logged model.
+    tags : mapping of str to str
+        What it is and how it was judged, see
+        `harness.serving.promotion_material.PromotionSource.tags`.
+    """
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    created: datetime
+    run_id: str
+    source: str
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        """URI that names it: ``"models:/ml-100k/3"``."""
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def test_set(self) -> SealedRatings:
+        """What its figures were measured on."""
+        return SealedRatings(
+            dataset=self.tags.get("dataset_fingerprint"),
+            ratings=self.tags.get("ratings_fingerprint"),
+            split=self.tags.get("split_fingerprint"),
+        )
+
+    def figure(self, name: str) -> float | None:
+        """Look up a number among the tags; None where there is none."""
+        try:
+            return float(self.tags[name])
+        except (KeyError, ValueError):
+            return None
+
+
+def convert_version(
+    version: "ModelVersion", aliases: Mapping[str, int]
+) -> RegisteredVersion:
+    """Convert what MLflow knows of a version.
+
+    Parameters
+    ----------
+    version : mlflow.entities.model_registry.ModelVersion
+        As the registry gives it.
+    aliases : mapping of str to int
+        Those of the registered model: a search of versions leaves them out.
+
+    Returns
+    -------
+    RegisteredVersion
+        The version.
+    """
+    number = int(version.version)
+    return RegisteredVersion(
+        name=str(version.name),
+        version=number,
+        aliases=tuple(alias for alias, v in aliases.items() if v == number),
+        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+        run_id=version.run_id or "",
+        source=version.source or "",
+        tags=dict(version.tags),
+    )
+
+
+PREVIOUS = "previous"
+CHALLENGER = "challenger"
+
+_VERSIONS_TAG = "mlflow.modelVersions"
+_PARENT_TAG = "mlflow.parentRunId"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _explained(
+    method: "Callable[Concatenate[Registry, P], T]",
+) -> "Callable[Concatenate[Registry, P], T]":
+    """Say in one sentence what was wrong with the registry."""
+
+    def call(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except HarnessError:
+            raise
+        except Exception as error:
+            raise unusable(self.location, error) from error
+
+    call.__doc__, call.__name__ = method.__doc__, method.__name__
+    return call
+
+
+class Registry:
+    """Reads and writes the model registry of an MLflow store.
+
+    Parameters
+    ----------
+    location : Location
+        The store. Its database must exist; nothing is created.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be used; so do all methods.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._client: MlflowClient = open_client(location)
+
+    @_explained
+    def names(self) -> list[str]:
+        """List the registered models."""
+        return sorted(model.name for model in registered_models(self._client))
+
+    @_explained
+    def versions(self, name: str) -> list[RegisteredVersion]:
+        """List the versions of a registered model, newest first; none if it is unknown."""
+        if name not in self.names():
+            return []
+        aliases = self._aliases(name)
+        quote = '"' if "'" in name else "'"
+        found = self._client.search_model_versions(f"name = {quote}{name}{quote}")
+        versions = [convert_version(each, aliases) for each in found]
+        return sorted(versions, key=lambda each: -each.version)
+
+    @_explained
+    def aliased(self, name: str, alias: str) -> RegisteredVersion | None:
+        """Find the version that has an alias; None where no version has it."""
+        aliases = self._aliases(name) if name in self.names() else {}
+        if alias not in aliases:
+            return None
+        version = str(aliases[alias])
+        return convert_version(self._client.get_model_version(name, version), aliases)
+
+    def require(self, name: str, alias: str) -> RegisteredVersion:
+        """Find the version that has an alias.
+
+        Parameters
+        ----------
+        name, alias : str
+            The registered model, and the alias.
+
+        Returns
+        -------
+        RegisteredVersion
+            The version.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such model.
+        TrackingError
+            If no version has the alias.
+        """
+        if name not in self.names():
+            raise UnknownNameError("registered model", name, self.names())
+        found = self.aliased(name, alias)
+        if found is None:
+            raise TrackingError(
+                f"The registered model {name!r} must have a version with the alias "
+                f"@{alias}, but has none; `harness models` shows which aliases there are."
+            )
+        return found
+
+    @_explained
+    def logged_model(self, run_id: str, *, trial: int) -> str | None:
+        """Find the model of a trial that was logged to a run.
+
+        Parameters
+        ----------
+        run_id : str
+            The run: of a study, it may have models of several trials.
+        trial : int
+            The trial that found the settings.
+
+        Returns
+        -------
+        str or None
+            URI of the latest complete one: ``"models:/m-..."``.
+        """
+        run = self._client.get_run(run_id)
+        for output in reversed(run.outputs.model_outputs if run.outputs else []):
+            model = self._client.get_logged_model(output.model_id)
+            if str(model.status) == "READY" and model.tags.get("trial") == str(trial):
+                return str(model.model_uri)
+        return None
+
+    @_explained
+    def report_of(self, version: RegisteredVersion) -> str | None:
+        """Find the report that tells more of a version.
+
+        Parameters
+        ----------
+        version : RegisteredVersion
+            The version.
+
+        Returns
+        -------
+        str or None
+            URI of its folder, among the files of the run of the experiment or the study:
+            ``"runs:/4f6e.../report"``; None if no report was logged.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(version.run_id)
+            # The run of a final model has that of its experiment above it.
+            run_id = run.data.tags.get(_PARENT_TAG, version.run_id)
+            found = self._client.list_artifacts(run_id, REPORT)
+        except MlflowException as error:
+            if error.error_code in {
+                "RESOURCE_DOES_NOT_EXIST",
+                "INVALID_PARAMETER_VALUE",
+            }:
+                return None
+            raise
+        return f"runs:/{run_id}/{REPORT}" if found else None
+
+    @_explained
+    def register(
+        self,
+        name: str,
+        source: str,
+        *,
+        run_id: str,
+        tags: Mapping[str, str],
+        description: str,
+    ) -> RegisteredVersion:
+        """Make a version of a logged model, unless there is one.
+
+        Parameters
+        ----------
+        name : str
+            Name of the registered model, which is created if need be.
+        source : str
+            URI of the logged model: ``"models:/m-..."``.
+        run_id : str
+            Run that it was logged to.
+        tags : mapping of str to str
+            What it is and how it was judged.
+        description : str
+            The same for people, in Markdown. Both are replaced where the version exists.
+
+        Returns
+        -------
+        RegisteredVersion
+            The version.
+        """
+        for known in self.versions(name):
+            if known.source == source:
+                self._describe(known, tags, description)
+                return known
+        self._create_model(name)
+        model_id = source.removeprefix("models:/")
+        with _as_default(self.location):
+            made = self._client.create_model_version(
+                name,
+                source,
+                run_id,
+                tags=dict(tags),
+                description=description,
+                model_id=model_id,
+            )
+        self._link(model_id, name, str(made.version))
+        return convert_version(made, {})
+
+    @_explained
+    def move(self, alias: str, version: RegisteredVersion | None, *, name: str) -> None:
+        """Give an alias to a version; to none, take it away."""
+        if version is None:
+            self._client.delete_registered_model_alias(name, alias)
+        else:
+            number = str(version.version)
+            self._client.set_registered_model_alias(name, alias, number)
+
+    def _describe(
+        self, version: RegisteredVersion, tags: Mapping[str, str], description: str
+    ) -> None:
+        number = str(version.version)
+        self._client.update_model_version(version.name, number, description)
+        for key, value in tags.items():
+            if version.tags.get(key) != value:
+                self._client.set_model_version_tag(version.name, number, key, value)
+
+    def _link(self, model_id: str, name: str, version: str) -> None:
+        """Let the page of the logged model lead here, as `mlflow.register_model` does."""
+        known = self._client.get_logged_model(model_id).tags.get(_VERSIONS_TAG, "[]")
+        links = [*json.loads(known), {"name": name, "version": version}]
+        self._client.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps(links)})
+
+    def _create_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(
+                name,
+                description=(
+                    f"Recommenders for **{name}**. `harness promote` moves the aliases: "
+                    # MLflow would link a bare @name to a person on GitHub.
+                    "`champion` is in use, `previous` was before, `challenger` was "
+                    "refused or waits."
+                ),
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _aliases(self, name: str) -> dict[str, int]:
+        # The search of versions leaves their aliases out.
+        aliases = self._client.get_registered_model(name).aliases
+        return {alias: int(version) for alias, version in aliases.items()}
+
+
+@contextmanager
+def _as_default(location: Location) -> Iterator[None]:
+    """Let MLflow look up the logged model in this store.
+
+    Its registry asks the store that is the default of the process, whichever client it
+    is used by.
+    """
+    name = "MLFLOW_TRACKING_URI"
+    before = os.environ.get(name)
+    os.environ[name] = location.tracking_uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextmanager
+def own_succession(location: Location, name: str) -> Iterator[None]:
+    """Be the only process that promotes versions of a registered model.
+
+    MLflow moves an alias without asking where it was. The lock is a file beside the
+    database; for a server it is in the folder for temporary files, and holds on one
+    machine only: `crown` looks again before it moves the alias.
+
+    Parameters
+    ----------
+    location : Location
+        The store.
+    name : str
+        Name of the registered model.
+
+    Yields
+    ------
+    None
+        While no other process promotes.
+
+    Raises
+    ------
+    TrackingError
+        If another process does.
+    """
+
+    def refusal(owner: str) -> TrackingError:
+        return TrackingError(
+            f"Another promotion of {name!r} is under way (process {owner}): wait until it "
+            "ends, and look at its outcome with `harness models`."
+        )
+
+    with own_file(_lock_path(location, name), refusal):
+        yield
+
+
+def _lock_path(location: Location, name: str) -> Path:
+    if location.database is not None:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return location.database.with_name(
+            f"{location.database.name}.{digest}.promotion"
+        )
+    digest = hashlib.sha256(f"{location.tracking_uri}\n{name}".encode()).hexdigest()[:8]
+    user = os.getuid() if os.name == "posix" else ""
+    return Path(tempfile.gettempdir()) / f"harness-{user}-{digest}.promotion"
+
+
+def crown(
+    registry: Registry, version: RegisteredVersion, before: RegisteredVersion | None
+) -> None:
+    """Make a version the champion, and the champion the previous one.
+
+    Parameters
+    ----------
+    registry : Registry
+        The registry.
+    version : RegisteredVersion
+        Has passed the gate.
+    before : RegisteredVersion or None
+        The champion that it was compared with.
+
+    Raises
+    ------
+    TrackingError
+        If that is no longer the champion.
+    """
+    now = registry.aliased(version.name, CHAMPION)
+    if _number(now) != _number(before):
+        raise TrackingError(
+            f"The champion of {version.name!r} was {_number(before)} when version "
+            f"{version.version} was judged, but another promotion has made it "
+            f"{_number(now)} since: repeat the promotion, to compare with that one."
+        )
+    # A process killed in between leaves the champion that was; the same command goes on.
+    if before is not None:
+        registry.move(PREVIOUS, before, name=version.name)
+    registry.move(CHAMPION, version, name=version.name)
+    challenger = registry.aliased(version.name, CHALLENGER)
+    if challenger is not None and challenger.version == version.version:
+        registry.move(CHALLENGER, None, name=version.name)
+
+
+def _number(version: RegisteredVersion | None) -> str:
+    return "nobody" if version is None else f"version {version.version}"
+
+
+def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
+    """Let champion and previous change places.
+
+    Parameters
+    ----------
+    location : Location
+        The store.
+    name : str
+        Name of the registered model.
+
+    Returns
+    -------
+    champion, previous : RegisteredVersion
+        The new champion, and the one that was.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such registered model.
+    TrackingError
+        If there are not two versions to change places, another process promotes, or the
+        registry cannot be used.
+    DataError
+        If the files of the previous champion are gone, or not intact.
+    """
+    registry = Registry(location)
+    with own_succession(location, name):
+        champion = registry.require(name, CHAMPION)
+        previous = registry.require(name, PREVIOUS)
+        if champion.version == previous.version:
+            raise TrackingError(
+                f"@{CHAMPION} and @{PREVIOUS} of {name!r} must be two versions to change "
+                f"places, but both are version {champion.version}."
+            )
+        with fetch_model(location, previous.uri):
+            pass  # intact: nothing else may become champion
+        # First what the rollback is for, should anything happen in between.
+        registry.move(CHAMPION, previous, name=name)
+        registry.move(PREVIOUS, champion, name=name)
+    return previous, champion
+
+
+def only_champion(location: Location) -> str:
+    """Name the only registered model that has a champion.
+
+    Parameters
+    ----------
+    location : Location
+        The store.
+
+    Returns
+    -------
+    str
+        Name of the registered model.
+
+    Raises
+    ------
+    TrackingError
+        If none has one, or several have.
+    """
+    registry = Registry(location)
+    names = [n for n in registry.names() if registry.aliased(n, CHAMPION) is not None]
+    if len(names) == 1:
+        return names[0]
+    found = (
+        f"{len(names)} have: name one of {', '.join(names)}" if names else "none has"
+    )
+    raise TrackingError(
+        f"One registered model of {location.shown} must have a champion, but {found}"
+        f"{' with --model.' if names else '; `harness promote` makes one.'}"
+    )

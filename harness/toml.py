@@ -1,0 +1,150 @@
+"""TOML files checked by pydantic, and the place of a key in their text."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Part", "broken_rule", "first_problem", "line_of"]
+
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?")
+
+
+def line_of(text: str, key: str) -> int | None:
+    r"""Find the line of a key.
+
+    Parameters
+    ----------
+    text : str
+        Valid TOML.
+    key : str
+        Path to the key, with dots; entries of arrays of tables are counted from 0:
+        ``claims.2.value``.
+
+    Returns
+    -------
+    int or None
+        Number of the line, from 1, that sets the key, or else the innermost table above
+        it that has a header; None if there is neither.
+
+    Examples
+    --------
+    >>> line_of("[[claims]]\nvalue = 1\n[[claims]]\nvalue = 2", "claims.1.value")
+    4
+    """
+    wanted = key.split(".")
+    best: tuple[int, int] | None = None
+    table: list[str] = []
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.match(line)
+        if header:
+            name = header[2].replace('"', "").replace(" ", "")
+            table = name.split(".")
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                table.append(str(counts[name]))
+            here = table
+        else:
+            found = re.match(r"""^\s*["']?([\w.-]+)["']?\s*=""", line)
+            here = [*table, *found[1].split(".")] if found else []
+        depth = len(here)
+        if here and here == wanted[:depth] and (best is None or depth > best[0]):
+            best = (depth, number)
+    return best[1] if best else None
+
+
+class Part(BaseModel):
+    """A table of the file: unknown keys are errors, so is "5" for 5; nothing changes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+_UNKNOWN = "extra_forbidden"
+
+
+def first_problem(error: "ValidationError") -> "ErrorDetails":
+    """Choose what to say first of all that is wrong.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic has found.
+
+    Returns
+    -------
+    dict
+        An unknown key if there is one: where ``high`` is missing and ``hihg`` is not
+        known, the second says what to do.
+    """
+    problems = error.errors()
+    unknown = (p for p in problems if p["type"] == _UNKNOWN)
+    return next(unknown, problems[0])
+
+
+def broken_rule(problem: "ErrorDetails", model: type[BaseModel]) -> str:
+    """Say which rule a value breaks.
+
+    Parameters
+    ----------
+    problem : dict
+        One of ``ValidationError.errors()``.
+    model : type
+        What was validated.
+
+    Returns
+    -------
+    str
+        A sentence; of an unknown key, with the keys that there are.
+    """
+    *above, key = problem["loc"] or ("",)
+    if problem["type"] == _UNKNOWN:
+        found = _model_at(model, above)
+        known = found.model_fields if found is not None else ()
+        return str(UnknownNameError("key", str(key), known))
+    rule = problem["msg"].removeprefix("Value error, ")
+    value = problem["input"]
+    if problem["type"] != "value_error" and isinstance(value, bool | int | float | str):
+        rule += f", but it is {value!r}"
+    return rule
+
+
+def _model_at(model: type[BaseModel], location: list[int | str]) -> Any:
+    """Follow a location through the types, to the table that it leads to."""
+    here: Any = model
+    for part in location:
+        if _is_model(here):
+            here = here.model_fields[str(part)].annotation
+            continue
+        members = list(_models_in(here))
+        tagged = [m for m in members if part in _tags(m)]
+        if tagged:
+            here = tagged[0]
+        elif len(members) == 1:
+            here = members[0]
+    members = list(_models_in(here))
+    return members[0] if len(members) == 1 else None
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _models_in(kind: Any) -> Iterator[type[BaseModel]]:
+    if _is_model(kind):
+        yield kind
+    for part in get_args(kind):
+        yield from _models_in(part)
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("type")
+    return get_args(field.annotation) if field is not None else ()

@@ -1,0 +1,170 @@
+"""The lists of runs that MLflow's web interface offers: their rows, columns and order.
+
+MLflow keeps a "saved view" as JSON in a tag of the experiment; its menu "Views" lists
+them by name, and a link names the tag. Without one the list has neither metrics nor
+parameters, and shows one row, the topmost run. Tried with MLflow 3.17; an interface that
+does not know the tags sorts by date.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "FINALS_VIEW",
+    "NESTED_VIEW",
+    "TRIALS_VIEW",
+    "VIEWS",
+    "View",
+    "merge_trials_view",
+    "trial_parameters",
+]
+
+
+_TAG_PREFIX = "mlflow.sharedViewState."
+_MOST_PARAMETERS = 12
+_RUN_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo", "duration")
+_DATASET = "attributes.`Dataset`"
+_NARROW, _WIDE = 110, 240
+_NAME_WIDTH = 270
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A list of runs.
+
+    Parameters
+    ----------
+    key : str
+        What a link names it by.
+    name : str
+        What the menu calls it.
+    tags, metrics : tuple of str
+        Names of the columns, in order.
+    order_by : str
+        Column that it is sorted by.
+    ascending : bool, default True
+        In which direction.
+    only : str, default ""
+        Search filter of MLflow; all runs if empty.
+    """
+
+    key: str
+    name: str
+    tags: tuple[str, ...]
+    metrics: tuple[str, ...]
+    order_by: str
+    ascending: bool = True
+    only: str = ""
+
+    @property
+    def tag(self) -> str:
+        """Name of the experiment's tag that holds it."""
+        return _TAG_PREFIX + self.key
+
+    def as_json(self, params: Iterable[str] = ()) -> str:
+        """Write it as MLflow keeps it.
+
+        Parameters
+        ----------
+        params : iterable of str, optional
+            Names of parameters to show as columns after the metrics.
+
+        Returns
+        -------
+        str
+            Value of the tag.
+        """
+        columns = [f"tags.`{name}`" for name in self.tags]
+        columns += [f"metrics.`{name}`" for name in self.metrics]
+        columns += [f"params.`{name}`" for name in params]
+        state = {
+            "searchFilter": self.only,
+            "orderByKey": self.order_by,
+            "orderByAsc": self.ascending,
+            "selectedColumns": [*columns, _DATASET],
+            "columnOrder": [*_RUN_COLUMNS, *columns, _DATASET],
+            "columnWidths": dict.fromkeys(columns, _NARROW)
+            | {_RUN_COLUMNS[0]: _NAME_WIDTH, _DATASET: _WIDE},
+        }
+        # MLflow shows no date of a view; the same view is the same text.
+        envelope = {"name": self.name, "createdAt": 0, "state": json.dumps(state)}
+        return json.dumps(envelope)
+
+
+TRIALS_VIEW = View(
+    key="harness",
+    name="best trials first",
+    tags=("family", "state"),
+    metrics=("rmse", "rmse_fold_sd", "fit_seconds", "mae"),
+    order_by="metrics.`rmse`",
+)
+"""Sorted by a metric, MLflow shows no nesting: only trials have this one, and lead."""
+
+FINALS_VIEW = View(
+    key="harness-finals",
+    name="final models",
+    tags=("experiment", "verdict"),
+    metrics=(
+        *("test_rmse", "test_rmse_low", "test_rmse_high", "fit_seconds"),
+        *("latency_p95_ms", "model_mb", "ndcg_at_10", "search_rmse"),
+    ),
+    order_by="metrics.`test_rmse`",
+    only="tags.state = 'final'",
+)
+
+NESTED_VIEW = View(
+    key="harness-nested",
+    name="experiments, studies, trials",
+    tags=("family", "state"),
+    metrics=("test_rmse", "best_rmse", "rmse", "rmse_fold_sd", "fit_seconds"),
+    # Only in the order of time does MLflow show which run stands below which.
+    order_by="attributes.start_time",
+    ascending=False,
+)
+
+VIEWS = (FINALS_VIEW, NESTED_VIEW, TRIALS_VIEW)
+"""In the order in which they are of interest."""
+
+
+def merge_trials_view(tags: Mapping[str, str], params: Iterable[str]) -> str:
+    """Describe the list of trials, the best one first, with their parameters.
+
+    Parameters
+    ----------
+    tags : mapping of str to str
+        Tags of the experiment; the parameters that its view has are kept.
+    params : iterable of str
+        Names of the parameters to show, those of one family.
+
+    Returns
+    -------
+    str
+        Value of the tag of `TRIALS_VIEW`.
+    """
+    shown = [*trial_parameters(tags)]
+    shown += [name for name in params if name not in shown]
+    return TRIALS_VIEW.as_json(shown[:_MOST_PARAMETERS])
+
+
+def trial_parameters(tags: Mapping[str, str]) -> list[str]:
+    """List the parameters that the list of trials shows.
+
+    Parameters
+    ----------
+    tags : mapping of str to str
+        Tags of the experiment.
+
+    Returns
+    -------
+    list of str
+        Names; none where there is no view, or one that cannot be read.
+    """
+    try:
+        view: dict[str, Any] = json.loads(tags.get(TRIALS_VIEW.tag, "{}"))
+        columns = json.loads(view["state"])["selectedColumns"]
+        params = [c for c in columns if c.startswith("params.`")]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+    return [name.removeprefix("params.`").removesuffix("`") for name in params]

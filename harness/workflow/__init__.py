@@ -1,1 +1,0 @@
-"""Workflows: what a command does, from its settings to its result, without printing."""
