@@ -21,20 +21,6 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?")
 def line_of(text: str, key: str) -> int | None:
     r"""Find the line of a key.
 
-    Parameters
-    ----------
-    text : str
-        Valid TOML.
-    key : str
-        Path to the key, with dots; entries of arrays of tables are counted from 0:
-        ``claims.2.value``.
-
-    Returns
-    -------
-    int or None
-        Number of the line, from 1, that sets the key, or else the innermost table above
-        it that has a header; None if there is neither.
-
     Examples
     --------
     >>> line_of("[[claims]]\nvalue = 1\n[[claims]]\nvalue = 2", "claims.1.value")
@@ -72,39 +58,14 @@ _UNKNOWN = "extra_forbidden"
 
 
 def first_problem(error: "ValidationError") -> "ErrorDetails":
-    """Choose what to say first of all that is wrong.
-
-    Parameters
-    ----------
-    error : ValidationError
-        What pydantic has found.
-
-    Returns
-    -------
-    dict
-        An unknown key if there is one: where ``high`` is missing and ``hihg`` is not
-        known, the second says what to do.
-    """
+    """Choose what to say first of all that is wrong."""
     problems = error.errors()
     unknown = (p for p in problems if p["type"] == _UNKNOWN)
     return next(unknown, problems[0])
 
 
 def broken_rule(problem: "ErrorDetails", model: type[BaseModel]) -> str:
-    """Say which rule a value breaks.
-
-    Parameters
-    ----------
-    problem : dict
-        One of ``ValidationError.errors()``.
-    model : type
-        What was validated.
-
-    Returns
-    -------
-    str
-        A sentence; of an unknown key, with the keys that there are.
-    """
+    """Say which rule a value breaks."""
     *above, key = problem["loc"] or ("",)
     if problem["type"] == _UNKNOWN:
         found = _model_at(model, above)

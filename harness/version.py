@@ -9,14 +9,7 @@ __all__ = ["code_version"]
 
 
 def code_version() -> str:
-    """Name the version of harness, with the commit where it runs from a checkout.
-
-    Returns
-    -------
-    str
-        Such as ``"0.1.0"`` or ``"0.1.0+g1bb705b"``; ``".dirty"`` is appended where
-        tracked files differ from the commit.
-    """
+    """Name the version of harness, with the commit where it runs from a checkout."""
     checkout = Path(__file__).parent.parent
     if not (checkout / ".git").exists():
         return __version__

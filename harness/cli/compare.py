@@ -39,23 +39,7 @@ def compare(
 
 
 def only_experiment(storage: str) -> str:
-    """Name the experiment of a storage that holds one.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-
-    Returns
-    -------
-    str
-        Its name.
-
-    Raises
-    ------
-    StudyError
-        If there is none, or more than one.
-    """
+    """Name the experiment of a storage that holds one."""
     from harness.search.storage import list_experiments
 
     names = list_experiments(storage)
@@ -72,13 +56,7 @@ def only_experiment(storage: str) -> str:
 
 
 def print_comparison(record: "ExperimentRecord") -> None:
-    """Print a row for each family and baseline, best first.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    """
+    """Print a row for each family and baseline, best first."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

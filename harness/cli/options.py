@@ -24,16 +24,6 @@ def spread_options(command: Callable[..., Any]) -> Callable[..., None]:
 
     Each parameter whose type is a dataclass is replaced, on the command line, by the
     fields of that dataclass; fields without default come first, as positional ones do.
-
-    Parameters
-    ----------
-    command : callable
-        A command with keyword arguments such as ``data: DataOptions``.
-
-    Returns
-    -------
-    callable
-        The same for Typer, to be decorated with ``@app.command()``.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {n: t for n, t in hints.items() if is_dataclass(t)}
@@ -162,18 +152,7 @@ class DataOptions:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Name the data of a study as its command line did.
-
-        Parameters
-        ----------
-        facts : mapping
-            Facts of its data set, as in `StudyRecord`.
-
-        Returns
-        -------
-        DataOptions
-            To load the same data again.
-        """
+        """Name the data of a study as its command line did."""
         known = {field.name for field in fields(cls)}
         options = facts.get("options", {})
         given = {name: value for name, value in options.items() if name in known}
@@ -182,18 +161,7 @@ class DataOptions:
         return cls(data=facts["source"], **given)
 
     def load(self) -> "Dataset":
-        """Load the data set that these options name.
-
-        Returns
-        -------
-        Dataset
-            Ratings and catalogue.
-
-        Raises
-        ------
-        DataError
-            If it cannot be found, read or learnt from.
-        """
+        """Load the data set that these options name."""
         from harness.data.load import load_source
 
         given = {f.name: getattr(self, f.name) for f in fields(self)}

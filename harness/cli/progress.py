@@ -31,13 +31,7 @@ class TrialCounts:
         return self.by_state["complete"] + self.by_state["pruned"]
 
     def add(self, trial: TrialRecord) -> None:
-        """Count a trial; one that is still running does not count.
-
-        Parameters
-        ----------
-        trial : TrialRecord
-            The trial.
-        """
+        """Count a trial; one that is still running does not count."""
         if trial.state in self.by_state:
             self.by_state[trial.state] += 1
         if trial.value is not None and (

@@ -33,24 +33,6 @@ def write_and_log(
     """Log the runs, write the report that names them, and add it to them.
 
     What goes wrong with MLflow is said on the console, and stops nothing.
-
-    Parameters
-    ----------
-    judged : JudgedExperiment
-        The experiment.
-    reports : Path
-        The report goes into the folder of its name below it.
-    stores : StoreOptions
-        Where studies and runs are kept.
-    console : rich.console.Console
-        Is told what comes next.
-    dataset : Dataset or None
-        Data of the models just fitted; None where nothing was fitted.
-
-    Returns
-    -------
-    Path
-        The report.
     """
     from harness.report.write import write_experiment_report
     from harness.serving.experiment_log import log_report, log_runs

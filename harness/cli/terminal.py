@@ -44,34 +44,14 @@ def plain(text: str, longest: int = LONGEST_NAME) -> str:
 
 
 def help_of(command: Callable[..., Any]) -> str:
-    """Write the docstring of a command as its help.
-
-    Parameters
-    ----------
-    command : callable
-        With a docstring.
-
-    Returns
-    -------
-    str
-        Each paragraph on one line, for the terminal to break where it is full; examples
-        stay as they are.
-    """
+    """Write the docstring of a command as its help."""
     text, mark, examples = (inspect.getdoc(command) or "").partition("Examples\n---")
     paragraphs = (" ".join(part.split()) for part in text.strip().split("\n\n"))
     return "\n\n".join(paragraphs) + (f"\n\n{mark}{examples}" if mark else "")
 
 
 def describe_data(console: "Console", dataset: "Dataset") -> None:
-    """Print size and notes of a data set.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    dataset : Dataset
-        The data set.
-    """
+    """Print size and notes of a data set."""
     simulated = ", simulated" if dataset.simulated else ""
     ratings = dataset.ratings
     console.print(

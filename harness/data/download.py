@@ -34,20 +34,6 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip archive; a single folder around everything is left out.
 
     All members are checked before the first is written.
-
-    Parameters
-    ----------
-    archive : Path
-        The archive.
-    folder : Path
-        A folder that does not exist yet; it may be incomplete if this fails.
-
-    Raises
-    ------
-    DownloadError
-        If it is no zip archive, is damaged, or has a member that is encrypted, no plain
-        file or folder, named twice, or would be written outside the folder; or if it
-        would unpack to more than 100 times its size.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -247,23 +233,7 @@ DOWNLOADS: Mapping[str, Download] = {download.name: download for download in _AL
 
 
 def find_download(name: str) -> Download:
-    """Look up a data set.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-
-    Returns
-    -------
-    Download
-        What is known about it.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no data set of that name.
-    """
+    """Look up a data set."""
     if name not in DOWNLOADS:
         raise UnknownNameError("data set to download", name, DOWNLOADS)
     return DOWNLOADS[name]
@@ -277,20 +247,7 @@ Progress = Callable[[int, int], None]
 
 
 def is_fetched(download: Download, folder: Path) -> bool:
-    """Say whether a data set is there already.
-
-    Parameters
-    ----------
-    download : Download
-        The data set.
-    folder : Path
-        Where it would be.
-
-    Returns
-    -------
-    bool
-        True if the folder holds its ratings: it appears complete or not at all.
-    """
+    """Say whether a data set is there already."""
     return (folder / download.ratings_file).is_file()
 
 
@@ -305,24 +262,6 @@ def fetch(
 
     All happens in a temporary folder beside the final one, which is renamed in the end:
     when this fails or is interrupted, nothing is left behind.
-
-    Parameters
-    ----------
-    download : Download
-        What to download.
-    folder : Path
-        Where to: a folder that does not exist yet, or is empty.
-    base_url : str
-        Address below which the archives are, of GroupLens or of a mirror.
-    progress : callable, optional
-        Is called now and then with two numbers: the bytes that have come, and the bytes
-        to come in all (0 if the server does not say).
-
-    Raises
-    ------
-    DownloadError
-        If the folder is not empty or cannot be written, the server cannot be reached,
-        refuses or breaks off, or what came is not the published file.
     """
     url = _address(base_url, download)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

@@ -37,16 +37,6 @@ def ratings_per_week(ratings: Ratings) -> float:
     the first and the last of them. A user who rates everything in one evening counts
     as a member for one week.
 
-    Parameters
-    ----------
-    ratings : Ratings
-        With timestamps; at least one rating.
-
-    Returns
-    -------
-    float
-        Ratings per user and week.
-
     Examples
     --------
     Two users: four ratings within two weeks, and two ratings on one day.
@@ -66,18 +56,7 @@ def ratings_per_week(ratings: Ratings) -> float:
 
 
 def hour_counts(ratings: Ratings) -> Ints | None:
-    """Count the ratings of each hour of the day.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        With timestamps.
-
-    Returns
-    -------
-    ndarray of int, shape (24,), or None
-        Ratings from 0:00, 1:00, ... UTC; None if the source knows only dates.
-    """
+    """Count the ratings of each hour of the day."""
     times = _timestamps(ratings)
     if not (times % DAY).any():
         return None
@@ -87,16 +66,6 @@ def hour_counts(ratings: Ratings) -> Ints | None:
 
 def peak_hours(counts: Ints) -> str:
     """Name the three consecutive hours with most ratings.
-
-    Parameters
-    ----------
-    counts : ndarray of int, shape (24,)
-        Ratings of each hour.
-
-    Returns
-    -------
-    str
-        From and to; the day begins again after its end.
 
     Examples
     --------
@@ -111,18 +80,7 @@ def peak_hours(counts: Ints) -> str:
 
 
 def weekday_counts(ratings: Ratings) -> Ints:
-    """Count the ratings of each day of the week.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        With timestamps.
-
-    Returns
-    -------
-    ndarray of int, shape (7,)
-        Ratings on Mondays, ..., Sundays, in UTC.
-    """
+    """Count the ratings of each day of the week."""
     # 1970-01-01 was a Thursday: day 0 of the epoch is day 3 of its week.
     counts: Ints = np.bincount((_timestamps(ratings) // DAY + 3) % 7, minlength=7)
     return counts
@@ -130,17 +88,6 @@ def weekday_counts(ratings: Ratings) -> Ints:
 
 def weekend_to_weekday_ratio(counts: Ints) -> float | None:
     """Compare an average Saturday or Sunday with an average day from Monday to Friday.
-
-    Parameters
-    ----------
-    counts : ndarray of int, shape (7,)
-        Ratings on Mondays, ..., Sundays.
-
-    Returns
-    -------
-    float or None
-        (Saturdays + Sundays) / 2 over (Mondays + ... + Fridays) / 5; None without a
-        rating from Monday to Friday.
 
     Examples
     --------
@@ -152,20 +99,7 @@ def weekend_to_weekday_ratio(counts: Ints) -> float | None:
 
 
 def genre_table(listed_in: "pd.Series[str]") -> tuple[tuple[str, ...], Ints]:
-    """Tabulate which title has which genres.
-
-    Parameters
-    ----------
-    listed_in : Series of str, length n_items
-        Genres, comma-separated; may be missing.
-
-    Returns
-    -------
-    genres : tuple of str, length n_genres
-        In alphabetical order.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre, else 0.
-    """
+    """Tabulate which title has which genres."""
     lists = [
         {g for part in str(text).split(",") if (g := part.strip())} if known else set()
         for text, known in zip(listed_in, listed_in.notna(), strict=True)
@@ -189,18 +123,6 @@ def primary_genre_affinity(ratings: Ratings, has: Ints) -> float:
 
     The published study prints "primary genre affinity: 72% correlation", but not what
     is correlated with what; a share is the reading that a percentage suggests.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Who has rated what.
-    has : ndarray of int, shape (n_items, n_genres)
-        Which title has which genres; at least one rated title has one.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
     """
     by_user, n_known = _genres_of_users(ratings, has)
     return float(by_user.max(axis=1).sum() / n_known.sum())
@@ -217,18 +139,6 @@ def genre_diversity(ratings: Ratings, has: Ints) -> float:
     a catalogue divides its rare genres.
 
     The published study prints a "genre diversity index" of 0.65 without a definition.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Who has rated what.
-    has : ndarray of int, shape (n_items, n_genres)
-        Which title has which genres; at least one rated title has one.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
 
     References
     ----------

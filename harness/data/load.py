@@ -38,28 +38,7 @@ class _Content:
 
 
 def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
-    """Load ratings and their catalogue.
-
-    Parameters
-    ----------
-    source : str
-        ``"ott"`` (the embedded simulated data set), a folder (MovieLens in any of its
-        layouts, a folder that harness has written, ``train.csv`` with ``test.csv``,
-        or a single table), or a table: CSV or parquet.
-    options : ReadOptions, optional
-        How to read it. They win over those in a TOML beside the file
-        (``ratings.toml`` beside ``ratings.csv``).
-
-    Returns
-    -------
-    Dataset
-        Its `notes` say what was repaired, left out or assumed.
-
-    Raises
-    ------
-    DataError
-        If it cannot be found, read or learnt from.
-    """
+    """Load ratings and their catalogue."""
     options = options or ReadOptions()
     if source == EMBEDDED:
         return _embedded(options)
@@ -194,27 +173,7 @@ def _put_together(content: _Content, source: str) -> Dataset:
 
 
 def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
-    """Load a data set.
-
-    Parameters
-    ----------
-    source : str
-        ``ott``, a folder or a file; see `load_dataset`.
-    given : mapping
-        Fields of `ReadOptions`, as typed: `scale` is ``"LOW:HIGH"``, and several files
-        are a list.
-
-    Returns
-    -------
-    Dataset
-        Its `options` are those given: a report repeats them in the command that
-        reproduces a study.
-
-    Raises
-    ------
-    DataError
-        If it cannot be found, read or learnt from.
-    """
+    """Load a data set."""
     known = {field.name for field in fields(ReadOptions)}
     typed = {name: value for name, value in given.items() if value and name in known}
     options: dict[str, Any] = {
@@ -227,23 +186,7 @@ def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
 
 
 def load_again(facts: Mapping[str, Any]) -> Dataset:
-    """Load the data set of a study or an experiment again.
-
-    Parameters
-    ----------
-    facts : mapping
-        As `Dataset.facts` gave them.
-
-    Returns
-    -------
-    Dataset
-        It may have changed since: compare its fingerprint.
-
-    Raises
-    ------
-    DataError
-        If it cannot be found, read or learnt from.
-    """
+    """Load the data set of a study or an experiment again."""
     return load_source(facts["source"], facts.get("options", {}))
 
 

@@ -59,18 +59,7 @@ class ReadOptions:
     link: tuple[str, ...] = ()
 
     def over(self, others: "ReadOptions") -> "ReadOptions":
-        """Complete what is not set here from other options.
-
-        Parameters
-        ----------
-        others : ReadOptions
-            Options of lower rank.
-
-        Returns
-        -------
-        ReadOptions
-            These options, with the others' values where these have none.
-        """
+        """Complete what is not set here from other options."""
         mine = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(others, **{k: v for k, v in mine.items() if v not in (None, ())})
 
@@ -98,23 +87,7 @@ class Sidecar:
 
 
 def read_sidecar(ratings_file: Path) -> Sidecar:
-    """Read the TOML beside a ratings file: ``ratings.toml`` beside ``ratings.csv``.
-
-    Parameters
-    ----------
-    ratings_file : Path
-        The file with the ratings.
-
-    Returns
-    -------
-    Sidecar
-        Empty if there is no such TOML.
-
-    Raises
-    ------
-    DataError
-        If it is not TOML, has an unknown key or a value of the wrong kind.
-    """
+    """Read the TOML beside a ratings file: ``ratings.toml`` beside ``ratings.csv``."""
     path = ratings_file.with_name(ratings_file.name.partition(".")[0] + ".toml")
     if not path.is_file():
         return Sidecar(options=ReadOptions())

@@ -43,18 +43,7 @@ class Quantiles:
 
     @classmethod
     def of(cls, values: npt.NDArray[np.int64]) -> "Quantiles":
-        """Summarise counts.
-
-        Parameters
-        ----------
-        values : ndarray of int, shape (n_values,)
-            At least one.
-
-        Returns
-        -------
-        Quantiles
-            Interpolated linearly between values.
-        """
+        """Summarise counts."""
         names = ("lowest", "quarter", "median", "three_quarters", "highest")
         numbers = np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
         return cls(**dict(zip(names, numbers, strict=True)))
@@ -149,13 +138,7 @@ class DataProfile:
     missing: Mapping[str, float]
 
     def characteristics(self) -> dict[str, float | str | None]:
-        """Collect what the published study prints about its own data.
-
-        Returns
-        -------
-        dict
-            The keys of `published_characteristics`, in the same order.
-        """
+        """Collect what the published study prints about its own data."""
         flat: dict[str, Any] = {**vars(self)}
         for part in (self.times, self.genres):
             flat |= {} if part is None else vars(part)
@@ -163,30 +146,13 @@ class DataProfile:
 
 
 def published_characteristics() -> dict[str, float | str]:
-    """Read what the published study prints about its data.
-
-    Returns
-    -------
-    dict
-        Names as in `DataProfile` and its parts, and the published values.
-    """
+    """Read what the published study prints about its data."""
     file = resources.files(__package__).joinpath("published_characteristics.toml")
     return tomllib.loads(file.read_text("utf-8"))
 
 
 def profile(dataset: Dataset) -> DataProfile:
-    """Measure a data set.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        With at least one rating.
-
-    Returns
-    -------
-    DataProfile
-        By the same definitions for all data sets, simulated or not.
-    """
+    """Measure a data set."""
     ratings = dataset.ratings
     by_user = np.bincount(ratings.users)
     by_title = np.bincount(ratings.items)

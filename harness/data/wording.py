@@ -11,18 +11,6 @@ __all__ = ["ParquetPlaces", "Places", "by_name", "counted", "shorten"]
 def counted(count: int, noun: str) -> str:
     """Word a number of things.
 
-    Parameters
-    ----------
-    count : int
-        How many.
-    noun : str
-        Their name in the singular, with a regular plural.
-
-    Returns
-    -------
-    str
-        Number and noun.
-
     Examples
     --------
     >>> counted(1, "title"), counted(1200, "title")
@@ -33,16 +21,6 @@ def counted(count: int, noun: str) -> str:
 
 def by_name(counts: Mapping[str, int]) -> str:
     """List counts that are not zero.
-
-    Parameters
-    ----------
-    counts : mapping of str to int
-        Names and counts.
-
-    Returns
-    -------
-    str
-        Names and counts, comma-separated.
 
     Examples
     --------
@@ -76,33 +54,12 @@ class ParquetPlaces:
     path: Path
 
     def of(self, row: int) -> str:
-        """Name the place of a row.
-
-        Parameters
-        ----------
-        row : int
-            Number of the row, from 0.
-
-        Returns
-        -------
-        str
-            The file and the number of the row, from 1.
-        """
+        """Name the place of a row."""
         return f"{self.path}, row {row + 1}"
 
 
 def shorten(value: object) -> str:
     """Quote a value, but not a megabyte of it.
-
-    Parameters
-    ----------
-    value : object
-        Any value from a file.
-
-    Returns
-    -------
-    str
-        Its representation, cut after 40 characters.
 
     Examples
     --------

@@ -26,18 +26,6 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
     ``ratings.toml`` (name, scale, notes, whether simulated) and ``catalogue.csv`` (the
     14 columns and the derived ones as far as known; ``unique_id`` is the item id).
     It appears complete or not at all.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        What to write.
-    folder : str or Path
-        A folder that does not exist yet, or is empty.
-
-    Raises
-    ------
-    DataError
-        If the folder holds something, or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):

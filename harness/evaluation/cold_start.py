@@ -25,23 +25,7 @@ Predictions = list[npt.NDArray[Any]]
 def rmse_by_depth(
     train: Ratings, test: Ratings, predictions: Predictions
 ) -> dict[str, list[dict[str, Any]]]:
-    """Measure the RMSE of test pairs by the training ratings of their user and title.
-
-    Parameters
-    ----------
-    train, test : Ratings
-        The two parts, with the same codes.
-    predictions : list of ndarray of float, shape (n_test,)
-        One for each seed; values are means over the seeds.
-
-    Returns
-    -------
-    dict of str to list of dict
-        JSON-like: ``users`` and ``items``, each one entry for every one of `DEPTHS` with
-        ``depth``, ``n_pairs``, ``value`` (RMSE in stars; None without pairs), ``low`` and
-        ``high`` (bootstrap over users; None where the pairs are of one user, who alone
-        does not tell how users differ).
-    """
+    """Measure the RMSE of test pairs by the training ratings of their user and title."""
     return {
         side: [
             {"depth": depth, **_rmse_within(depth_of == depth, test, predictions)}
@@ -52,18 +36,7 @@ def rmse_by_depth(
 
 
 def depths_of_pairs(train: Ratings, test: Ratings) -> dict[str, npt.NDArray[np.str_]]:
-    """Tell how much is known of the user, and of the title, of each test pair.
-
-    Parameters
-    ----------
-    train, test : Ratings
-        The two parts, with the same codes.
-
-    Returns
-    -------
-    dict of str to ndarray of str, shape (n_test,)
-        ``users`` and ``items``: for each pair one of `DEPTHS`.
-    """
+    """Tell how much is known of the user, and of the title, of each test pair."""
     of_user, of_item = _counts(train)
     depths = np.array(DEPTHS)
     return {
@@ -76,18 +49,7 @@ def depths_of_pairs(train: Ratings, test: Ratings) -> dict[str, npt.NDArray[np.s
 
 
 def known_share(train: Ratings, test: Ratings) -> float:
-    """Measure how many test pairs are of a known user and a known title.
-
-    Parameters
-    ----------
-    train, test : Ratings
-        The two parts, with the same codes.
-
-    Returns
-    -------
-    float
-        Share of the test pairs whose user and title both have training ratings.
-    """
+    """Measure how many test pairs are of a known user and a known title."""
     of_user, of_item = _counts(train)
     known = (of_user[test.users] > 0) & (of_item[test.items] > 0)
     return float(known.mean())
@@ -136,21 +98,6 @@ def compare_by_depth(
     Intervals of two models may overlap widely where their difference on the same pairs is
     beyond chance, and a difference of a hundredth of a star on a few hundred pairs may be
     chance: so it is tested before anybody is called best or worst on cold titles.
-
-    Parameters
-    ----------
-    train, test : Ratings
-        The two parts, with the same codes.
-    predictions : mapping of str to list of ndarray of float, shape (n_test,)
-        Name of a model to its predictions, one for each seed.
-
-    Returns
-    -------
-    list of dict
-        JSON-like: ``side`` ("users" or "items"), ``depth`` ("0", "1-5", "0-5", "6-20"),
-        ``one``, ``other``, ``value``, ``low``, ``high`` (RMSE of one minus RMSE of the
-        other, in stars), ``p_value``, and ``p_holm``, corrected within side and depth.
-        Depths with pairs of fewer than two users are left out.
     """
     found = list[dict[str, Any]]()
     for side, depth_of in depths_of_pairs(train, test).items():

@@ -49,14 +49,7 @@ def restart_peak() -> None:
 
 
 def peak_bytes() -> int | None:
-    """Read the largest resident set of this process.
-
-    Returns
-    -------
-    int or None
-        In bytes, since `restart_peak` on Linux, else since the start; None on systems
-        that do not tell (Windows).
-    """
+    """Read the largest resident set of this process."""
     if _OWN_STATUS.exists():
         # Not ru_maxrss: on Linux a process inherits that of the one that started it.
         for line in _OWN_STATUS.read_text().splitlines():
@@ -109,15 +102,7 @@ class CostTask:
 
 
 def report_costs(answers: Connection, task: CostTask) -> None:
-    """Measure, and tell the process that has asked: the main function of the probe.
-
-    Parameters
-    ----------
-    answers : Connection
-        Gets one answer: what was measured, or why nothing was, in words.
-    task : CostTask
-        What to measure.
-    """
+    """Measure, and tell the process that has asked: the main function of the probe."""
     end_with_parent()
     try:
         answers.send(_measure(task))

@@ -36,34 +36,6 @@ def measure_efficiency(
     On Linux the peak is started again for that, and is exact to a page. Where that is not
     allowed, and on macOS, it is by how much the peak of the whole life of the process has
     grown, which is less if loading the data took more than fitting.
-
-    Parameters
-    ----------
-    family : str
-        Name of the family.
-    params : mapping
-        Hyperparameters.
-    seed : int
-        Seed of the model, where it takes one.
-    train : Ratings
-        The training part.
-    catalogue : Catalogue
-        Of its titles; may be empty.
-    n_calls : int, default 300
-        How many lists of titles are timed; at least 1.
-
-    Returns
-    -------
-    dict
-        JSON-like: ``fit_seconds``, ``latency_ms`` (``p50``, ``p95``, ``p99``,
-        ``n_calls``; one user's top 10 of all titles), ``n_titles``,
-        ``peak_memory_bytes`` (None where the system does not tell), ``model_bytes`` (of
-        the files it is saved to).
-
-    Raises
-    ------
-    StudyError
-        If the model cannot be fitted, asked or saved, or if its process dies.
     """
     task = CostTask(
         family=family,

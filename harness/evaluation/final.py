@@ -67,30 +67,7 @@ def evaluate_final(
     *,
     seeds: Sequence[int],
 ) -> dict[str, Any]:
-    """Fit on the whole training part, and score on the test set.
-
-    Parameters
-    ----------
-    contestants : sequence of Contestant
-        The first one is compared with each of the others.
-    train : Ratings
-        The training part.
-    catalogue : Catalogue
-        Of its titles.
-    test : SealedTest
-        Is opened once.
-    seeds : sequence of int
-        Seeds of the refits; a family without randomness is fitted once.
-
-    Returns
-    -------
-    dict
-        JSON-like: ``opened`` (ISO time), ``looks``, ``seeds``, ``n_test``,
-        ``confidence``, ``n_resamples``, ``models`` (a list of ``name``, ``family``,
-        ``params``, ``metrics`` {name: {value, low, high}}, ``rmse_by_seed``,
-        ``fit_seconds``) and ``differences`` (a list of ``one``, ``other``, ``value``,
-        ``low``, ``high``, ``p_value``; in stars of RMSE).
-    """
+    """Fit on the whole training part, and score on the test set."""
     fitted = [
         fit_contestant(contestant, train, catalogue, seeds=seeds)
         for contestant in contestants
@@ -129,26 +106,7 @@ def fit_contestant(
     *,
     seeds: Sequence[int],
 ) -> tuple[list[Recommender], float]:
-    """Fit a contestant with several seeds.
-
-    Parameters
-    ----------
-    contestant : Contestant
-        What to fit.
-    train : Ratings
-        The training part.
-    catalogue : Catalogue
-        Of its titles.
-    seeds : sequence of int
-        One for each model; a family without randomness is fitted once, with none.
-
-    Returns
-    -------
-    models : list of Recommender
-        Fitted.
-    fit_seconds : float
-        Mean training time of one.
-    """
+    """Fit a contestant with several seeds."""
     seeded = "seed" in contestant.family.__dataclass_fields__
     models, start = [], time.perf_counter()
     for seed in seeds if seeded else seeds[:1]:
@@ -164,25 +122,7 @@ def judge_contestant(
     ratings: Ratings,
     predictions: list[npt.NDArray[np.float32]],
 ) -> dict[str, Any]:
-    """Score predictions of the test ratings.
-
-    Parameters
-    ----------
-    contestant : Contestant
-        Whose predictions they are.
-    bootstrap : UserBootstrap
-        Over the users of the test part.
-    ratings : Ratings
-        The test part.
-    predictions : list of ndarray of float32, shape (n_test,)
-        One for each seed.
-
-    Returns
-    -------
-    dict
-        JSON-like: ``name``, ``family``, ``params``, ``metrics``, ``rmse_by_seed``; see
-        `evaluate_final`.
-    """
+    """Score predictions of the test ratings."""
     estimates = bootstrap.metrics(predictions)
     return {
         "name": contestant.name,
@@ -222,26 +162,6 @@ def describe_residuals(
     A model that is drawn to the mean is above the truth for low ratings and below it for
     high ones, even where it is calibrated: where what it predicts is what is given on
     average.
-
-    Parameters
-    ----------
-    test : Ratings
-        The test part.
-    predictions : list of ndarray of float, shape (n_test,)
-        One for each seed.
-
-    Returns
-    -------
-    dict of str to list of dict
-        JSON-like:
-
-        - ``by_star``: ``star``, ``n``, ``mean_error`` (prediction minus truth) and
-          ``rmse``, in stars, means over the seeds. One entry for each rating that was
-          given; of more than ten different ones, for ten equally wide bins of the scale,
-          named by their middles, those without ratings left out.
-        - ``calibration``: ``predicted`` (mean over the seeds), ``actual`` and ``n``, in
-          at most ten groups of equal size by the prediction. Equal predictions stay
-          together, so that a model that predicts one number has one group.
     """
     truth = test.values.astype(np.float64)
     errors = np.stack([np.asarray(p, dtype=np.float64) - truth for p in predictions])
@@ -343,26 +263,7 @@ def fit_entries(
     seeds: Sequence[int],
     on_fitted: Callable[[str], None],
 ) -> list[FittedEntry]:
-    """Fit all models of an experiment on the whole training part.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        What to fit.
-    train : Ratings
-        The training part.
-    catalogue : Catalogue
-        Of its titles.
-    seeds : sequence of int
-        Seeds of the refits.
-    on_fitted : callable
-        Is given the name of each entry that was fitted.
-
-    Returns
-    -------
-    list of FittedEntry
-        In the same order.
-    """
+    """Fit all models of an experiment on the whole training part."""
     fitted = []
     for entry in entries:
         models, seconds = fit_contestant(entry, train, catalogue, seeds=seeds)
@@ -379,28 +280,7 @@ def judge_entries(
     *,
     on_judged: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Open the test set, and score all models on it.
-
-    Parameters
-    ----------
-    fitted : sequence of FittedEntry
-        The models.
-    train : Ratings
-        What they were fitted on.
-    catalogue : Catalogue
-        Of the titles.
-    test : SealedTest
-        Is opened once.
-    on_judged : callable
-        Is given the name of each entry that was scored.
-
-    Returns
-    -------
-    dict
-        JSON-like: ``opened``, ``n_test``, ``n_test_users``, ``test_variance``,
-        ``confidence``, ``n_resamples``, ``models``, ``differences`` and
-        ``depth_differences``; see `harness.experiment.record.ExperimentRecord`.
-    """
+    """Open the test set, and score all models on it."""
     ratings = test.open()
     opened = datetime.now(UTC).isoformat(timespec="seconds")
     bootstrap = UserBootstrap(ratings)

@@ -43,13 +43,7 @@ class SealedTest:
         return len(self._ratings)
 
     def open(self) -> Ratings:
-        """Break the seal: for the final evaluation, after the search, and only there.
-
-        Returns
-        -------
-        Ratings
-            The test part; the look is counted.
-        """
+        """Break the seal: for the final evaluation, after the search, and only there."""
         self.looks += 1
         return self._ratings
 
@@ -57,16 +51,6 @@ class SealedTest:
         """Measure how many test pairs are of a known user and a known title.
 
         This is no look: it tells whom the test set asks, not what they have answered.
-
-        Parameters
-        ----------
-        train : Ratings
-            The training part.
-
-        Returns
-        -------
-        float
-            Share of the test pairs whose user and title have training ratings.
         """
         return known_share(train, self._ratings)
 
@@ -111,34 +95,7 @@ def split_off_test(
     test_share: float = 0.2,
     seed: int = 0,
 ) -> Split:
-    """Split the test part off, and seal it.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        All ratings.
-    method : str, default "random"
-        ``random``: ratings at random; ``temporal``: the latest ratings;
-        ``user-temporal``: the latest ratings of each user; ``cold-items`` and
-        ``cold-users``: all ratings of some items or users; ``predefined``: as the
-        source says; ``none``: no test part.
-    test_share : float, default 0.2
-        Share of the ratings, items or users that is split off.
-    seed : int, default 0
-        Seed of the random methods.
-
-    Returns
-    -------
-    Split
-        Training part and sealed test part.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such method.
-    DataError
-        If the ratings do not allow the method, or one part would be empty.
-    """
+    """Split the test part off, and seal it."""
     if method not in SPLIT_METHODS:
         raise UnknownNameError("split", method, SPLIT_METHODS)
     if not 0 < test_share < 1:
@@ -274,27 +231,6 @@ def assign_folds(
     - all others: at random. The folds are those that ``KFold(n_folds, shuffle=True,
       random_state=seed)`` of scikit-learn, or ``KFold(n_folds, random_state=seed)`` of
       scikit-surprise, draws over the ratings in the order of the source.
-
-    Parameters
-    ----------
-    train : Ratings
-        The training part.
-    n_folds : int, default 5
-        Number of folds; at least 2.
-    seed : int, default 0
-        Seed of the shuffling.
-    method : str, default "random"
-        Name of the split.
-
-    Returns
-    -------
-    ndarray of int16, shape (n_ratings,)
-        For each rating the fold in which it is held out; -1 if in none.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two folds, more than 1000, or too little for so many.
     """
     groups = {"cold-items": train.items, "cold-users": train.users}.get(method)
     n_units = len(train) if groups is None else len(np.unique(groups))
@@ -349,20 +285,7 @@ def _blocks_of_time(
 def cut_fold(
     fold_of: npt.NDArray[np.int16], fold: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Tell what is learnt from and what is held out in one fold.
-
-    Parameters
-    ----------
-    fold_of : ndarray of int16, shape (n_ratings,)
-        As `assign_folds` returns it.
-    fold : int
-        Number of the fold.
-
-    Returns
-    -------
-    learnt, held_out : ndarray of bool, shape (n_ratings,)
-        Where folds follow each other in time, later ones are in neither.
-    """
+    """Tell what is learnt from and what is held out in one fold."""
     held_out = fold_of == fold
     in_time = bool((fold_of == PAST).any())
     return fold_of < fold if in_time else ~held_out, held_out

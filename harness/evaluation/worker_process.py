@@ -25,11 +25,6 @@ def environment_of_workers() -> Iterator[None]:
     """Let processes start with one BLAS thread each, and deaf to Ctrl-C.
 
     Ctrl-C is for their owner, who then stops them.
-
-    Yields
-    ------
-    None
-        Processes started meanwhile have it; afterwards all is as before.
     """
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))

@@ -69,20 +69,7 @@ class Contradiction:
 
 
 def figure_name(spec: ExperimentSpec, claim: Claim) -> str:
-    """Name a published figure.
-
-    Parameters
-    ----------
-    spec : ExperimentSpec
-        What the file says.
-    claim : Claim
-        One of its claims.
-
-    Returns
-    -------
-    str
-        Its label, or else one made of metric and candidate: "RMSE of svd".
-    """
+    """Name a published figure."""
     name = label_of(claim.metric)
     if claim.candidate is not None:
         name += f" of {spec.label(claim.candidate)}"
@@ -90,19 +77,7 @@ def figure_name(spec: ExperimentSpec, claim: Claim) -> str:
 
 
 def find_contradictions(spec: ExperimentSpec) -> list[Contradiction]:
-    """Hold the claims of a file against each other.
-
-    Parameters
-    ----------
-    spec : ExperimentSpec
-        What the file says.
-
-    Returns
-    -------
-    list of Contradiction
-        Contradictions first, then remarks. None where the figures fit together, or too
-        few were published to tell.
-    """
+    """Hold the claims of a file against each other."""
     variance = _variance(spec)
     found: list[Contradiction] = []
     for figures in _by_model(spec).values():
@@ -288,18 +263,7 @@ class JudgedClaim:
 
 
 def judge_claims(record: ExperimentRecord) -> list[JudgedClaim]:
-    """Judge the claims of an experiment file.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    list of JudgedClaim
-        In the order of the file.
-    """
+    """Judge the claims of an experiment file."""
     contradictions = [
         c for c in find_contradictions(record.spec) if c.kind == "contradiction"
     ]

@@ -26,18 +26,7 @@ NOTICEABLE = 0.001
 
 
 def best_so_far(study: StudyRecord) -> list[tuple[int, float]]:
-    """Follow the lowest objective through a search.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    list of (int, float)
-        Number of each complete trial, and the lowest value up to it, in stars of RMSE.
-    """
+    """Follow the lowest objective through a search."""
     curve, lowest = list[tuple[int, float]](), np.inf
     for trial in sorted(study.trials, key=lambda t: t.number):
         if trial.state == "complete" and trial.value is not None:
@@ -53,16 +42,6 @@ def drawn_values(study: StudyRecord) -> list[float]:
     been worth by the folds that it has seen (`paired_values`), but at least the best
     value found: that it beats the best was not shown, and the expected best of all trials
     has to be the best. Failed trials tell nothing about the space, and are left out.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    list of float
-        In stars of RMSE, by number of the trial; empty without a complete trial.
     """
     if study.best is None or study.best.value is None:
         return []
@@ -82,23 +61,6 @@ def expected_best(values: Sequence[float], n: int) -> float:
     of many draws look worse than it was; this form is without that bias [2]_.
     A sampler that learns does not draw its trials in any order, so for it this is what
     the same trials would have brought in random order.
-
-    Parameters
-    ----------
-    values : sequence of float, length N
-        Objectives of trials.
-    n : int
-        Number of draws, from 1 to N.
-
-    Returns
-    -------
-    float
-        In the unit of the values.
-
-    Raises
-    ------
-    ValueError
-        If `n` is not between 1 and N.
 
     References
     ----------
@@ -125,37 +87,13 @@ def expected_best(values: Sequence[float], n: int) -> float:
 
 
 def expected_curve(study: StudyRecord) -> list[tuple[int, float]]:
-    """Expect the best of every number of trials.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    list of (int, float)
-        Number of trials, from 1, and `expected_best` of `drawn_values`.
-    """
+    """Expect the best of every number of trials."""
     values = drawn_values(study)
     return [(n, expected_best(values, n)) for n in range(1, len(values) + 1)]
 
 
 def still_falling(study: StudyRecord) -> bool:
-    """Say whether a search was stopped while it was still finding better settings.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    bool
-        True if the last quarter of the complete and pruned trials (rounded up) has
-        lowered the best objective by more than `NOTICEABLE`. A curve of fewer than two
-        such trials has no end to speak of, and is not falling.
-    """
+    """Say whether a search was stopped while it was still finding better settings."""
     judged = sorted(t.number for t in study.trials if t.state in {"complete", "pruned"})
     n_last = -(-len(judged) // 4)
     if len(judged) < 2:
@@ -168,18 +106,7 @@ def still_falling(study: StudyRecord) -> bool:
 
 
 def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
-    """Count the trials that each family has had: complete and pruned ones.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    dict of str to int
-        By candidate; those that were started.
-    """
+    """Count the trials that each family has had: complete and pruned ones."""
     return {
         candidate: sum(t.state in {"complete", "pruned"} for t in study.trials)
         for candidate, study in record.studies.items()
@@ -187,19 +114,7 @@ def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
 
 
 def unfinished(record: ExperimentRecord) -> list[str]:
-    """List the families that have not had their budget of trials yet.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    list of str
-        Candidates in the order of the file. Where the budget is one of seconds, and
-        where a family has failed in all of its trials, it has had what it gets.
-    """
+    """List the families that have not had their budget of trials yet."""
     budget, counts = record.spec.budget, n_judged_trials(record)
 
     def has_ended(candidate: str) -> bool:
@@ -219,16 +134,6 @@ def has_equal_budgets(record: ExperimentRecord) -> bool:
     A budget that was changed between two runs leaves families with different numbers of
     trials. Fewer trials than the budget are no fault: there may be no more different
     ones, or no time for them.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    bool
-        True as well if all have had the same, larger number.
     """
     counts = set(n_judged_trials(record).values())
     return len(counts) < 2 or max(counts) <= record.spec.budget.n_trials

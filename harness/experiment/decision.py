@@ -105,16 +105,6 @@ def decide(record: ExperimentRecord) -> Decision | None:
     errors on cold pairs and of NDCG, beyond chance, too), and those without a value if another has
     one: what is not known cannot be preferred. The first criterion that leaves one
     candidate has decided.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    Decision or None
-        None before the test set was opened.
     """
     ranking = _by_rmse(record)
     if not ranking:
@@ -144,20 +134,7 @@ def decide(record: ExperimentRecord) -> Decision | None:
 
 
 def beats_bias_of(record: ExperimentRecord, candidate: str) -> bool:
-    """Say whether the tuned settings are significantly better than the bias baseline.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    candidate : str
-        Key of an entry of the file.
-
-    Returns
-    -------
-    bool
-        False as well where the two were not compared.
-    """
+    """Say whether the tuned settings are significantly better than the bias baseline."""
     model, bias = record.model(candidate), record.baseline()
     if model is None or bias is None:
         return False
@@ -277,18 +254,7 @@ class CheckedCriterion:
 
 
 def check_criteria(record: ExperimentRecord) -> list[CheckedCriterion]:
-    """Check the criteria of an experiment file.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    list of CheckedCriterion
-        In the order of the file.
-    """
+    """Check the criteria of an experiment file."""
     decision = decide(record)
     winner = WINNER if decision is None else decision.winner
     return [
@@ -379,18 +345,7 @@ _WORDS = {
 
 
 def declare(spec: ExperimentSpec) -> dict[str, Any]:
-    """Collect what a conclusion depends on besides what is measured.
-
-    Parameters
-    ----------
-    spec : ExperimentSpec
-        What the file says.
-
-    Returns
-    -------
-    dict
-        JSON-like: ``decision``, ``criteria``, ``claims``, and the keys of ``families``.
-    """
+    """Collect what a conclusion depends on besides what is measured."""
     said = spec.as_json()
     declared = {key: said.get(key) for key in ("decision", "criteria", "claims")}
     plain: dict[str, Any] = json.loads(json.dumps(declared))
@@ -402,16 +357,6 @@ def changed_since_opened(record: ExperimentRecord) -> tuple[str, ...]:
 
     A rule that was made when the scores were known can be made for one of them: the
     change is allowed, and said.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    tuple of str
-        Such as ``("decision rule",)``; empty before the test set was opened.
     """
     before = (record.final or {}).get("declared")
     if before is None:

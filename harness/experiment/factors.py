@@ -16,23 +16,7 @@ N_TITLES = 4
 
 
 def strongest_factors(model: Recommender, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Describe the factors that carry most of what a model knows beyond biases.
-
-    Parameters
-    ----------
-    model : Recommender
-        Fitted. Families with latent factors keep them as ``user_factors_`` and
-        ``item_factors_``; of others there is nothing to describe.
-    catalogue : Catalogue
-        Of its titles, for names, genres and decades.
-
-    Returns
-    -------
-    list of dict
-        JSON-like, strongest first: ``label``, ``share`` (of the sum of squares of all
-        products of factors), ``trait``, ``correlation``, ``positive``, ``negative``
-        (names of titles); see `ExperimentRecord.factors`.
-    """
+    """Describe the factors that carry most of what a model knows beyond biases."""
     sides = [getattr(model, f"{side}_factors_", None) for side in ("user", "item")]
     if any(side is None or not side.size for side in sides):
         return []

@@ -41,19 +41,7 @@ WINNER = "winner"
 
 
 def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
-    """Find what is wrong with a file that is well-formed.
-
-    Parameters
-    ----------
-    spec : ExperimentSpec
-        What the file says.
-
-    Yields
-    ------
-    (str, str)
-        Path to the key, with dots and positions from 0 (``claims.2.metric``), and a
-        sentence with rule, value and remedy.
-    """
+    """Find what is wrong with a file that is well-formed."""
     if WINNER in spec.families:
         yield (
             f"families.{WINNER}",
@@ -189,26 +177,7 @@ MOST_STEPS = 10
 
 
 def find_experiment(name: str) -> Path:
-    """Look up an experiment: a path, then ``./experiments``, then the shipped ones.
-
-    Parameters
-    ----------
-    name : str
-        A path to a TOML file, or the name of one in ``experiments``, with or without
-        the folder and the suffix: ``published``, ``experiments/published.toml``.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ExperimentError
-        If a path leads to no file.
-    UnknownNameError
-        If there is no such experiment.
-    """
+    """Look up an experiment: a path, then ``./experiments``, then the shipped ones."""
     if Path(name).is_file():
         return Path(name)
     stem = name.removeprefix("experiments/").removesuffix(".toml")
@@ -236,23 +205,6 @@ def load_experiment(
 
     ``extends = "other"`` takes over what another experiment says; tables are merged key
     by key, everything else is replaced.
-
-    Parameters
-    ----------
-    path : Path
-        A TOML file.
-    changes : mapping, optional
-        What the command line says otherwise, merged likewise.
-
-    Returns
-    -------
-    ExperimentSpec
-        Checked in itself. Families, spaces and data are looked up when it is run.
-
-    Raises
-    ------
-    ExperimentError
-        If anything in the file is not what it must be: names file, line and key.
     """
     content = _merge(_read(path, MOST_STEPS), changes or {})
     try:
@@ -304,22 +256,7 @@ def _named(location: tuple[int | str, ...]) -> str:
 
 
 def complaint(path: Path, key: str, rule: str) -> ExperimentError:
-    """Make the error for a key that breaks a rule.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    key : str
-        Path to the key, with dots; entries of arrays of tables are counted from 0.
-    rule : str
-        What is wrong, as a sentence.
-
-    Returns
-    -------
-    ExperimentError
-        Names file, line and key.
-    """
+    """Make the error for a key that breaks a rule."""
     line = line_of(path.read_text(encoding="utf-8"), key)
     where = f"{path}:{line}" if line else str(path)
     end = "" if rule.endswith((".", "?")) else "."
@@ -327,26 +264,7 @@ def complaint(path: Path, key: str, rule: str) -> ExperimentError:
 
 
 def find_spaces(path: Path, spec: ExperimentSpec) -> dict[str, SearchSpace]:
-    """Find family and search space of each candidate.
-
-    Parameters
-    ----------
-    path : Path
-        The experiment file, for messages.
-    spec : ExperimentSpec
-        What it says.
-
-    Returns
-    -------
-    dict of str to SearchSpace
-        Candidate to its space.
-
-    Raises
-    ------
-    ExperimentError
-        If there is no such family, or it does not have the settings that candidates,
-        variants, claims or criteria name: says file and key.
-    """
+    """Find family and search space of each candidate."""
     spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
     _check_variants(path, spec, spaces)
     _check_claims(path, spec, spaces)

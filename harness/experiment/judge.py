@@ -52,23 +52,6 @@ def judge_experiment(
     """Measure, refit and judge the best settings of all candidates, unless that is done.
 
     What was measured is kept at once: after an interruption only the rest is done.
-
-    Parameters
-    ----------
-    prepared : PreparedExperiment
-        The experiment, after its searches.
-    on_step : callable
-        Is told what comes next.
-
-    Returns
-    -------
-    JudgedExperiment
-        The record, and the fitted models.
-
-    Raises
-    ------
-    StudyError
-        If no candidate has a complete trial, another process judges, or a model fails.
     """
     storage, name = prepared.settings.storage, prepared.name
     with own_study(storage, name):

@@ -127,20 +127,7 @@ METRIC_NAMES: tuple[str, ...] = tuple(MEASURES)
 
 
 def check_metric(name: str) -> None:
-    """Refuse a name that stands for nothing.
-
-    Parameters
-    ----------
-    name : str
-        One of `METRIC_NAMES`, ``param.`` and a hyperparameter, or ``data.`` and a
-        characteristic of the data.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such metric. Hyperparameters are not looked up: which ones there
-        are depends on the family.
-    """
+    """Refuse a name that stands for nothing."""
     known = (*METRIC_NAMES, *DATA_NAMES)
     is_setting = name.startswith(PARAM) and name != PARAM
     if name not in known and not is_setting:
@@ -149,16 +136,6 @@ def check_metric(name: str) -> None:
 
 def label_of(name: str) -> str:
     """Name a metric for people.
-
-    Parameters
-    ----------
-    name : str
-        As `check_metric` allows it.
-
-    Returns
-    -------
-    str
-        Its label; settings keep the name they have in the code.
 
     Examples
     --------
@@ -175,19 +152,6 @@ def label_of(name: str) -> str:
 def write(name: str, value: float | str) -> str:
     """Write a measured value in a sentence: as many digits as it can bear, and the unit.
 
-    Parameters
-    ----------
-    name : str
-        As `check_metric` allows it.
-    value : float or str
-        The value, or a difference of two.
-
-    Returns
-    -------
-    str
-        Number and unit; texts as they are. Four decimals for errors, shares and
-        indices, four significant digits for others.
-
     Examples
     --------
     >>> write("rmse", 0.90384), write("latency_p95_ms", 8), write("model_bytes", 2.5e6)
@@ -203,18 +167,6 @@ def write(name: str, value: float | str) -> str:
 
 def write_given(name: str, value: float | str) -> str:
     """Write a value that somebody chose, a bound or a published figure: no digits added.
-
-    Parameters
-    ----------
-    name : str
-        As `check_metric` allows it.
-    value : float or str
-        The value.
-
-    Returns
-    -------
-    str
-        Number and unit; texts as they are.
 
     Examples
     --------
@@ -266,30 +218,7 @@ DEPTH_METRICS: Mapping[str, DepthMetric] = MappingProxyType(
 def measured(
     record: ExperimentRecord, metric: str, candidate: str | None, role: str = "tuned"
 ) -> float | None:
-    """Look up a number.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    metric : str
-        See `harness.experiment.measures`.
-    candidate : str or None
-        Key of an entry of the file, or name of a baseline; None for ``data.`` metrics.
-    role : {"tuned", "initial"}, default "tuned"
-        Which of its settings.
-
-    Returns
-    -------
-    float or None
-        In the unit of the metric; None if it was not measured, is not defined, or is a
-        text.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such metric.
-    """
+    """Look up a number."""
     value = measured_value(record, metric, candidate, role)
     return None if isinstance(value, str) else value
 
@@ -297,30 +226,7 @@ def measured(
 def measured_value(
     record: ExperimentRecord, metric: str, candidate: str | None, role: str = "tuned"
 ) -> float | str | None:
-    """Look up a number or, for settings and facts about the data, a text.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    metric : str
-        See `harness.experiment.measures`.
-    candidate : str or None
-        Key of an entry of the file, or name of a baseline; None for ``data.`` metrics.
-    role : {"tuned", "initial"}, default "tuned"
-        Which of its settings. Latency and sizes are measured of tuned models only.
-
-    Returns
-    -------
-    float or str or None
-        In the unit of the metric, truth values as 0 and 1; None if it was not measured
-        or is not defined.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such metric.
-    """
+    """Look up a number or, for settings and facts about the data, a text."""
     check_metric(metric)
     if metric.startswith(DATA):
         return _plain(record.profile.get(metric.removeprefix(DATA)))
@@ -335,29 +241,7 @@ def measured_value(
 def interval(
     record: ExperimentRecord, metric: str, candidate: str | None, role: str = "tuned"
 ) -> tuple[float, float] | None:
-    """Look up the confidence interval of a number.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    metric : str
-        See `harness.experiment.measures`.
-    candidate : str or None
-        Key of an entry of the file, or name of a baseline.
-    role : {"tuned", "initial"}, default "tuned"
-        Which of its settings.
-
-    Returns
-    -------
-    (float, float) or None
-        Its ends; None for what has no interval.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such metric.
-    """
+    """Look up the confidence interval of a number."""
     check_metric(metric)
     model = None if candidate is None else _find(record, candidate, role)
     if model is None:

@@ -131,20 +131,7 @@ class ExperimentRecord:
         ]
 
     def model(self, candidate: str, role: str = "tuned") -> Mapping[str, Any] | None:
-        """Find the model of a candidate.
-
-        Parameters
-        ----------
-        candidate : str
-            Its key in the file.
-        role : {"tuned", "initial"}, default "tuned"
-            Which of its settings.
-
-        Returns
-        -------
-        mapping or None
-            As in `final`; None before the test set was opened.
-        """
+        """Find the model of a candidate."""
         found = (
             m for m in self.models if m["candidate"] == candidate and m["role"] == role
         )
@@ -155,39 +142,13 @@ class ExperimentRecord:
         return next((m for m in self.models if m["name"] == name), None)
 
     def difference(self, one: str, other: str) -> Mapping[str, Any] | None:
-        """Find how two models differ, as in `final`, turned so that `one` comes first.
-
-        Parameters
-        ----------
-        one, other : str
-            Names of models.
-
-        Returns
-        -------
-        mapping or None
-            None if the two were not compared.
-        """
+        """Find how two models differ, as in `final`, turned so that `one` comes first."""
         return _find((self.final or {}).get("differences", ()), one, other)
 
     def depth_difference(
         self, one: str, other: str, *, side: str, depth: str
     ) -> Mapping[str, Any] | None:
-        """Find how two models differ on pairs of which little is known.
-
-        Parameters
-        ----------
-        one, other : str
-            Names of models.
-        side : {"users", "items"}
-            Whose training ratings are few.
-        depth : str
-            How few: "0", "1-5", "0-5" or "6-20".
-
-        Returns
-        -------
-        mapping or None
-            As `difference`; None if the two were not compared there.
-        """
+        """Find how two models differ on pairs of which little is known."""
         there = (
             found
             for found in (self.final or {}).get("depth_differences", ())

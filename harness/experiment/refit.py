@@ -49,25 +49,6 @@ def refit_best(
 
     They are fitted on the whole training part with the seed of the study, as for the
     final evaluation; the test set stays sealed.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    load_dataset : callable
-        Loads the data of the study again.
-
-    Returns
-    -------
-    RefittedModel
-        Its predictions are those of the final evaluation.
-
-    Raises
-    ------
-    StudyError
-        If the study has no complete trial.
-    DataError
-        If the data, or how it is split, has changed since.
     """
     best = study.best
     if best is None:
@@ -88,25 +69,7 @@ def refit_best(
 
 
 def split_again(study: StudyRecord, dataset: Dataset) -> Split:
-    """Split the data of a study as it was split for it.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    dataset : Dataset
-        Its data, loaded again.
-
-    Returns
-    -------
-    Split
-        The same training part, and the same test part, sealed.
-
-    Raises
-    ------
-    DataError
-        If the data, or how it is split, has changed since.
-    """
+    """Split the data of a study as it was split for it."""
     before = study.dataset["fingerprint"]
     if dataset.fingerprint != before:
         same = dataset.ratings.fingerprint() == study.dataset.get("ratings_fingerprint")
@@ -164,26 +127,7 @@ class TrainingFolds:
     def fresh_score(
         self, family: type[Recommender], params: Mapping[str, Any]
     ) -> float | None:
-        """Score settings on folds that the search has not seen.
-
-        Parameters
-        ----------
-        family : type
-            Class of the models.
-        params : mapping
-            All hyperparameters.
-
-        Returns
-        -------
-        float or None
-            Mean RMSE in stars; None where time has one order, and folds cannot be
-            dealt anew.
-
-        Raises
-        ------
-        StudyError
-            If the model fails.
-        """
+        """Score settings on folds that the search has not seen."""
         if self.method in TIMED:
             return None
         seed = self.seed + FRESH_SEED_OFFSET
@@ -191,13 +135,7 @@ class TrainingFolds:
         return score_on_folds(bench, params, seed=seed, n_folds=self.n_folds)
 
     def best_biases(self) -> dict[str, Any]:
-        """Tune the floor too: to beat one that is badly set would prove nothing.
-
-        Returns
-        -------
-        dict
-            Hyperparameters of the family ``baseline``.
-        """
+        """Tune the floor too: to beat one that is badly set would prove nothing."""
         bench = self._bench(load_family("baseline"), self.seed)
         candidates = [
             {
@@ -222,18 +160,7 @@ class TrainingFolds:
 
 
 def baselines(floor: Mapping[str, Any]) -> list[Contestant]:
-    """Name the models that every comparison has.
-
-    Parameters
-    ----------
-    floor : mapping
-        Hyperparameters of the bias baseline, see `TrainingFolds.best_biases`.
-
-    Returns
-    -------
-    list of Contestant
-        User and item bias, and the global mean.
-    """
+    """Name the models that every comparison has."""
     family = load_family("baseline")
     return [
         Contestant(name=BIAS_BASELINE, family=family, params=floor),

@@ -89,19 +89,7 @@ class PreparedExperiment:
     plans: Mapping[str, StudyPlan]
 
     def begin(self) -> ExperimentRecord:
-        """Create the experiment in the storage, or find it there.
-
-        Returns
-        -------
-        ExperimentRecord
-            As it is now.
-
-        Raises
-        ------
-        StudyError
-            If an experiment of that name exists with other data, split, folds or seed,
-            or one of its studies with another family, space, sampler or pruner.
-        """
+        """Create the experiment in the storage, or find it there."""
         storage = self.settings.storage
         facts = {
             "dataset": self.dataset.facts(),
@@ -128,20 +116,7 @@ class PreparedExperiment:
         return read_experiment(storage, self.name)
 
     def search(self, candidate: str, listener: StudyListener) -> StudyRecord:
-        """Run the trials of a candidate that are missing.
-
-        Parameters
-        ----------
-        candidate : str
-            Its key in the file.
-        listener : StudyListener
-            Is told how it goes.
-
-        Returns
-        -------
-        StudyRecord
-            The study with all its trials.
-        """
+        """Run the trials of a candidate that are missing."""
         budget = self.spec.budget
         return run_study(
             self.plans[candidate],
@@ -169,29 +144,7 @@ def prepare_experiment(
     *,
     on_loading: Callable[[str], None] = lambda _: None,
 ) -> PreparedExperiment:
-    """Resolve every name, load the data, and split it.
-
-    Parameters
-    ----------
-    settings : ExperimentSettings
-        Which experiment.
-    on_loading : callable, optional
-        Is given the source before it is loaded.
-
-    Returns
-    -------
-    PreparedExperiment
-        Ready to run.
-
-    Raises
-    ------
-    ExperimentError
-        If the file is not sound.
-    UnknownNameError
-        If a family, space, sampler, pruner or split is not known.
-    DataError
-        If the data cannot be read, or split so.
-    """
+    """Resolve every name, load the data, and split it."""
     path = find_experiment(settings.file)
     spec = load_experiment(path, settings.changes)
     name = settings.name or path.stem

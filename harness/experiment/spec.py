@@ -45,18 +45,7 @@ class BudgetSpec(Part):
         return 100 if self.seconds is None else MOST_TRIALS
 
     def describe(self, *, at_least: int = 0) -> str:
-        """Say it in words.
-
-        Parameters
-        ----------
-        at_least : int, default 0
-            Trials that there are already.
-
-        Returns
-        -------
-        str
-            ``"100 trials"``, ``"60 s"`` or ``"100 trials or 60 s"``.
-        """
+        """Say it in words."""
         limits = []
         if self.n_trials < MOST_TRIALS:
             limits.append(f"{max(self.n_trials, at_least)} trials")
@@ -117,21 +106,7 @@ class DecisionSpec(Part):
     significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
     def is_noticeable(self, criterion: str, *, better: float, worse: float) -> bool:
-        """Say whether a difference is large enough to decide.
-
-        Parameters
-        ----------
-        criterion : str
-            One of `PREFERENCES`.
-        better, worse : float
-            Two values of it.
-
-        Returns
-        -------
-        bool
-            True if it exceeds both the margin, a share of the worse value, and what is
-            negligible.
-        """
+        """Say whether a difference is large enough to decide."""
         gap = abs(worse - better)
         least = self.negligible.get(criterion, NEGLIGIBLE.get(criterion, 0.0))
         return gap > self.margin * abs(worse) and gap > least

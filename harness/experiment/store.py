@@ -37,44 +37,12 @@ _TEXTS = ("label", "note")
 
 
 def study_name(experiment: str, candidate: str) -> str:
-    """Name the study of a candidate.
-
-    Parameters
-    ----------
-    experiment, candidate : str
-        Their names.
-
-    Returns
-    -------
-    str
-        ``"published-svd"``.
-    """
+    """Name the study of a candidate."""
     return f"{experiment}-{candidate}"
 
 
 def read_experiment(storage: str, name: str) -> ExperimentRecord:
-    """Read an experiment without changing it.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the experiment.
-
-    Returns
-    -------
-    ExperimentRecord
-        With all its studies.
-
-    Raises
-    ------
-    UnknownNameError
-        If the storage has no such experiment.
-    StudyError
-        If one of its studies was made on other data or another split: what was measured
-        there cannot be compared.
-    """
+    """Read an experiment without changing it."""
     kept = read_experiment_facts(storage, name)
     facts: dict[str, Any] = kept[MARK]
     if "spec" not in kept:
@@ -134,27 +102,7 @@ def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> 
 
 
 def read_study_or_winner(storage: str, name: str) -> StudyRecord:
-    """Read a study, or that of the family which an experiment has chosen.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of a study or an experiment.
-
-    Returns
-    -------
-    StudyRecord
-        The study.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is neither.
-    StudyError
-        If the experiment has not chosen yet.
-    """
+    """Read a study, or that of the family which an experiment has chosen."""
     if name in list_studies(storage) or name not in list_experiments(storage):
         return read_study(storage, name)
     record = read_experiment(storage, name)
@@ -173,28 +121,6 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
 
     What else the file says needs a search, and stays as it was searched. What is declared
     after the test set was opened is told from what was declared before.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the experiment.
-    spec : ExperimentSpec
-        What the file says now.
-
-    Returns
-    -------
-    ExperimentRecord
-        The experiment; its rules are kept with it.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such experiment.
-    StudyError
-        If the file has other families than were searched, or another process is at work
-        on the experiment.
     """
     record = read_experiment(storage, name)
     if spec.families.keys() != record.spec.families.keys():

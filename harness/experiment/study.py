@@ -97,18 +97,7 @@ class PreparedStudy:
     dataset: Dataset
 
     def search(self, listener: StudyListener) -> StudyRecord:
-        """Run the trials that are missing.
-
-        Parameters
-        ----------
-        listener : StudyListener
-            Is told how it goes.
-
-        Returns
-        -------
-        StudyRecord
-            The study with all its trials.
-        """
+        """Run the trials that are missing."""
         return run_study(
             self.plan,
             self.split.train,
@@ -122,23 +111,7 @@ class PreparedStudy:
         )
 
     def judge(self, study: StudyRecord) -> StudyRecord:
-        """Score the best trial on the test set, unless that has been done.
-
-        Parameters
-        ----------
-        study : StudyRecord
-            The study after its search.
-
-        Returns
-        -------
-        StudyRecord
-            The study with its final result; without one if it has no complete trial.
-
-        Raises
-        ------
-        StudyError
-            If another process runs the study, or the best settings fail on fresh folds.
-        """
+        """Score the best trial on the test set, unless that has been done."""
         best, before = study.best, study.final or {}
         if best is None or before.get("best_trial") == best.number:
             return study
@@ -192,31 +165,7 @@ class PreparedStudy:
 def prepare(
     settings: StudySettings, load_dataset: Callable[[], Dataset]
 ) -> PreparedStudy:
-    """Resolve every name, and split the data.
-
-    Parameters
-    ----------
-    settings : StudySettings
-        How to search.
-    load_dataset : callable
-        Loads the data; called after the names are found to be right.
-
-    Returns
-    -------
-    PreparedStudy
-        Ready to run.
-
-    Raises
-    ------
-    StudyError
-        If the study cannot have that name.
-    UnknownNameError
-        If family, space, sampler, pruner or split is not known.
-    SpaceError
-        If the space is not sound, or not of this family.
-    DataError
-        If the data cannot be split so.
-    """
+    """Resolve every name, and split the data."""
     if settings.name is not None:
         check_name(settings.name)
     family = load_family(settings.family)
@@ -247,18 +196,7 @@ def prepare(
 
 
 def check_name(name: str) -> None:
-    """Check that a study or an experiment can have a name.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-
-    Raises
-    ------
-    StudyError
-        If it cannot be that of a folder.
-    """
+    """Check that a study or an experiment can have a name."""
     # The folder of the report has this name.
     if not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", name) or name.strip(". ") == "":
         shown = name if len(name) <= 40 else f"{name[:40]}..."

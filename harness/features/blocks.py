@@ -61,20 +61,6 @@ def title_blocks(
 
     The last four catalogues are remembered, by identity of their frame: nothing here
     depends on ratings, so all folds and trials share it.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its frame must not be modified afterwards.
-    sentence_model : str, optional
-        By which sentence-embedding model to understand texts; see
-        `harness.features.text.text_parts`.
-
-    Returns
-    -------
-    dict of str to Block
-        Blocks that tell titles apart, in the order of `BLOCK_COLUMNS`; empty for an empty
-        catalogue. Shared: not to be modified.
     """
     if not len(catalogue):
         return {}
@@ -104,18 +90,6 @@ def missing_blocks(
 ) -> list[str]:
     """Say which blocks are switched off, because the catalogue has nothing for them.
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        What is known about the titles; may be empty.
-    sentence_model : str, optional
-        As for `title_blocks`.
-
-    Returns
-    -------
-    list of str
-        One sentence for each block that is off.
-
     Examples
     --------
     >>> missing_blocks(Catalogue.empty())[1]
@@ -131,18 +105,6 @@ def missing_blocks(
 
 def is_off(block: str, notes: Iterable[str]) -> bool:
     """Tell whether a block was switched off, by what was said then.
-
-    Parameters
-    ----------
-    block : str
-        Name of the block.
-    notes : iterable of str
-        Sentences, those of `missing_blocks` among them.
-
-    Returns
-    -------
-    bool
-        Whether one of them says so.
 
     Examples
     --------
@@ -161,17 +123,6 @@ def _reason(catalogue: Catalogue, columns: tuple[str, ...]) -> str:
 
 def block_weights(params: Mapping[str, Any]) -> dict[str, float]:
     """Find what share each content block has.
-
-    Parameters
-    ----------
-    params : mapping
-        Hyperparameters, such as ``genre_weight``.
-
-    Returns
-    -------
-    dict of str to float
-        Block to share, of a sum of 1; empty where a weight is missing, or none is above
-        zero.
 
     Examples
     --------

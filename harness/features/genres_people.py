@@ -27,19 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def genre_parts(catalogue: Catalogue) -> tuple[Part, ...]:
-    """Build the parts of the genre block.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``listed_in``, if it has one.
-
-    Returns
-    -------
-    tuple of Part
-        Genres (one column each, at most 60), popularity of the genres of a title, and its
-        place among genres that go together; may be empty.
-    """
+    """Build the parts of the genre block."""
     genres = read_membership(catalogue, *GENRE_COLUMNS, max_names=MOST_GENRES)
     names = genres.names
     parts = (
@@ -57,19 +45,7 @@ def genre_parts(catalogue: Catalogue) -> tuple[Part, ...]:
 
 
 def genre_popularity(genres: Membership) -> Floats:
-    """Score genres by the share of titles that have them.
-
-    Parameters
-    ----------
-    genres : Membership
-        Genres of the titles.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_genres,)
-        log(1 + titles with the genre) / log(1 + titles with any genre): from 0 to 1, on a
-        logarithmic scale because most genres are rare.
-    """
+    """Score genres by the share of titles that have them."""
     n_titles = max(1, int(genres.known.sum()))
     popularity: Floats = np.log1p(genres.counts) / np.log1p(n_titles)
     return popularity
@@ -84,18 +60,6 @@ def genre_cooccurrence(genres: Membership, n_components: int = N_COMPONENTS) -> 
 
     where :math:`n_{gh}` titles have both genres, with sums :math:`n_g` and total :math:`n`,
     each scaled by the root of its eigenvalue.
-
-    Parameters
-    ----------
-    genres : Membership
-        Genres of the titles.
-    n_components : int, default 8
-        Dimensions; fewer where there are fewer genres.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_genres, n_components)
-        Coordinates.
 
     References
     ----------
@@ -144,17 +108,6 @@ def people_parts(catalogue: Catalogue) -> tuple[Part, ...]:
     with the same people are close, and so are two whose people have worked together.
     Rare people count more (inverse document frequency). `director_part` adds what ratings
     say of directors. Production companies are treated alike, where a catalogue has them.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its columns ``director``, ``cast`` and ``production_company``, if it has them.
-
-    Returns
-    -------
-    tuple of Part
-        Embeddings of directors, of actors and of companies, the most telling direction
-        first; may be empty.
     """
     parts = (
         _embedding(read_membership(catalogue, column, min_titles=2), column)
@@ -186,20 +139,6 @@ def director_encoding(
     title :math:`i`. A title's own ratings are left out: else the feature would hold the
     answer for titles with ratings, and mean something else for those without.
 
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-    directors : Membership
-        Directors of the titles, as `read_membership` gives them.
-    smoothing : float, default 10
-        :math:`\lambda`, in ratings: pulls directors with few ratings towards 0.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_items,)
-        In stars above or below the mean; 0 where nothing is known of the director.
-
     References
     ----------
     D. Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes",
@@ -223,19 +162,6 @@ def director_encoding(
 
 
 def director_part(ratings: Ratings, directors: Membership) -> Part | None:
-    """Make a part of `director_encoding`.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-    directors : Membership
-        Directors of the titles.
-
-    Returns
-    -------
-    Part or None
-        One column; None where no director has two titles with ratings.
-    """
+    """Make a part of `director_encoding`."""
     encoded = director_encoding(ratings, directors)
     return scale_part(["ratings of its director"], encoded[:, None], directors.known)

@@ -37,16 +37,6 @@ def metadata_parts(catalogue: Catalogue) -> tuple[Part, ...]:
     release year in years and by decade (one-hot), content rating as one-hot and as the
     age from which it allows a title, type (one-hot), platforms and countries of production
     (a title may have several). Of categories the most frequent are kept.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Whatever columns it has.
-
-    Returns
-    -------
-    tuple of Part
-        Those that tell titles apart; may be empty.
     """
     numbers = [
         _number(catalogue, "duration_minutes", "duration in minutes"),
@@ -69,16 +59,6 @@ def scale_to_unit(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
     Few titles are ten times as long as all others; what is longer than the percentile
     counts as 1, so that they do not press the others together.
-
-    Parameters
-    ----------
-    values : ndarray of float64, shape (n,)
-        Numbers, NaN where unknown.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        From 0 to 1; NaN where unknown; 0 where all numbers are equal.
 
     Examples
     --------

@@ -43,21 +43,6 @@ def years_since_release(
 ) -> Floats:
     """Measure how old titles were when they were rated.
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``release_year``, if it has one.
-    items : ndarray of int, shape (n_pairs,)
-        Codes of titles in the catalogue.
-    timestamps : ndarray of int64, shape (n_pairs,)
-        When they were rated, in seconds since 1970-01-01 UTC.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_pairs,)
-        Calendar years, whole numbers as release years are; at least 0, since a title is
-        not rated before it is out; NaN where the year of release is unknown.
-
     Examples
     --------
     >>> import pandas as pd
@@ -77,21 +62,6 @@ def user_genre_interaction(
 ) -> Floats:
     """Average the preferences of users over the genres of titles.
 
-    Parameters
-    ----------
-    users, items : ndarray of int, shape (n_pairs,)
-        Codes of known users, and of titles in the catalogue.
-    preferences : ndarray of float64, shape (n_users, n_genres)
-        Stars above or below a user's own mean, of training ratings;
-        `harness.features.users.genre_preferences` computes them.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_pairs,)
-        In stars above or below the mean of the user; 0 for titles without genre.
-
     Examples
     --------
     >>> likes = np.array([[0.5, -0.1]])  # the first genre better than the second
@@ -108,17 +78,6 @@ def user_genre_interaction(
 def equal_genre_shares(has: npt.NDArray[np.integer[Any]]) -> Floats:
     """Divide each title equally among its genres.
 
-    Parameters
-    ----------
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_items, n_genres)
-        Rows sum to 1, or to 0 for titles without genre. Their product with the
-        preferences of a user is `user_genre_interaction` for all titles.
-
     Examples
     --------
     >>> equal_genre_shares(np.array([[1, 0], [1, 1], [0, 0]])).tolist()
@@ -134,18 +93,6 @@ def trusted_genre_preferences(ratings: Ratings, has: npt.NDArray[np.int64]) -> F
     .. math:: \frac{n_u}{n_u + 10} \, a_{ug}
 
     with the :math:`a_{ug}` of `harness.features.users.genre_preferences`.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users, n_genres)
-        Stars; 0 for users without ratings.
     """
     counts = sum_by_user(ratings)
     # Without a rating there is no mean to compare with: NaN.
@@ -206,20 +153,6 @@ class FeatureSummary:
     ) -> "FeatureSummary | None":
         """Summarise a feature.
 
-        Parameters
-        ----------
-        owner : {"user", "title", "pair"}
-            What has it.
-        name, meaning : str
-            Its name and what it says.
-        values : ndarray of float64, shape (n_owners,)
-            At least one; NaN where it is not known.
-
-        Returns
-        -------
-        FeatureSummary or None
-            None if it is known of nothing.
-
         Examples
         --------
         >>> found = FeatureSummary.of("user", "n", "number", np.array([1.0, 3.0, np.nan]))
@@ -242,20 +175,7 @@ class FeatureSummary:
 def summarize_features(
     ratings: Ratings, catalogue: Catalogue
 ) -> tuple[FeatureSummary, ...]:
-    """Compute every named feature that the data allows, and summarise it.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        At least one.
-    catalogue : Catalogue
-        Of their titles; may be empty.
-
-    Returns
-    -------
-    tuple of FeatureSummary
-        Of users, of titles, of both together.
-    """
+    """Compute every named feature that the data allows, and summarise it."""
     found = (
         FeatureSummary.of(owner, name, meaning, np.asarray(values, dtype=np.float64))
         for build in (_of_users, _of_titles, _of_pairs)

@@ -50,18 +50,7 @@ class Part:
     ranked: bool = False
 
     def leading(self, n_columns: int) -> "Part":
-        """Leave out the last columns of a ranked part, and scale it again.
-
-        Parameters
-        ----------
-        n_columns : int
-            How many to keep; a part that is not ranked keeps all.
-
-        Returns
-        -------
-        Part
-            Of the same size as before.
-        """
+        """Leave out the last columns of a ranked part, and scale it again."""
         if not self.ranked or len(self.names) <= n_columns:
             return self
         known: npt.NDArray[np.bool_] = (self.values != 0).any(axis=1)
@@ -106,18 +95,7 @@ class Block:
         return Block(name=self.name, parts=parts)
 
     def with_part(self, part: Part) -> "Block":
-        """Add a part.
-
-        Parameters
-        ----------
-        part : Part
-            Of the same titles.
-
-        Returns
-        -------
-        Block
-            A new block; the old one is unchanged.
-        """
+        """Add a part."""
         return Block(name=self.name, parts=(*self.parts, part))
 
 
@@ -137,25 +115,6 @@ def scale_part(
 
     Means are over the titles for which something is known; the others become 0, so that
     a missing value pulls neither way and no title is dropped.
-
-    Parameters
-    ----------
-    names : sequence of str, length n_columns
-        What each column says.
-    values : ndarray, shape (n_items, n_columns)
-        Features as they are.
-    known : ndarray of bool, shape (n_items,), optional
-        For which titles something is known; else for all.
-    weights : ndarray, shape (n_items,), optional
-        How much each title counts in means, at least 0; else all alike. Titles that do
-        not count are not known.
-    ranked : bool, default False
-        Whether the first columns explain most.
-
-    Returns
-    -------
-    Part or None
-        None where there is nothing to tell titles apart by.
 
     Examples
     --------
@@ -208,16 +167,6 @@ class Membership:
 def split_names(text: object) -> list[str]:
     """Split a comma-separated list.
 
-    Parameters
-    ----------
-    text : str or missing value
-        The list.
-
-    Returns
-    -------
-    list of str
-        Without spaces around, empty entries and repetitions; empty where text is missing.
-
     Examples
     --------
     >>> split_names("Drama, Comedy,, Drama")
@@ -235,24 +184,7 @@ def read_membership(
     min_titles: int = 1,
     max_names: int | None = None,
 ) -> Membership:
-    """Read who or what is in the lists of each title.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its columns that are missing count as empty.
-    *columns : str
-        Columns of comma-separated lists, taken together.
-    min_titles : int, default 1
-        Leave out names that fewer titles have.
-    max_names : int, optional
-        Keep only so many, those that most titles have.
-
-    Returns
-    -------
-    Membership
-        With no name where there is none.
-    """
+    """Read who or what is in the lists of each title."""
     from scipy.sparse import csr_matrix
 
     texts = _joined(catalogue.frame, columns)
@@ -289,17 +221,6 @@ def embed(table: Any) -> npt.NDArray[np.float32]:
     Two rows that share a column come close to each other, and so do two rows that share
     none but whose columns occur together elsewhere. For TF-IDF tables this is latent
     semantic analysis [1]_.
-
-    Parameters
-    ----------
-    table : sparse matrix, shape (n_rows, n_columns)
-        What is counted.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_rows, n_components)
-        Coordinates, the direction that explains most first; at most `MAX_COMPONENTS`.
-        A table of one column is returned as it is.
 
     References
     ----------

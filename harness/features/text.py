@@ -40,13 +40,7 @@ _BATCH = 64
 
 
 def require_sentence_transformers() -> None:
-    """Check that the library is there, without the seconds that importing it takes.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Check that the library is there, without the seconds that importing it takes."""
     if find_spec(_LIBRARY) is None:
         raise MissingExtraError(
             "text_embedding = 'sentence' needs sentence-transformers, which is not "
@@ -57,16 +51,6 @@ def require_sentence_transformers() -> None:
 
 def is_model_name(name: str) -> bool:
     """Say whether a text can name a model.
-
-    Parameters
-    ----------
-    name : str
-        A folder that holds one, or a name on the model hub.
-
-    Returns
-    -------
-    bool
-        Whether such a folder exists, or the name is well formed.
 
     Examples
     --------
@@ -83,25 +67,6 @@ def meaning_parts(
 
     Equal texts are embedded once. The coordinates are turned to the directions in which
     the texts of a column differ most, of which the first 64 are kept.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its columns, as far as it has them.
-    columns : sequence of str
-        ``"description"``, ``"title"``.
-    model : str
-        Folder of a model, or its name on the model hub.
-
-    Returns
-    -------
-    tuple of Part
-        One for each column with two different texts, the most telling direction first.
-
-    Raises
-    ------
-    DataError
-        If the model cannot be loaded.
 
     References
     ----------
@@ -181,18 +146,6 @@ def text_parts(
     two titles), made narrow by latent semantic analysis, or as a sentence-embedding model
     understands them; and the most frequent keywords.
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its columns ``description`` and ``title``, if it has them.
-    sentence_model : str, optional
-        Such a model; see `harness.features.text.meaning_parts`.
-
-    Returns
-    -------
-    tuple of Part
-        Embeddings with the most telling direction first, and keywords; may be empty.
-
     References
     ----------
     .. [1] G. Salton and C. Buckley, "Term-weighting approaches in automatic text
@@ -210,20 +163,7 @@ def text_parts(
 def extract_keywords(
     catalogue: Catalogue, n_keywords: int = KEYWORDS_A_TITLE
 ) -> list[list[str]]:
-    """Find the words that set the description of a title apart.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``description``, if it has one.
-    n_keywords : int, default 5
-        How many a title, at most.
-
-    Returns
-    -------
-    list of list of str, length n_items
-        The terms of largest TF-IDF, largest first; none without a description.
-    """
+    """Find the words that set the description of a title apart."""
     found = _weigh_terms(catalogue, "description")
     if found is None:
         return [[] for _ in range(len(catalogue))]

@@ -25,18 +25,6 @@ def title_bias(ratings: Ratings, *, regularization: float = 10.0) -> Floats:
     r"""Measure how far titles are rated above or below the mean.
 
     .. math:: b_i = \frac{\sum_u (r_{ui} - \mu)}{n_i + \lambda}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-    regularization : float, default 10
-        :math:`\lambda`, in ratings: a title with as many has half of its mean deviation.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_items,)
-        In stars; 0 for titles without ratings.
     """
     deviations = ratings.values.astype(np.float64) - ratings.mean
     sums = np.bincount(ratings.items, weights=deviations, minlength=ratings.n_items)
@@ -46,18 +34,7 @@ def title_bias(ratings: Ratings, *, regularization: float = 10.0) -> Floats:
 
 
 def title_popularity(ratings: Ratings) -> Floats:
-    """Measure how often titles are rated.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_items,)
-        log(1 + number of ratings).
-    """
+    """Measure how often titles are rated."""
     counts = np.bincount(ratings.items, minlength=ratings.n_items)
     popularity: Floats = np.log1p(counts)
     return popularity
@@ -68,16 +45,6 @@ def rating_statistics_parts(ratings: Ratings) -> tuple[Part, ...]:
 
     They are centred over ratings, not over titles: most ratings are of popular titles, and
     a title that is new must not look as if everybody had passed it by.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-
-    Returns
-    -------
-    tuple of Part
-        One column each; titles without ratings are at the mean over ratings.
     """
     counts = np.bincount(ratings.items, minlength=ratings.n_items)
     parts = (
@@ -90,18 +57,7 @@ def rating_statistics_parts(ratings: Ratings) -> tuple[Part, ...]:
 
 
 def primary_genre(catalogue: Catalogue) -> npt.NDArray[np.object_]:
-    """Read the genre that is listed first.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``listed_in``, if it has one.
-
-    Returns
-    -------
-    ndarray of str or None (object), shape (n_items,)
-        None where no genre is listed.
-    """
+    """Read the genre that is listed first."""
     found = np.full(len(catalogue), None, dtype=object)
     if catalogue.has("listed_in"):
         for row, text in enumerate(catalogue.frame["listed_in"]):
@@ -111,50 +67,17 @@ def primary_genre(catalogue: Catalogue) -> npt.NDArray[np.object_]:
 
 
 def release_year(catalogue: Catalogue) -> Floats:
-    """Read the year of release.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``release_year``, if it has one.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_items,)
-        Years; NaN where unknown.
-    """
+    """Read the year of release."""
     return _numbers(catalogue, "release_year")
 
 
 def duration_minutes(catalogue: Catalogue) -> Floats:
-    """Read the duration of films.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``duration_minutes``, if it has one.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_items,)
-        Minutes; NaN for shows, and where unknown.
-    """
+    """Read the duration of films."""
     return _numbers(catalogue, "duration_minutes")
 
 
 def title_type(catalogue: Catalogue) -> npt.NDArray[np.object_]:
-    """Read whether titles are films or shows.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its column ``type``, if it has one.
-
-    Returns
-    -------
-    ndarray of str or None (object), shape (n_items,)
-        ``"Movie"`` or ``"TV Show"``; None where unknown.
-    """
+    """Read whether titles are films or shows."""
     found = np.full(len(catalogue), None, dtype=object)
     if catalogue.has("type"):
         known = catalogue.frame["type"].notna().to_numpy()

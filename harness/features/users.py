@@ -32,37 +32,13 @@ Doubles = npt.NDArray[np.float64]
 
 
 def sum_by_user(ratings: Ratings, weights: npt.NDArray[Any] | None = None) -> Doubles:
-    """Sum something over the ratings of each user.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Whose users.
-    weights : ndarray, shape (n_ratings,), optional
-        What to sum; without it ratings are counted.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        0 for a user without ratings.
-    """
+    """Sum something over the ratings of each user."""
     sums = np.bincount(ratings.users, weights, minlength=ratings.n_users)
     return sums.astype(np.float64)
 
 
 def ratio(sums: Doubles, counts: Doubles) -> Doubles:
-    """Divide; NaN where there is nothing to divide by.
-
-    Parameters
-    ----------
-    sums, counts : ndarray of float64
-        Of shapes that broadcast; counts are not negative.
-
-    Returns
-    -------
-    ndarray of float64
-        ``sums / counts``.
-    """
+    """Divide; NaN where there is nothing to divide by."""
     return np.where(counts > 0, sums / np.maximum(counts, 1e-300), np.nan)
 
 
@@ -73,18 +49,6 @@ def genre_shares(ratings: Ratings, has: Flags) -> Doubles:
     r"""Share of each genre among the genres of the titles that a user has rated.
 
     .. math:: p_{ug} = \frac{n_{ug}}{\sum_h n_{uh}}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users, n_genres)
-        Sums to 1 for each user; NaN for one without a rated title of known genre.
     """
     counts = _sums_by_genre(ratings, has)
     return ratio(counts, counts.sum(axis=1, keepdims=True))
@@ -96,21 +60,6 @@ def genre_preferences(
     r"""Measure how far above the own mean each user rates each genre.
 
     .. math:: a_{ug} = \frac{\sum_{i \in g} (r_{ui} - \bar r_u)}{\lambda + n_{ug}}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-    shrinkage : float, default 5
-        :math:`\lambda`, in ratings, greater than 0: a genre with as many has half of
-        the deviation.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users, n_genres)
-        Stars; 0 for a genre that the user has not rated.
     """
     mean = ratio(sum_by_user(ratings, ratings.values), sum_by_user(ratings))
     deviations = ratings.values - mean[ratings.users]
@@ -125,19 +74,6 @@ def genre_drift(ratings: Ratings, has: Flags) -> Doubles | None:
 
     the total variation distance of the two distributions: 0 if nothing has changed, 1
     if no genre is left of the old ones. The odd rating in the middle counts as late.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,), or None
-        Between 0 and 1; NaN where a half has no title of known genre; None without
-        timestamps.
     """
     if ratings.timestamps is None:
         return None
@@ -159,18 +95,6 @@ def user_genre_diversity(ratings: Ratings, has: Flags) -> Doubles:
     .. math:: D_u = 1 - \sum_g p_{ug}^2
 
     The probability that two genres drawn from the rated titles differ.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    has : ndarray of int, shape (n_items, n_genres)
-        1 if a title has a genre; see `harness.data.habits.genre_table`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        Between 0 (a single genre) and 1; NaN without a title of known genre.
     """
     diversity: Doubles = 1 - (genre_shares(ratings, has) ** 2).sum(axis=1)
     return diversity
@@ -197,18 +121,7 @@ _WEEK = 7 * _DAY
 
 
 def rating_counts(ratings: Ratings) -> Doubles:
-    """Count the ratings of each user.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        Number of ratings; 0 for a user without any.
-    """
+    """Count the ratings of each user."""
     return sum_by_user(ratings)
 
 
@@ -216,16 +129,6 @@ def mean_ratings(ratings: Ratings) -> Doubles:
     r"""Average the ratings of each user.
 
     .. math:: \bar r_u = \frac{1}{n_u} \sum_i r_{ui}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        Stars; NaN for a user without ratings.
     """
     return ratio(sum_by_user(ratings, ratings.values), rating_counts(ratings))
 
@@ -234,16 +137,6 @@ def rating_variances(ratings: Ratings) -> Doubles:
     r"""Measure how much the ratings of each user vary.
 
     .. math:: s_u^2 = \frac{1}{n_u} \sum_i (r_{ui} - \bar r_u)^2
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        Stars squared; 0 for a single rating, NaN for a user without any.
     """
     deviations = ratings.values - mean_ratings(ratings)[ratings.users]
     return ratio(sum_by_user(ratings, deviations**2), rating_counts(ratings))
@@ -256,18 +149,6 @@ def user_biases(ratings: Ratings, *, shrinkage: float = 10.0) -> Doubles:
 
     where :math:`\bar r_i` is the mean rating of title :math:`i`. Unlike the mean it
     does not blame a user for having watched bad films.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    shrinkage : float, default 10
-        :math:`\lambda`, in ratings: a user with as many has half of the deviation.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,)
-        Stars; 0 for a user without ratings.
     """
     n_of_item = np.bincount(ratings.items, minlength=ratings.n_items)
     sums = np.bincount(ratings.items, ratings.values, minlength=ratings.n_items)
@@ -284,16 +165,6 @@ def rating_frequency(ratings: Ratings) -> Doubles | None:
 
     where :math:`w_u` weeks lie between the first and the last rating. Whoever rates
     everything in one evening counts as a member for one week.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,), or None
-        Ratings per week, 0 for a user without any; None without timestamps.
     """
     if ratings.timestamps is None:
         return None
@@ -307,19 +178,7 @@ def rating_frequency(ratings: Ratings) -> Doubles | None:
 
 
 def part_of_day_shares(ratings: Ratings) -> Doubles | None:
-    """Share of the ratings that each user gives in each part of the day.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users, 4), or None
-        In the order of `PARTS_OF_DAY`, summing to 1; NaN for a user without ratings;
-        None without timestamps, or if they are mere dates.
-    """
+    """Share of the ratings that each user gives in each part of the day."""
     times = ratings.timestamps
     if times is None or not (times % _DAY).any():
         return None
@@ -329,19 +188,7 @@ def part_of_day_shares(ratings: Ratings) -> Doubles | None:
 
 
 def weekend_share(ratings: Ratings) -> Doubles | None:
-    """Share of the ratings that each user gives on Saturdays and Sundays.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_users,), or None
-        Between 0 and 1, in UTC; NaN for a user without ratings; None without
-        timestamps.
-    """
+    """Share of the ratings that each user gives on Saturdays and Sundays."""
     if ratings.timestamps is None:
         return None
     # 1970-01-01 was a Thursday: day 0 of the epoch is day 3 of its week.
@@ -363,22 +210,7 @@ class BehaviourTable:
 
 
 def behaviour_table(ratings: Ratings, catalogue: Catalogue) -> BehaviourTable:
-    """Compute all features for which the data has the columns.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    catalogue : Catalogue
-        Of their titles; may be empty.
-
-    Returns
-    -------
-    BehaviourTable
-        ``n_ratings``, ``mean``, ``variance``, ``bias``; with timestamps ``per_week``,
-        ``weekend`` and, unless they are dates, ``hours:night`` ...; with genres
-        ``diversity``, ``prefers:Drama`` ..., and with both ``drift``.
-    """
+    """Compute all features for which the data has the columns."""
     columns: dict[str, Doubles | None] = {
         "n_ratings": rating_counts(ratings),
         "mean": mean_ratings(ratings),

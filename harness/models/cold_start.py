@@ -44,22 +44,6 @@ def describe_newcomers(ratings: Ratings, catalogue: Catalogue) -> tuple[Floats, 
 
     What was computed for the last eight pairs of ratings and catalogue is remembered: the
     trials of a study share their folds.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-    catalogue : Catalogue
-        Its frame must not be modified afterwards.
-
-    Returns
-    -------
-    titles : ndarray of float32, shape (n_items, n_features)
-        The four blocks of the published study at their published weights. Nothing is
-        derived from a title's own ratings. Without columns where the catalogue tells no
-        titles apart.
-    users : ndarray of float32, shape (n_users, n_features)
-        See `describe_users`. Both are shared: not to be modified.
     """
     key = ratings.fingerprint(), id(catalogue.frame)
     with _lock:
@@ -91,18 +75,6 @@ def describe_users(ratings: Ratings, catalogue: Catalogue) -> Floats:
     The other behaviour features are left out. A mean rating says what the learnt bias
     says already, and would count twice; how much and when somebody rates raised the RMSE
     of users whose ratings were cut down to 1 to 10 by up to 0.005 (ml-latest-small).
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part, and nothing else.
-    catalogue : Catalogue
-        Of their titles; may be empty.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_users, n_genres)
-        0 for users without ratings; no columns without genres.
     """
     nothing: Floats = np.zeros((ratings.n_users, 0), np.float32)
     if not catalogue.has("listed_in"):
@@ -179,26 +151,7 @@ class FeatureRidge:
         regularization: float,
         dtype: npt.DTypeLike = np.float32,
     ) -> Self:
-        r"""Factorise the system.
-
-        Parameters
-        ----------
-        features : ndarray of float32, shape (n_rows, n_features)
-            :math:`x`.
-        counts : ndarray of int, shape (n_rows,)
-            :math:`n`, training ratings of each row.
-        strength : float
-            :math:`s`, in ratings; at least 0.
-        regularization : float
-            :math:`\lambda`, in rows with many ratings; greater than 0.
-        dtype : dtype, default float32
-            Of the targets to come.
-
-        Returns
-        -------
-        FeatureRidge
-            Ready to predict.
-        """
+        r"""Factorise the system."""
         trust = counts / np.maximum(counts + strength, np.finfo(float).tiny)
         total = max(float(trust.sum()), np.finfo(float).tiny)
         centre = trust @ features.astype(np.float64) / total
@@ -214,20 +167,7 @@ class FeatureRidge:
         )
 
     def predict(self, targets: Reals) -> tuple[Reals, Reals]:
-        """Regress targets on the features.
-
-        Parameters
-        ----------
-        targets : ndarray of float, shape (n_rows, n_targets)
-            What was learnt for each row; rows without trust are ignored.
-
-        Returns
-        -------
-        predicted : ndarray of float, shape (n_rows, n_targets)
-            What the features say for each row.
-        unknown : ndarray of float, shape (n_targets,)
-            What they say for a row of which they are all 0.
-        """
+        """Regress targets on the features."""
         total = max(float(self.trust.sum()), np.finfo(float).tiny)
         level = (self.trust / total).astype(targets.dtype) @ targets
         weights = self.solution @ targets
@@ -277,26 +217,7 @@ class ColdStart:
         regularization: float,
         dtype: npt.DTypeLike = np.float32,
     ) -> Self | None:
-        r"""Do what does not depend on the epoch.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            The training part, and nothing else.
-        catalogue : Catalogue
-            What is known about the titles.
-        strength : float
-            :math:`s`, in ratings; at least 0.
-        regularization : float
-            Penalty of both regressions; greater than 0.
-        dtype : dtype, default float32
-            Of the latents to come.
-
-        Returns
-        -------
-        ColdStart or None
-            None where the catalogue tells no titles apart.
-        """
+        r"""Do what does not depend on the epoch."""
         titles, users = describe_newcomers(ratings, catalogue)
         if not titles.shape[1]:
             return None
@@ -313,20 +234,7 @@ class ColdStart:
         return cls(users=user_ridge, items=item_ridge)
 
     def complete(self, learnt: Latents, *, biased: bool) -> Completed:
-        """Add the predicted parts.
-
-        Parameters
-        ----------
-        learnt : Latents
-            As far as training has come; not modified.
-        biased : bool
-            Whether biases are learnt; see the class.
-
-        Returns
-        -------
-        Completed
-            New arrays. Not finite where those learnt have overflowed.
-        """
+        """Add the predicted parts."""
         user_bias, user_factors, new_user = _complete(
             self.users, learnt.user_bias, learnt.user_factors, biased=biased
         )
@@ -358,19 +266,7 @@ def _complete(
 def fill_strangers(
     out: Reals, pairs: tuple[Codes, Codes], completed: Completed, *, mean: float
 ) -> None:
-    """Predict the pairs whose user or item is beyond those learnt.
-
-    Parameters
-    ----------
-    out : ndarray of float, shape (n_pairs,)
-        Predictions in stars; those of such pairs are replaced.
-    pairs : tuple of ndarray of int, shape (n_pairs,)
-        Codes of users and items.
-    completed : Completed
-        What the model has learnt.
-    mean : float
-        Global mean in stars, or 0 for a model without biases.
-    """
+    """Predict the pairs whose user or item is beyond those learnt."""
     latents = completed.latents
     n_users, n_items = len(latents.user_bias), len(latents.item_bias)
     users, items = pairs

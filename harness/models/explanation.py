@@ -107,22 +107,7 @@ def bias_parts(
     biases: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     pair: tuple[int, int],
 ) -> tuple[Part, Part, Part]:
-    """Take the prediction of a bias model apart.
-
-    Parameters
-    ----------
-    mean : float
-        The global mean in stars.
-    biases : tuple of ndarray of float, shapes (n_users,) and (n_items,)
-        Biases of users and items in stars.
-    pair : tuple of int
-        Codes of user and item; one outside the arrays has no bias.
-
-    Returns
-    -------
-    tuple of Part
-        Mean, bias of the user, bias of the title.
-    """
+    """Take the prediction of a bias model apart."""
     labels = ("bias of the user", "bias of the title")
     details = ("how this user rates titles", "how users rate this title")
     of_user, of_item = (

@@ -33,17 +33,6 @@ def turn_to_principal_axes(factors: Factors) -> tuple[Doubles, Doubles]:
     predictions, as they are: the axes on which a training happens to end are arbitrary.
     The singular value decomposition :math:`Q P^\top = U \Sigma V^\top` has axes that
     are not: orthogonal, ordered by how much of the products they carry.
-
-    Parameters
-    ----------
-    factors : tuple of ndarray of float, shapes (n_users, n_factors), (n_items, n_factors)
-        Factors of users and items, finite.
-
-    Returns
-    -------
-    users, items : ndarray of float64, shapes (n_users, n), (n_items, n)
-        Factors with the same products, n at most `n_factors`; the item furthest from 0 on
-        an axis is on its positive side.
     """
     (of_users, r_users), (of_items, r_items) = (
         np.linalg.qr(side.astype(np.float64)) for side in factors
@@ -64,26 +53,7 @@ def explain_factors(
     n_strongest: int = N_STRONGEST,
     turn: bool = True,
 ) -> Explanation:
-    """Take the prediction of a factor model apart, factor by factor.
-
-    Parameters
-    ----------
-    pair : tuple of int
-        Codes of user and item; with one outside the arrays factors add nothing.
-    before : tuple of Part
-        What there is besides the factors: mean and biases.
-    factors : tuple of ndarray of float, shapes (n_users, n_factors), (n_items, n_factors)
-        Factors of users and items; axes that are not finite are left as they are.
-    n_strongest : int, default 5
-        How many factors to list one by one; the others are one part.
-    turn : bool, default True
-        Whether to look at them on their principal axes, and not on those of the training.
-
-    Returns
-    -------
-    Explanation
-        Factors that add or take away most come first.
-    """
+    """Take the prediction of a factor model apart, factor by factor."""
     (user, item), (of_users, of_items) = pair, factors
     if not (0 <= user < len(of_users) and 0 <= item < len(of_items)):
         return Explanation(parts=before)
@@ -165,18 +135,7 @@ class FactorMeaning:
 
 
 def read_traits(catalogue: Catalogue) -> Traits:
-    """Read the genres and decades that at least five titles have.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Its columns ``listed_in`` and ``release_year``, if it has them.
-
-    Returns
-    -------
-    Traits
-        Without names where nothing is known.
-    """
+    """Read the genres and decades that at least five titles have."""
     genres = read_membership(catalogue, "listed_in", min_titles=FEWEST_TITLES)
     of_genres = genres.table.toarray().astype(np.float64)
     listed = read_membership(catalogue, "listed_in").known
@@ -194,23 +153,7 @@ def read_traits(catalogue: Catalogue) -> Traits:
 def interpret_factor(
     places: npt.NDArray[np.floating[Any]], traits: Traits, *, n_titles: int = 3
 ) -> FactorMeaning:
-    """Find the titles at the ends of a factor, and the trait that goes with it.
-
-    Parameters
-    ----------
-    places : ndarray of float, shape (n_items,)
-        Where each title is on the factor; titles at 0 are left out.
-    traits : Traits
-        Of the titles.
-    n_titles : int, default 3
-        Most titles on either side.
-
-    Returns
-    -------
-    FactorMeaning
-        Its trait is that of the greatest correlation, if that is significant at 5 %
-        after Bonferroni correction for the number of traits.
-    """
+    """Find the titles at the ends of a factor, and the trait that goes with it."""
     order = np.argsort(-places, kind="stable")
     positive = [int(k) for k in order[:n_titles] if places[k] > 0]
     negative = [int(k) for k in order[::-1][:n_titles] if places[k] < 0]

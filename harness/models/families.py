@@ -17,36 +17,12 @@ def _entries() -> dict[str, EntryPoint]:
 
 
 def family_names() -> list[str]:
-    """List the registered families.
-
-    Returns
-    -------
-    list of str
-        Names in alphabetical order.
-    """
+    """List the registered families."""
     return sorted(_entries())
 
 
 def load_family(name: str) -> type[Recommender]:
-    """Import a family.
-
-    Parameters
-    ----------
-    name : str
-        Name of the family: ``"svd"``.
-
-    Returns
-    -------
-    type
-        Its `Recommender` class.
-
-    Raises
-    ------
-    UnknownNameError
-        If no family of that name is registered.
-    MissingExtraError
-        If the family needs a library that is not installed.
-    """
+    """Import a family."""
     entries = _entries()
     if name not in entries:
         raise UnknownNameError("family", name, entries)

@@ -22,13 +22,7 @@ Singles = npt.NDArray[np.float32]
 
 
 def no_genres() -> Singles:
-    """Make the table of a model that does not look at genres.
-
-    Returns
-    -------
-    ndarray of float32, shape (0, 0)
-        Nothing.
-    """
+    """Make the table of a model that does not look at genres."""
     return np.empty((0, 0), dtype=np.float32)
 
 
@@ -61,22 +55,7 @@ class GenreInteraction:
 
     @classmethod
     def learn(cls, ratings: Ratings, catalogue: Catalogue, *, weight: float) -> Self:
-        r"""Measure preferences; the trials of a study share those of their folds.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            The training part, and nothing else.
-        catalogue : Catalogue
-            Its column ``listed_in``, if it has one.
-        weight : float
-            :math:`\gamma`; at least 0, which leaves everything out.
-
-        Returns
-        -------
-        GenreInteraction
-            Without columns where there is nothing to add.
-        """
+        r"""Measure preferences; the trials of a study share those of their folds."""
         if weight == 0 or not catalogue.has("listed_in"):
             return cls(no_genres(), no_genres())
         listed = catalogue.frame["listed_in"]
@@ -93,18 +72,7 @@ class GenreInteraction:
         return cls(np.float32(weight) * likes, shares)
 
     def of_pairs(self, users: Codes, items: Codes) -> Singles:
-        """Compute it for pairs.
-
-        Parameters
-        ----------
-        users, items : ndarray of int, shape (n_pairs,)
-            Codes, known or not.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_pairs,)
-            Stars; 0 for those who are not known.
-        """
+        """Compute it for pairs."""
         out: Singles = np.empty(len(users), dtype=np.float32)
         sides = self.likes, self.shares
         biases = tuple(np.zeros(len(side), np.float32) for side in sides)
@@ -112,31 +80,12 @@ class GenreInteraction:
         return out
 
     def add_to_scores(self, scores: npt.NDArray[np.floating[Any]], user: int) -> None:
-        """Add it to the scores of all titles.
-
-        Parameters
-        ----------
-        scores : ndarray of float, shape (n_items,)
-            In stars; modified.
-        user : int
-            Code, known or not.
-        """
+        """Add it to the scores of all titles."""
         if 0 <= user < len(self.likes):
             scores += self.shares @ self.likes[user]
 
     def explain(self, user: int, item: int) -> tuple[Part, ...]:
-        """Say what it adds to one prediction.
-
-        Parameters
-        ----------
-        user, item : int
-            Codes, known or not.
-
-        Returns
-        -------
-        tuple of Part
-            One; none where genres are not looked at.
-        """
+        """Say what it adds to one prediction."""
         if not self.likes.size:
             return ()
         stars = self.of_pairs(np.array([user]), np.array([item])).item()

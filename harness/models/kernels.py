@@ -8,22 +8,7 @@ __all__ = ["group_by_code"]
 
 @numba.njit(nogil=True, cache=True)
 def group_by_code(codes, n_codes):
-    """Sort positions by their code; positions of equal codes keep their order.
-
-    Parameters
-    ----------
-    codes : ndarray of int32, shape (n,)
-        Codes from 0 to ``n_codes - 1``.
-    n_codes : int
-        Number of codes.
-
-    Returns
-    -------
-    offsets : ndarray of int64, shape (n_codes + 1,)
-        Where each code begins in `order`.
-    order : ndarray of int32, shape (n,)
-        Positions, grouped by code.
-    """
+    """Sort positions by their code; positions of equal codes keep their order."""
     offsets = np.zeros(n_codes + 1, np.int64)
     for code in codes:
         offsets[code + 1] += 1

@@ -41,22 +41,7 @@ class RatingLists:
         *,
         n: int,
     ) -> "RatingLists":
-        """Group ratings by one side, in unchanged order within a list.
-
-        Parameters
-        ----------
-        codes, others : ndarray of int32, shape (n_ratings,)
-            Codes of the side to group by, and of the other.
-        values : ndarray of float, shape (n_ratings,)
-            Ratings in stars.
-        n : int
-            Number of codes of the side to group by.
-
-        Returns
-        -------
-        RatingLists
-            New arrays throughout.
-        """
+        """Group ratings by one side, in unchanged order within a list."""
         offsets, order = group_by_code(codes, n)
         return cls(offsets, others[order], values[order].astype(np.float64))
 
@@ -72,16 +57,5 @@ class RatingLists:
         return np.repeat(np.arange(n, dtype=np.int32), np.diff(self.offsets))
 
     def turned(self, *, n: int) -> "RatingLists":
-        """Group by the other side; each list is then in ascending order.
-
-        Parameters
-        ----------
-        n : int
-            Number of codes of the other side.
-
-        Returns
-        -------
-        RatingLists
-            The same ratings.
-        """
+        """Group by the other side; each list is then in ascending order."""
         return RatingLists.build(self.codes, self.owners, self.values, n=n)

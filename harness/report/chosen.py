@@ -32,18 +32,7 @@ _LENT = (
 
 
 def chosen_model(draft: Draft) -> str:
-    """Describe the tuned model of the winner.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty before the test set was opened.
-    """
+    """Describe the tuned model of the winner."""
     record, decision = draft.record, draft.decision
     tuned = record.model(decision.winner) if decision is not None else None
     if decision is None or tuned is None:
@@ -189,18 +178,7 @@ STATISTICS = (
 
 
 def explainability(draft: Draft) -> str:
-    """Show the strongest latent factors, and the weights of content.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if no family has either.
-    """
+    """Show the strongest latent factors, and the weights of content."""
     body = paragraphs(*_factors(draft), _weights(draft))
     return paragraphs("## Explainability", body) if body else ""
 

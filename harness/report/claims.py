@@ -35,18 +35,7 @@ __all__ = ["claims", "compare_lowest", "data", "published_rmse"]
 
 
 def contradictions(spec: ExperimentSpec) -> str:
-    """Work out what the published figures say together.
-
-    Parameters
-    ----------
-    spec : ExperimentSpec
-        What the experiment file says.
-
-    Returns
-    -------
-    str
-        Markdown; empty if they fit together.
-    """
+    """Work out what the published figures say together."""
     found = find_contradictions(spec)
     apart = [c for c in found if c.kind == "contradiction"]
     odd = [c for c in found if c.kind == "remark"]
@@ -76,18 +65,7 @@ SIMULATED = (
 
 
 def differences(draft: Draft) -> str:
-    """Say how errors and spread of the ratings compare with the published ones.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if no RMSE was published or the test set was not opened.
-    """
+    """Say how errors and spread of the ratings compare with the published ones."""
     record = draft.record
     published = published_rmse(draft)
     if not published or not tuned_models(record):
@@ -103,18 +81,7 @@ def differences(draft: Draft) -> str:
 
 
 def published_rmse(draft: Draft) -> dict[str, float]:
-    """Collect the published RMSE of the candidates.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    dict of str to float
-        Candidate to RMSE in stars, the lowest first.
-    """
+    """Collect the published RMSE of the candidates."""
     found: dict[str, float] = {}
     for candidate in draft.record.spec.families:
         value = draft.published("rmse", candidate)
@@ -124,20 +91,7 @@ def published_rmse(draft: Draft) -> dict[str, float]:
 
 
 def compare_lowest(draft: Draft) -> tuple[bool, str]:
-    """Compare the lowest RMSE that was published with the lowest measured one.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    is_far : bool
-        Whether the measured one is far above.
-    sentence : str
-        Both, and by how much they differ; empty if either is not known.
-    """
+    """Compare the lowest RMSE that was published with the lowest measured one."""
     record, published = draft.record, published_rmse(draft)
     tuned = tuned_models(record)
     if not published or not tuned:
@@ -201,18 +155,7 @@ class _Scored:
 
 
 def variants(draft: Draft) -> str:
-    """Compare each variant with the initial settings of its candidate.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty without variants, or before the test set was opened.
-    """
+    """Compare each variant with the initial settings of its candidate."""
     found = _scored(draft)
     if not found:
         return ""
@@ -311,18 +254,7 @@ _COUNTED = {
 
 
 def claims(draft: Draft) -> str:
-    """Judge the published figures.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if the file has none, and no variants either.
-    """
+    """Judge the published figures."""
     worth = variants(draft)
     if not draft.claims:
         return paragraphs("## Variants", worth) if worth else ""
@@ -432,18 +364,7 @@ def _reasons(draft: Draft) -> str:
 
 
 def data(draft: Draft) -> str:
-    """Describe the ratings, and lay their characteristics beside the published ones.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Describe the ratings, and lay their characteristics beside the published ones."""
     record = draft.record
     notes = "\n".join(f"- {escape(note)}" for note in record.dataset.get("notes", ()))
     return paragraphs(

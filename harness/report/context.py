@@ -58,20 +58,7 @@ class Draft:
 
     @classmethod
     def of(cls, record: ExperimentRecord, folder: Path) -> "Draft":
-        """Draw the conclusions from an experiment.
-
-        Parameters
-        ----------
-        record : ExperimentRecord
-            The experiment.
-        folder : Path
-            Where figures go.
-
-        Returns
-        -------
-        Draft
-            The draft.
-        """
+        """Draw the conclusions from an experiment."""
         return cls(
             record=record,
             folder=folder,
@@ -82,41 +69,13 @@ class Draft:
     def figure(
         self, draw: Callable[[ExperimentRecord, Path], bool], name: str, caption: str
     ) -> str:
-        """Draw a figure.
-
-        Parameters
-        ----------
-        draw : callable
-            Writes a PNG of the experiment, or says False if there is nothing to draw.
-        name : str
-            Name of the file.
-        caption : str
-            What it shows, for those who do not see it.
-
-        Returns
-        -------
-        str
-            Markdown that shows it; empty if there is nothing to draw.
-        """
+        """Draw a figure."""
         return f"![{caption}]({name})" if draw(self.record, self.folder / name) else ""
 
     def published(
         self, metric: str, candidate: str | None = None
     ) -> float | str | None:
-        """Find a published figure.
-
-        Parameters
-        ----------
-        metric : str
-            Name of the metric.
-        candidate : str, optional
-            Key of the entry it is about; none for figures of the data.
-
-        Returns
-        -------
-        float, str or None
-            The value of the first such claim of the file; None without one.
-        """
+        """Find a published figure."""
         values = (
             claim.value
             for claim in self.record.spec.claims
@@ -126,18 +85,7 @@ class Draft:
 
 
 def paragraphs(*parts: str) -> str:
-    """Join parts of markdown, without those that are empty.
-
-    Parameters
-    ----------
-    *parts : str
-        Blocks of markdown.
-
-    Returns
-    -------
-    str
-        With an empty line between them.
-    """
+    """Join parts of markdown, without those that are empty."""
     return "\n\n".join(part for part in parts if part)
 
 
@@ -145,52 +93,19 @@ Model = Mapping[str, Any]
 
 
 def tuned_models(record: ExperimentRecord) -> list[Model]:
-    """List the tuned models, the lowest RMSE on the test set first.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    list of mapping
-        As in `ExperimentRecord.final`; none before the test set was opened.
-    """
+    """List the tuned models, the lowest RMSE on the test set first."""
     tuned = [m for m in record.models if m["role"] == "tuned"]
     return sorted(tuned, key=_rmse)
 
 
 def baselines(record: ExperimentRecord) -> list[Model]:
-    """List the baselines, the lowest RMSE on the test set first.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    list of mapping
-        As in `ExperimentRecord.final`.
-    """
+    """List the baselines, the lowest RMSE on the test set first."""
     found = [m for m in record.models if m["role"] == "baseline"]
     return sorted(found, key=_rmse)
 
 
 def rivals(record: ExperimentRecord) -> list[Model]:
-    """List the tuned models, and after them the bias baseline.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    list of mapping
-        As in `ExperimentRecord.final`.
-    """
+    """List the tuned models, and after them the bias baseline."""
     bias = record.baseline()
     return [*tuned_models(record), *([] if bias is None else [bias])]
 
@@ -200,39 +115,13 @@ def _rmse(model: Model) -> float:
 
 
 def label(record: ExperimentRecord, candidate: str) -> str:
-    """Name a candidate, or a baseline, for people.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    candidate : str
-        Key of an entry of the file, or name of a baseline.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Name a candidate, or a baseline, for people."""
     known = candidate in record.spec.families
     return escape(record.spec.label(candidate) if known else candidate)
 
 
 def name_of(record: ExperimentRecord, model: Model) -> str:
-    """Name a model for people, without its role.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    model : mapping
-        As in `ExperimentRecord.final`.
-
-    Returns
-    -------
-    str
-        Markdown: the label of its candidate; of baselines and variants their name.
-    """
+    """Name a model for people, without its role."""
     named = model["role"] in {"baseline", "variant"} or model["candidate"] is None
     return escape(model["name"]) if named else label(record, model["candidate"])
 
@@ -240,20 +129,7 @@ def name_of(record: ExperimentRecord, model: Model) -> str:
 def compare(
     record: ExperimentRecord, one: Model | None, other: Model | None
 ) -> Comparison | None:
-    """Say how two models differ on the test set.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    one, other : mapping or None
-        As in `ExperimentRecord.final`.
-
-    Returns
-    -------
-    Comparison or None
-        With the p-value corrected within its group; None if they were not compared.
-    """
+    """Say how two models differ on the test set."""
     if one is None or other is None or record.final is None:
         return None
     found = record.difference(one["name"], other["name"])
@@ -278,16 +154,6 @@ _ROUNDING = 1e-9
 def quantity_label(name: str) -> str:
     """Name a quantity for people.
 
-    Parameters
-    ----------
-    name : str
-        As in the claims and criteria of an experiment file.
-
-    Returns
-    -------
-    str
-        Markdown.
-
     Examples
     --------
     >>> label("latency_p95_ms"), label("param.n_factors"), label("data.sparsity")
@@ -301,18 +167,6 @@ def quantity_label(name: str) -> str:
 
 def write(name: str, value: float | str | None) -> str:
     """Write a value as such quantities are usually read.
-
-    Parameters
-    ----------
-    name : str
-        As in `quantity_label`.
-    value : float, str or None
-        What was measured or published.
-
-    Returns
-    -------
-    str
-        Markdown; ``-`` for None.
 
     Examples
     --------
@@ -345,18 +199,6 @@ def _plain(name: str, value: float) -> str:
 def write_published(name: str, value: float | str | None) -> str:
     """Write a figure as somebody has given it: 0.89 is not 0.8900.
 
-    Parameters
-    ----------
-    name : str
-        As in `quantity_label`.
-    value : float, str or None
-        What was published or required.
-
-    Returns
-    -------
-    str
-        Markdown; ``-`` for None.
-
     Examples
     --------
     >>> write_published("rmse", 0.89), write_published("within_half_star", 0.6225)
@@ -373,19 +215,6 @@ def write_published(name: str, value: float | str | None) -> str:
 
 def write_difference(name: str, one: float, other: float) -> str:
     """Write by how much one value exceeds another, with its sign.
-
-    Parameters
-    ----------
-    name : str
-        As in `quantity_label`.
-    one, other : float
-        Two values.
-
-    Returns
-    -------
-    str
-        Markdown: as many decimals as the values have in a table, one more for weights;
-        shares in percentage points; 0 where nothing is left after rounding.
 
     Examples
     --------
@@ -416,18 +245,6 @@ def _n_decimals(value: float) -> int:
 
 def write_tolerance(name: str, value: float) -> str:
     """Write how large a difference may be.
-
-    Parameters
-    ----------
-    name : str
-        As in `quantity_label`.
-    value : float
-        The tolerance.
-
-    Returns
-    -------
-    str
-        Markdown.
 
     Examples
     --------

@@ -64,19 +64,7 @@ class DataTable:
 
 
 def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
-    """Lay out a profile.
-
-    Parameters
-    ----------
-    profile : DataProfile
-        What to show.
-
-    Returns
-    -------
-    tuple of DataTable
-        Characteristics, those of the published study beside them; size; long tail;
-        missing values, if there is a catalogue.
-    """
+    """Lay out a profile."""
     tables = [
         characteristics_table(profile.characteristics(), published_characteristics()),
         _size(profile),
@@ -101,18 +89,7 @@ _OWNERS: Mapping[Owner, str] = MappingProxyType(
 
 
 def feature_tables(summaries: Sequence[FeatureSummary]) -> tuple[DataTable, ...]:
-    """Lay out the named features that the data allows.
-
-    Parameters
-    ----------
-    summaries : sequence of FeatureSummary
-        What to show.
-
-    Returns
-    -------
-    tuple of DataTable
-        One for users, for titles, and for both together, where there are any.
-    """
+    """Lay out the named features that the data allows."""
     head = ("feature", "what it says", "known", "mean", "spread")
     tables = []
     for owner, title in _OWNERS.items():
@@ -135,20 +112,7 @@ def feature_tables(summaries: Sequence[FeatureSummary]) -> tuple[DataTable, ...]
 def characteristics_table(
     measured: Mapping[str, float | str | None], published: Mapping[str, float | str]
 ) -> DataTable:
-    """Lay measured characteristics of ratings beside published ones.
-
-    Parameters
-    ----------
-    measured : mapping of str to float, str or None
-        As `DataProfile.characteristics` gives them.
-    published : mapping of str to float or str
-        Values of the same names; some may be missing.
-
-    Returns
-    -------
-    DataTable
-        A row for each that is measured.
-    """
+    """Lay measured characteristics of ratings beside published ones."""
     rows = tuple(
         (
             NAMES[name],
@@ -259,27 +223,7 @@ ABOUT_FEATURES = (
 def write_data_report(
     dataset: Dataset, tables: Sequence[DataTable], folder: Path
 ) -> Path:
-    """Write ``describe.md`` and its figures.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        What to draw.
-    tables : sequence of DataTable
-        Its numbers.
-    folder : Path
-        Made if it does not exist; files of an earlier report are replaced.
-
-    Returns
-    -------
-    Path
-        The markdown file.
-
-    Raises
-    ------
-    DataError
-        If the folder cannot be written.
-    """
+    """Write ``describe.md`` and its figures."""
     figures = draw_data_figures(dataset)
     path = folder / "describe.md"
     try:

@@ -31,18 +31,7 @@ __all__ = ["beyond_accuracy", "cold_start", "comparison", "efficiency", "pairs"]
 
 
 def comparison(draft: Draft) -> str:
-    """Lay the RMSE of all models side by side, and say what speaks for each family.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty before the test set was opened.
-    """
+    """Lay the RMSE of all models side by side, and say what speaks for each family."""
     record, decision = draft.record, draft.decision
     if decision is None:
         return ""
@@ -202,18 +191,7 @@ def _notes(record: ExperimentRecord) -> str:
 
 
 def pairs(draft: Draft) -> str:
-    """Lay out how any two of the tuned models and the bias baseline differ.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty where fewer than two pairs were compared.
-    """
+    """Lay out how any two of the tuned models and the bias baseline differ."""
     record = draft.record
     ranked = sorted(rivals(record), key=lambda m: float(m["metrics"]["rmse"]["value"]))
     found = [_pair_row(record, one, other) for one, other in combinations(ranked, 2)]
@@ -248,18 +226,7 @@ _SIDES = {"users": "user", "items": "title"}
 
 
 def cold_start(draft: Draft) -> str:
-    """Compare the tuned models by the number of training ratings.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty before the test set was opened.
-    """
+    """Compare the tuned models by the number of training ratings."""
     record = draft.record
     models = [m for m in rivals(record) if m.get("depth")]
     if not models:
@@ -434,18 +401,7 @@ NDCG, for other users would have given another mean.
 
 
 def beyond_accuracy(draft: Draft) -> str:
-    """Compare the top tens of the tuned models.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if they were not measured.
-    """
+    """Compare the top tens of the tuned models."""
     record = draft.record
     ranked = [m for m in rivals(record) if m.get("ranking")]
     if not ranked:
@@ -517,18 +473,7 @@ COSTS = {
 
 
 def efficiency(draft: Draft) -> str:
-    """Say what each tuned model costs.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if nothing was measured.
-    """
+    """Say what each tuned model costs."""
     record = draft.record
     if not record.efficiency:
         return ""

@@ -17,25 +17,7 @@ def write_folder(
     last: Collection[str],
     replaced: Collection[str],
 ) -> None:
-    """Write files that belong together.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it does not exist; files of other names in it stay.
-    compose : callable
-        Called with an empty folder, writes the files. If it raises, the files of an
-        earlier time stay as they are.
-    last : collection of str
-        Names of files that link to others: they are put in place after them.
-    replaced : collection of str
-        Names of files of an earlier time that go if `compose` does not write them.
-
-    Raises
-    ------
-    StudyError
-        If the folder cannot be written to.
-    """
+    """Write files that belong together."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target: a move within one file system cannot stop half-way.

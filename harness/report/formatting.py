@@ -20,36 +20,13 @@ _UNITS = ("B", "kB", "MB", "GB")
 
 
 def stars(value: float) -> str:
-    """Write an error in stars.
-
-    Parameters
-    ----------
-    value : float
-        The error.
-
-    Returns
-    -------
-    str
-        With four decimals: seeds alone move the fourth.
-    """
+    """Write an error in stars."""
     text = f"{value:.4f}"
     return "0.0000" if text == "-0.0000" else text
 
 
 def metric(name: str, value: float | None) -> str:
     """Write a metric as it is usually read.
-
-    Parameters
-    ----------
-    name : str
-        Name of the metric.
-    value : float or None
-        Its value; NaN and None where it is not defined.
-
-    Returns
-    -------
-    str
-        Shares in per cent, others with four decimals.
 
     Examples
     --------
@@ -66,18 +43,6 @@ def metric(name: str, value: float | None) -> str:
 def interval(name: str, estimate: dict[str, Any]) -> str:
     """Write a metric with its interval.
 
-    Parameters
-    ----------
-    name : str
-        Name of the metric.
-    estimate : dict
-        ``value``, ``low`` and ``high``.
-
-    Returns
-    -------
-    str
-        Value, and ends in brackets.
-
     Examples
     --------
     >>> interval("rmse", {"value": 0.90382, "low": 0.88461, "high": 0.9231})
@@ -89,16 +54,6 @@ def interval(name: str, estimate: dict[str, Any]) -> str:
 
 def setting(value: object) -> str:
     """Write the value of a hyperparameter.
-
-    Parameters
-    ----------
-    value : object
-        A number, text, truth value or None.
-
-    Returns
-    -------
-    str
-        Four significant digits at most.
 
     Examples
     --------
@@ -112,16 +67,6 @@ def setting(value: object) -> str:
 
 def duration(seconds: float) -> str:
     """Write a length of time.
-
-    Parameters
-    ----------
-    seconds : float
-        At least 0.
-
-    Returns
-    -------
-    str
-        In the unit that reads best.
 
     Examples
     --------
@@ -141,16 +86,6 @@ def duration(seconds: float) -> str:
 def milliseconds(value: float) -> str:
     """Write a latency.
 
-    Parameters
-    ----------
-    value : float
-        In milliseconds.
-
-    Returns
-    -------
-    str
-        With two significant digits below 10.
-
     Examples
     --------
     >>> milliseconds(0.0512), milliseconds(0.2), milliseconds(1234.5)
@@ -161,16 +96,6 @@ def milliseconds(value: float) -> str:
 
 def size(n_bytes: float) -> str:
     """Write a size of memory or of a file.
-
-    Parameters
-    ----------
-    n_bytes : float
-        Number of bytes.
-
-    Returns
-    -------
-    str
-        In units of 1000, the one that reads best.
 
     Examples
     --------

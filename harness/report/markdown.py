@@ -18,18 +18,6 @@ def _one_line(text: object, longest: int = _LONGEST) -> str:
 def escape(text: object, *, longest: int = _LONGEST) -> str:
     r"""Write text that is not ours so that it stands there as it is, on one line.
 
-    Parameters
-    ----------
-    text : object
-        Anything.
-    longest : int, default 300
-        Its string is cut after so many characters.
-
-    Returns
-    -------
-    str
-        Markdown for a sentence or a cell of a table.
-
     Examples
     --------
     >>> print(escape("a|b <i> *c*"))
@@ -43,16 +31,6 @@ def escape(text: object, *, longest: int = _LONGEST) -> str:
 
 def code(text: object) -> str:
     """Write text that is not ours as a code span.
-
-    Parameters
-    ----------
-    text : object
-        Anything; its string is cut after 300 characters.
-
-    Returns
-    -------
-    str
-        A code span.
 
     Examples
     --------
@@ -69,20 +47,6 @@ def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = ""
 ) -> str:
     r"""Lay out a table; cells are markdown already, and a ``|`` in them is escaped.
-
-    Parameters
-    ----------
-    head : sequence of str
-        Heads of the columns.
-    rows : iterable of sequence of str
-        One cell for each column.
-    align : str, default ""
-        ``l`` or ``r`` for each column; to the left where it says nothing.
-
-    Returns
-    -------
-    str
-        A table with lines of its own.
 
     Examples
     --------

@@ -45,20 +45,6 @@ def write_html(markdown_file: Path, html_file: Path) -> None:
 
     Images become part of the page. Markup in the text stays text; links lead to
     ``http(s)``, to headings, or to files beside the page.
-
-    Parameters
-    ----------
-    markdown_file : Path
-        The report, in UTF-8; its images lie in its folder or below.
-    html_file : Path
-        Page to write, in the folder of the report if it links to files there. Replaced
-        as a whole, or not at all.
-
-    Raises
-    ------
-    StudyError
-        If an image is not in the folder of the report, or a file cannot be read or
-        written.
     """
     try:
         page = _compose(markdown_file.read_text(encoding="utf-8"), markdown_file)

@@ -20,16 +20,6 @@ __all__ = ["environment_table", "local_name", "reproduction", "reproduction_comm
 def local_name(storage: str) -> str:
     """Name a storage as seen from its own folder: a report may travel.
 
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-
-    Returns
-    -------
-    str
-        Without the folders of an absolute path.
-
     Examples
     --------
     >>> local_name("/srv/eve/optuna.log"), local_name("sqlite:////srv/eve/a.db")
@@ -42,21 +32,7 @@ def local_name(storage: str) -> str:
 
 
 def reproduction_command(study: StudyRecord, space_file: Path) -> str:
-    """Build the command that runs the search and the final evaluation again.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    space_file : Path
-        Where its search space is written.
-
-    Returns
-    -------
-    str
-        Lines for a shell. It names every setting, because defaults may change, and a
-        new storage, because in the old one it would continue the study.
-    """
+    """Build the command that runs the search and the final evaluation again."""
     settings, split = study.settings, study.split
     n_trials = sum(t.state in {"complete", "pruned"} for t in study.trials)
     options: list[tuple[str, object]] = [
@@ -94,18 +70,7 @@ def _read_options(options: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def environment_table(study: StudyRecord) -> str:
-    """List what the study ran on.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    str
-        Markdown: version of the code, Python, platform, packages, seeds, fingerprints.
-    """
+    """List what the study ran on."""
     settings, final = study.settings, study.final or {}
     rows = software_rows(study.code_version, settings.get("environment", {}))
     rows += [
@@ -123,20 +88,7 @@ def environment_table(study: StudyRecord) -> str:
 
 
 def software_rows(code_version: str, environment: Mapping[str, Any]) -> list[list[str]]:
-    """List versions, for a table.
-
-    Parameters
-    ----------
-    code_version : str
-        Version of harness.
-    environment : mapping
-        As `harness.search.study.environment` gives it; may be empty.
-
-    Returns
-    -------
-    list of list of str
-        What, and which, in markdown.
-    """
+    """List versions, for a table."""
     rows = [["harness", code(code_version)]]
     rows += [
         [key, escape(environment[key])]
@@ -156,18 +108,7 @@ def _describe(choice: Mapping[str, Any]) -> str:
 
 
 def reproduction(draft: Draft) -> str:
-    """Name the command, versions, seeds, fingerprints and runs.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Name the command, versions, seeds, fingerprints and runs."""
     record = draft.record
     return paragraphs(
         "## How to reproduce",

@@ -20,18 +20,7 @@ __all__ = ["optimism", "searches"]
 
 
 def searches(draft: Draft) -> str:
-    """Describe the searches.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if none was started.
-    """
+    """Describe the searches."""
     record = draft.record
     if not record.studies:
         return ""
@@ -133,18 +122,7 @@ def _settings(draft: Draft, candidate: str, study: StudyRecord) -> str:
 
 
 def optimism(draft: Draft) -> str:
-    """Lay search score, fresh folds and test score of each family side by side.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty before the searches have ended.
-    """
+    """Lay search score, fresh folds and test score of each family side by side."""
     record = draft.record
     best = _search_scores(record)
     if not record.fresh_folds or not best:

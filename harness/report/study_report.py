@@ -27,18 +27,7 @@ __all__ = ["time_table", "write_study_report"]
 
 
 def time_table(study: StudyRecord) -> str:
-    """Say how long the search and the training of the best model took.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a trial.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Say how long the search and the training of the best model took."""
     spans = [(t.started, t.ended) for t in study.trials if t.ended is not None]
     rows = []
     if spans:
@@ -78,26 +67,7 @@ SPACE = "space.toml"
 
 
 def write_study_report(study: StudyRecord, folder: Path) -> Path:
-    """Write ``report.md``, its figures, and the search space as ``space.toml``.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study; nothing is trained.
-    folder : Path
-        Made if it does not exist. An earlier report in it is replaced as a whole, or
-        not at all; other files stay.
-
-    Returns
-    -------
-    Path
-        The report.
-
-    Raises
-    ------
-    StudyError
-        If the folder cannot be written to.
-    """
+    """Write ``report.md``, its figures, and the search space as ``space.toml``."""
     write_folder(
         folder,
         lambda scratch: _compose(study, scratch, folder),

@@ -39,19 +39,6 @@ def _ends(distribution: Mapping[str, Any]) -> tuple[float, float] | None:
 def position(distribution: Mapping[str, Any], value: object) -> float | None:
     """Say how far along its range a value is.
 
-    Parameters
-    ----------
-    distribution : mapping
-        As `SearchSpace.describe` gives it.
-    value : object
-        Value of the hyperparameter.
-
-    Returns
-    -------
-    float or None
-        0 at the low end, 1 at the high end, on the log scale where the range is
-        sampled so; None where there is no range, or the value is not a number in it.
-
     Examples
     --------
     >>> position({"type": "float", "low": 0.01, "high": 1.0, "log": True}, 0.1)
@@ -71,21 +58,7 @@ def position(distribution: Mapping[str, Any], value: object) -> float | None:
 
 
 def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
-    """Say at which end of its range a value lies.
-
-    Parameters
-    ----------
-    distribution : mapping
-        As `SearchSpace.describe` gives it.
-    value : object
-        Value of the hyperparameter.
-
-    Returns
-    -------
-    {"low", "high"} or None
-        The end, if it is within 5 % of the range: the optimum may lie beyond. Epochs
-        found on the way have no low end.
-    """
+    """Say at which end of its range a value lies."""
     where = position(distribution, value)
     if where is None:
         return None
@@ -98,19 +71,7 @@ def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
 
 
 def edges(study: StudyRecord) -> dict[str, str]:
-    """Find the best values that lie at an end of their range which could be wider.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    dict of str to str
-        Hyperparameter to ``"low"`` or ``"high"``, see `edge_of`. Without those at the
-        limit of what the family allows: no weight is below zero.
-    """
+    """Find the best values that lie at an end of their range which could be wider."""
     if study.best is None:
         return {}
     space, params = study.settings.get("space", {}), study.best.params
@@ -151,20 +112,7 @@ def _beyond(distribution: Mapping[str, Any], end: str) -> float:
 
 
 def gauge(distribution: Mapping[str, Any], value: object) -> str:
-    """Draw where in its range a value lies.
-
-    Parameters
-    ----------
-    distribution : mapping
-        As `SearchSpace.describe` gives it.
-    value : object
-        Value of the hyperparameter.
-
-    Returns
-    -------
-    str
-        Such as ``├─────●─────┤``; empty where there is no range.
-    """
+    """Draw where in its range a value lies."""
     where = position(distribution, value)
     if where is None:
         return ""
@@ -174,16 +122,6 @@ def gauge(distribution: Mapping[str, Any], value: object) -> str:
 
 def describe_range(distribution: Mapping[str, Any]) -> str:
     """Put a distribution in words.
-
-    Parameters
-    ----------
-    distribution : mapping
-        As `SearchSpace.describe` gives it.
-
-    Returns
-    -------
-    str
-        Foreign text in it is not escaped.
 
     Examples
     --------
@@ -204,18 +142,7 @@ def describe_range(distribution: Mapping[str, Any]) -> str:
 
 
 def comparisons(study: StudyRecord) -> list[Comparison]:
-    """Compare the tuned model with each of the others.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    list of Comparison
-        In the order of the final evaluation; none without one.
-    """
+    """Compare the tuned model with each of the others."""
     final = study.final or {}
     found = final.get("differences", [])
     adjusted = holm([difference["p_value"] for difference in found])
@@ -232,18 +159,7 @@ def comparisons(study: StudyRecord) -> list[Comparison]:
 
 
 def verdict(study: StudyRecord) -> list[str]:
-    """Say what was found.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    list of str
-        Sentences in markdown.
-    """
+    """Say what was found."""
     if study.best is None:
         return ["**No trial was completed**, so there is no result (yet)."]
     final = study.final or {}
@@ -356,20 +272,7 @@ def _warnings(study: StudyRecord) -> Iterator[str]:
 
 
 def optimism(study: StudyRecord) -> tuple[list[tuple[str, float, str]], str]:
-    """Lay the search score beside what the same settings reach without selection.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    rows : list of (str, float, str)
-        What was scored, RMSE in stars, and what it means; empty if it is not known.
-    sentence : str
-        What they say together.
-    """
+    """Lay the search score beside what the same settings reach without selection."""
     scores: dict[str, Any] = (study.final or {}).get("optimism", {})
     if "search" not in scores:
         return [], ""
@@ -419,18 +322,7 @@ def _price_of_choosing(scores: Mapping[str, float]) -> str:
 
 
 def title(study: StudyRecord) -> str:
-    """Name the study, and say if its ratings are simulated.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    str
-        Markdown for a heading.
-    """
+    """Name the study, and say if its ratings are simulated."""
     text = f"Study {escape(study.name)}: {escape(study.family)} on "
     text += escape(study.dataset.get("name", "unnamed data"))
     return text + (" (SIMULATED ratings)" if study.dataset.get("simulated") else "")

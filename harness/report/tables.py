@@ -39,18 +39,7 @@ _OUTCOMES = {"better": "better", "worse": "worse", "tied": "cannot be told apart
 
 
 def data_table(study: StudyRecord | ExperimentRecord) -> str:
-    """Describe the ratings and how they were split.
-
-    Parameters
-    ----------
-    study : StudyRecord or ExperimentRecord
-        Whose ratings.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Describe the ratings and how they were split."""
     data, split = study.dataset, study.split
     low, high = data.get("scale", (None, None))
     counts = [("n_ratings", "ratings"), ("n_users", "users"), ("n_items", "titles")]
@@ -88,18 +77,7 @@ def _describe_looks(study: StudyRecord | ExperimentRecord) -> str:
 
 
 def metric_table(study: StudyRecord) -> str:
-    """Lay initial, tuned and baseline models side by side on the test set.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a final evaluation.
-
-    Returns
-    -------
-    str
-        Markdown: a row for each metric, a column for each model.
-    """
+    """Lay initial, tuned and baseline models side by side on the test set."""
     final: Mapping[str, Any] = study.final or {}
     models = sorted(final["models"], key=lambda model: model["name"] != "initial")
     rows = [
@@ -123,18 +101,7 @@ def _label(name: str) -> str:
 
 
 def comparison_table(study: StudyRecord) -> str:
-    """Show by how much the tuned model differs from each other one.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a final evaluation.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Show by how much the tuned model differs from each other one."""
     rows = [
         [
             f"tuned - {escape(found.other)}",
@@ -151,18 +118,7 @@ def comparison_table(study: StudyRecord) -> str:
 
 
 def parameter_table(study: StudyRecord) -> str:
-    """Show the best settings beside the initial ones, in their ranges.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a complete trial.
-
-    Returns
-    -------
-    str
-        Markdown; values at an edge of their range are flagged.
-    """
+    """Show the best settings beside the initial ones, in their ranges."""
     assert study.best is not None
     initial = study.settings.get("initial", {})
     ends = edges(study)
@@ -188,18 +144,7 @@ def parameter_table(study: StudyRecord) -> str:
 
 
 def trial_table(study: StudyRecord) -> str:
-    """List the best trials.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a complete trial.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """List the best trials."""
     complete = [t for t in study.trials if t.state == "complete"]
     ranked = sorted(complete, key=lambda t: (t.value, t.number))[:N_SHOWN]
     names = [
@@ -238,18 +183,7 @@ def _trial_row(trial: TrialRecord, names: list[str]) -> list[str]:
 
 
 def failure_table(study: StudyRecord) -> str:
-    """List why trials have failed, the most frequent reason first.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a failed trial.
-
-    Returns
-    -------
-    str
-        Markdown: the last line of each traceback, with the trials that ended in it.
-    """
+    """List why trials have failed, the most frequent reason first."""
     failed = [t for t in study.trials if t.state == "failed"]
     reasons = {t.number: _last_line(t.error) for t in failed}
     rows = []

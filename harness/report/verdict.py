@@ -46,18 +46,7 @@ MANY_UNSEEN = 0.2
 
 
 def caveats(draft: Draft) -> list[str]:
-    """Find what a reader must know before trusting the verdict.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    list of str
-        Sentences in markdown; none before the test set was opened.
-    """
+    """Find what a reader must know before trusting the verdict."""
     record = draft.record
     if not record.models:
         return []
@@ -197,18 +186,7 @@ SIMULATED = (
 
 
 def opening(draft: Draft) -> str:
-    """Write title and verdict.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write title and verdict."""
     record = draft.record
     simulated = bool(record.dataset.get("simulated"))
     title = escape(record.spec.title) + (" (SIMULATED ratings)" if simulated else "")
@@ -503,20 +481,7 @@ _TRAITS = (
 
 
 def reasons(record: ExperimentRecord, candidate: str) -> str:
-    """Say what speaks for and against a family.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    candidate : str
-        Key of an entry of the file.
-
-    Returns
-    -------
-    str
-        Markdown for a cell: phrases, each with its figure; ``-`` if nothing does.
-    """
+    """Say what speaks for and against a family."""
     said = _accuracy(record, candidate)
     kinds = set[tuple[str, str]]()
     for trait in _TRAITS:
@@ -589,18 +554,7 @@ def _side(
 
 
 def criteria(draft: Draft) -> str:
-    """Check the acceptance criteria.
-
-    Parameters
-    ----------
-    draft : Draft
-        The report.
-
-    Returns
-    -------
-    str
-        Markdown; empty if the file has none.
-    """
+    """Check the acceptance criteria."""
     checked = check_criteria(draft.record)
     if not checked:
         return ""

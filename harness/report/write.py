@@ -53,26 +53,7 @@ SECTIONS = (
 
 
 def write_experiment_report(record: ExperimentRecord, folder: Path) -> Path:
-    """Write ``report.md``, its figures, and ``report.html`` that holds both.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment, finished or not; nothing is trained.
-    folder : Path
-        Made if it does not exist. An earlier report in it is replaced as a whole, or
-        not at all; other files stay.
-
-    Returns
-    -------
-    Path
-        The markdown file.
-
-    Raises
-    ------
-    StudyError
-        If the folder cannot be written to.
-    """
+    """Write ``report.md``, its figures, and ``report.html`` that holds both."""
 
     def compose(scratch: Path) -> None:
         draft = Draft.of(record, scratch)

@@ -55,20 +55,7 @@ def _require_sound(low: float, high: float, *, log: bool, step: float | None) ->
 
 
 def is_multiple(distance: float, step: float) -> bool:
-    """Say whether a distance is a whole number of steps, as Optuna judges it.
-
-    Parameters
-    ----------
-    distance : float
-        Of two values of a range.
-    step : float
-        Greater than 0.
-
-    Returns
-    -------
-    bool
-        True but for rounding errors.
-    """
+    """Say whether a distance is a whole number of steps, as Optuna judges it."""
     n_steps = distance / step
     return abs(n_steps - round(n_steps)) < 1e-8
 

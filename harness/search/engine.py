@@ -94,18 +94,7 @@ class Flight:
         return self.trial.number
 
     def next_task(self, *, ahead: bool) -> FoldTask | None:
-        """Take the next fold to evaluate.
-
-        Parameters
-        ----------
-        ahead : bool
-            Whether to take a fold before the verdict on the one before it is known.
-
-        Returns
-        -------
-        FoldTask or None
-            None if there is nothing to do now.
-        """
+        """Take the next fold to evaluate."""
         over = self.outcome is not None or self.twin is not None
         waits = not ahead and self.submitted > len(self.steps)
         if over or waits or self.submitted == self.n_folds:
@@ -119,13 +108,7 @@ class Flight:
         )
 
     def take_step(self) -> float | None:
-        """Add the next fold in order to the steps, if its result is there.
-
-        Returns
-        -------
-        float or None
-            The fold's objective, at the epoch that is best over the folds so far.
-        """
+        """Add the next fold in order to the steps, if its result is there."""
         fold = len(self.steps)
         if self.outcome is not None or fold not in self.results:
             return None
@@ -144,13 +127,7 @@ class Flight:
         return best_position_in([self.results[fold] for fold in range(n_folds)])
 
     def finish(self, *, pruned: bool) -> None:
-        """End the trial with the folds it has.
-
-        Parameters
-        ----------
-        pruned : bool
-            Whether it was dropped.
-        """
+        """End the trial with the folds it has."""
         n_folds = len(self.steps)
         position = self._best_position(n_folds)
         at_best = [
@@ -178,13 +155,7 @@ class Flight:
         )
 
     def fail(self, error: str) -> None:
-        """End the trial as failed.
-
-        Parameters
-        ----------
-        error : str
-            Traceback or reason.
-        """
+        """End the trial as failed."""
         self.outcome = Outcome(
             state=optuna.trial.TrialState.FAIL,
             value=None,
@@ -193,15 +164,7 @@ class Flight:
         )
 
     def copy_outcome(self, number: int, outcome: Outcome) -> None:
-        """Take over the outcome of a trial with equal parameters.
-
-        Parameters
-        ----------
-        number : int
-            Number of that trial.
-        outcome : Outcome
-            How it ended.
-        """
+        """Take over the outcome of a trial with equal parameters."""
         self.steps = dict(outcome.steps)
         self.outcome = Outcome(
             state=outcome.state,
@@ -215,22 +178,7 @@ _PUT_BACK = "put_back"
 
 
 def put_back(study: optuna.Study, number: int, *, most: int | None = None) -> bool:
-    """Let a trial that was interrupted wait for its turn, with the settings it has.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    number : int
-        Number of a trial that runs, or did when its process was killed.
-    most : int, optional
-        How many times this may be done to it; it is counted where this is given.
-
-    Returns
-    -------
-    bool
-        False if it was done that many times already, and is not done again.
-    """
+    """Let a trial that was interrupted wait for its turn, with the settings it has."""
     trial = study.get_trials(deepcopy=False)[number]
     # Optuna can enqueue settings, which would get another number, and so another seed.
     storage, id_ = study._storage, trial._trial_id  # noqa: SLF001
@@ -258,14 +206,7 @@ class Interruption:
 
 @contextmanager
 def catch_interruption() -> Iterator[Interruption]:
-    """Note the first Ctrl-C instead of raising KeyboardInterrupt wherever it falls.
-
-    Yields
-    ------
-    Interruption
-        To be looked at between two steps. In a thread other than the main one nothing
-        can be caught, and nothing is.
-    """
+    """Note the first Ctrl-C instead of raising KeyboardInterrupt wherever it falls."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
@@ -347,25 +288,7 @@ class Engine:
         self._failures: list[str] = []
 
     def run(self, runner: TaskRunner, *, n_folds: int, budget: Budget) -> None:
-        """Run trials until the budget is used up.
-
-        Parameters
-        ----------
-        runner : TaskRunner
-            Evaluates folds.
-        n_folds : int
-            Number of folds.
-        budget : Budget
-            When to stop.
-
-        Raises
-        ------
-        SearchFailedError
-            If the first ten trials, or fifty in a row, have all failed.
-        KeyboardInterrupt
-            If the user stops it; trials under way are then put back, and are the first
-            to run when the study is continued.
-        """
+        """Run trials until the budget is used up."""
         self._recover()
         window = 2 * runner.jobs
         limit = budget.timeout_seconds

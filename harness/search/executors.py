@@ -124,18 +124,7 @@ class Workbench:
         return self._train.take(learnt), self._train.take(held_out)
 
     def run(self, task: FoldTask) -> FoldResult:
-        """Carry out a task.
-
-        Parameters
-        ----------
-        task : FoldTask
-            What to do.
-
-        Returns
-        -------
-        FoldResult
-            Scores, or the traceback of what was raised.
-        """
+        """Carry out a task."""
         try:
             return self._score(task)
         except Exception:  # noqa: BLE001 - whatever a model raises fails its trial only
@@ -191,19 +180,7 @@ def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str,
 
 
 def best_position_in(results: list[FoldResult]) -> int:
-    """Find where in the curves the mean over the folds is best.
-
-    Parameters
-    ----------
-    results : list of FoldResult
-        Of the same parameters on different folds; folds may have stopped at different
-        epochs, and only those that all of them have reached are considered.
-
-    Returns
-    -------
-    int
-        Position among the scored epochs, from 0.
-    """
+    """Find where in the curves the mean over the folds is best."""
     curves = [result.metrics[OBJECTIVE.name] for result in results]
     n_common = min(len(curve) for curve in curves)
     mean = np.mean([curve[:n_common] for curve in curves], axis=0)
@@ -218,27 +195,6 @@ def score_on_folds(
 
     The best of many trials looks better than it is, because it was chosen for its
     values; on other folds this is the same measurement without the choice.
-
-    Parameters
-    ----------
-    data : Workbench
-        The training part, cut into folds.
-    params : mapping
-        All hyperparameters of the model.
-    seed : int
-        Seed of the models.
-    n_folds : int
-        Number of folds.
-
-    Returns
-    -------
-    float
-        Mean over the folds of the objective.
-
-    Raises
-    ------
-    StudyError
-        If the model fails on one of the folds.
     """
     values = []
     for fold in range(n_folds):
@@ -349,15 +305,7 @@ class TaskRunner:
         return len(self._pending)
 
     def submit(self, key: Any, task: FoldTask) -> None:
-        """Hand in a task.
-
-        Parameters
-        ----------
-        key : hashable
-            Comes back with the result.
-        task : FoldTask
-            What to do.
-        """
+        """Hand in a task."""
         try:
             future = self._executor.submit(_run, task)
         except BrokenExecutor as error:
@@ -366,13 +314,7 @@ class TaskRunner:
         self._pending[future] = (key, task)
 
     def wait(self) -> list[tuple[Any, FoldResult]]:
-        """Wait until at least one task is done, or a moment has passed.
-
-        Returns
-        -------
-        list of (key, FoldResult)
-            Everything that is done.
-        """
+        """Wait until at least one task is done, or a moment has passed."""
         done = wait(
             self._pending, timeout=MOMENT_SECONDS, return_when=FIRST_COMPLETED
         ).done
@@ -416,20 +358,7 @@ class TaskRunner:
 
 @contextmanager
 def open_runner(data: TrainingData, *, jobs: int) -> Iterator[TaskRunner]:
-    """Start workers for a study, and stop them at the end.
-
-    Parameters
-    ----------
-    data : TrainingData
-        What they work on. They share it through memory-mapped files.
-    jobs : int
-        Number of worker processes; 1 works in this process.
-
-    Yields
-    ------
-    TaskRunner
-        Ready for tasks.
-    """
+    """Start workers for a study, and stop them at the end."""
     if jobs == 1:
         _set_up(data)
         yield TaskRunner(InlineExecutor, jobs=1)

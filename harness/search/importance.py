@@ -46,22 +46,6 @@ def param_importance(
     say little about what makes a trial bad. Trials that took over the values of an
     earlier one do not count twice.
 
-    Parameters
-    ----------
-    study : StudyRecord
-        The study, with the space it was searched in.
-    given : mapping of str to object, optional
-        Hyperparameters and values: only the trials that have them take part, and these
-        parameters have no share.
-
-    Returns
-    -------
-    dict of str to float
-        Hyperparameter to share, the largest first; the shares sum to 1. Parameters that
-        are active only in some trials have none. Empty if there are fewer than
-        `FEWEST_TRIALS` trials, or all are equally good. The same study gives the same
-        shares.
-
     References
     ----------
     .. [1] F. Hutter, H. Hoos and K. Leyton-Brown, "An efficient approach for assessing
@@ -82,18 +66,7 @@ def param_importance(
 
 
 def has_importance(study: StudyRecord) -> bool:
-    """Say whether `param_importance` has something to tell, without the work of it.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    bool
-        False for fewer than `FEWEST_TRIALS` trials, or equally good ones.
-    """
+    """Say whether `param_importance` has something to tell, without the work of it."""
     return _can_tell(_trials(study, {}))
 
 
@@ -104,19 +77,6 @@ def dominating_choice(
 
     Where one of its choices makes all trials bad, it takes nearly all of the variance,
     and the shares say nothing of the parameters that matter among the good trials.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    shares : mapping of str to float
-        Its `param_importance`.
-
-    Returns
-    -------
-    dict of str to object
-        The parameter and the value that the best trial has, to be ``given``; empty if no
-        categorical parameter has more than `DOMINATING`.
     """
     space, best = study.settings["space"], study.best
     for name, share in shares.items():

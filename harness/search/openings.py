@@ -31,18 +31,7 @@ class SealedRatings:
 
     @classmethod
     def of(cls, dataset: Mapping[str, Any], split: Mapping[str, Any]) -> Self:
-        """Identify them by what is kept of data and split.
-
-        Parameters
-        ----------
-        dataset, split : mapping
-            As `StudyRecord` has them.
-
-        Returns
-        -------
-        SealedRatings
-            The test ratings of that split.
-        """
+        """Identify them by what is kept of data and split."""
         return cls(
             dataset=dataset.get("fingerprint"),
             ratings=dataset.get("ratings_fingerprint"),
@@ -69,20 +58,6 @@ def record_look(storage: str, name: str) -> int:
     """Write down that the test ratings of a study or an experiment are opened.
 
     It is written before the seal is broken: a look that ends in a crash counts too.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the study or experiment, which exists.
-
-    Returns
-    -------
-    int
-        Looks at the test ratings of this split so far, this one included, by all studies
-        and experiments of the storage: whoever has seen one test score knows something
-        about every model on the same test set.
     """
     study = optuna.load_study(study_name=name, storage=open_storage(storage))
     study.set_user_attr(LOOKS, _own(study.user_attrs) + 1)

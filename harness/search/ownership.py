@@ -20,23 +20,6 @@ def own_study(storage: str, name: str) -> Iterator[None]:
     and mark them as failed. The operating system releases the lock when its holder
     dies, however that happens. It is a file beside the storage; for a database server
     it is in the folder for temporary files, and holds on one machine only.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path of the Optuna storage, which must exist.
-    name : str
-        Name of the study.
-
-    Yields
-    ------
-    None
-        While the study is owned.
-
-    Raises
-    ------
-    StudyError
-        If another process owns it.
     """
 
     def refusal(owner: str) -> StudyError:
@@ -51,25 +34,7 @@ def own_study(storage: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def own_file(path: Path, refusal: Callable[[str], HarnessError]) -> Iterator[None]:
-    """Be the only process that holds a lock file, which is there while it is held.
-
-    Parameters
-    ----------
-    path : Path
-        The lock file.
-    refusal : callable
-        Is given the id of the process that holds it, and makes the error.
-
-    Yields
-    ------
-    None
-        While the lock is held; on systems other than POSIX it always is.
-
-    Raises
-    ------
-    HarnessError
-        The refusal, if another process holds it.
-    """
+    """Be the only process that holds a lock file, which is there while it is held."""
     if os.name != "posix":
         yield
         return

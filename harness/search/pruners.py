@@ -54,20 +54,7 @@ class RacePruner(optuna.pruners.BasePruner):
         self._z = z
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Judge whether a trial is to be dropped.
-
-        Parameters
-        ----------
-        study : optuna.Study
-            Where the completed trials are.
-        trial : FrozenTrial
-            The trial, with an intermediate value for each fold it has seen.
-
-        Returns
-        -------
-        bool
-            True if it is surely behind.
-        """
+        """Judge whether a trial is to be dropped."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         done = [other for other in done if len(other.intermediate_values) > 1]
         if not done or not trial.intermediate_values:
@@ -128,23 +115,7 @@ PRUNERS: Mapping[str, tuple[type[optuna.pruners.BasePruner], dict[str, Any]]] = 
 
 
 def make_pruner(name: str) -> optuna.pruners.BasePruner:
-    """Make a pruner.
-
-    Parameters
-    ----------
-    name : str
-        One of `PRUNERS`.
-
-    Returns
-    -------
-    optuna.pruners.BasePruner
-        With the recorded arguments.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such pruner.
-    """
+    """Make a pruner."""
     if name not in PRUNERS:
         raise UnknownNameError("pruner", name, PRUNERS)
     pruner, arguments = PRUNERS[name]
@@ -154,18 +125,7 @@ def make_pruner(name: str) -> optuna.pruners.BasePruner:
 
 
 def describe_pruner(name: str) -> dict[str, Any]:
-    """Name every argument of a pruner.
-
-    Parameters
-    ----------
-    name : str
-        One of `PRUNERS`.
-
-    Returns
-    -------
-    dict
-        ``name``, and the arguments of the constructor.
-    """
+    """Name every argument of a pruner."""
     return {"name": name, **PRUNERS[name][1]}
 
 
@@ -225,17 +185,6 @@ def paired_values(study: StudyRecord) -> dict[int, float]:
 
     with the folds :math:`F` that the trial has seen, and the best trial's values
     :math:`v^*_f` and their mean :math:`v^*`.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    dict of int to float
-        Number of a trial to its objective if it is complete, to the estimate if it was
-        pruned, in stars of RMSE; others are left out.
     """
     best = study.best
     pairs = ((t.number, _value(t, best)) for t in study.trials)

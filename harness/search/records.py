@@ -148,18 +148,7 @@ class NoListener:
 
 
 def busy_seconds(study: StudyRecord) -> float:
-    """Measure the time during which at least one trial was under way.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    float
-        Seconds; gaps, such as those between two sessions, do not count.
-    """
+    """Measure the time during which at least one trial was under way."""
     spans = [
         (trial.started, trial.ended)
         for trial in study.trials

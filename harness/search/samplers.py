@@ -22,20 +22,7 @@ Build = Callable[[int, Arguments, SearchSpace], optuna.samplers.BaseSampler]
 
 
 def trial_seed(study_seed: int, number: int) -> int:
-    """Derive the seed of a trial.
-
-    Parameters
-    ----------
-    study_seed : int
-        Seed of the study; at least 0.
-    number : int
-        Number of the trial.
-
-    Returns
-    -------
-    int
-        Between 0 and 2**31 - 1.
-    """
+    """Derive the seed of a trial."""
     state = np.random.SeedSequence((study_seed, number)).generate_state(1)
     return int(state[0] >> 1)
 
@@ -193,29 +180,11 @@ class SamplerSequence:
         return 1 + math.prod(len(values) for values in _grid_of(self._space).values())
 
     def describe(self) -> dict[str, Any]:
-        """Name every argument.
-
-        Returns
-        -------
-        dict
-            ``name``, and the arguments of the constructor.
-        """
+        """Name every argument."""
         return {"name": self._name, **SAMPLERS[self._name][1]}
 
     def for_trial(self, number: int) -> optuna.samplers.BaseSampler:
-        """Make the sampler of a trial.
-
-        Parameters
-        ----------
-        number : int
-            Number of the trial.
-
-        Returns
-        -------
-        optuna.samplers.BaseSampler
-            A sequence that covers the space evenly has to stay one sequence: it is the
-            same sampler for all trials.
-        """
+        """Make the sampler of a trial."""
         if self._name in _SEEDED_PER_STUDY:
             return self._first
         return self._build(trial_seed(self._seed, number))

@@ -184,23 +184,7 @@ def _check_domains(
 def check_parameters(
     content: StudyFile, family: type[Recommender], complain: Complaint
 ) -> None:
-    """Check names, conditions and values against the family.
-
-    Parameters
-    ----------
-    content : StudyFile
-        What the file says.
-    family : type
-        Class of the models.
-    complain : Complaint
-        Makes the errors.
-
-    Raises
-    ------
-    SpaceError
-        If the family has no such hyperparameter, or not with such a value, or a
-        condition can never hold.
-    """
+    """Check names, conditions and values against the family."""
     _check_names(content, family, complain)
     _check_conditions(content, complain)
     _check_types(content, family, complain)
@@ -210,22 +194,7 @@ def check_parameters(
 def check_initial(
     content: StudyFile, initial: Mapping[str, Any], complain: Complaint
 ) -> None:
-    """Check that the initial settings lie in the space.
-
-    Parameters
-    ----------
-    content : StudyFile
-        What the file says.
-    initial : mapping
-        Hyperparameters of trial 0, the defaults included.
-    complain : Complaint
-        Makes the errors.
-
-    Raises
-    ------
-    SpaceError
-        If one lies outside its range, or between two steps.
-    """
+    """Check that the initial settings lie in the space."""
     for name, distribution in content.parameters.items():
         value = initial[name]
         if not _holds(distribution, value):
@@ -289,18 +258,7 @@ class SearchSpace:
         }
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Draw the active hyperparameters, and record them on `trial`.
-
-        Parameters
-        ----------
-        trial : optuna.Trial
-            A running trial.
-
-        Returns
-        -------
-        dict
-            Hyperparameters drawn or fixed; those not named keep their defaults.
-        """
+        """Draw the active hyperparameters, and record them on `trial`."""
         params: dict[str, Any] = {}
         for name, distribution in self.distributions.items():
             if not distribution.is_active(params):
@@ -312,23 +270,11 @@ class SearchSpace:
         return params
 
     def initial_point(self) -> dict[str, Any]:
-        """Collect what trial 0 has for the hyperparameters that are searched.
-
-        Returns
-        -------
-        dict
-            Values to enqueue.
-        """
+        """Collect what trial 0 has for the hyperparameters that are searched."""
         return {name: self.initial[name] for name in self.searched}
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Convert to plain data for storages and reports.
-
-        Returns
-        -------
-        dict of dict
-            By hyperparameter: type, low, high, log, step, choices, value, when.
-        """
+        """Convert to plain data for storages and reports."""
         return {
             name: d.model_dump(mode="json", exclude_none=True)
             for name, d in self.distributions.items()
@@ -336,23 +282,7 @@ class SearchSpace:
 
 
 def find_space(name: str) -> Path:
-    """Look up a search space: a path, then ``./studies``, then the shipped ones.
-
-    Parameters
-    ----------
-    name : str
-        A path to a TOML file, or the name of a file in ``studies`` without suffix.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such file.
-    """
+    """Look up a search space: a path, then ``./studies``, then the shipped ones."""
     if name.endswith(".toml"):
         if Path(name).is_file():
             return Path(name)
@@ -378,28 +308,7 @@ def load_space(
     parameters: Mapping[str, Distribution] = MappingProxyType({}),
     initial: Mapping[str, Any] = MappingProxyType({}),
 ) -> SearchSpace:
-    """Read a search space, and check it against its family.
-
-    Parameters
-    ----------
-    path : Path
-        A TOML file with ``family``, ``[parameters]`` and optionally ``[initial]``.
-    family : type
-        Class of the models whose hyperparameters it names.
-    parameters, initial : mapping, optional
-        Distributions, and settings of trial 0, that replace or complete those of the
-        file: what an experiment changes.
-
-    Returns
-    -------
-    SearchSpace
-        Ready to be sampled.
-
-    Raises
-    ------
-    SpaceError
-        If anything in the file is not what it must be: names file, line and key.
-    """
+    """Read a search space, and check it against its family."""
     text = _read(path)
     complain = Complaint(path, text)
     try:
@@ -446,22 +355,7 @@ def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, Any]:
 def space_toml(
     family: str, space: Mapping[str, Mapping[str, Any]], initial: Mapping[str, Any]
 ) -> str:
-    """Write a search space so that `load_space` reads the same.
-
-    Parameters
-    ----------
-    family : str
-        Name of the family.
-    space : mapping of str to mapping
-        As `SearchSpace.describe` gives it.
-    initial : mapping
-        Hyperparameters of trial 0.
-
-    Returns
-    -------
-    str
-        The content of a TOML file.
-    """
+    """Write a search space so that `load_space` reads the same."""
     lines = [f"family = {_value(family)}", "", "[parameters]"]
     lines += [f"{_key(name)} = {_value(facts)}" for name, facts in space.items()]
     lines += ["", "[initial]"]

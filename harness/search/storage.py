@@ -68,26 +68,7 @@ class _FileLock(JournalFileOpenLock):
 
 
 def open_storage(storage: str, *, create: bool = True) -> BaseStorage:
-    """Open an Optuna storage.
-
-    Parameters
-    ----------
-    storage : str
-        A URL (``sqlite:///study.db``, ``postgresql://...``), or the path of a journal
-        file.
-    create : bool, default True
-        Whether a file that does not exist is made.
-
-    Returns
-    -------
-    BaseStorage
-        Ready to use.
-
-    Raises
-    ------
-    StudyError
-        If it cannot be opened.
-    """
+    """Open an Optuna storage."""
     try:
         if "://" in storage:
             return _open_database(storage, create=create)
@@ -149,18 +130,7 @@ def _cut_torn_tail(path: Path) -> None:
 
 
 def without_password(storage: str) -> str:
-    """Write a storage as it may be shown.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-
-    Returns
-    -------
-    str
-        The same, with ``***`` for a password.
-    """
+    """Write a storage as it may be shown."""
     if "://" not in storage:
         return storage
     from sqlalchemy.engine import make_url
@@ -174,43 +144,14 @@ def without_password(storage: str) -> str:
 
 
 def list_studies(storage: str) -> list[str]:
-    """List the studies that harness has made in a storage.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-
-    Returns
-    -------
-    list of str
-        Names in the order of creation.
-    """
+    """List the studies that harness has made in a storage."""
     opened = open_storage(storage, create=False)
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
     return [s.study_name for s in studies if "harness" in s.user_attrs]
 
 
 def read_study(storage: str, name: str) -> StudyRecord:
-    """Read a study without changing it.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the study.
-
-    Returns
-    -------
-    StudyRecord
-        With all its trials.
-
-    Raises
-    ------
-    UnknownNameError
-        If the storage has no such study.
-    """
+    """Read a study without changing it."""
     known = list_studies(storage)
     if name not in known:
         raise UnknownNameError("study", name, known)
@@ -219,20 +160,7 @@ def read_study(storage: str, name: str) -> StudyRecord:
 
 
 def study_record(study: optuna.Study, storage: str) -> StudyRecord:
-    """Convert a study that harness has made.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    storage : str
-        Where it is kept.
-
-    Returns
-    -------
-    StudyRecord
-        With all its trials.
-    """
+    """Convert a study that harness has made."""
     attrs = study.user_attrs
     trials = study.get_trials(deepcopy=False)
     return StudyRecord(
@@ -245,18 +173,7 @@ def study_record(study: optuna.Study, storage: str) -> StudyRecord:
 
 
 def trial_record(trial: FrozenTrial) -> TrialRecord:
-    """Convert a trial of a study that harness has made.
-
-    Parameters
-    ----------
-    trial : FrozenTrial
-        The trial.
-
-    Returns
-    -------
-    TrialRecord
-        What is known of it.
-    """
+    """Convert a trial of a study that harness has made."""
     attrs = trial.user_attrs
     state = _STATES[trial.state]
     error = attrs.get("error")
@@ -287,27 +204,7 @@ MARK = "harness_experiment"
 
 
 def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool:
-    """Make an experiment, unless it exists.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the experiment.
-    facts : mapping
-        JSON-like: what fixes it.
-
-    Returns
-    -------
-    bool
-        Whether it was made.
-
-    Raises
-    ------
-    StudyError
-        If the storage has a study of that name.
-    """
+    """Make an experiment, unless it exists."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name=name, storage=open_storage(storage), load_if_exists=True
@@ -326,41 +223,12 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
 
 
 def list_experiments(storage: str) -> list[str]:
-    """List the experiments in a storage.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-
-    Returns
-    -------
-    list of str
-        Names in the order of creation.
-    """
+    """List the experiments in a storage."""
     return [name for name, attrs in attributes_of_all(storage) if MARK in attrs]
 
 
 def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
-    """Read what is kept with an experiment.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the experiment.
-
-    Returns
-    -------
-    dict
-        Under `MARK` what fixes it; beside it what `save_experiment_facts` has kept.
-
-    Raises
-    ------
-    UnknownNameError
-        If the storage has no such experiment.
-    """
+    """Read what is kept with an experiment."""
     found = {n: attrs for n, attrs in attributes_of_all(storage) if MARK in attrs}
     if name not in found:
         raise UnknownNameError("experiment", name, found)
@@ -368,36 +236,13 @@ def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
 
 
 def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None:
-    """Keep something with an experiment.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the experiment, which exists.
-    key : str
-        What it is.
-    value : JSON-like
-        Replaces what was kept under that key.
-    """
+    """Keep something with an experiment."""
     study = optuna.load_study(study_name=name, storage=open_storage(storage))
     study.set_user_attr(key, value)
 
 
 def attributes_of_all(storage: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read the attributes of all studies and experiments.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-
-    Returns
-    -------
-    list of (str, dict)
-        Names and attributes in the order of creation.
-    """
+    """Read the attributes of all studies and experiments."""
     opened = open_storage(storage, create=False)
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
     return [(study.study_name, dict(study.user_attrs)) for study in studies]

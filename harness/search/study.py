@@ -34,14 +34,7 @@ __all__ = ["StudyPlan", "check_plan", "environment", "run_study", "save_final"]
 
 
 def environment() -> dict[str, Any]:
-    """Name Python, the platform and the packages that harness depends on.
-
-    Returns
-    -------
-    dict
-        JSON-like: ``python``, ``platform`` (with the number of cores, on which times
-        depend), ``packages`` (name to version).
-    """
+    """Name Python, the platform and the packages that harness depends on."""
     needed = [r for r in requires("harness") or () if "extra ==" not in r]
     names = sorted(
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
@@ -103,13 +96,7 @@ class StudyPlan:
     code_version: str
 
     def settings(self) -> dict[str, Any]:
-        """Collect the settings of the search, every argument by its name.
-
-        Returns
-        -------
-        dict
-            JSON-like; see `StudyRecord`.
-        """
+        """Collect the settings of the search, every argument by its name."""
         samplers = SamplerSequence(self.sampler, seed=self.seed, space=self.space)
         return {
             "sampler": samplers.describe(),
@@ -137,34 +124,7 @@ def run_study(
     budget: Budget,
     listener: StudyListener,
 ) -> StudyRecord:
-    """Run a study, or continue it.
-
-    Parameters
-    ----------
-    plan : StudyPlan
-        What fixes the study.
-    train : Ratings
-        The training part; nothing here can see another.
-    catalogue : Catalogue
-        Of its titles.
-    jobs : int
-        Number of worker processes.
-    budget : Budget
-        When to stop.
-    listener : StudyListener
-        Is told how it goes.
-
-    Returns
-    -------
-    StudyRecord
-        The study with all its trials.
-
-    Raises
-    ------
-    StudyError
-        If a study of that name exists with other settings, or is being run by another
-        process, or its trials keep failing.
-    """
+    """Run a study, or continue it."""
     # Names and numbers are found to be right before anything is written.
     make_pruner(plan.pruner)
     SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
@@ -274,18 +234,7 @@ def _require_pairs(name: str, pairs: dict[str, tuple[Any, Any]]) -> None:
 
 
 def check_plan(plan: StudyPlan) -> None:
-    """Refuse a plan whose study exists and was searched in another way.
-
-    Parameters
-    ----------
-    plan : StudyPlan
-        What fixes a study that is about to be continued.
-
-    Raises
-    ------
-    StudyError
-        If family, space, initial settings, sampler or pruner differ.
-    """
+    """Refuse a plan whose study exists and was searched in another way."""
     for study in open_storage(plan.storage).get_all_studies():
         there = study.user_attrs.get("harness")
         if study.study_name != plan.name or there is None:
@@ -299,22 +248,7 @@ def check_plan(plan: StudyPlan) -> None:
 
 
 def save_final(storage: str, name: str, final: dict[str, Any]) -> StudyRecord:
-    """Keep the result of the final evaluation with the study.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path.
-    name : str
-        Name of the study.
-    final : dict
-        JSON-like result.
-
-    Returns
-    -------
-    StudyRecord
-        The study with its result.
-    """
+    """Keep the result of the final evaluation with the study."""
     study = optuna.load_study(study_name=name, storage=open_storage(storage))
     study.set_user_attr("final", final)
     return study_record(study, storage)

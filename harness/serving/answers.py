@@ -24,23 +24,6 @@ STRANGER = -1
 def as_ids(values: Sequence[Any], kind: str) -> list[str | None]:
     """Take ids as they come in JSON: text, or numbers for those who count.
 
-    Parameters
-    ----------
-    values : sequence
-        Text, whole numbers, or missing (None, NaN).
-    kind : str
-        What they are the ids of, for messages: ``"user"``.
-
-    Returns
-    -------
-    list of str or None
-        The ids; None where one is missing.
-
-    Raises
-    ------
-    DataError
-        If a value is something else.
-
     Examples
     --------
     >>> as_ids(["196", 196, 196.0, None], "user")
@@ -143,35 +126,11 @@ class Answerer:
         return found
 
     def predict(self, users: Codes, items: Codes) -> npt.NDArray[np.float32]:
-        """Predict a rating for each pair.
-
-        Parameters
-        ----------
-        users, items : ndarray of int, shape (n_pairs,)
-            Codes, -1 for strangers.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_pairs,)
-            In stars, within the rating scale.
-        """
+        """Predict a rating for each pair."""
         return self._model.predict(users, items)
 
     def recommend(self, user: int, n: int) -> Ranking:
-        """Rank the titles that a user has not rated in the training part.
-
-        Parameters
-        ----------
-        user : int
-            Code; a stranger gets what is best for anybody.
-        n : int
-            How many; fewer where there are fewer.
-
-        Returns
-        -------
-        Ranking
-            Best first.
-        """
+        """Rank the titles that a user has not rated in the training part."""
         items, scores = self._model.recommend(user, n)
         # Not the clipped scores: the same pair gets the same stars, however it is asked.
         stars = self._model.predict(np.full(len(items), user, dtype=np.int32), items)
@@ -180,16 +139,6 @@ class Answerer:
 
 def shortest(values: npt.NDArray[np.float32]) -> list[float]:
     """Write predictions with the digits that they have, not those of a wider number.
-
-    Parameters
-    ----------
-    values : ndarray of float32, shape (n,)
-        Predictions.
-
-    Returns
-    -------
-    list of float, length n
-        Of all numbers that become the same float32, those with the fewest digits.
 
     Examples
     --------
@@ -210,20 +159,6 @@ def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
 
     That is the neighbour that adds most; without neighbours, the parts of the prediction
     that add most, those left out that are the same for all titles.
-
-    Parameters
-    ----------
-    answerer : Answerer
-        The model, and what its titles are called.
-    user, item : int
-        Codes of the pair.
-
-    Returns
-    -------
-    str or None
-        Such as ``"like Jaws, rated 5"`` or ``"bias of the title +0.41, factor 2 +0.30
-        (like Jaws)"``; empty where nothing speaks for it, and None if the family cannot
-        say.
     """
     model = answerer.packaged.model
     try:

@@ -30,25 +30,7 @@ def log_runs(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> tuple[ExperimentRecord, str | None]:
-    """Log the runs of an experiment, and keep their ids with it, for its report.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    storage : str
-        URL or path of its storage, password included.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    record : ExperimentRecord
-        With the ids of its runs.
-    problem : str or None
-        What went wrong, and how to mend it, in one sentence: the experiment itself does
-        not depend on MLflow. The record is as it was then.
-    """
+    """Log the runs of an experiment, and keep their ids with it, for its report."""
     where = {"tracking_uri": tracking_uri, "experiment": experiment}
     try:
         log_experiment(record, None, **where)
@@ -69,24 +51,7 @@ def log_report(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> str | None:
-    """Add the report to the run of an experiment, and the models just fitted to theirs.
-
-    Parameters
-    ----------
-    judged : JudgedExperiment
-        The experiment, its runs logged by `log_runs`.
-    report : Path
-        Folder of the report.
-    dataset : Dataset or None
-        Its data; None where nothing was fitted.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, as for `log_runs`.
-
-    Returns
-    -------
-    str or None
-        What went wrong, and how to mend it, in one sentence.
-    """
+    """Add the report to the run of an experiment, and the models just fitted to theirs."""
     where = {"tracking_uri": tracking_uri, "experiment": experiment}
     record, runs = judged.record, judged.record.runs
     try:

@@ -152,29 +152,6 @@ def explain_pair(
 
     They are fitted on the whole training part with the seed of the study, as for the
     final evaluation; the test set stays sealed.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    load_dataset : callable
-        Loads the data of the study again.
-    user, item : str
-        Their ids.
-
-    Returns
-    -------
-    ExplainedPair
-        The prediction and its parts.
-
-    Raises
-    ------
-    StudyError
-        If the study has no complete trial.
-    DataError
-        If the data has changed since, or has no such user or item.
-    UnsupportedError
-        If the family cannot explain itself.
     """
 
     def find_pair(dataset: Dataset) -> tuple[int, int]:

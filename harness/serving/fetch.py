@@ -55,23 +55,7 @@ class FetchedModel:
 
 
 def find_champion(location: Location) -> str | None:
-    """Find the only registered model that has a champion.
-
-    Parameters
-    ----------
-    location : Location
-        The store; nothing is created.
-
-    Returns
-    -------
-    str or None
-        Its URI: ``"models:/ml-100k@champion"``; None where no model has one.
-
-    Raises
-    ------
-    TrackingError
-        If several have one, or the store cannot be used.
-    """
+    """Find the only registered model that has a champion."""
     if location.database is not None and not location.database.exists():
         return None
     try:
@@ -93,18 +77,7 @@ def find_champion(location: Location) -> str | None:
 
 
 def registered_models(client: "MlflowClient") -> "Iterator[RegisteredModel]":
-    """List the registered models, page by page: MLflow gives 100 at a time.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        Client of the store.
-
-    Yields
-    ------
-    mlflow.entities.model_registry.RegisteredModel
-        Each of them.
-    """
+    """List the registered models, page by page: MLflow gives 100 at a time."""
     token = None
     while True:
         page = client.search_registered_models(page_token=token)
@@ -116,30 +89,7 @@ def registered_models(client: "MlflowClient") -> "Iterator[RegisteredModel]":
 
 @contextmanager
 def fetch_model(location: Location, uri: str) -> Iterator[FetchedModel]:
-    """Bring a model to this machine, and check it.
-
-    Parameters
-    ----------
-    location : Location
-        The store that ``models:/`` and ``runs:/`` are of; nothing is created.
-    uri : str
-        ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/m-ID``,
-        ``runs:/ID/PATH``, or the folder of an MLflow model.
-
-    Yields
-    ------
-    FetchedModel
-        The model; its folder is gone when the context is left.
-
-    Raises
-    ------
-    UnknownNameError
-        If the registry has no such model, alias or version.
-    TrackingError
-        If the store cannot be used.
-    DataError
-        If what is there is not a packaged model, or not intact.
-    """
+    """Bring a model to this machine, and check it."""
     with tempfile.TemporaryDirectory(prefix="harness-model-") as beside:
         name, folder = _fetch(location, uri, Path(beside))
         yield FetchedModel(name=name, folder=folder, packaged=read_logged(folder, uri))
@@ -200,23 +150,7 @@ def _lost(source: str, why: str) -> DataError:
 
 
 def open_client(location: Location) -> "MlflowClient":
-    """Connect to a store and its registry, without creating anything.
-
-    Parameters
-    ----------
-    location : Location
-        The store.
-
-    Returns
-    -------
-    MlflowClient
-        For both.
-
-    Raises
-    ------
-    TrackingError
-        If the database does not exist, or is not one.
-    """
+    """Connect to a store and its registry, without creating anything."""
     quieten()
     database = location.database
     if database is not None:

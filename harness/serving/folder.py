@@ -46,22 +46,7 @@ class PackagedModel:
 
 
 def write_model(packaged: PackagedModel, folder: Path) -> dict[str, Any]:
-    """Write a packaged model.
-
-    Parameters
-    ----------
-    packaged : PackagedModel
-        The model.
-    folder : Path
-        Made if it does not exist.
-
-    Returns
-    -------
-    dict
-        The facts as written: ``format``, ``files`` (name to ``bytes`` and ``sha256``),
-        ``fingerprint`` (16 hexadecimal digits over the files) and ``size_bytes`` are
-        added to those of the model. Equal models have equal fingerprints.
-    """
+    """Write a packaged model."""
     packaged.model.save(folder)
     (folder / TITLES).write_text(json.dumps(packaged.titles), encoding="utf-8")
     files = {p.name: _describe(p) for p in sorted(folder.iterdir()) if p.name != FACTS}
@@ -84,25 +69,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def read_model(folder: Path) -> PackagedModel:
-    """Read what `write_model` has written, and check that it is intact.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it is.
-
-    Returns
-    -------
-    PackagedModel
-        Its predictions equal those of the model that was written, bit for bit.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or has changed, or the format is not known.
-    UnknownNameError
-        If the family is not registered here.
-    """
+    """Read what `write_model` has written, and check that it is intact."""
     facts = _read_json(folder / FACTS)
     if not isinstance(facts, dict) or "files" not in facts:
         raise DataError(
@@ -159,25 +126,7 @@ _ARTIFACT = Path("artifacts") / "model"
 
 
 def read_logged(folder: Path, uri: str) -> PackagedModel:
-    """Read the packaged model in an MLflow model, and check both.
-
-    Parameters
-    ----------
-    folder : Path
-        The MLflow model.
-    uri : str
-        What the user calls it, for messages: the folder may be a copy of a moment.
-
-    Returns
-    -------
-    PackagedModel
-        The model.
-
-    Raises
-    ------
-    DataError
-        If it is not an MLflow model that harness has logged, or not intact.
-    """
+    """Read the packaged model in an MLflow model, and check both."""
     artifact = folder / _ARTIFACT
     if not (folder / "MLmodel").is_file() or not artifact.is_dir():
         raise DataError(

@@ -37,27 +37,7 @@ class ScoringServer:
 def serve_model(
     folder: Path, *, port: int | None = None, host: str = HOST
 ) -> Iterator[ScoringServer]:
-    """Serve an MLflow model until the context is left.
-
-    Parameters
-    ----------
-    folder : Path
-        The model.
-    port : int, optional
-        The port to use; by default the first free one from 5001.
-    host : str, default "127.0.0.1"
-        Address to listen on: by default, this machine alone can ask.
-
-    Yields
-    ------
-    ScoringServer
-        Ready to be asked.
-
-    Raises
-    ------
-    TrackingError
-        If the port is taken, or the server does not start.
-    """
+    """Serve an MLflow model until the context is left."""
     start = partial(_start, folder, host)
     with on_port(start, port, first=FIRST_PORT, host=host) as server:
         yield server

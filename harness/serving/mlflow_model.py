@@ -31,13 +31,7 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 
 def signature() -> ModelSignature:
-    """Declare what `ServedModel` takes and gives.
-
-    Returns
-    -------
-    ModelSignature
-        Columns ``user`` and, optionally, ``item``; parameter ``n``.
-    """
+    """Declare what `ServedModel` takes and gives."""
 
     def column(name: str, kind: DataType, *, always: bool = True) -> ColSpec:
         return ColSpec(kind, name, required=always)
@@ -88,18 +82,7 @@ class ServedModel(PythonModel):
     _answerer: Answerer
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the model from the artifacts; MLflow calls this.
-
-        Parameters
-        ----------
-        context : PythonModelContext
-            Says where they are.
-
-        Raises
-        ------
-        DataError
-            If they are not intact, or of a format that is not known.
-        """
+        """Read the model from the artifacts; MLflow calls this."""
         self._answerer = Answerer(read_model(Path(context.artifacts[ARTIFACT])))
 
     @property
@@ -113,27 +96,7 @@ class ServedModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Answer; see the class.
-
-        Parameters
-        ----------
-        context : PythonModelContext or None
-            Not needed: `load_context` has read it.
-        model_input : DataFrame
-            Columns ``user`` and, optionally, ``item``.
-        params : dict, optional
-            ``n``: how many titles for each user, 10 by default.
-
-        Returns
-        -------
-        DataFrame
-            As the class says.
-
-        Raises
-        ------
-        MlflowException
-            If the question cannot be understood; a server answers 400 with the message.
-        """
+        """Answer; see the class."""
         del context
         columns = {str(name): model_input[name].tolist() for name in model_input}
         n = (params or {}).get("n", DEFAULT_N)
@@ -149,28 +112,7 @@ class ServedModel(PythonModel):
 def answer(
     answerer: Answerer, columns: Mapping[str, Sequence[Any]], n: int | None
 ) -> dict[str, Any]:
-    """Answer a question given by columns.
-
-    Parameters
-    ----------
-    answerer : Answerer
-        Who knows.
-    columns : mapping of str to sequence, each of length n_rows
-        ``user`` and, optionally, ``item``.
-    n : int or None
-        How many titles for each user, where no items are given.
-
-    Returns
-    -------
-    dict of str to list
-        Columns as `ServedModel` says.
-
-    Raises
-    ------
-    DataError
-        If `n` is missing or less than 1, too many recommendations are asked for, or an id
-        is missing or not an id.
-    """
+    """Answer a question given by columns."""
     users = _complete(as_ids(columns["user"], "user"), "user")
     items = as_ids(columns.get("item", ()), "item")
     if any(item is not None for item in items):

@@ -67,22 +67,7 @@ _NAMES = {
 def write_card(
     facts: Mapping[str, Any], params: Mapping[str, Any], *, has_report: bool
 ) -> str:
-    """Write the card of a model.
-
-    Parameters
-    ----------
-    facts : mapping
-        Those of the packaged model.
-    params : mapping
-        Its hyperparameters.
-    has_report : bool
-        Whether the report of the study or experiment lies beside it.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write the card of a model."""
     return "\n".join(
         [*_introduce(facts), *_list_params(params), *_judge(facts), _CALLS]
     ) + (
@@ -139,19 +124,7 @@ def _judge(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def requirements(family: str) -> list[str]:
-    """List what loading a model needs, each at the version that is installed.
-
-    Parameters
-    ----------
-    family : str
-        Name of its family.
-
-    Returns
-    -------
-    list of str
-        harness first, then what it depends on: ``"numpy==2.4.6"``. Nothing is imported
-        to find out, as MLflow's own inference would do.
-    """
+    """List what loading a model needs, each at the version that is installed."""
     from packaging.requirements import Requirement
 
     # A family that needs a library of its own has an extra of its name.
@@ -215,26 +188,7 @@ def package(
     *,
     report: Path | None = None,
 ) -> PackagedModel:
-    """Put a fitted model together with the titles of its data and its origin.
-
-    Parameters
-    ----------
-    model : Recommender
-        Fitted on the training part of the data set.
-    dataset : Dataset
-        The data set.
-    origin : Origin
-        Where the settings come from.
-    report : Path, optional
-        Folder of the report, which is logged with the model.
-
-    Returns
-    -------
-    PackagedModel
-        Its facts are JSON-like: ``family``, ``study``, ``experiment``, ``trial``,
-        ``dataset``, ``split``, ``metrics``, ``n_train``, ``scale``, ``simulated``,
-        ``harness_version`` and ``code_version``.
-    """
+    """Put a fitted model together with the titles of its data and its origin."""
     known = dataset.facts()
     frame = dataset.catalogue.frame
     titles = (
@@ -262,20 +216,7 @@ def package(
 
 
 def save_model(packaged: PackagedModel, folder: Path) -> "Model":
-    """Write a packaged model as an MLflow model, which any MLflow can load and serve.
-
-    Parameters
-    ----------
-    packaged : PackagedModel
-        The model.
-    folder : Path
-        Must not exist, or be empty.
-
-    Returns
-    -------
-    mlflow.models.Model
-        Its metadata has what the tags of a logged model have.
-    """
+    """Write a packaged model as an MLflow model, which any MLflow can load and serve."""
     quieten()
     import mlflow.pyfunc
     import pandas as pd
@@ -340,27 +281,7 @@ def log_model(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> str:
-    """Log a packaged model to a run, with its data set as an input of the run.
-
-    Parameters
-    ----------
-    packaged : PackagedModel
-        The model.
-    run_id : str
-        Run of its final evaluation; its status and times stay as they are.
-    tracking_uri, experiment : str, optional
-        Where the run is kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    str
-        URI of the model: ``"models:/m-4f6e..."``.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used; a model that was begun is marked as failed.
-    """
+    """Log a packaged model to a run, with its data set as an input of the run."""
     location = locate(tracking_uri, experiment)
     try:
         open_store(location)

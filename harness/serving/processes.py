@@ -33,27 +33,7 @@ class PortLostError(TrackingError):
 
 
 def choose_port(port: int | None = None, *, first: int, host: str = HOST) -> int:
-    """Find a port to listen on.
-
-    Parameters
-    ----------
-    port : int, optional
-        The port to use; by default the first free one from `first`.
-    first : int
-        Where to look first.
-    host : str, default "127.0.0.1"
-        Address to listen on.
-
-    Returns
-    -------
-    int
-        A port that is free at this moment.
-
-    Raises
-    ------
-    TrackingError
-        If the port is taken, or none of those tried is free.
-    """
+    """Find a port to listen on."""
     if port is not None:
         if not is_free(host, port):
             raise TrackingError(
@@ -71,25 +51,7 @@ def choose_port(port: int | None = None, *, first: int, host: str = HOST) -> int
 
 
 def is_free(host: str, port: int) -> bool:
-    """Tell whether a server could listen on a port.
-
-    Parameters
-    ----------
-    host : str
-        Address to listen on.
-    port : int
-        The port.
-
-    Returns
-    -------
-    bool
-        False if something listens there already.
-
-    Raises
-    ------
-    TrackingError
-        If nobody could listen there, or this user may not.
-    """
+    """Tell whether a server could listen on a port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As the server does it: a port of a connection just closed is free.
         if os.name == "posix":
@@ -118,27 +80,6 @@ def on_port(
 
     A server needs seconds from the choice of its port to listening there. One that
     loses its port in between is started again on the next.
-
-    Parameters
-    ----------
-    start : callable
-        From a port to the server as a context manager; raises PortLostError.
-    port : int, optional
-        The port to use; by default the first free one from `first`.
-    first : int
-        Where to look first.
-    host : str, default "127.0.0.1"
-        Address to listen on.
-
-    Yields
-    ------
-    T
-        What the server's context manager gives.
-
-    Raises
-    ------
-    TrackingError
-        If the port is taken, or the server does not start.
     """
     with ExitStack() as stack:
         yield _start_on_port(stack, start, port, first=first, host=host)
@@ -176,29 +117,7 @@ def run_server(
     *,
     health: str,
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run a server until the context is left.
-
-    Parameters
-    ----------
-    name : str
-        What it is, for messages: ``"MLflow interface"``.
-    command : sequence of str
-        Program and arguments; no shell.
-    environment : mapping of str to str
-        Is added to that of this process.
-    health : str
-        URL that answers once the server is ready.
-
-    Yields
-    ------
-    subprocess.Popen
-        The server, ready.
-
-    Raises
-    ------
-    TrackingError
-        If it does not start; says its last words.
-    """
+    """Run a server until the context is left."""
     with tempfile.TemporaryFile() as output:
         process = _start(command, environment, output)
         try:

@@ -78,36 +78,13 @@ class Bounds:
     min_gain: float | None = None
 
     def filled(self, others: "Bounds") -> "Bounds":
-        """Take from others what is None here.
-
-        Parameters
-        ----------
-        others : Bounds
-            Defaults.
-
-        Returns
-        -------
-        Bounds
-            Both.
-        """
+        """Take from others what is None here."""
         own = {name: value for name, value in vars(self).items() if value is not None}
         return Bounds(**{**vars(others), **own})
 
 
 def default_bounds(source: PromotionSource) -> Bounds:
-    """Bound what no criterion of an experiment's file bounds for the winner.
-
-    Parameters
-    ----------
-    source : PromotionSource
-        What is to be promoted.
-
-    Returns
-    -------
-    Bounds
-        20 ms, 500 MB, half of the test pairs, and not worse than user and item bias; None
-        where there is a criterion, which `check_experiment` checks.
-    """
+    """Bound what no criterion of an experiment's file bounds for the winner."""
     criteria = () if source.experiment is None else source.experiment.spec.criteria
     named = {
         _BOUND_OF.get((each.metric, kind))
@@ -139,18 +116,7 @@ class Check:
 
 
 def check_experiment(source: PromotionSource) -> list[Check]:
-    """Check the acceptance criteria of the experiment's file; a study has none.
-
-    Parameters
-    ----------
-    source : PromotionSource
-        What is to be promoted.
-
-    Returns
-    -------
-    list of Check
-        In the order of the file.
-    """
+    """Check the acceptance criteria of the experiment's file; a study has none."""
     if source.experiment is None:
         return []
     return [
@@ -160,20 +126,7 @@ def check_experiment(source: PromotionSource) -> list[Check]:
 
 
 def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
-    """Check by how much a model is better than user and item bias.
-
-    Parameters
-    ----------
-    bounds : Bounds
-        What is asked.
-    source : PromotionSource
-        What is to be promoted.
-
-    Returns
-    -------
-    list of Check
-        One if there is a bound; what was not measured has not passed.
-    """
+    """Check by how much a model is better than user and item bias."""
     if bounds.min_gain is None:
         return []
     if source.gain is None:
@@ -189,18 +142,7 @@ def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
 
 
 def warn_of_floor(source: PromotionSource) -> str | None:
-    """Say so if a model does not beat user and item bias beyond chance.
-
-    Parameters
-    ----------
-    source : PromotionSource
-        What is to be promoted.
-
-    Returns
-    -------
-    str or None
-        A sentence; None if it does, or the two were not compared.
-    """
+    """Say so if a model does not beat user and item bias beyond chance."""
     gain = source.gain
     if gain is None or source.floor_rmse is None or _beats_floor(source, gain["low"]):
         return None
@@ -222,25 +164,7 @@ def _beats_floor(source: PromotionSource, low: float) -> bool:
 def check_bounds(
     bounds: Bounds, costs: Mapping[str, Any], *, size_bytes: int, coverage: float
 ) -> list[Check]:
-    """Check latency, size and coverage.
-
-    Parameters
-    ----------
-    bounds : Bounds
-        What is asked.
-    costs : mapping
-        As `harness.evaluation.costs.measure_efficiency` gives them; may be empty
-        where no bound is on latency.
-    size_bytes : int
-        Of the packaged model.
-    coverage : float
-        Share of the test pairs whose user and title are known.
-
-    Returns
-    -------
-    list of Check
-        One for each bound.
-    """
+    """Check latency, size and coverage."""
     checks = []
     if bounds.max_latency_ms is not None:
         p95 = costs["latency_ms"]["p95"]
@@ -274,22 +198,7 @@ def _at_most(what: str, value: float, bound: float, unit: str) -> Check:
 
 
 def check_duel(duel: Duel, *, champion: str, significance: float) -> Check:
-    """Check that a model is not significantly worse than the champion.
-
-    Parameters
-    ----------
-    duel : Duel
-        Both on the same test ratings.
-    champion : str
-        Name of the champion, for the sentence.
-    significance : float
-        Level below which a difference counts.
-
-    Returns
-    -------
-    Check
-        It fails if the RMSE is higher and p is below the level.
-    """
+    """Check that a model is not significantly worse than the champion."""
     gap = duel.difference
     worse = gap.value > 0 and duel.p_value < significance
     sentence = (
@@ -384,29 +293,6 @@ def promote(
     """Put a model through the gate, and make it the champion if it passes.
 
     The costs come first: for a model that fails there, the test set stays closed.
-
-    Parameters
-    ----------
-    settings : PromotionSettings
-        What to promote, and how.
-    on_step : callable
-        Is told what comes next.
-
-    Returns
-    -------
-    Promotion
-        How it went. A model that is refused is registered as challenger.
-
-    Raises
-    ------
-    UnknownNameError
-        If the storage has no such experiment or study.
-    StudyError
-        If it was not judged, or the champion was judged on another test set.
-    DataError
-        If its data has changed, or the champion's files are not intact.
-    TrackingError
-        If the registry cannot be used, or another promotion is under way.
     """
     source = read_source(settings.storage, settings.name)
     name = model_name(str(source.study.dataset["name"]))

@@ -173,27 +173,7 @@ class PromotionSource:
 
 
 def read_source(storage: str, name: str) -> PromotionSource:
-    """Read what is to be promoted.
-
-    Parameters
-    ----------
-    storage : str
-        URL or path of the Optuna storage.
-    name : str
-        Name of an experiment or of a study.
-
-    Returns
-    -------
-    PromotionSource
-        The winner of the experiment, or the best trial of the study.
-
-    Raises
-    ------
-    UnknownNameError
-        If the storage has neither.
-    StudyError
-        If it was not judged on a test set, or the search has gone on since.
-    """
+    """Read what is to be promoted."""
     if name in list_experiments(storage):
         return _winner(storage, read_experiment(storage, name))
     studies = list_studies(storage)
@@ -284,15 +264,7 @@ class PromotionMaterial:
         return self._split.test
 
     def open_test(self) -> tuple[Ratings, int]:
-        """Open the test set; the look is counted, and kept with the result.
-
-        Returns
-        -------
-        test : Ratings
-            The test part.
-        looks : int
-            How often test ratings of this split were opened, this time included.
-        """
+        """Open the test set; the look is counted, and kept with the result."""
         source, test = self._source, self._test
         looks = record_look(source.storage, source.name)
         final = {**source.final, "looks": looks}
@@ -303,13 +275,7 @@ class PromotionMaterial:
         return test.open(), looks
 
     def log_runs(self) -> str:
-        """Bring the runs in MLflow up to date.
-
-        Returns
-        -------
-        str
-            Id of the run of the final evaluation.
-        """
+        """Bring the runs in MLflow up to date."""
         source = read_source(self._source.storage, self._source.name)
         where = {
             "tracking_uri": self._location.tracking_uri,
@@ -337,20 +303,7 @@ class PromotionMaterial:
             ) from error
 
     def fetch_or_refit(self, uri: str | None) -> tuple[PackagedModel, str | None]:
-        """Load the newcomer; fit it again where it is not logged, or its files are lost.
-
-        Parameters
-        ----------
-        uri : str or None
-            URI of the logged model, if there is one.
-
-        Returns
-        -------
-        packaged : PackagedModel
-            The model.
-        uri : str or None
-            Of the logged model; None if it was fitted again.
-        """
+        """Load the newcomer; fit it again where it is not logged, or its files are lost."""
         if uri is not None:
             with suppress(DataError):
                 return self.fetch(uri), uri
@@ -432,23 +385,6 @@ def fight(newcomer: PackagedModel, champion: PackagedModel, test: Ratings) -> Du
     being tested. On one and the same split these are none. The models are asked by id,
     because codes differ where the data does. Compared are these two fits, not their
     families: a fit is what is served.
-
-    Parameters
-    ----------
-    newcomer, champion : PackagedModel
-        The models.
-    test : Ratings
-        Test ratings of the newcomer, opened.
-
-    Returns
-    -------
-    Duel
-        The comparison: a bootstrap over the users, paired.
-
-    Raises
-    ------
-    StudyError
-        If there are test ratings of fewer than 30 users that are new to both.
     """
     fair = untrained(newcomer, test) & untrained(champion, test)
     pairs = test.take(fair)
@@ -473,20 +409,7 @@ def fight(newcomer: PackagedModel, champion: PackagedModel, test: Ratings) -> Du
 
 
 def untrained(packaged: PackagedModel, test: Ratings) -> npt.NDArray[np.bool_]:
-    """Say which test pairs a model was not trained on.
-
-    Parameters
-    ----------
-    packaged : PackagedModel
-        The model; it keeps the pairs of its training part.
-    test : Ratings
-        Test ratings, maybe of another split or of other data.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_test,)
-        True where the pair of user and title, by id, is not in its training part.
-    """
+    """Say which test pairs a model was not trained on."""
     model = packaged.model
     codes = {user: code for code, user in enumerate(model.user_ids_)}
     fresh = np.ones(len(test), dtype=bool)

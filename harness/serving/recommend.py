@@ -78,20 +78,7 @@ class RecommendedTitles:
 def package_best(
     study: StudyRecord, load_dataset: Callable[[], Dataset]
 ) -> PackagedModel:
-    """Fit the best settings of a study again, and package the model.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    load_dataset : callable
-        Loads the data of the study again.
-
-    Returns
-    -------
-    PackagedModel
-        The model; see `harness.experiment.refit.refit_best` for what can go wrong.
-    """
+    """Fit the best settings of a study again, and package the model."""
     fitted = refit_best(study, load_dataset)
     origin = Origin(study=study.name, split=study.split, trial=fitted.trial.number)
     return package(fitted.model, fitted.dataset, origin)
@@ -100,24 +87,7 @@ def package_best(
 def recommend_titles(
     packaged: PackagedModel, *, model: str, user: str, n: int
 ) -> RecommendedTitles:
-    """Rank the titles for one user, known or not.
-
-    Parameters
-    ----------
-    packaged : PackagedModel
-        The model.
-    model : str
-        What it is, for people.
-    user : str
-        Id of the user.
-    n : int
-        How many titles.
-
-    Returns
-    -------
-    RecommendedTitles
-        For a stranger, what is best for anybody.
-    """
+    """Rank the titles for one user, known or not."""
     answerer, facts = Answerer(packaged), packaged.facts
     code = answerer.user_code(user)
     return RecommendedTitles(

@@ -41,16 +41,6 @@ __all__ = [
 def model_name(dataset: str) -> str:
     """Name the registered model of a data set: what serves the same ratings competes.
 
-    Parameters
-    ----------
-    dataset : str
-        Name of the data set.
-
-    Returns
-    -------
-    str
-        The same, without what MLflow refuses in a name.
-
     Examples
     --------
     >>> model_name("ml-100k")
@@ -115,20 +105,7 @@ class RegisteredVersion:
 def convert_version(
     version: "ModelVersion", aliases: Mapping[str, int]
 ) -> RegisteredVersion:
-    """Convert what MLflow knows of a version.
-
-    Parameters
-    ----------
-    version : mlflow.entities.model_registry.ModelVersion
-        As the registry gives it.
-    aliases : mapping of str to int
-        Those of the registered model: a search of versions leaves them out.
-
-    Returns
-    -------
-    RegisteredVersion
-        The version.
-    """
+    """Convert what MLflow knows of a version."""
     number = int(version.version)
     return RegisteredVersion(
         name=str(version.name),
@@ -212,25 +189,7 @@ class Registry:
         return convert_version(self._client.get_model_version(name, version), aliases)
 
     def require(self, name: str, alias: str) -> RegisteredVersion:
-        """Find the version that has an alias.
-
-        Parameters
-        ----------
-        name, alias : str
-            The registered model, and the alias.
-
-        Returns
-        -------
-        RegisteredVersion
-            The version.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no such model.
-        TrackingError
-            If no version has the alias.
-        """
+        """Find the version that has an alias."""
         if name not in self.names():
             raise UnknownNameError("registered model", name, self.names())
         found = self.aliased(name, alias)
@@ -243,20 +202,7 @@ class Registry:
 
     @_explained
     def logged_model(self, run_id: str, *, trial: int) -> str | None:
-        """Find the model of a trial that was logged to a run.
-
-        Parameters
-        ----------
-        run_id : str
-            The run: of a study, it may have models of several trials.
-        trial : int
-            The trial that found the settings.
-
-        Returns
-        -------
-        str or None
-            URI of the latest complete one: ``"models:/m-..."``.
-        """
+        """Find the model of a trial that was logged to a run."""
         run = self._client.get_run(run_id)
         for output in reversed(run.outputs.model_outputs if run.outputs else []):
             model = self._client.get_logged_model(output.model_id)
@@ -266,19 +212,7 @@ class Registry:
 
     @_explained
     def report_of(self, version: RegisteredVersion) -> str | None:
-        """Find the report that tells more of a version.
-
-        Parameters
-        ----------
-        version : RegisteredVersion
-            The version.
-
-        Returns
-        -------
-        str or None
-            URI of its folder, among the files of the run of the experiment or the study:
-            ``"runs:/4f6e.../report"``; None if no report was logged.
-        """
+        """Find the report that tells more of a version."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -305,26 +239,7 @@ class Registry:
         tags: Mapping[str, str],
         description: str,
     ) -> RegisteredVersion:
-        """Make a version of a logged model, unless there is one.
-
-        Parameters
-        ----------
-        name : str
-            Name of the registered model, which is created if need be.
-        source : str
-            URI of the logged model: ``"models:/m-..."``.
-        run_id : str
-            Run that it was logged to.
-        tags : mapping of str to str
-            What it is and how it was judged.
-        description : str
-            The same for people, in Markdown. Both are replaced where the version exists.
-
-        Returns
-        -------
-        RegisteredVersion
-            The version.
-        """
+        """Make a version of a logged model, unless there is one."""
         for known in self.versions(name):
             if known.source == source:
                 self._describe(known, tags, description)
@@ -416,23 +331,6 @@ def own_succession(location: Location, name: str) -> Iterator[None]:
     MLflow moves an alias without asking where it was. The lock is a file beside the
     database; for a server it is in the folder for temporary files, and holds on one
     machine only: `crown` looks again before it moves the alias.
-
-    Parameters
-    ----------
-    location : Location
-        The store.
-    name : str
-        Name of the registered model.
-
-    Yields
-    ------
-    None
-        While no other process promotes.
-
-    Raises
-    ------
-    TrackingError
-        If another process does.
     """
 
     def refusal(owner: str) -> TrackingError:
@@ -459,22 +357,7 @@ def _lock_path(location: Location, name: str) -> Path:
 def crown(
     registry: Registry, version: RegisteredVersion, before: RegisteredVersion | None
 ) -> None:
-    """Make a version the champion, and the champion the previous one.
-
-    Parameters
-    ----------
-    registry : Registry
-        The registry.
-    version : RegisteredVersion
-        Has passed the gate.
-    before : RegisteredVersion or None
-        The champion that it was compared with.
-
-    Raises
-    ------
-    TrackingError
-        If that is no longer the champion.
-    """
+    """Make a version the champion, and the champion the previous one."""
     now = registry.aliased(version.name, CHAMPION)
     if _number(now) != _number(before):
         raise TrackingError(
@@ -496,30 +379,7 @@ def _number(version: RegisteredVersion | None) -> str:
 
 
 def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
-    """Let champion and previous change places.
-
-    Parameters
-    ----------
-    location : Location
-        The store.
-    name : str
-        Name of the registered model.
-
-    Returns
-    -------
-    champion, previous : RegisteredVersion
-        The new champion, and the one that was.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such registered model.
-    TrackingError
-        If there are not two versions to change places, another process promotes, or the
-        registry cannot be used.
-    DataError
-        If the files of the previous champion are gone, or not intact.
-    """
+    """Let champion and previous change places."""
     registry = Registry(location)
     with own_succession(location, name):
         champion = registry.require(name, CHAMPION)
@@ -538,23 +398,7 @@ def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
 
 
 def only_champion(location: Location) -> str:
-    """Name the only registered model that has a champion.
-
-    Parameters
-    ----------
-    location : Location
-        The store.
-
-    Returns
-    -------
-    str
-        Name of the registered model.
-
-    Raises
-    ------
-    TrackingError
-        If none has one, or several have.
-    """
+    """Name the only registered model that has a champion."""
     registry = Registry(location)
     names = [n for n in registry.names() if registry.aliased(n, CHAMPION) is not None]
     if len(names) == 1:

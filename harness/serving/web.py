@@ -45,25 +45,7 @@ class Interface:
 
 @contextmanager
 def serve(location: Location, port: int | None = None) -> Iterator[Interface]:
-    """Run the web interface on a store, until the context is left.
-
-    Parameters
-    ----------
-    location : Location
-        The store and the experiment to show; not a server.
-    port : int, optional
-        The port to use; by default the first free one from 5000.
-
-    Yields
-    ------
-    Interface
-        Ready to be opened in a browser.
-
-    Raises
-    ------
-    TrackingError
-        If there is nothing to show, the port is taken, or the server does not start.
-    """
+    """Run the web interface on a store, until the context is left."""
     database = location.database
     if database is not None and not database.exists():
         raise TrackingError(
@@ -89,27 +71,7 @@ def _start(location: Location, port: int) -> Iterator[Interface]:
 
 
 def experiment_links(address: str, experiment: str) -> dict[str, str]:
-    """Link to the runs of an experiment on a server.
-
-    Parameters
-    ----------
-    address : str
-        Address of the server.
-    experiment : str
-        Name of the experiment.
-
-    Returns
-    -------
-    dict of str to str
-        Name of each list of runs that the experiment has (see `harness.tracking.views`)
-        to the link to it, the most interesting one first; ``"runs"`` where it has none;
-        ``"MLflow"``, the server, where there is no such experiment.
-
-    Raises
-    ------
-    TrackingError
-        If the server does not answer.
-    """
+    """Link to the runs of an experiment on a server."""
     query = urlencode({"experiment_name": experiment})
     url = f"{address}/api/2.0/mlflow/experiments/get-by-name?{query}"
     try:
@@ -145,36 +107,13 @@ _START = "from optuna_dashboard._cli import main; main()"
 
 
 def dashboard_is_installed() -> bool:
-    """Tell whether optuna-dashboard is there.
-
-    Returns
-    -------
-    bool
-        Whether it can be started.
-    """
+    """Tell whether optuna-dashboard is there."""
     return importlib.util.find_spec("optuna_dashboard") is not None
 
 
 @contextmanager
 def serve_dashboard(storage: str) -> Iterator[str | None]:
-    """Run optuna-dashboard until the context is left.
-
-    Parameters
-    ----------
-    storage : str
-        URL of an Optuna storage, or path of its journal file.
-
-    Yields
-    ------
-    str or None
-        Its address, on the first free port from 8080; None where it is not installed,
-        or the journal file does not exist: it would be made.
-
-    Raises
-    ------
-    TrackingError
-        If it does not start.
-    """
+    """Run optuna-dashboard until the context is left."""
     is_there = "://" in storage or Path(storage).exists()
     if not is_there or not dashboard_is_installed():
         yield None

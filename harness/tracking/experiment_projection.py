@@ -63,19 +63,7 @@ CANDIDATE_TAG = "candidate"
 
 
 def experiment_identity(record: ExperimentRecord) -> str:
-    """Identify an experiment among all that are logged to one store.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits, from its name, when it was created, and the fingerprints
-        of data and split.
-    """
+    """Identify an experiment among all that are logged to one store."""
     parts = [
         record.name,
         record.started.isoformat(),
@@ -86,18 +74,7 @@ def experiment_identity(record: ExperimentRecord) -> str:
 
 
 def project_experiment(record: ExperimentRecord) -> RunImage:
-    """Show an experiment as a run, the parent of its studies and its final models.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    RunImage
-        The run; it has ended when the test set was opened.
-    """
+    """Show an experiment as a run, the parent of its studies and its final models."""
     decision = decide(record)
     status: RunStatus = "RUNNING" if decision is None else "FINISHED"
     ended = None if decision is None else _opened(record)
@@ -114,21 +91,7 @@ def project_experiment(record: ExperimentRecord) -> RunImage:
 
 
 def project_final(record: ExperimentRecord, candidate: str) -> RunImage | None:
-    """Show the tuned model of a candidate, as it was judged on the test set, as a run.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    candidate : str
-        Key of an entry of the file.
-
-    Returns
-    -------
-    RunImage or None
-        The run, which lasts as long as the fits took; None if the candidate was not
-        judged.
-    """
+    """Show the tuned model of a candidate, as it was judged on the test set, as a run."""
     model, decision = record.model(candidate), decide(record)
     if model is None or decision is None:
         return None
@@ -324,14 +287,7 @@ class ExperimentRuns:
                 self._finals.setdefault(candidate, []).append(run)
 
     def write(self) -> list[Outcome]:
-        """Write what is missing, and mend what differs.
-
-        Returns
-        -------
-        list of {"created", "repaired", "unchanged"}
-            What had to be done, for each run. `parent_id` and `final_ids` (by candidate)
-            are known afterwards.
-        """
+        """Write what is missing, and mend what differs."""
         self._store.offer(NESTED_VIEW)
         outcomes = [self._write_parent()]
         for study in self._record.studies.values():
@@ -386,25 +342,7 @@ def sync_experiment(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> SyncCounts:
-    """Create the runs of an experiment that are missing and mend those that differ.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment, as its storage has it.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    SyncCounts
-        What was done, runs of its studies and trials included.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used.
-    """
+    """Create the runs of an experiment that are missing and mend those that differ."""
     _, outcomes = _write(record, None, tracking_uri, experiment)
     return SyncCounts.of(outcomes)
 
@@ -420,27 +358,6 @@ def log_experiment(
 
     It may be called at any time, and again: at the start, so that the studies have a
     run to stand below; and at the end.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    report : Path or None
-        Folder of the report; its files go to ``report`` in the artifacts of the
-        experiment's run.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    dict of str to str
-        Candidate to the id of the run of its final model; empty before the test set
-        was opened.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used; ``harness sync`` logs what is missing.
     """
     runs, _ = _write(record, report, tracking_uri, experiment)
     return runs.final_ids
@@ -453,22 +370,7 @@ def attach_report(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> None:
-    """Add a report to the run of an experiment that was logged.
-
-    Parameters
-    ----------
-    run_id : str
-        Id of the run.
-    report : Path
-        As for `log_experiment`.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used.
-    """
+    """Add a report to the run of an experiment that was logged."""
     location = locate(tracking_uri, experiment)
     try:
         open_store(location).attach(run_id, report, under=REPORT)
@@ -504,25 +406,7 @@ def find_run_ids(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> dict[str, Any]:
-    """Find the runs of an experiment that was logged, and of what was judged.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment, after its test set was opened.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    dict
-        JSON-like, as `ExperimentRecord.runs`; runs that are not there are left out.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used.
-    """
+    """Find the runs of an experiment that was logged, and of what was judged."""
     location = locate(tracking_uri, experiment)
     try:
         return _find(open_store(location), record)

@@ -85,15 +85,7 @@ class OneWarning:
         self._lock = threading.Lock()
 
     def say(self, study: StudyRecord | None, why: str) -> None:
-        """Say it, unless it was said before.
-
-        Parameters
-        ----------
-        study : StudyRecord or None
-            The study that is not logged.
-        why : str
-            What is wrong.
-        """
+        """Say it, unless it was said before."""
         with self._lock:
             if self._said:
                 return
@@ -152,13 +144,7 @@ class StudyWriter:
         return max(0.0, self._retry_at - time.monotonic())
 
     def take(self, event: Event) -> None:
-        """Remember what is to be written.
-
-        Parameters
-        ----------
-        event : Event
-            What was heard.
-        """
+        """Remember what is to be written."""
         if isinstance(event, TrialEnded):
             self._trials[event.trial.number] = event.trial
             self._end_head_start()
@@ -287,19 +273,7 @@ class MLflowTracker:
         self._tell(StudyEnded(study=study))
 
     def close(self, timeout: float = 15.0) -> bool:
-        """Wait until everything is written; give up when the time is over.
-
-        Parameters
-        ----------
-        timeout : float, default 15
-            Longest wait in seconds. A store that failed at the last attempt is waited
-            for 5 s at most. A second call does not wait.
-
-        Returns
-        -------
-        bool
-            Whether everything was written. If not, `warn` has been told.
-        """
+        """Wait until everything is written; give up when the time is over."""
         if self._thread is None:
             return True
         if not self._closed:

@@ -89,16 +89,6 @@ class Location:
 def hide_password(text: str) -> str:
     """Replace the passwords of the URIs in a text.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        The text.
-
     Examples
     --------
     >>> hide_password("postgresql://ann:secret@host/runs")
@@ -108,27 +98,7 @@ def hide_password(text: str) -> str:
 
 
 def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Location:
-    """Say where runs are kept.
-
-    Parameters
-    ----------
-    tracking_uri : str, optional
-        URI of the store; by default ``MLFLOW_TRACKING_URI`` of the environment, else
-        the file ``mlflow.db`` in the working folder.
-    experiment : str, optional
-        Name of the experiment; by default ``MLFLOW_EXPERIMENT_NAME`` of the
-        environment, else ``harness``.
-
-    Returns
-    -------
-    Location
-        The place; nothing is opened or created.
-
-    Raises
-    ------
-    TrackingError
-        If the URI is not one that MLflow can keep runs at.
-    """
+    """Say where runs are kept."""
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
     name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
     parts = urlsplit(uri)
@@ -148,21 +118,6 @@ def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Lo
 
 def runs_url(address: str, experiment_id: str, *, view: str | None = None) -> str:
     """Link to the runs of an experiment.
-
-    Parameters
-    ----------
-    address : str
-        Address of the MLflow server: ``http://127.0.0.1:5000``.
-    experiment_id : str
-        Id of the experiment.
-    view : str, optional
-        Key of a view that the experiment has, see `harness.tracking.views`.
-
-    Returns
-    -------
-    str
-        Link that opens the list of runs in the model-training layout. The plain link
-        to an experiment opens MLflow's overview of language-model traces.
 
     Examples
     --------

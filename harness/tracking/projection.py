@@ -53,20 +53,7 @@ _STATUS: dict[str, RunStatus] = {
 
 
 def study_identity(study: StudyRecord) -> str:
-    """Identify a study among all that are logged to one store.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits. They come from the identity that the storage keeps, so
-        that a study of the same name in another storage has others; without one, from
-        name, family, seed and the fingerprints of dataset and split.
-    """
+    """Identify a study among all that are logged to one store."""
     parts = (
         [study.identity]
         if study.identity
@@ -82,21 +69,7 @@ def study_identity(study: StudyRecord) -> str:
 
 
 def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
-    """Show a trial as a run.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study it belongs to.
-    trial : TrialRecord
-        The trial, ended.
-
-    Returns
-    -------
-    RunImage
-        The run. A pruned trial has its folds' values, and no means: a mean over fewer
-        folds would be ranked among those over all of them.
-    """
+    """Show a trial as a run."""
     ended = as_milliseconds(trial.ended or trial.started)
     return RunImage(
         name=f"{study.family} #{trial.number} {_outcome(trial)}",
@@ -148,21 +121,7 @@ def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
 
 
 def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
-    """Show a study as a run, the parent of its trials' runs.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study with its trials.
-    status : {"RUNNING", "FINISHED"}
-        Whether it goes on.
-
-    Returns
-    -------
-    RunImage
-        The run. What can change when the study is continued (the best parameters)
-        stands in tags, because MLflow's parameters cannot change.
-    """
+    """Show a study as a run, the parent of its trials' runs."""
     name = f"{study.name} study"
     if status != "RUNNING" and study.best is not None:
         name += f", best rmse {study.best.value:.4f}"
@@ -306,18 +265,7 @@ class SyncCounts:
 
     @classmethod
     def of(cls, outcomes: list[Outcome]) -> Self:
-        """Count what had to be done.
-
-        Parameters
-        ----------
-        outcomes : list of {"created", "repaired", "unchanged"}
-            One for each run.
-
-        Returns
-        -------
-        SyncCounts
-            The numbers.
-        """
+        """Count what had to be done."""
         return cls(
             created=outcomes.count("created"),
             repaired=outcomes.count("repaired"),
@@ -365,18 +313,7 @@ class StudyRuns:
         return str(self._parent.info.run_id)
 
     def write(self, study: StudyRecord) -> list[Outcome]:
-        """Write the run of the study, and those of its trials that have ended.
-
-        Parameters
-        ----------
-        study : StudyRecord
-            The study as it is now.
-
-        Returns
-        -------
-        list of {"created", "repaired", "unchanged"}
-            What had to be done, for each run.
-        """
+        """Write the run of the study, and those of its trials that have ended."""
         running = any(trial.state == "running" for trial in study.trials)
         begun = self.begin(study)
         outcomes = [self.write_trial(t) for t in study.trials if t.state != "running"]
@@ -384,18 +321,7 @@ class StudyRuns:
         return [*outcomes, "created" if begun == "created" else ended]
 
     def begin(self, study: StudyRecord) -> Outcome:
-        """Create the run of the study if there is none.
-
-        Parameters
-        ----------
-        study : StudyRecord
-            The study as it is now.
-
-        Returns
-        -------
-        {"created", "unchanged"}
-            What had to be done.
-        """
+        """Create the run of the study if there is none."""
         self._store.show_trials(_columns(study))
         if self._parent is not None:
             return "unchanged"
@@ -404,20 +330,7 @@ class StudyRuns:
         return "created"
 
     def write_parent(self, study: StudyRecord, *, running: bool) -> Outcome:
-        """Bring the run of the study up to date; `begin` has created it.
-
-        Parameters
-        ----------
-        study : StudyRecord
-            The study as it is now.
-        running : bool
-            Whether it goes on.
-
-        Returns
-        -------
-        {"repaired", "unchanged"}
-            What had to be done.
-        """
+        """Bring the run of the study up to date; `begin` has created it."""
         assert self._parent is not None
         image = project_study(study, status="RUNNING" if running else "FINISHED")
         if not mend(self._store, self._parent, image, parent=self._above):
@@ -426,18 +339,7 @@ class StudyRuns:
         return "repaired"
 
     def write_trial(self, trial: TrialRecord) -> Outcome:
-        """Write the run of a trial that has ended, below that of its study.
-
-        Parameters
-        ----------
-        trial : TrialRecord
-            The trial.
-
-        Returns
-        -------
-        {"created", "repaired", "unchanged"}
-            What had to be done.
-        """
+        """Write the run of a trial that has ended, below that of its study."""
         image = project_trial(self._study, trial)
         found = self._trials.pop(trial.number, [])
         kept = next((run for run in found if can_become(run, image)), None)

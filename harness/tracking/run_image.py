@@ -122,65 +122,22 @@ LONGEST_VALUE = 5000
 
 
 def as_text(value: object) -> str:
-    """Write a value as a parameter or a tag.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-
-    Returns
-    -------
-    str
-        At most `LONGEST_VALUE` characters.
-    """
+    """Write a value as a parameter or a tag."""
     return str(value)[:LONGEST_VALUE]
 
 
 def as_json(value: object) -> str:
-    """Write a value as JSON; what JSON does not know, as text.
-
-    Parameters
-    ----------
-    value : object
-        JSON-like.
-
-    Returns
-    -------
-    str
-        In full.
-    """
+    """Write a value as JSON; what JSON does not know, as text."""
     return json.dumps(value, default=str)
 
 
 def as_milliseconds(moment: datetime) -> int:
-    """Convert a time with zone.
-
-    Parameters
-    ----------
-    moment : datetime
-        The time.
-
-    Returns
-    -------
-    int
-        Milliseconds since 1970-01-01 UTC.
-    """
+    """Convert a time with zone."""
     return int(moment.timestamp() * 1000)
 
 
 def shorten(value: float) -> float:
     """Round a figure, because MLflow prints as many digits as there are.
-
-    Parameters
-    ----------
-    value : float
-        As the storage has it, where it stays exact.
-
-    Returns
-    -------
-    float
-        With 6 significant digits.
 
     Examples
     --------
@@ -192,13 +149,7 @@ def shorten(value: float) -> float:
 
 @functools.cache
 def current_user() -> str:
-    """Name the user of this process, for MLflow's column of that name.
-
-    Returns
-    -------
-    str
-        The name; ``"unknown"`` in a container that runs under a number.
-    """
+    """Name the user of this process, for MLflow's column of that name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -210,18 +161,7 @@ _COLUMNS = {"user": "string", "item": "string", "rating": "float"}
 
 
 def dataset_facts(facts: Mapping[str, Any]) -> DatasetFacts:
-    """Say what is known of a data set in the terms of MLflow.
-
-    Parameters
-    ----------
-    facts : mapping
-        As `harness.data.dataset.Dataset.facts` gives them.
-
-    Returns
-    -------
-    DatasetFacts
-        Name, digest, and JSON.
-    """
+    """Say what is known of a data set in the terms of MLflow."""
     profile = {key: value for key, value in facts.items() if key != "source"}
     profile = {"num_rows": facts.get("n_ratings"), **profile}
     return DatasetFacts(
@@ -234,18 +174,7 @@ def dataset_facts(facts: Mapping[str, Any]) -> DatasetFacts:
 
 
 def sealed_facts(dataset: Mapping[str, Any], split: Mapping[str, Any]) -> DatasetFacts:
-    """Say what is known of the test part in the terms of MLflow.
-
-    Parameters
-    ----------
-    dataset, split : mapping
-        Facts as in `StudyRecord`.
-
-    Returns
-    -------
-    DatasetFacts
-        Its digest is the fingerprint of the split.
-    """
+    """Say what is known of the test part in the terms of MLflow."""
     profile = {"num_rows": split.get("n_test"), **split}
     return DatasetFacts(
         name=f"{dataset.get('name')}, test part",
@@ -267,18 +196,7 @@ def _schema() -> str:
 
 
 def dataset_input(facts: DatasetFacts) -> "DatasetInput":
-    """Make the input of a run.
-
-    Parameters
-    ----------
-    facts : DatasetFacts
-        The data set.
-
-    Returns
-    -------
-    mlflow.entities.DatasetInput
-        For `MlflowClient.log_inputs`.
-    """
+    """Make the input of a run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     return DatasetInput(
@@ -298,40 +216,14 @@ _BYTES_PER_MB = 1e6
 
 
 def rmse_of(model: Mapping[str, Any]) -> float:
-    """Look up the RMSE on the test set.
-
-    Parameters
-    ----------
-    model : mapping
-        As in `ExperimentRecord.final`.
-
-    Returns
-    -------
-    float
-        In stars.
-    """
+    """Look up the RMSE on the test set."""
     return float(model["metrics"]["rmse"]["value"])
 
 
 def final_points(
     record: ExperimentRecord, candidate: str, *, timestamp: int
 ) -> Iterator[MetricPoint]:
-    """Yield what was measured of the tuned model of a candidate.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment, judged.
-    candidate : str
-        Key of an entry of the file.
-    timestamp : int
-        Milliseconds since 1970-01-01 UTC.
-
-    Yields
-    ------
-    MetricPoint
-        One for each finite number, rounded to 6 significant digits; ``test_rmse_by_seed`` has a step for each seed.
-    """
+    """Yield what was measured of the tuned model of a candidate."""
     model = record.model(candidate)
     assert model is not None
     figures = {

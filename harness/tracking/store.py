@@ -41,16 +41,6 @@ def create_database(path: Path) -> None:
     MLflow makes its tables one by one; a process killed in between leaves a file that
     no MLflow opens again. So they are made in a file beside, which is then given its
     name. If two processes do it at once, one file remains, and it is whole.
-
-    Parameters
-    ----------
-    path : Path
-        The database file.
-
-    Raises
-    ------
-    OSError, MlflowException
-        If it cannot be written.
     """
     if path.exists():
         return
@@ -81,20 +71,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def unusable(location: Location, error: Exception) -> TrackingError:
-    """Say that a store cannot be used.
-
-    Parameters
-    ----------
-    location : Location
-        Where it is.
-    error : Exception
-        What MLflow, its database or its server raised.
-
-    Returns
-    -------
-    TrackingError
-        To be raised.
-    """
+    """Say that a store cannot be used."""
     return TrackingError(
         f"The MLflow store {location.shown} must be reachable and writable, but: "
         f"{reason(error)} Start it, or choose another with --tracking-uri."
@@ -102,20 +79,7 @@ def unusable(location: Location, error: Exception) -> TrackingError:
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line what was wrong.
-
-    Parameters
-    ----------
-    error : BaseException
-        What MLflow, its database or its server raised.
-
-    Returns
-    -------
-    str
-        The first line of the message, at most 200 characters, with a full stop: of the
-        innermost cause that has one, because MLflow wraps "connection refused" four
-        times, and all of it may happen while a wordless ``queue.Empty`` is handled.
-    """
+    """Say in one line what was wrong."""
     inner = error
     cause: BaseException | None = error
     while cause is not None and not isinstance(inner, HarnessError):
@@ -126,18 +90,7 @@ def reason(error: BaseException) -> str:
 
 
 def check_database(path: Path) -> None:
-    """Say at once what MLflow would find out after minutes of repetition.
-
-    Parameters
-    ----------
-    path : Path
-        File of an SQLite database, there or not.
-
-    Raises
-    ------
-    TrackingError
-        If it is not a database, or cannot be written.
-    """
+    """Say at once what MLflow would find out after minutes of repetition."""
     if not path.parent.is_dir():
         raise TrackingError(
             f"{path}: the folder of the MLflow database must exist. Create it first."
@@ -182,25 +135,7 @@ def quieten() -> None:
 
 
 def open_store(location: Location) -> "RunStore":
-    """Open a store, creating the database and the experiment where there are none.
-
-    Parameters
-    ----------
-    location : Location
-        Where.
-
-    Returns
-    -------
-    RunStore
-        The store.
-
-    Raises
-    ------
-    TrackingError
-        If the database is not one, cannot be written, or the experiment was deleted.
-    MlflowException, OSError
-        If the server does not answer, or refuses.
-    """
+    """Open a store, creating the database and the experiment where there are none."""
     quieten()
     if location.database is not None:
         check_database(location.database)
@@ -253,13 +188,7 @@ class RunStore:
         self._tags: dict[str, str] = dict(experiment.tags)
 
     def show_trials(self, params: Iterable[str]) -> None:
-        """Offer a list of trials with parameters as columns.
-
-        Parameters
-        ----------
-        params : iterable of str
-            Their names.
-        """
+        """Offer a list of trials with parameters as columns."""
         self._set_tag(TRIALS_VIEW.tag, merge_trials_view(self._tags, params))
 
     def offer(self, view: View) -> None:
@@ -272,20 +201,7 @@ class RunStore:
             self._tags[key] = value
 
     def runs(self, tag: str, value: str) -> "list[Run]":
-        """Read the runs that have a tag, oldest first.
-
-        Parameters
-        ----------
-        tag : str
-            Name of the tag.
-        value : str
-            Its value.
-
-        Returns
-        -------
-        list of mlflow.entities.Run
-            The runs that are not deleted.
-        """
+        """Read the runs that have a tag, oldest first."""
         found: list[Run] = []
         token = None
         while True:
@@ -306,20 +222,7 @@ class RunStore:
         return self._client.get_run(run_id)
 
     def create(self, image: RunImage, *, parent: str | None = None) -> str:
-        """Create a run and complete it.
-
-        Parameters
-        ----------
-        image : RunImage
-            The run as it should be.
-        parent : str, optional
-            Id of the run above it.
-
-        Returns
-        -------
-        str
-            Id of the run.
-        """
+        """Create a run and complete it."""
         tags = dict(image.tags)
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
@@ -342,17 +245,7 @@ class RunStore:
         params: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
-        """Write what a run lacks; its status comes last and says that all is there.
-
-        Parameters
-        ----------
-        run_id : str
-            Id of the run.
-        image : RunImage
-            The run as it should be.
-        params, tags : mapping of str to str
-            Those of the image that are missing.
-        """
+        """Write what a run lacks; its status comes last and says that all is there."""
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [Metric(p.key, p.value, p.timestamp, p.step) for p in image.points]
@@ -381,17 +274,7 @@ class RunStore:
         self._client.delete_run(run_id)
 
     def attach(self, run_id: str, folder: Path, *, under: str) -> None:
-        """Copy the files of a folder to a run's artifacts.
-
-        Parameters
-        ----------
-        run_id : str
-            Id of the run.
-        folder : Path
-            What to copy.
-        under : str
-            Name of the folder in the artifacts.
-        """
+        """Copy the files of a folder to a run's artifacts."""
         self._client.log_artifacts(run_id, str(folder), under)
 
 
@@ -399,24 +282,7 @@ Outcome = Literal["created", "repaired", "unchanged"]
 
 
 def mend(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) -> bool:
-    """Write what differs.
-
-    Parameters
-    ----------
-    store : RunStore
-        Where the run is.
-    run : mlflow.entities.Run
-        The run as it is.
-    image : RunImage
-        The run as it should be.
-    parent : str or None
-        Id of the run above it; None leaves it where it is.
-
-    Returns
-    -------
-    bool
-        Whether anything differed.
-    """
+    """Write what differs."""
     wanted = dict(image.tags)
     if parent is not None:
         wanted["mlflow.parentRunId"] = parent
@@ -436,20 +302,7 @@ def mend(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) ->
 
 
 def can_become(run: "Run", image: RunImage) -> bool:
-    """Tell whether a run can be mended: starts, parameters and values cannot change.
-
-    Parameters
-    ----------
-    run : mlflow.entities.Run
-        The run as it is.
-    image : RunImage
-        The run as it should be.
-
-    Returns
-    -------
-    bool
-        Whether it has nothing that contradicts the image.
-    """
+    """Tell whether a run can be mended: starts, parameters and values cannot change."""
     return bool(
         run.info.start_time == image.started
         and all(image.params.get(k) == v for k, v in run.data.params.items())

@@ -16,25 +16,7 @@ def sync(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> SyncCounts:
-    """Create the runs that are missing and mend those that differ.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study, as its storage has it. Trials that still run are left alone.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    SyncCounts
-        What was done; a second call finds everything unchanged.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used.
-    """
+    """Create the runs that are missing and mend those that differ."""
     location = locate(tracking_uri, experiment)
     try:
         outcomes = StudyRuns(open_store(location), study).write(study)
@@ -51,25 +33,7 @@ def log_study(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> str:
-    """Bring the runs of a study up to date.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study, as its storage has it.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Returns
-    -------
-    str
-        Id of the run of the study.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used.
-    """
+    """Bring the runs of a study up to date."""
     location = locate(tracking_uri, experiment)
     try:
         runs = StudyRuns(open_store(location), study)
@@ -88,22 +52,7 @@ def log_report(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> None:
-    """Attach the files of a report to the run of a study.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        The study.
-    folder : Path
-        Folder of the report; its files go to ``report`` in the run's artifacts.
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be used.
-    """
+    """Attach the files of a report to the run of a study."""
     location = locate(tracking_uri, experiment)
     try:
         store = open_store(location)

@@ -64,18 +64,7 @@ class View:
         return _TAG_PREFIX + self.key
 
     def as_json(self, params: Iterable[str] = ()) -> str:
-        """Write it as MLflow keeps it.
-
-        Parameters
-        ----------
-        params : iterable of str, optional
-            Names of parameters to show as columns after the metrics.
-
-        Returns
-        -------
-        str
-            Value of the tag.
-        """
+        """Write it as MLflow keeps it."""
         columns = [f"tags.`{name}`" for name in self.tags]
         columns += [f"metrics.`{name}`" for name in self.metrics]
         columns += [f"params.`{name}`" for name in params]
@@ -129,38 +118,14 @@ VIEWS = (FINALS_VIEW, NESTED_VIEW, TRIALS_VIEW)
 
 
 def merge_trials_view(tags: Mapping[str, str], params: Iterable[str]) -> str:
-    """Describe the list of trials, the best one first, with their parameters.
-
-    Parameters
-    ----------
-    tags : mapping of str to str
-        Tags of the experiment; the parameters that its view has are kept.
-    params : iterable of str
-        Names of the parameters to show, those of one family.
-
-    Returns
-    -------
-    str
-        Value of the tag of `TRIALS_VIEW`.
-    """
+    """Describe the list of trials, the best one first, with their parameters."""
     shown = [*trial_parameters(tags)]
     shown += [name for name in params if name not in shown]
     return TRIALS_VIEW.as_json(shown[:_MOST_PARAMETERS])
 
 
 def trial_parameters(tags: Mapping[str, str]) -> list[str]:
-    """List the parameters that the list of trials shows.
-
-    Parameters
-    ----------
-    tags : mapping of str to str
-        Tags of the experiment.
-
-    Returns
-    -------
-    list of str
-        Names; none where there is no view, or one that cannot be read.
-    """
+    """List the parameters that the list of trials shows."""
     try:
         view: dict[str, Any] = json.loads(tags.get(TRIALS_VIEW.tag, "{}"))
         columns = json.loads(view["state"])["selectedColumns"]

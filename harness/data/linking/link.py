@@ -78,13 +78,7 @@ class LinkCounts:
         return sum(self.by_kind.values())
 
     def sentences(self) -> list[str]:
-        """Say it in words.
-
-        Returns
-        -------
-        list of str
-            Notes for the linked data set.
-        """
+        """Say it in words."""
         kinds = "; ".join(f"{KINDS[kind]}: {n:,}" for kind, n in self.by_kind.items())
         share = self.n_ratings / self.n_ratings_before
         return [
@@ -122,20 +116,7 @@ class LinkResult:
 
 
 def write_linked(result: LinkResult, folder: Path) -> None:
-    """Write the linked data set, and the links in ``links.csv`` beside it.
-
-    Parameters
-    ----------
-    result : LinkResult
-        What to write.
-    folder : Path
-        A folder that does not exist yet, or is empty. It appears complete or not at all.
-
-    Raises
-    ------
-    DataError
-        If the folder holds something, or cannot be written.
-    """
+    """Write the linked data set, and the links in ``links.csv`` beside it."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(
             f"{folder}: is there already and not empty; remove it or name another."
@@ -158,23 +139,6 @@ def link(dataset: Dataset, catalogue: "pd.DataFrame") -> LinkResult:
     Films are matched by title and year of release; `match_films` says how, and when it
     refuses. A film on several platforms is one film: its values are taken from the
     first platform of `PLATFORM_ORDER` that knows them.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Ratings whose catalogue has ``title`` and ``release_year``; ``listed_in`` helps.
-    catalogue : DataFrame
-        Streaming catalogue, as `read_streaming_catalogue` returns it.
-
-    Returns
-    -------
-    LinkResult
-        The linked data set, the links and their counts.
-
-    Raises
-    ------
-    DataError
-        If the data set has no titles and years, or fewer than two titles are found.
     """
     if not dataset.catalogue.has("title", "release_year"):
         raise DataError(

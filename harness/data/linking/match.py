@@ -111,19 +111,6 @@ def group_films(
 
     Rows of equal title within a year of each other are one film if they share a
     director or an actor; where people cannot be compared, if their durations are close.
-
-    Parameters
-    ----------
-    catalogue : DataFrame
-        Streaming catalogue of the 14 published columns and the 3 derived ones, index
-        0, 1, ... Only rows of type "Movie" with a year are used.
-    wanted : collection of str
-        Short title keys to look at; others are left out.
-
-    Returns
-    -------
-    dict
-        For each short title key that is there, its films.
     """
     buckets: dict[str, list[_Row]] = defaultdict(list)
     for row in _movies(catalogue):
@@ -138,21 +125,7 @@ def group_films(
 def merge_rows(
     catalogue: "pd.DataFrame", films: Sequence[Sequence[int]]
 ) -> "pd.DataFrame":
-    """Merge what several rows know of one film, for many films.
-
-    Parameters
-    ----------
-    catalogue : DataFrame
-        As in `group_films`.
-    films : sequence of sequence of int, length n_films
-        Positions of the rows of each film, in the order in which values are taken.
-
-    Returns
-    -------
-    DataFrame, n_films rows
-        In each column the first value that is known; columns that would contradict
-        each other (`TOGETHER`) from one row; ``source`` lists all platforms.
-    """
+    """Merge what several rows know of one film, for many films."""
     merged = catalogue.iloc[[rows[0] for rows in films]].reset_index(drop=True)
     known = catalogue.notna()
     together = {column for group in TOGETHER for column in group}
@@ -290,20 +263,6 @@ def match_films(
     other film on either side has that title, for remakes are many. Where several films
     of the catalogue fit equally well, or one film of the catalogue several of the wanted
     ones, none is matched, unless the latter are one film entered twice.
-
-    Parameters
-    ----------
-    wanted : sequence of WantedFilm
-        What to look for: all titles of the data set, for they compete.
-    films : mapping of str to sequence of CatalogueFilm
-        The catalogue, by short title key.
-
-    Returns
-    -------
-    matches : list of Match
-        In the order of `wanted`.
-    ambiguous : set of int
-        Codes of the films that were refused.
     """
     spread = _years_of_titles(wanted, films)
     found: list[Match] = []

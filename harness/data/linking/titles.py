@@ -70,16 +70,6 @@ def title_key(text: str) -> str:
     Case, accents, punctuation and spaces go; "&" becomes "and", a Roman numeral the
     number, an article moved to the end comes back to the front.
 
-    Parameters
-    ----------
-    text : str
-        A title without brackets.
-
-    Returns
-    -------
-    str
-        Letters and digits only; for a title without any (``"..."``) the title as it is.
-
     Examples
     --------
     >>> title_key("Misérables, Les") == title_key("Les Miserables")
@@ -92,16 +82,6 @@ def title_key(text: str) -> str:
 
 def read_title(text: str) -> TitleForms:
     """Work out the forms of a title as a data set writes it.
-
-    Parameters
-    ----------
-    text : str
-        Without the year of release, or with it in brackets.
-
-    Returns
-    -------
-    TitleForms
-        Its keys.
 
     Examples
     --------
@@ -177,16 +157,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 def genre_families(genres: object) -> frozenset[str]:
     """Find the families to which the genres of a title belong.
 
-    Parameters
-    ----------
-    genres : str or missing value
-        Comma-separated genres of any vocabulary.
-
-    Returns
-    -------
-    frozenset of str
-        Empty where nothing is known.
-
     Examples
     --------
     >>> sorted(genre_families("Sci-Fi & Fantasy, Thrillers, International Movies"))
@@ -203,16 +173,5 @@ def genre_families(genres: object) -> frozenset[str]:
 
 
 def may_agree(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Say whether two titles may be one film, as far as their genres tell.
-
-    Parameters
-    ----------
-    one, other : frozenset of str
-        Families of the two titles.
-
-    Returns
-    -------
-    bool
-        True if they share a family, or nothing is known of one.
-    """
+    """Say whether two titles may be one film, as far as their genres tell."""
     return not one or not other or bool(one & other)

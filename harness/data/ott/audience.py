@@ -36,20 +36,7 @@ class Audience:
 
 
 def draw_audience(rng: np.random.Generator, titles: Titles) -> Audience:
-    """Draw the users of the service.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        A genre is preferred in proportion to the titles that name it first.
-
-    Returns
-    -------
-    Audience
-        `N_USERS` of them.
-    """
+    """Draw the users of the service."""
     shares = np.bincount(titles.first_genres).astype(float)
     activity = _draw_activity(rng)
     return Audience(
@@ -94,23 +81,6 @@ def choose_titles(
     Some titles draw generous users, some draw critical ones. No metadata tell which.
     So the mean rating of a title also depends on who has rated it, and models that
     tell users' biases from titles' have an advantage over those that do not.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        What there is to choose from.
-    audience : Audience
-        Who chooses.
-    quality : ndarray of float, shape (n_titles,)
-        Bias of each title in standard deviations; the better ones of a genre
-        are more popular.
-
-    Returns
-    -------
-    users, items : ndarray of int, shape (N_RATINGS,)
-        The chosen pairs, sorted by user.
     """
     # All genres, and all pairs of genres, get hits and flops in the same proportion.
     n_genres = titles.genres.shape[1]

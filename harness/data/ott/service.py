@@ -48,24 +48,7 @@ class Leanings:
 def draw_leanings(
     rng: np.random.Generator, titles: Titles, people: People, audience: Audience
 ) -> Leanings:
-    """Draw title biases and tastes.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        Genres, themes, years and age classes explain part of the bias and of taste.
-    people : People
-        Directors and casts explain another part of the bias.
-    audience : Audience
-        Generosity is the users' bias; users like their primary genre a little better.
-
-    Returns
-    -------
-    Leanings
-        Not yet scaled to the calibrated variances.
-    """
+    """Draw title biases and tastes."""
     return Leanings(
         users=audience.generosity,
         titles=_title_biases(rng, titles, people),
@@ -119,20 +102,6 @@ def draw_stars(
 
     Over the given pairs, each term has mean 0 and its calibrated variance, and so has
     their sum: all seeds give the same statistics.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    leanings : Leanings
-        What moves ratings.
-    users, items : ndarray of int, shape (n_ratings,)
-        Who rates what.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_ratings,)
-        1, 1.5, ..., 5 stars.
     """
     total = _mixed(
         (c.USER_VARIANCE, leanings.users[users]),
@@ -170,18 +139,6 @@ def draw_times(rng: np.random.Generator, users: Ints) -> Ints:
 
     A user is a member for some weeks, longer with more ratings, from the first rating
     to the last; weekends and evenings are busier.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    users : ndarray of int, shape (n_ratings,)
-        Who rates; sorted.
-
-    Returns
-    -------
-    ndarray of int, shape (n_ratings,)
-        Seconds since 1970-01-01 UTC.
     """
     activity = np.bincount(users, minlength=c.N_USERS)
     n_days = 7 * c.LONGEST_MEMBERSHIP_WEEKS
@@ -236,22 +193,6 @@ def draw_minutes(
     Of a film, a part that grows with its rating; of a show, some episodes in a row.
     Sittings in front of shows are scaled so that the mean over all ratings is the
     published one.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        Running times count.
-    items : ndarray of int, shape (n_ratings,)
-        What is watched.
-    stars : ndarray of float32, shape (n_ratings,)
-        How it is rated.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_ratings,)
-        Minutes.
     """
     part = (
         c.COMPLETION_BASE
@@ -274,20 +215,7 @@ NOTE = (
 
 
 def generate_ott(seed: int = 0) -> Dataset:
-    """Simulate the ratings, the viewing and the catalogue of a streaming service.
-
-    Parameters
-    ----------
-    seed : int, default 0
-        Equal seeds give equal data sets; the statistics are the same for all seeds.
-
-    Returns
-    -------
-    Dataset
-        Named ``"ott"``, with ``simulated=True``: 100,000 ratings of 1 to 5 stars in
-        half stars, in the order in which they were given, with times and minutes
-        watched; 1,000 users; 2,000 titles, some of which nobody has rated.
-    """
+    """Simulate the ratings, the viewing and the catalogue of a streaming service."""
     chance = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(5)]
     titles = draw_titles(chance[0])
     people = draw_people(chance[1], titles)

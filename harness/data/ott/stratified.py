@@ -17,18 +17,6 @@ def deal(
 ) -> npt.NDArray[np.int64]:
     """Deal out positions in given shares.
 
-    Parameters
-    ----------
-    shares : ndarray of float, shape (n_positions,)
-        Not negative; they need not sum to 1.
-    places : ndarray of float, shape (n,)
-        From 0 to 1.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        The position into whose part of the total each place falls.
-
     Examples
     --------
     >>> deal(np.array([3.0, 0.0, 1.0]), np.array([0.1, 0.7, 0.8])).tolist()
@@ -44,18 +32,6 @@ def spread(rng: np.random.Generator, key: npt.NDArray[Any]) -> npt.NDArray[np.fl
     Of each 20 rows that follow each other in the order of the key, one gets a number
     below 1/20, one below 2/20, and so on (stratified sampling). Otherwise a handful of
     heavy raters or popular titles would decide the statistics of all.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    key : ndarray, shape (n,)
-        What the rows are ordered by.
-
-    Returns
-    -------
-    ndarray of float, shape (n,)
-        From 0 to 1.
     """
     n_strata = -(-len(key) // STRATUM)
     strata = np.tile(np.arange(STRATUM), (n_strata, 1))
@@ -66,17 +42,6 @@ def spread(rng: np.random.Generator, key: npt.NDArray[Any]) -> npt.NDArray[np.fl
 
 
 def normal_scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Look up quantiles of the standard normal distribution.
-
-    Parameters
-    ----------
-    probabilities : ndarray of float, shape (n,)
-        Between 0 and 1.
-
-    Returns
-    -------
-    ndarray of float, shape (n,)
-        Their quantiles.
-    """
+    """Look up quantiles of the standard normal distribution."""
     quantile = NormalDist().inv_cdf  # SciPy would cost a tenth of a second to import
     return np.array([quantile(p) for p in probabilities.clip(1e-9, 1 - 1e-9).tolist()])

@@ -21,14 +21,7 @@ __all__ = ["People", "Titles", "draw_people", "draw_titles", "make_catalogue"]
 
 @cache
 def vocabulary() -> dict[str, Any]:
-    """Read the shipped vocabulary.
-
-    Returns
-    -------
-    dict
-        The tables of ``vocabulary.toml``: genres, themes, countries, names, places,
-        platforms and content_ratings.
-    """
+    """Read the shipped vocabulary."""
     text = resources.files(__package__).joinpath("vocabulary.toml").read_text("utf-8")
     return tomllib.loads(text)
 
@@ -77,18 +70,7 @@ class Titles:
 
 
 def draw_titles(rng: np.random.Generator) -> Titles:
-    """Invent the titles of the service.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-
-    Returns
-    -------
-    Titles
-        `N_TITLES` of them, sorted by platform.
-    """
+    """Invent the titles of the service."""
     words = vocabulary()
     genre_words = list(words["genres"].values())
     platforms = np.sort(_draw_shares(rng, list(words["platforms"].values())))
@@ -223,18 +205,6 @@ def draw_people(rng: np.random.Generator, titles: Titles) -> People:
 
     Directors keep to a genre and make about three titles each; a few actors play
     many parts, many play one.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        Their countries and first genres count.
-
-    Returns
-    -------
-    People
-        Directors and casts.
     """
     n_titles = len(titles.names)
     groups = [row["names"] for row in vocabulary()["countries"].values()]
@@ -294,20 +264,7 @@ SINGULAR = ("a ", "an ", "the last ", "the crew ")
 
 
 def describe_titles(rng: np.random.Generator, titles: Titles) -> list[str]:
-    """Write a description of each title.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        Their genres and themes count.
-
-    Returns
-    -------
-    list of str, length n_titles
-        Two sentences each.
-    """
+    """Write a description of each title."""
     words = vocabulary()
     genres = list(words["genres"].values())
     themes = list(words["themes"].values())
@@ -351,22 +308,7 @@ def _agree(what: str, *, plural: bool) -> str:
 def make_catalogue(
     rng: np.random.Generator, titles: Titles, people: People
 ) -> "pd.DataFrame":
-    """Write the catalogue, with gaps as real ones have them.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    titles : Titles
-        The titles.
-    people : People
-        Their directors and casts.
-
-    Returns
-    -------
-    DataFrame, shape (n_titles, 17)
-        `CATALOGUE_COLUMNS` and `DERIVED_COLUMNS`.
-    """
+    """Write the catalogue, with gaps as real ones have them."""
     import pandas as pd
 
     words = vocabulary()

@@ -64,33 +64,7 @@ def build_ratings(
     duplicates: DuplicateRule | None = None,
     unrated_items: Sequence[str] = (),
 ) -> tuple[Ratings, RatingTable]:
-    """Turn a table into ratings, if it can be learnt from.
-
-    Parameters
-    ----------
-    table : RatingTable
-        What the file holds.
-    scale : (float, float) or None
-        Lowest and highest rating that can be given; None takes those of the values.
-    duplicates : {"error", "last", "mean"}, optional
-        What to do with several ratings of one item by one user; refused unless given.
-        The latest is that with the highest time, or the last in the file.
-    unrated_items : sequence of str
-        Ids of titles to append to the items.
-
-    Returns
-    -------
-    ratings : Ratings
-        Its `rows` count the rows of the table that is returned with it.
-    table : RatingTable
-        The table without duplicates, with notes on what was done.
-
-    Raises
-    ------
-    DataError
-        If a rating is outside the scale, all ratings are equal, there is one user or
-        one item only, or a pair of user and item is there twice and may not be.
-    """
+    """Turn a table into ratings, if it can be learnt from."""
     table, bounds = _scaled(table, scale)
     table = _without_duplicates(table, duplicates or "error")
     _refuse_nothing_to_learn(table)
@@ -237,18 +211,7 @@ class _StackedPlaces:
 
 
 def stack(train: RatingTable, test: RatingTable) -> RatingTable:
-    """Put the two parts of a split into one table.
-
-    Parameters
-    ----------
-    train, test : RatingTable
-        The parts; both with times, or the times are dropped.
-
-    Returns
-    -------
-    RatingTable
-        Training part first, with `in_test`.
-    """
+    """Put the two parts of a split into one table."""
     times, notes = None, (*train.notes, *test.notes)
     if train.timestamps is not None and test.timestamps is not None:
         times = np.concatenate([train.timestamps, test.timestamps])

@@ -43,28 +43,6 @@ def encode_ids(column: Any, name: str, places: Places) -> tuple[IdColumn, list[s
 
     Spaces around an id are removed; ids that a program has turned into floats
     (``7.0``) become whole numbers again. Whole numbers are equal to their text.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray, length n_rows
-        Text, whole numbers, or floats without fractions.
-    name : str
-        Name of the column, for messages.
-    places : Places
-        Names the rows.
-
-    Returns
-    -------
-    column : IdColumn
-        The ids.
-    notes : list of str
-        What was repaired.
-
-    Raises
-    ------
-    DataError
-        If an id is missing, longer than 256 characters, has control characters or is
-        no id by its type; or if ``7`` and ``7.0`` are both there.
     """
     codes, values = _numbered(column, name, places)
     missing = np.flatnonzero(codes < 0)
@@ -187,18 +165,7 @@ def _mixed(
 
 
 def join_ids(first: IdColumn, second: IdColumn) -> IdColumn:
-    """Put one column of ids below another.
-
-    Parameters
-    ----------
-    first, second : IdColumn
-        Two columns that may share ids.
-
-    Returns
-    -------
-    IdColumn
-        With as many rows as both.
-    """
+    """Put one column of ids below another."""
     known = {v: k for k, v in enumerate(first.ids)}
     renumber = np.array(
         [known.setdefault(v, len(known)) for v in second.ids], dtype=np.int32
@@ -211,27 +178,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3},\d+", re.ASCII)
 
 
 def to_numbers(column: Any, name: str, places: Places) -> npt.NDArray[np.float64]:
-    """Read a column of numbers.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray, length n_rows
-        Numbers, or text.
-    name : str
-        Name of the column, for messages.
-    places : Places
-        Names the rows.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_rows,)
-        Finite, and finite as float32 too.
-
-    Raises
-    ------
-    DataError
-        If a cell is empty or no finite number.
-    """
+    """Read a column of numbers."""
     import pyarrow as pa
 
     kind = column.type
@@ -311,27 +258,6 @@ def to_seconds(
 
     Numbers are taken as seconds, milliseconds, microseconds or nanoseconds by their
     size; text must be ISO 8601. A time without zone is taken as UTC.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray, length n_rows
-        Whole numbers, floats, times, dates or text.
-    name : str
-        Name of the column, for messages.
-    places : Places
-        Names the rows.
-
-    Returns
-    -------
-    seconds : ndarray of int64, shape (n_rows,)
-        Rounded down.
-    notes : list of str
-        How the column was read, unless it was seconds.
-
-    Raises
-    ------
-    DataError
-        If a time is missing or cannot be read, or if the units are mixed.
     """
     import pyarrow as pa
 

@@ -63,23 +63,7 @@ class Layout:
     parse_films: Callable[[Path], Iterator[Film]]
 
     def read_ratings(self, options: ReadOptions) -> RatingTable:
-        """Read the ratings, or both parts of a predefined split.
-
-        Parameters
-        ----------
-        options : ReadOptions
-            `predefined` = ``"u1"`` reads ``u1.base`` and ``u1.test``.
-
-        Returns
-        -------
-        RatingTable
-            In the order of the files.
-
-        Raises
-        ------
-        DataError
-            If there is no such split, or a file cannot be used.
-        """
+        """Read the ratings, or both parts of a predefined split."""
         if options.predefined is None:
             return read_table(self.ratings, options)
         folder, name = self.ratings.parent, options.predefined
@@ -98,19 +82,7 @@ class Layout:
         return stack(read_table(base, plain), read_table(test, plain))
 
     def scale_of(self, table: RatingTable) -> tuple[float, float]:
-        """Tell the rating scale.
-
-        Parameters
-        ----------
-        table : RatingTable
-            The ratings.
-
-        Returns
-        -------
-        (float, float)
-            1 to 5 for MovieLens 100K and 1M, 0.5 to 5 for all later ones. 1M and 10M
-            have the same layout, but only 10M has half stars.
-        """
+        """Tell the rating scale."""
         halves = self.ratings.name.startswith("ratings.csv") or (
             self.ratings.name.startswith("ratings.dat")
             and bool((table.stars % 1 != 0).any())
@@ -118,21 +90,7 @@ class Layout:
         return (0.5, 5.0) if halves else (1.0, 5.0)
 
     def read_films(self) -> tuple["pd.DataFrame | None", list[str]]:
-        """Read the titles.
-
-        Returns
-        -------
-        frame : DataFrame or None
-            One row a film: ``unique_id`` and ``show_id`` (the id in the ratings),
-            ``type``, ``title``, ``release_year``, ``listed_in``; None without a file.
-        notes : list of str
-            What is missing, counted.
-
-        Raises
-        ------
-        DataError
-            If the file of titles is broken.
-        """
+        """Read the titles."""
         if not self.films.is_file():
             return None, [f"{self.films.name} is not there: titles are not known."]
         try:
@@ -146,18 +104,7 @@ class Layout:
 
 
 def find_layout(folder: Path) -> Layout | None:
-    """Recognise a MovieLens folder by its files.
-
-    Parameters
-    ----------
-    folder : Path
-        An existing folder.
-
-    Returns
-    -------
-    Layout or None
-        None if it is no MovieLens folder.
-    """
+    """Recognise a MovieLens folder by its files."""
     for ratings, films, parse in (
         ("u.data", "u.item", _films_of_u_item),
         ("ratings.dat", "movies.dat", _films_of_movies_dat),
@@ -176,18 +123,6 @@ def find_layout(folder: Path) -> Layout | None:
 
 def parse_title(text: str) -> tuple[str | None, float]:
     """Separate title and year.
-
-    Parameters
-    ----------
-    text : str
-        As MovieLens writes it.
-
-    Returns
-    -------
-    title : str or None
-        Without the year; None for "unknown".
-    year : float
-        NaN where there is none.
 
     Examples
     --------

@@ -41,17 +41,6 @@ def age_from(rating: str) -> float | None:
     PG and TV-PG ask parents to decide and name no age; they stand at 7, above G and
     below everything for teenagers, where the streaming services put them too.
 
-    Parameters
-    ----------
-    rating : str
-        The content rating, in any case.
-
-    Returns
-    -------
-    float or None
-        Years of age; None for a title that is not rated, or a rating that is not
-        known.
-
     References
     ----------
     Motion Picture Association and National Association of Theatre Owners,
@@ -74,34 +63,12 @@ def age_from(rating: str) -> float | None:
 
 
 def is_unrated(rating: str) -> bool:
-    """Say whether a label states that a title has no content rating.
-
-    Parameters
-    ----------
-    rating : str
-        The content rating, in any case.
-
-    Returns
-    -------
-    bool
-        True for ``NR``, ``UNRATED`` and the like.
-    """
+    """Say whether a label states that a title has no content rating."""
     return rating.strip().upper() in UNRATED
 
 
 def unknown_labels(ratings: Iterable[str]) -> list[str]:
-    """List the labels that belong to no system known here.
-
-    Parameters
-    ----------
-    ratings : iterable of str
-        Content ratings.
-
-    Returns
-    -------
-    list of str
-        Sorted, each once.
-    """
+    """List the labels that belong to no system known here."""
     return sorted({r for r in ratings if age_from(r) is None and not is_unrated(r)})
 
 
@@ -118,20 +85,7 @@ EARLIEST_YEAR, LATEST_YEAR = 1870, 2100
 
 
 def repair(frame: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
-    """Repair a catalogue, as far as it has the columns.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Text only, as in the file; "" where a cell is empty.
-
-    Returns
-    -------
-    frame : DataFrame
-        Repaired text; missing where there was none.
-    notes : list of str
-        One sentence for each kind of repair that was needed, counted.
-    """
+    """Repair a catalogue, as far as it has the columns."""
     frame = frame.copy()
     notes = []
     for step in (
@@ -257,22 +211,7 @@ def _count_unknown_durations(frame: "pd.DataFrame") -> list[str]:
 
 
 def derive_columns(frame: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
-    """Turn repaired text into numbers and dates, and add the derived columns.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Repaired text.
-
-    Returns
-    -------
-    frame : DataFrame
-        ``release_year`` (float64), ``date_added`` (datetime64) and, derived,
-        ``duration_minutes``, ``n_seasons`` and ``maturity`` (float64); NaN or NaT
-        where unknown.
-    notes : list of str
-        What could not be understood, counted.
-    """
+    """Turn repaired text into numbers and dates, and add the derived columns."""
     frame, notes = frame.copy(), list[str]()
     if "release_year" in frame:
         notes += _parse_years(frame)

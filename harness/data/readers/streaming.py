@@ -56,29 +56,7 @@ PLATFORMS = (
 def read_streaming_catalogue(
     paths: Iterable[str | Path],
 ) -> tuple["pd.DataFrame", list[str]]:
-    """Read streaming catalogues of 12 columns, and combine them.
-
-    Parameters
-    ----------
-    paths : iterable of str or Path
-        Files whose names tell the platform (``hulu_titles.csv``), or with the platform
-        before an equals sign: ``HULU=titles.csv``.
-
-    Returns
-    -------
-    frame : DataFrame
-        The 14 columns of `CATALOGUE_COLUMNS` and the 3 of `DERIVED_COLUMNS`.
-        ``unique_id`` is the platform's prefix and the number of the row in its file
-        from 0: ``AMZ_0``, ``NFX_0``, ``DSN_0``, ``HLU_0``.
-    notes : list of str
-        What was repaired, counted, one sentence each, beginning with the platform.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read, lacks a column, its platform cannot be told, or two
-        files are of the same platform.
-    """
+    """Read streaming catalogues of 12 columns, and combine them."""
     import pandas as pd
 
     frames: dict[str, pd.DataFrame] = {}
@@ -128,27 +106,7 @@ def _read_platform(path: Path, platform: Platform) -> tuple["pd.DataFrame", list
 def read_text_columns(
     path: Path, wanted: Sequence[str], *, required: Sequence[str]
 ) -> "pd.DataFrame":
-    """Read columns of a CSV file as text, exactly as it is there.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    wanted : sequence of str
-        Columns to read where they are there.
-    required : sequence of str
-        Columns that must be there.
-
-    Returns
-    -------
-    DataFrame
-        Text ("None" and "True" stay what they are); "" where a cell is empty.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or lacks a required column.
-    """
+    """Read columns of a CSV file as text, exactly as it is there."""
     import pyarrow as pa
 
     table = sniff(path)
@@ -207,24 +165,6 @@ def read_catalogues(paths: Sequence[str]) -> tuple["pd.DataFrame", list[str]]:
     `harness.data.readers.streaming.read_streaming_catalogue` does it. Any other table needs an
     id and a title; columns with usual names are taken, the others left out, and lists
     may be separated by ``,``, ``;`` or ``|``.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        CSV files, or ``PLATFORM=file``.
-
-    Returns
-    -------
-    frame : DataFrame
-        A subset of `CATALOGUE_COLUMNS`, `OPTIONAL_COLUMNS` and `DERIVED_COLUMNS`, with
-        ``unique_id`` or ``show_id``.
-    notes : list of str
-        What was repaired or left out, counted.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read or is no catalogue.
     """
     import pandas as pd
 
@@ -288,24 +228,7 @@ def _with_commas(lists: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def read_written_catalogue(path: Path) -> "pd.DataFrame":
-    """Read a catalogue as harness writes it: repaired, with derived columns.
-
-    Parameters
-    ----------
-    path : Path
-        A CSV file.
-
-    Returns
-    -------
-    DataFrame
-        Numbers as float64, ``date_added`` as datetime64, all else text; missing where
-        a cell is empty.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or a number or date is none.
-    """
+    """Read a catalogue as harness writes it: repaired, with derived columns."""
     known = (*CATALOGUE_COLUMNS, *OPTIONAL_COLUMNS, *DERIVED_COLUMNS)
     frame = read_text_columns(path, known, required=["unique_id"])
     frame = frame.mask(frame == "")

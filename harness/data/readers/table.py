@@ -57,27 +57,7 @@ class RatingColumns:
 
 
 def read_table(path: Path, options: ReadOptions) -> RatingTable:
-    """Read ratings from a CSV (comma, tab, semicolon, ``|`` or ``::``) or parquet file.
-
-    Parameters
-    ----------
-    path : Path
-        The file; ``.parquet`` is parquet, anything else text, ``.gz`` unpacked.
-        A text file whose first line has a number in the third place has no header;
-        its columns are then user, item, rating and, if there is a fourth, time.
-    options : ReadOptions
-        Names of columns; encoding.
-
-    Returns
-    -------
-    RatingTable
-        In the order of the file.
-
-    Raises
-    ------
-    DataError
-        If a column is missing or ambiguous, or a value is not what it has to be.
-    """
+    """Read ratings from a CSV (comma, tab, semicolon, ``|`` or ``::``) or parquet file."""
     if path.suffix == ".parquet":
         return _read_parquet(path, options)
     text = sniff(path, options.encoding)

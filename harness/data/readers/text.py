@@ -17,20 +17,7 @@ __all__ = ["TextTable", "open_text", "sniff"]
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
-    """Open a text file, unpacking ``.gz``, keeping its line ends.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    encoding : str
-        Text encoding; a byte order mark of UTF-8 is skipped.
-
-    Returns
-    -------
-    file
-        To be closed by the caller.
-    """
+    """Open a text file, unpacking ``.gz``, keeping its line ends."""
     encoding = "utf-8-sig" if encoding == "utf-8" else encoding
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding=encoding, newline="")
@@ -38,20 +25,7 @@ def open_text(path: Path, encoding: str) -> TextIO:
 
 
 def refuse_undecodable(path: Path, encoding: str) -> None:
-    """Name the first line that is not in the encoding, and an encoding that helps.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    encoding : str
-        Text encoding in which it should be.
-
-    Raises
-    ------
-    DataError
-        Naming the line; returns if all lines can be decoded.
-    """
+    """Name the first line that is not in the encoding, and an encoding that helps."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as file:
         start = file.read(4)
@@ -126,25 +100,7 @@ class TextTable:
     has_header: bool
 
     def read(self, types: Mapping[str, Any]) -> Any:
-        """Read some columns.
-
-        Parameters
-        ----------
-        types : mapping of str to pyarrow.DataType or None
-            The columns to read and their types; None lets the values decide.
-
-        Returns
-        -------
-        pyarrow.Table
-            With the columns in the order of `types`.
-
-        Raises
-        ------
-        DataError
-            If the file is not a table of text in this encoding.
-        pyarrow.ArrowInvalid
-            If a value does not have the type of its column.
-        """
+        """Read some columns."""
         import pyarrow as pa
 
         try:
@@ -195,18 +151,7 @@ class TextTable:
             return reader.read_all()
 
     def of(self, row: int) -> str:
-        """Name the place of a row; see `harness.data.wording.Places`.
-
-        Parameters
-        ----------
-        row : int
-            Number of the row, from 0, without the header.
-
-        Returns
-        -------
-        str
-            The file and the line on which the row starts, as a person counts them.
-        """
+        """Name the place of a row; see `harness.data.wording.Places`."""
         wanted = row + self.has_header
         for number, (line, _) in enumerate(self._records()):
             if number == wanted:
@@ -214,13 +159,7 @@ class TextTable:
         return f"{self.path}, row {row + 1}"
 
     def refuse_broken_text(self) -> None:
-        """Find the first line that is no text in this encoding, or no row.
-
-        Raises
-        ------
-        DataError
-            Naming the line; returns if there is none.
-        """
+        """Find the first line that is no text in this encoding, or no row."""
         refuse_undecodable(self.path, self.encoding)
         width = len(self.columns) * len(self.delimiter) - (len(self.delimiter) - 1)
         for line, record in self._records():
@@ -253,25 +192,7 @@ def _long_fields() -> Iterator[None]:
 
 
 def sniff(path: Path, encoding: str | None = None) -> TextTable:
-    """Find out the form of a delimited text file from its first line.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    encoding : str, optional
-        Text encoding; UTF-8 unless given.
-
-    Returns
-    -------
-    TextTable
-        The file, ready to be read.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be opened, is empty, or has a single column.
-    """
+    """Find out the form of a delimited text file from its first line."""
     encoding = encoding or "utf-8"
     try:
         first = _first_line(path, encoding)

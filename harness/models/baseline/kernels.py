@@ -12,26 +12,6 @@ def als_biases(users, items, values, mean, n_codes, penalties, n_epochs):
 
     Given the user biases, each item bias has a closed form, and the other way round;
     items come first, as in scikit-surprise, and the sums run in its order.
-
-    Parameters
-    ----------
-    users, items : ndarray of int32, shape (n_ratings,)
-        Codes.
-    values : ndarray of float32, shape (n_ratings,)
-        Ratings in stars.
-    mean : float
-        The global mean in stars.
-    n_codes : tuple of int
-        Number of users, number of items.
-    penalties : tuple of float
-        Regularization of the users, of the items, in ratings.
-    n_epochs : int
-        Rounds of both steps.
-
-    Returns
-    -------
-    tuple of ndarray of float64, shapes (n_users,) and (n_items,)
-        Biases of users and items in stars; 0 for codes without a rating.
     """
     user_bias, item_bias = np.zeros(n_codes[0]), np.zeros(n_codes[1])
     user_weight = _shrunk_counts(users, n_codes[0], penalties[0])

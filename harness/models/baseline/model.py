@@ -36,18 +36,7 @@ class Biases:
     items: Doubles
 
     def predict(self, users: Codes, items: Codes) -> Doubles:
-        """Add up mean and biases.
-
-        Parameters
-        ----------
-        users, items : ndarray of int, shape (n_pairs,)
-            Codes; one outside the arrays contributes nothing.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_pairs,)
-            Predictions in stars, not clipped.
-        """
+        """Add up mean and biases."""
         return self.mean + _look_up(self.users, users) + _look_up(self.items, items)
 
 
@@ -69,21 +58,6 @@ def fit_biases(
 
     .. math:: b_i = \frac{\sum_{u} (r_{ui} - \mu - b_u)}{\lambda_i + n_i}, \qquad
               b_u = \frac{\sum_{i} (r_{ui} - \mu - b_i)}{\lambda_u + n_u}
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-    user_regularization, item_regularization : float
-        :math:`\lambda_u` and :math:`\lambda_i`, in ratings: a user with as many ratings
-        has a bias of half the mean deviation.
-    n_epochs : int
-        Rounds, items before users.
-
-    Returns
-    -------
-    Biases
-        In stars.
 
     References
     ----------

@@ -90,24 +90,6 @@ def sample_machine(
     same side depend on that side alone, so that each sample comes down to a bias and
     a vector for each user and item.
 
-    Parameters
-    ----------
-    pairs : (ndarray of int32, ndarray of int32), shape (n_ratings,)
-        Rows of the users' block and of the items' block.
-    values : ndarray of float, shape (n_ratings,)
-        Ratings in stars.
-    blocks : (Block, Block)
-        Of users and of items.
-    n_iterations : int
-        Samples to draw; the first fifth is thrown away.
-    **arguments
-        Arguments of ``myfm.MyFMRegressor``.
-
-    Returns
-    -------
-    PosteriorMean
-        As arrays.
-
     References
     ----------
     .. [1] S. Rendle, "Factorization machines with libFM", ACM TIST 3(3), 2012.

@@ -37,18 +37,7 @@ class SideFeatures:
 
     @classmethod
     def of(cls, groups: "Sequence[tuple[csr_matrix, Sequence[str]]]") -> "SideFeatures":
-        """Put groups together.
-
-        Parameters
-        ----------
-        groups : sequence of (csr_matrix, sequence of str)
-            Each with the topic of each of its features; those without any are left out.
-
-        Returns
-        -------
-        SideFeatures
-            Topics in order of first appearance.
-        """
+        """Put groups together."""
         kept = [(matrix, topics) for matrix, topics in groups if matrix.shape[1]]
         every = [topic for _, topics in kept for topic in topics]
         names = tuple(dict.fromkeys(every))
@@ -64,26 +53,7 @@ def describe_sides(
     title_features: bool,
     user_features: UserFeatures,
 ) -> tuple[SideFeatures, SideFeatures]:
-    """Describe users and titles.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    catalogue : Catalogue
-        What is known about the titles; may be empty.
-    implicit : bool
-        Whether to use implicit feedback.
-    title_features : bool
-        Whether to use what is known of the titles.
-    user_features : {"none", "activity", "all"}
-        Behaviour of users.
-
-    Returns
-    -------
-    users, items : SideFeatures
-        Their features.
-    """
+    """Describe users and titles."""
     from scipy.sparse import csr_matrix, identity
 
     n_users, n_items = ratings.n_users, ratings.n_items

@@ -22,21 +22,7 @@ __all__ = ["BFM"]
 
 
 def explain_pair(model: "BFM", pair: tuple[int, int]) -> Explanation:
-    """Take apart what a model of the family bfm predicts for one pair.
-
-    Parameters
-    ----------
-    model : BFM
-        Fitted.
-    pair : tuple of int
-        Codes of user and item, known or not.
-
-    Returns
-    -------
-    Explanation
-        Intercept, linear weights by topic of the features, and the interaction of user
-        and title on the principal axes of its factors.
-    """
+    """Take apart what a model of the family bfm predicts for one pair."""
     n_items = len(model.item_bias_) - 1
     row = int(rows_of(np.array(pair[:1]), len(model.user_bias_) - 1)[0])
     column = int(rows_of(np.array(pair[1:]), n_items)[0])
@@ -255,19 +241,6 @@ def reduce_factors(
     users: Singles, items: Singles, *, n: int = _MOST_FACTORS
 ) -> tuple[Singles, Singles]:
     """Find fewer factors with almost the same products, by subspace iteration [1]_.
-
-    Parameters
-    ----------
-    users, items : ndarray of float32, shapes (n_users, m) and (n_items, m)
-        Factors.
-    n : int, default 48
-        How many to find.
-
-    Returns
-    -------
-    users, items : ndarray of float32, shapes (n_users, n) and (n_items, n)
-        Factors whose products are the best approximation of rank n; `users` and `items`
-        themselves where they are no more.
 
     References
     ----------

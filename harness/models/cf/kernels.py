@@ -19,39 +19,13 @@ COSINE, MSD, PEARSON = 0, 1, 2
 
 @numba.njit(nogil=True, cache=True)
 def new_totals(n, kind):
-    """Make an array for `add_up_row`.
-
-    Parameters
-    ----------
-    n : int
-        Number of ``x``.
-    kind : int
-        `COSINE`, `MSD` or `PEARSON`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 4) or (n, 6)
-        One line for each ``x``: number of common ratings, sum of products, sums of both
-        squares; and for `PEARSON` both sums.
-    """
+    """Make an array for `add_up_row`."""
     return np.zeros((n, 6 if kind == PEARSON else 4))
 
 
 @numba.njit(nogil=True, cache=True)
 def add_up_row(x, by_x, by_y, starts, totals):
-    """Total up the common ratings of one ``x`` with others.
-
-    Parameters
-    ----------
-    x : int
-        The one.
-    by_x, by_y : tuple of ndarray
-        Ratings as lists of both sides.
-    starts : ndarray of int64, shape (n_y,)
-        From where on in the list of each ``y`` the others are looked at.
-    totals : ndarray of float64, shape (n, 4) or (n, 6)
-        Is added to; see `new_totals`.
-    """
+    """Total up the common ratings of one ``x`` with others."""
     offsets, connections, own_values = by_x
     y_offsets, others, values = by_y
     with_sums = totals.shape[1] == 6
@@ -98,22 +72,7 @@ def _compare(totals, kind, first, row):
 
 @numba.njit(nogil=True, cache=True)
 def all_similarities(by_x, by_y, kind):
-    """Compare each ``x`` with each other.
-
-    Parameters
-    ----------
-    by_x, by_y : tuple of ndarray
-        Ratings as lists of both sides.
-    kind : int
-        `COSINE`, `MSD` or `PEARSON`.
-
-    Returns
-    -------
-    similarities : ndarray of float64, shape (n, n)
-        At least 0: what is below is set to 0. The diagonal is 1.
-    counts : ndarray of int32, shape (n, n)
-        Number of common ratings. The diagonal is 0.
-    """
+    """Compare each ``x`` with each other."""
     n = len(by_x[0]) - 1
     similarities, counts = np.empty((n, n)), np.empty((n, n), np.int32)
     totals = new_totals(n, kind)
@@ -147,21 +106,7 @@ def _mirror(matrix):
 
 @numba.njit(nogil=True, cache=True)
 def fill_row(x, totals, kind, weights, row):
-    """Turn the totals of one ``x`` into weighted similarities.
-
-    Parameters
-    ----------
-    x : int
-        The one; its similarity with itself is 1.
-    totals : ndarray of float64
-        Of `add_up_row`.
-    kind : int
-        `COSINE`, `MSD` or `PEARSON`.
-    weights : ndarray of float64, shape (n_y + 1,)
-        Factor for each number of common ratings.
-    row : ndarray of float, shape (n,)
-        Receives the similarities, at least 0.
-    """
+    """Turn the totals of one ``x`` into weighted similarities."""
     _compare(totals, kind, 0, row)
     for other in range(len(row)):
         row[other] *= weights[np.uint32(totals[other, 0])]
@@ -170,20 +115,7 @@ def fill_row(x, totals, kind, weights, row):
 
 @numba.njit(nogil=True, cache=True)
 def largest_threshold(values, n, k):
-    """Find the k-th largest of the first n values (Hoare's quickselect).
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (at least n,)
-        Is reordered.
-    n, k : int
-        ``1 <= k <= n``.
-
-    Returns
-    -------
-    float
-        The value; at least `k` values are not smaller.
-    """
+    """Find the k-th largest of the first n values (Hoare's quickselect)."""
     low, high, target = 0, n - 1, k - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -208,28 +140,7 @@ def largest_threshold(values, n, k):
 
 @numba.njit(nogil=True, cache=True)
 def nearest_similarities(by_x, by_y, measure, n_kept, n_room):
-    """Keep the most similar others of each ``x``.
-
-    Parameters
-    ----------
-    by_x, by_y : tuple of ndarray
-        Ratings as lists of both sides.
-    measure : tuple
-        `COSINE`, `MSD` or `PEARSON`, and the factor for each number of common ratings.
-    n_kept : int
-        How many others each list keeps at most, ``x`` itself (with 1) included.
-    n_room : int
-        How many all lists together may keep.
-
-    Returns
-    -------
-    offsets : ndarray of int64, shape (n + 1,)
-        Where the list of each ``x`` begins; -1 at the end if there was not enough room.
-    others : ndarray of int32, shape (n_similar,)
-        Codes in ascending order within a list.
-    similarities : ndarray of float32, shape (n_similar,)
-        Greater than 0.
-    """
+    """Keep the most similar others of each ``x``."""
     kind, weights = measure
     n = len(by_x[0]) - 1
     offsets = np.zeros(n + 1, np.int64)
@@ -392,23 +303,7 @@ def _longest(offsets):
 
 @numba.njit(nogil=True, cache=True)
 def average_of_all(queries, matrices, weights, by_y, neighbors, out):
-    """Answer queries from a matrix of all similarities.
-
-    Parameters
-    ----------
-    queries : tuple of ndarray of int32, shape (n_queries,)
-        ``x``, ``y`` and the order in which to answer: faster if grouped by ``x``.
-    matrices : tuple of ndarray
-        Similarities and counts of `all_similarities`.
-    weights : ndarray of float64, shape (n_y + 1,)
-        Factor for each number of common ratings; the first, for ``x`` itself, is 1.
-    by_y : tuple of ndarray
-        Offsets, codes and deviations of the ratings of each ``y``.
-    neighbors : tuple of int
-        Most and fewest neighbours to average over.
-    out : ndarray of float64, shape (n_queries,)
-        Receives the averages; NaN where there are too few neighbours.
-    """
+    """Answer queries from a matrix of all similarities."""
     xs, ys, order = queries
     offsets, codes, deviations = by_y
     longest = _longest(offsets)
@@ -438,17 +333,7 @@ def _answer(query, y, row, by_y, buffers, neighbors, out):
 
 @numba.njit(nogil=True, cache=True)
 def average_listed(queries, lists, by_y, neighbors, out):
-    """Answer queries from lists of the most similar.
-
-    Parameters
-    ----------
-    queries : tuple of ndarray of int32, shape (n_queries,)
-        ``x``, ``y``, and the order in which to answer, which groups by ``x``.
-    lists : tuple of ndarray
-        Offsets, codes and similarities of `nearest_similarities`.
-    by_y, neighbors, out
-        As for `average_of_all`.
-    """
+    """Answer queries from lists of the most similar."""
     xs, ys, order = queries
     offsets, others, similarities = lists
     longest = _longest(by_y[0])
@@ -469,19 +354,7 @@ def average_listed(queries, lists, by_y, neighbors, out):
 
 @numba.njit(nogil=True, cache=True)
 def average_on_demand(queries, by_x, by_connection, measure, by_y, neighbors, out):
-    """Answer queries from similarities that are computed now, and not kept.
-
-    Parameters
-    ----------
-    queries : tuple of ndarray of int32, shape (n_queries,)
-        ``x``, ``y``, and the order in which to answer, which groups by ``x``.
-    by_x, by_connection : tuple of ndarray
-        Ratings as lists of both sides, as for `all_similarities`.
-    measure : tuple
-        Kind of similarity, and the factor for each number of common ratings.
-    by_y, neighbors, out
-        As for `average_of_all`.
-    """
+    """Answer queries from similarities that are computed now, and not kept."""
     xs, ys, order = queries
     kind, weights = measure
     n_x = len(by_x[0]) - 1
@@ -504,18 +377,6 @@ def average_listed_row(y, columns, by_y, neighbors, out):
     """Answer the queries of one ``y`` with every ``x``, from lists turned round.
 
     The same answers as `average_listed`, without going through the lists of all ``x``.
-
-    Parameters
-    ----------
-    y : int
-        The one.
-    columns : tuple of ndarray
-        Offsets, codes and similarities: for each ``x`` those that have it in their list,
-        in ascending order.
-    by_y, neighbors
-        As for `average_of_all`.
-    out : ndarray of float64, shape (n_x,)
-        Receives the averages; NaN where there are too few neighbours.
     """
     offsets, codes = by_y[0], by_y[1]
     own = codes[offsets[y] : offsets[y + 1]]

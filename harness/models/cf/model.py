@@ -61,18 +61,7 @@ class Expectation:
         return self.level + self.of_y[ys] + self.of_x[xs]
 
     def deviations(self, by_y: RatingLists) -> RatingLists:
-        """Subtract what was expected, and divide by the spread.
-
-        Parameters
-        ----------
-        by_y : RatingLists
-            Ratings in stars, one list for each ``y``.
-
-        Returns
-        -------
-        RatingLists
-            The same lists of deviations.
-        """
+        """Subtract what was expected, and divide by the spread."""
         values = by_y.values - self(by_y.codes, by_y.owners)
         values /= self.spread[by_y.codes]
         return RatingLists(by_y.offsets, by_y.codes, values)
@@ -81,23 +70,7 @@ class Expectation:
 def expect(
     centering: Centering, by_y: RatingLists, biases: tuple[float, Doubles, Doubles]
 ) -> Expectation:
-    """Work out what is expected.
-
-    Parameters
-    ----------
-    centering : {"basic", "mean", "zscore", "baseline"}
-        Nothing; the mean of each ``x``; the same, with its standard deviation as unit;
-        mean and biases.
-    by_y : RatingLists
-        Ratings in stars, one list for each ``y``.
-    biases : tuple of float, ndarray and ndarray
-        Global mean, biases of each ``x`` and of each ``y``, in stars.
-
-    Returns
-    -------
-    Expectation
-        For all codes; those without ratings get the global mean where means are asked.
-    """
+    """Work out what is expected."""
     level, of_x, of_y = biases
     ones = np.ones(len(of_x))
     if centering == "baseline":
@@ -145,36 +118,12 @@ class NeighborAverages:
     similarities: Similarities
 
     def estimate(self, users: RatingCodes, items: RatingCodes) -> Doubles:
-        """Predict pairs.
-
-        Parameters
-        ----------
-        users, items : ndarray of int32, shape (n_pairs,)
-            Codes.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_pairs,)
-            Predictions in stars, not clipped.
-        """
+        """Predict pairs."""
         xs, ys = (users, items) if self.user_based else (items, users)
         return self._in_stars(xs, ys, self.similarities.average(xs, ys, self.around))
 
     def score_items(self, user: int, items: RatingCodes) -> Doubles:
-        """Predict many items for one user, where items are compared.
-
-        Parameters
-        ----------
-        user : int
-            Code.
-        items : ndarray of int32, shape (n_items,)
-            Codes.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_items,)
-            Predictions in stars, not clipped.
-        """
+        """Predict many items for one user, where items are compared."""
         assert not self.user_based
         average = self.similarities.average_row(user, items, self.around)
         of_user = np.array([user], dtype=np.int32)  # broadcasts: nothing to look up
@@ -189,22 +138,7 @@ class NeighborAverages:
     def neighbors(
         self, user: int, item: int
     ) -> tuple[RatingCodes, Doubles, npt.NDArray[np.float32]]:
-        """List the neighbours that a prediction is averaged over, most similar first.
-
-        Parameters
-        ----------
-        user, item : int
-            Codes.
-
-        Returns
-        -------
-        codes : ndarray of int32, shape (n,)
-            Items that the user has rated, or users that have rated the item.
-        similarities : ndarray of float64, shape (n,)
-            Greater than 0.
-        values : ndarray of float32, shape (n,)
-            Those ratings, in stars.
-        """
+        """List the neighbours that a prediction is averaged over, most similar first."""
         x, y = (user, item) if self.user_based else (item, user)
         by_y = self.around.by_y
         part = slice(*by_y.offsets[y : y + 2])
@@ -221,22 +155,7 @@ class NeighborAverages:
 def explain_neighbors(
     averages: NeighborAverages, pair: tuple[int, int], biases: tuple[Part, ...]
 ) -> Explanation:
-    """Take the prediction of a neighbourhood model apart.
-
-    Parameters
-    ----------
-    averages : NeighborAverages
-        What the model averages.
-    pair : tuple of int
-        Codes of user and item, both with ratings.
-    biases : tuple of Part
-        Mean and biases, where these are what the model expects; else empty.
-
-    Returns
-    -------
-    Explanation
-        What was expected, and the neighbours; with too few of them, without.
-    """
+    """Take the prediction of a neighbourhood model apart."""
     codes, similarities, ratings = averages.neighbors(*pair)
     x, y = pair if averages.user_based else pair[::-1]
     kind = "user" if averages.user_based else "title"
@@ -497,28 +416,7 @@ class CF(Recommender):
     def neighbors(
         self, user: int, item: int
     ) -> tuple[npt.NDArray[np.int32], Doubles, npt.NDArray[np.float32]]:
-        """List the neighbours that a prediction is averaged over.
-
-        Parameters
-        ----------
-        user, item : int
-            Codes of the pair, known or not.
-
-        Returns
-        -------
-        codes : ndarray of int32, shape (n,)
-            Items that the user has rated (user-based: users that have rated the item),
-            most similar first; none for a user or item without ratings.
-        similarities : ndarray of float64, shape (n,)
-            Greater than 0.
-        values : ndarray of float32, shape (n,)
-            What they were rated (user-based: what they gave), in stars.
-
-        Raises
-        ------
-        NotFittedError
-            If the model was not fitted.
-        """
+        """List the neighbours that a prediction is averaged over."""
         self._fitted_scale()
         if not self._knows(user, item):
             return np.empty(0, np.int32), np.empty(0), np.empty(0, np.float32)

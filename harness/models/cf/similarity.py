@@ -59,20 +59,7 @@ class Similarities(ABC):
     """Similarities of the ``x``, users or items, with each other."""
 
     def average(self, xs: Codes, ys: Codes, around: Neighborhood) -> Doubles:
-        """Average the deviations of the neighbours, weighted by similarity.
-
-        Parameters
-        ----------
-        xs, ys : ndarray of int32, shape (n_queries,)
-            Codes of pairs, all of them with ratings.
-        around : Neighborhood
-            What is averaged.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_queries,)
-            Deviations; NaN where there are too few neighbours.
-        """
+        """Average the deviations of the neighbours, weighted by similarity."""
         # One x after the other: its similarities are then in the processor's cache.
         _, order = group_by_code(xs, self.n)
         out: Doubles = np.empty(len(xs))
@@ -80,22 +67,7 @@ class Similarities(ABC):
         return out
 
     def average_row(self, y: int, rated: Codes, around: Neighborhood) -> Doubles:
-        """Average for one ``y`` and many ``x``.
-
-        Parameters
-        ----------
-        y : int
-            Code, with ratings.
-        rated : ndarray of int32, shape (n_rated,)
-            Codes of the ``x`` that have ratings.
-        around : Neighborhood
-            What is averaged.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_rated,)
-            Deviations; NaN where there are too few neighbours.
-        """
+        """Average for one ``y`` and many ``x``."""
         return self.average(rated, np.full(len(rated), y, dtype=np.int32), around)
 
     @property
@@ -153,16 +125,6 @@ class SimilarityRule:
     def weights(self, most: int) -> npt.NDArray[np.float64]:
         """Tabulate the factor that a number of common ratings brings.
 
-        Parameters
-        ----------
-        most : int
-            Largest number of common ratings.
-
-        Returns
-        -------
-        ndarray of float64, shape (most + 1,)
-            Between 0 and 1.
-
         Examples
         --------
         >>> rule = SimilarityRule(measure="pearson_baseline", min_support=1, shrinkage=2)
@@ -204,20 +166,7 @@ class ArrayCache:
         return sum(_size(arrays) for arrays in self._kept.values())
 
     def get(self, key: Hashable, compute: Callable[[], Arrays]) -> Arrays:
-        """Look up arrays, or compute and keep them.
-
-        Parameters
-        ----------
-        key : hashable
-            Names everything that the arrays depend on.
-        compute : callable
-            Makes the arrays, where they are not there.
-
-        Returns
-        -------
-        tuple of ndarray
-            Shared: not to be modified.
-        """
+        """Look up arrays, or compute and keep them."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -263,20 +212,7 @@ class AllSimilarities(Similarities):
     def of_matrices(
         cls, matrices: tuple[npt.NDArray[Any], ...], rule: SimilarityRule
     ) -> "AllSimilarities":
-        """Weigh matrices as a rule says.
-
-        Parameters
-        ----------
-        matrices : tuple of ndarray, shape (n, n)
-            Of `compare`; not copied.
-        rule : SimilarityRule
-            How.
-
-        Returns
-        -------
-        AllSimilarities
-            Ready to be averaged over.
-        """
+        """Weigh matrices as a rule says."""
         weights = rule.weights(int(matrices[1].max(initial=0)))
         weights[0] = 1.0  # of each with itself, where the matrices have 1 and 0
         return cls(matrices, weights)
@@ -285,20 +221,7 @@ class AllSimilarities(Similarities):
     def compare(
         by_x: RatingLists, rule: SimilarityRule
     ) -> tuple[npt.NDArray[Any], ...]:
-        """Compute the two matrices.
-
-        Parameters
-        ----------
-        by_x : RatingLists
-            What is compared, one list for each ``x``, in ascending order.
-        rule : SimilarityRule
-            Only its measure matters.
-
-        Returns
-        -------
-        tuple of ndarray, shape (n, n)
-            Similarities, and numbers of common ratings.
-        """
+        """Compute the two matrices."""
         by_y = by_x.turned(n=_size_of_other_side(by_x))
         matrices: tuple[npt.NDArray[Any], ...] = comparing.all_similarities(
             by_x.arrays, by_y.arrays, rule.kind
@@ -341,18 +264,7 @@ class NearestSimilarities(Similarities):
 
     @classmethod
     def of_lists(cls, lists: tuple[npt.NDArray[Any], ...]) -> "NearestSimilarities":
-        """Turn the lists round, and keep both.
-
-        Parameters
-        ----------
-        lists : tuple of ndarray
-            Offsets, codes and similarities.
-
-        Returns
-        -------
-        NearestSimilarities
-            Twice the size of the lists.
-        """
+        """Turn the lists round, and keep both."""
         offsets, codes, similarities = lists
         n = len(offsets) - 1
         owners = np.repeat(np.arange(n, dtype=np.int32), np.diff(offsets))
@@ -363,25 +275,7 @@ class NearestSimilarities(Similarities):
     def compare(
         by_x: RatingLists, rule: SimilarityRule, *, n_room: int, length: int
     ) -> tuple[npt.NDArray[Any], ...]:
-        """Compute the lists.
-
-        Parameters
-        ----------
-        by_x : RatingLists
-            What is compared, one list for each ``x``, in ascending order.
-        rule : SimilarityRule
-            How.
-        n_room : int
-            How many pairs all lists together may keep, at 8 bytes each; not less than one
-            for each ``x``.
-        length : int
-            If the pairs with a similarity above 0 are more: most that a list may keep.
-
-        Returns
-        -------
-        tuple of ndarray
-            Offsets (int64), codes (int32) and similarities (float32).
-        """
+        """Compute the lists."""
         n_y = _size_of_other_side(by_x)
         n_x = len(by_x.offsets) - 1
         n_room = max(n_x, n_room)
@@ -443,20 +337,7 @@ class SimilaritiesOnDemand(Similarities):
     def of_lists(
         cls, by_x: RatingLists, rule: SimilarityRule
     ) -> "SimilaritiesOnDemand":
-        """Prepare to compare.
-
-        Parameters
-        ----------
-        by_x : RatingLists
-            What is compared, one list for each ``x``, in ascending order.
-        rule : SimilarityRule
-            How.
-
-        Returns
-        -------
-        SimilaritiesOnDemand
-            Ready to be averaged over.
-        """
+        """Prepare to compare."""
         return cls(by_x, by_x.turned(n=_size_of_other_side(by_x)), rule)
 
     @property
@@ -529,26 +410,7 @@ class SimilarityPlan:
         user_based: bool,
         key: tuple[object, ...],
     ) -> Similarities:
-        """Compare, or find what was compared before.
-
-        Parameters
-        ----------
-        rule : SimilarityRule
-            How to compare.
-        list_by_x : callable
-            Makes the lists of what is compared, one for each ``x``; called if needed.
-        n_x : int
-            Number of ``x``.
-        user_based : bool
-            Whether the ``x`` are users.
-        key : tuple
-            Names everything that the lists depend on.
-
-        Returns
-        -------
-        Similarities
-            Ready to be averaged over.
-        """
+        """Compare, or find what was compared before."""
         if n_x <= self.dense_limit:
             matrices = self.cache.get(
                 # Rules of one measure differ in weights only, and share the matrices.
@@ -567,18 +429,7 @@ class SimilarityPlan:
 
 
 def digest(ratings: Ratings) -> bytes:
-    """Hash what similarities depend on; ids, scale and timestamps are not part of it.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-
-    Returns
-    -------
-    bytes
-        SHA-256.
-    """
+    """Hash what similarities depend on; ids, scale and timestamps are not part of it."""
     found = hashlib.sha256(f"{ratings.n_users} {ratings.n_items}".encode())
     for array in (ratings.users, ratings.items, ratings.values):
         found.update(np.ascontiguousarray(array).data)

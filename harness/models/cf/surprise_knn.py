@@ -57,18 +57,7 @@ class ReferenceNeighbors:
     def predict(
         self, users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float64]:
-        """Predict pair by pair.
-
-        Parameters
-        ----------
-        users, items : ndarray of int32, shape (n_pairs,)
-            Codes with ratings.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_pairs,)
-            Predictions in stars, not clipped.
-        """
+        """Predict pair by pair."""
         pairs = zip(
             np.searchsorted(self._users, users).tolist(),
             np.searchsorted(self._items, items).tolist(),

@@ -61,22 +61,7 @@ class TitleFeatures:
 
 
 def check_text_embedding(text_embedding: str, sentence_model: str) -> None:
-    """Check how texts are to become numbers, before anything is trained.
-
-    Parameters
-    ----------
-    text_embedding : str
-        One of `TextEmbedding`.
-    sentence_model : str
-        Folder of a model, or its name on the model hub.
-
-    Raises
-    ------
-    ParameterError
-        If one of them cannot be.
-    MissingExtraError
-        If ``"sentence"`` needs a library that is not installed.
-    """
+    """Check how texts are to become numbers, before anything is trained."""
     if text_embedding not in get_args(TextEmbedding):
         raise ParameterError(
             f"Content: text_embedding must be one of {get_args(TextEmbedding)}, "
@@ -99,27 +84,7 @@ def describe_titles(
     n_components: int,
     sentence_model: str | None = None,
 ) -> TitleFeatures:
-    """Put the blocks side by side.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part; only directors and statistics look at it.
-    catalogue : Catalogue
-        What is known about the titles; may be empty.
-    weights : mapping of str to float
-        Weight of each of `BLOCKS`; 0 switches it off. Those of the first four that are on
-        are normalised to a sum of 1, and the last is relative to that sum.
-    n_components : int
-        Dimensions of each embedding of text and people.
-    sentence_model : str, optional
-        By which sentence-embedding model to understand texts; without one by LSA.
-
-    Returns
-    -------
-    TitleFeatures
-        Without columns where nothing is known, or nothing is on.
-    """
+    """Put the blocks side by side."""
     blocks = {
         name: block.leading(n_components)
         for name, block in title_blocks(

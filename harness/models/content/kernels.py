@@ -10,25 +10,7 @@ __all__ = ["average_pairs"]
 
 @numba.njit(nogil=True, cache=True)
 def average_pairs(queries, lists, by_user, n_neighbors, shrinkage, out):
-    """Average what users thought of the titles most similar to those that are asked for.
-
-    Parameters
-    ----------
-    queries : tuple of ndarray
-        Offsets of the queries of each user in the order (int64, shape (n_users + 1,)),
-        that order (int32) and the title of each query (int32).
-    lists : tuple of ndarray
-        For each title those similar to it: offsets (int64), codes (int32) and
-        similarities (float32, above 0).
-    by_user : tuple of ndarray
-        Ratings of each user: offsets (int64), titles (int32), residuals in stars (float64).
-    n_neighbors : int
-        Most titles to average over.
-    shrinkage : float
-        Is added to the sum of similarities.
-    out : ndarray of float64, shape (n_queries,)
-        Receives the averages, in stars; 0 where the user has rated nothing similar.
-    """
+    """Average what users thought of the titles most similar to those that are asked for."""
     starts, order, items = queries
     slot = np.full(len(lists[0]) - 1, -1, np.int32)
     for user in range(len(starts) - 1):

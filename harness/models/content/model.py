@@ -109,27 +109,7 @@ def explain_pair(
     *,
     n_similar: int,
 ) -> ContentExplanation:
-    """Take apart what a model of the content family predicts for one pair.
-
-    Parameters
-    ----------
-    model : Content
-        Fitted.
-    pair : tuple of int
-        Codes of user and title, known or not.
-    own : tuple of ndarray, shape (n_rated,)
-        What the user gave to the titles of ``model.seen(user)``, float32, and what biases
-        leave unexplained of it, float64, in stars.
-    similarities : ndarray of float32, shape (n_rated,), or None
-        Sharpened similarities of the rated titles to this one, where they are averaged.
-    n_similar : int
-        How many rated titles to name.
-
-    Returns
-    -------
-    ContentExplanation
-        Its parts add up to the prediction before it is clipped.
-    """
+    """Take apart what a model of the content family predicts for one pair."""
     user, item = pair
     pairs = np.array([user]), np.array([item])
     nothing = np.zeros(0)

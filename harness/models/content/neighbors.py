@@ -24,18 +24,7 @@ _BLOCK = 512
 
 
 def unit_rows(features: Floats) -> Floats:
-    """Scale rows to length 1, so that their products are cosines.
-
-    Parameters
-    ----------
-    features : ndarray of float32, shape (n_items, n_features)
-        Title features, centred.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_items, n_features)
-        Rows of 0, of titles of which nothing is known, stay 0.
-    """
+    """Scale rows to length 1, so that their products are cosines."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     scaled: Floats = np.divide(
         features, np.where(lengths > 0, lengths, 1.0), dtype=np.float32
@@ -68,20 +57,6 @@ class SimilarTitles:
         r"""Compare all titles.
 
         .. math:: s_{ij} = \max(0, \cos(x_i, x_j))^{\gamma}
-
-        Parameters
-        ----------
-        features : ndarray of float32, shape (n_items, n_features)
-            Title features :math:`x`, centred.
-        sharpness : float
-            :math:`\gamma`: the higher, the less the moderately similar count.
-        max_bytes : int, default `MAX_BYTES`
-            Where not all pairs fit, each title keeps as many, the most similar.
-
-        Returns
-        -------
-        SimilarTitles
-            The lists.
         """
         rows = unit_rows(features)
         n = len(rows)
@@ -113,20 +88,7 @@ class SimilarTitles:
         return self.offsets, self.codes, self.similarities
 
     def between(self, rated: Codes, item: int) -> Floats:
-        """Look up how similar rated titles are to one title.
-
-        Parameters
-        ----------
-        rated : ndarray of int32, shape (n_rated,)
-            Codes of the rated titles.
-        item : int
-            Code of the title.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rated,)
-            Similarities; 0 where it is not in the list of the rated title.
-        """
+        """Look up how similar rated titles are to one title."""
         found = np.zeros(len(rated), dtype=np.float32)
         for k, title in enumerate(rated):
             first, last = self.offsets[title : title + 2]
@@ -147,22 +109,6 @@ class SimilarTitles:
         r"""Average the residuals of a user over the titles most similar to another.
 
         .. math:: \frac{\sum_{j \in N} s_{ij} e_{uj}}{\sum_{j \in N} s_{ij} + \lambda}
-
-        Parameters
-        ----------
-        users, items : ndarray of int32, shape (n_pairs,)
-            Codes, all of them known.
-        by_user : RatingLists
-            Residuals of the ratings of each user, in stars.
-        n_neighbors : int
-            Size of :math:`N` at most.
-        shrinkage : float
-            :math:`\lambda`, in titles of similarity 1.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_pairs,)
-            In stars; 0 where the user has rated nothing similar.
         """
         out = np.zeros(len(users))
         if len(self.codes) and len(users):

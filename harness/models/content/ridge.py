@@ -41,24 +41,6 @@ def fit_effects(
     in place of the bias model's 0: a title without ratings has the bias that its features
     predict, and one with many its own. Regression (with an intercept, which the global
     mean takes in) and biases are fitted in turn.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-    features : ndarray of float32, shape (n_items, n_features)
-        :math:`x_i`; without columns this is the bias model.
-    penalties : tuple of float
-        Regularization of users, and of titles, in ratings; see `fit_biases`.
-    prior_regularization : float
-        Penalty on :math:`v`, in titles with many ratings; greater than 0.
-
-    Returns
-    -------
-    biases : Biases
-        In stars; those of titles include the predicted part.
-    predicted : ndarray of float64, shape (n_items,)
-        :math:`p_i`, the predicted part.
     """
     counts = np.bincount(ratings.items, minlength=ratings.n_items)
     # The mean of n ratings is that much surer of a title's bias than a single one.
@@ -111,22 +93,6 @@ def fit_plain_regression(
     r"""Regress ratings on title features, alike for all users.
 
     .. math:: \hat r_{ui} = v_0 + x_i^\top v
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-    features : ndarray of float32, shape (n_items, n_features)
-        :math:`x_i`.
-    regularization : float
-        Penalty on :math:`v`, in ratings; greater than 0.
-
-    Returns
-    -------
-    level : float
-        :math:`v_0` in stars.
-    weights : ndarray of float64, shape (n_features,)
-        :math:`v` in stars.
     """
     counts = np.bincount(ratings.items, minlength=ratings.n_items).astype(np.float64)
     left = ratings.values.astype(np.float64) - ratings.mean
@@ -151,22 +117,6 @@ def fit_user_weights(
     whichever system is smaller: features by features, or titles by titles. It is the
     posterior mean when all users share the prior :math:`w_u \sim N(0, I \sigma^2/\lambda)`
     around what `fit_effects` predicts for everybody [1]_.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Which user has rated which titles.
-    residuals : ndarray of float64, shape (n_ratings,)
-        :math:`e`: what biases leave unexplained, in stars.
-    features : ndarray of float32, shape (n_items, n_features)
-        :math:`X`.
-    regularization : float
-        :math:`\lambda`, in ratings; greater than 0.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_users, n_features)
-        Weights; 0 for users without ratings.
 
     References
     ----------
@@ -196,22 +146,7 @@ def fit_user_weights(
 def apply_user_weights(
     users: Codes, items: Codes, weights: Floats, features: Floats
 ) -> Doubles:
-    r"""Multiply the features of titles by the weights of users.
-
-    Parameters
-    ----------
-    users, items : ndarray of int32, shape (n_pairs,)
-        Codes, all of them known.
-    weights : ndarray of float32, shape (n_users, n_features)
-        :math:`w_u` of `fit_user_weights`.
-    features : ndarray of float32, shape (n_items, n_features)
-        :math:`x_i`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_pairs,)
-        :math:`x_i^\top w_u` in stars.
-    """
+    r"""Multiply the features of titles by the weights of users."""
     taste = np.empty(len(users))
     # In pieces: the rows of a million pairs would fill a gigabyte.
     for first in range(0, len(users), _PAIRS_AT_ONCE):

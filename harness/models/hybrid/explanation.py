@@ -68,20 +68,7 @@ class HybridExplanation(Explanation):
 
 
 def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
-    """Take a prediction apart.
-
-    Parameters
-    ----------
-    model : Hybrid
-        Fitted.
-    user, item : int
-        Codes, known or not.
-
-    Returns
-    -------
-    HybridExplanation
-        Contributions in stars.
-    """
+    """Take a prediction apart."""
     row = int(rows_of(np.array([user]), len(model.user_bias_))[0])
     column = int(rows_of(np.array([item]), len(model.item_bias_))[0])
     learnt = vars(model)

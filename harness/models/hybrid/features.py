@@ -62,20 +62,7 @@ def _join(blocks: Sequence[Flags], n_rows: int) -> Flags:
 
 
 def title_flags(catalogue: Catalogue, n_items: int) -> Flags:
-    """Describe titles by genre, decade, type, platform and maturity.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        May be empty, or lack columns: their blocks are left out.
-    n_items : int
-        Number of titles.
-
-    Returns
-    -------
-    Flags
-        One row a title.
-    """
+    """Describe titles by genre, decade, type, platform and maturity."""
     frame, blocks = catalogue.frame, []
     if catalogue.has("listed_in"):
         blocks.append(_block("genre", *genre_table(frame["listed_in"])))
@@ -101,20 +88,6 @@ def user_flags(ratings: Ratings, catalogue: Catalogue, wanted: UserFeatures) -> 
     when and what somebody rates, never at the stars; ``"all"`` adds level, variance and
     favourite genres. These have seen the very ratings that are to be learnt, so that
     they fit the training part better than any other.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    catalogue : Catalogue
-        Of their titles; may be empty.
-    wanted : {"none", "activity", "all"}
-        Which features.
-
-    Returns
-    -------
-    Flags
-        One row a user; all 0 for a user without ratings.
     """
     if wanted == "none":
         return _join([], ratings.n_users)
@@ -159,24 +132,7 @@ def _largest(table: BehaviourTable, prefix: str, n: int) -> list[Flags]:
 def with_identity(
     flags: Flags, rated: npt.NDArray[np.bool_], *, weight: float, identity: bool
 ) -> "csr_matrix":
-    """Lay a feature of its own for each row beside the flags.
-
-    Parameters
-    ----------
-    flags : Flags
-        Features, n_rows rows.
-    rated : ndarray of bool, shape (n_rows,)
-        Rows with ratings; nobody would ever train the own feature of the others.
-    weight : float
-        Of the flags; an own feature has 1.
-    identity : bool
-        Whether to have own features. Without any flag they are there all the same.
-
-    Returns
-    -------
-    csr_matrix of float32, shape (n_rows, n_rows + n_features)
-        Own features, if they are wanted, then flags.
-    """
+    """Lay a feature of its own for each row beside the flags."""
     from scipy.sparse import csr_matrix, diags, hstack
 
     own = rated & (identity or not flags.names)

@@ -120,13 +120,7 @@ class EmbeddingTrainer:
         self._weights = coo_matrix((weights, pairs), shape=shape)
 
     def run_epoch(self) -> bool:
-        """Pass once over all pairs.
-
-        Returns
-        -------
-        bool
-            False if there is nothing to learn from, or the training has diverged.
-        """
+        """Pass once over all pairs."""
         if not self._liked.nnz:
             return False
         try:
@@ -144,13 +138,7 @@ class EmbeddingTrainer:
         return True
 
     def embeddings(self) -> tuple[Embeddings, Embeddings]:
-        """Look at what was learnt so far, after at least one good epoch.
-
-        Returns
-        -------
-        users, items : Embeddings
-            Copies: further epochs do not change them.
-        """
+        """Look at what was learnt so far, after at least one good epoch."""
         model = self._model
         return (
             Embeddings(model.user_embeddings.copy(), model.user_biases.copy()),
@@ -184,18 +172,7 @@ class Calibration:
     def __call__(
         self, expected: npt.NDArray[Any] | float, score: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """Convert scores to stars.
-
-        Parameters
-        ----------
-        expected, score : ndarray of float, shape (n_pairs,), or one expectation for all
-            Expectation of a simpler model in stars, and score.
-
-        Returns
-        -------
-        ndarray of float, shape (n_pairs,)
-            Stars, not clipped.
-        """
+        """Convert scores to stars."""
         level = self.intercept + (1 + self.expectation_slope) * expected
         return level + self.score_slope * score
 
@@ -203,22 +180,7 @@ class Calibration:
 def set_aside(
     ratings: Ratings, *, share: float, seed: int
 ) -> tuple[Ratings, Ratings] | None:
-    """Draw ratings at random for the calibration.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The training part.
-    share : float
-        Share of them to keep aside.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    learn, aside : Ratings
-        At least one each; None in place of both with fewer than two ratings.
-    """
+    """Draw ratings at random for the calibration."""
     if len(ratings) < 2:
         return None
     n = min(len(ratings) - 1, max(1, round(share * len(ratings))))
@@ -235,16 +197,6 @@ def fit_calibration(
     Expectation and score are standardised, and each coefficient shrunk as if ten more
     ratings had shown nothing, so that very few ratings leave the expectation as it is.
     A score that points the wrong way gets the slope 0.
-
-    Parameters
-    ----------
-    expected, score, truth : ndarray of float, shape (n_ratings,)
-        Expectation, score, and rating in stars, of pairs that neither has learnt from.
-
-    Returns
-    -------
-    Calibration
-        The line.
     """
     columns = np.stack([expected, score]).astype(np.float64)
     centre = columns.mean(axis=1)
@@ -290,24 +242,7 @@ class Side:
         weight: float,
         identity: bool,
     ) -> "Side":
-        """Weight flags, and lay the own features beside them.
-
-        Parameters
-        ----------
-        flags : Flags
-            Named features.
-        codes : ndarray of int, shape (n_ratings,)
-            Rows of the training ratings.
-        weight : float
-            Of the flags; 0 leaves them out.
-        identity : bool
-            Whether rows have features of their own; see `with_identity`.
-
-        Returns
-        -------
-        Side
-            Ready for a training.
-        """
+        """Weight flags, and lay the own features beside them."""
         used = flags if weight > 0 else Flags((), flags.values[:, :0])
         rated = np.bincount(codes, minlength=len(flags.values)) > 0
         matrix = with_identity(used, rated, weight=weight, identity=identity)
@@ -337,20 +272,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, side: Side, learnt: Embeddings) -> "Snapshot":
-        """Add up the embeddings of each row's features.
-
-        Parameters
-        ----------
-        side : Side
-            Features.
-        learnt : Embeddings
-            Of those features.
-
-        Returns
-        -------
-        Snapshot
-            As arrays.
-        """
+        """Add up the embeddings of each row's features."""
         n_rows = side.matrix.shape[0]
         factors = np.zeros((n_rows + 1, learnt.factors.shape[1]), dtype=np.float32)
         biases = np.zeros(n_rows + 1, dtype=np.float32)
@@ -370,20 +292,7 @@ class Snapshot:
 
     @classmethod
     def empty(cls, side: Side, n_factors: int) -> "Snapshot":
-        """Make one that has learnt nothing: all 0.
-
-        Parameters
-        ----------
-        side : Side
-            Features.
-        n_factors : int
-            Length of the embeddings.
-
-        Returns
-        -------
-        Snapshot
-            As arrays.
-        """
+        """Make one that has learnt nothing: all 0."""
         n_rows, n_flags = side.matrix.shape[0], len(side.flags.names)
         return cls(
             np.zeros((n_rows + 1, n_factors), dtype=np.float32),
@@ -416,13 +325,7 @@ class Training:
     trainer: EmbeddingTrainer
 
     def run_epoch(self) -> tuple[Snapshot, Snapshot] | None:
-        """Pass once over the ratings.
-
-        Returns
-        -------
-        (Snapshot, Snapshot) or None
-            Users and titles; None if there is nothing to learn, or it has diverged.
-        """
+        """Pass once over the ratings."""
         if not self.trainer.run_epoch():
             return None
         users, items = self.trainer.embeddings()
@@ -434,21 +337,7 @@ class Training:
     def calibrate(
         self, seen: tuple[Snapshot, Snapshot] | None, aside: Ratings
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Fit the lines from scores to stars.
-
-        Parameters
-        ----------
-        seen : (Snapshot, Snapshot) or None
-            What `run_epoch` returned.
-        aside : Ratings
-            Ratings that this training has not seen.
-
-        Returns
-        -------
-        prediction, ranking : ndarray of float64, shape (3,)
-            The fields of a `Calibration` that expects what the bias model does, and of
-            one that expects only the user's level; 0 without anything to go by.
-        """
+        """Fit the lines from scores to stars."""
         if seen is None or not len(aside):
             return np.zeros(3), np.zeros(3)
         factors = seen[0].factors, seen[1].factors
@@ -464,20 +353,7 @@ class Training:
 
 
 def rows_of(codes: Codes, n_known: int) -> npt.NDArray[np.integer[Any]]:
-    """Send unknown codes to the last row.
-
-    Parameters
-    ----------
-    codes : ndarray of int, shape (n,)
-        Codes, known or not.
-    n_known : int
-        Number of known codes.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        Rows of a `Snapshot`.
-    """
+    """Send unknown codes to the last row."""
     return np.where((codes >= 0) & (codes < n_known), codes, n_known)
 
 
@@ -487,20 +363,7 @@ def score_pairs(
     factors: tuple[Singles, Singles],
     biases: tuple[Singles, Singles],
 ) -> Singles:
-    """Score pairs: dot products of factors, plus biases.
-
-    Parameters
-    ----------
-    users, items : ndarray of int, shape (n_pairs,)
-        Codes, known or not.
-    factors, biases : (ndarray of float32, ndarray of float32)
-        Of users and titles, as in `Snapshot`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_pairs,)
-        Without unit.
-    """
+    """Score pairs: dot products of factors, plus biases."""
     out: Singles = np.empty(len(users), dtype=np.float32)
     predict_pairs(
         rows_of(users, len(biases[0]) - 1),

@@ -14,20 +14,6 @@ def add_up_differences(rows, difference, common, sums, counts):
     """Add up what each title did better than the rated ones, and how many these are.
 
     Titles are taken 2,048 at a time: their sums stay in the processor's first cache.
-
-    Parameters
-    ----------
-    rows : ndarray of int64, shape (n_rated,)
-        Rows of the titles that the user has rated.
-    difference : ndarray of float32, shape (n_items, n_items)
-        Mean difference of the title of the row and that of the column, in stars; 0
-        where they have no user in common.
-    common : ndarray of bool, same shape
-        Whether they have.
-    sums : ndarray of float64, shape (n_items,)
-        Receives the sum of differences, in stars.
-    counts : ndarray of int32, shape (n_items,)
-        Receives the number of rated titles that have a user in common with it.
     """
     sums[:], counts[:] = 0.0, 0
     for first in range(0, len(sums), _AT_ONCE):

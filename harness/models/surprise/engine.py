@@ -28,16 +28,6 @@ def make_trainset(ratings: Ratings) -> Trainset:
 
     Users and items without a rating have inner ids too: random factors are then drawn
     for the same rows as here.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-
-    Returns
-    -------
-    Trainset
-        The same ratings in the same order.
     """
     by_user: dict[int, list[tuple[int, float]]] = {}
     by_item: dict[int, list[tuple[int, float]]] = {}
@@ -63,21 +53,7 @@ def make_trainset(ratings: Ratings) -> Trainset:
 
 
 def fit_reference_svd(ratings: Ratings, **arguments: Any) -> dict[str, np.ndarray]:
-    """Train scikit-surprise's ``SVD``.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-    **arguments
-        Arguments of ``surprise.SVD``.
-
-    Returns
-    -------
-    dict of str to ndarray of float64
-        ``bu`` (n_users,), ``bi`` (n_items,), ``pu`` (n_users, n_factors) and ``qi``
-        (n_items, n_factors).
-    """
+    """Train scikit-surprise's ``SVD``."""
     model = SVD(**arguments).fit(make_trainset(ratings))
     return {name: getattr(model, name) for name in ("bu", "bi", "pu", "qi")}
 
@@ -103,18 +79,7 @@ class RatedOnly:
 
     @classmethod
     def of(cls, ratings: Ratings) -> "RatedOnly":
-        """Leave out users and items without ratings.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            What to learn from.
-
-        Returns
-        -------
-        RatedOnly
-            The same ratings in the same order.
-        """
+        """Leave out users and items without ratings."""
         users, user_codes = np.unique(ratings.users, return_inverse=True)
         items, item_codes = np.unique(ratings.items, return_inverse=True)
         compact = replace(
@@ -130,25 +95,7 @@ class RatedOnly:
 def fit_reference_factors(
     name: Literal["svdpp", "nmf"], ratings: Ratings, **arguments: Any
 ) -> dict[str, npt.NDArray[np.float64]]:
-    r"""Train scikit-surprise's ``SVDpp`` or ``NMF``.
-
-    Parameters
-    ----------
-    name : {"svdpp", "nmf"}
-        Which of them.
-    ratings : Ratings
-        What to learn from.
-    **arguments
-        Arguments of the class.
-
-    Returns
-    -------
-    dict of str to ndarray of float64
-        ``bu`` (n_users,), ``bi`` (n_items,), ``pu`` (n_users, n_factors) and ``qi``
-        (n_items, n_factors), 0 without ratings. For SVD++ the implicit factors
-        :math:`|N_u|^{-1/2} \sum_{j \in N_u} y_j` are part of ``pu``, and by themselves
-        ``implicit`` (n_users, n_factors).
-    """
+    r"""Train scikit-surprise's ``SVDpp`` or ``NMF``."""
     rated = RatedOnly.of(ratings)
     if name == "svdpp":
         # Without the cache it collects each user's titles anew for every rating.
@@ -207,22 +154,7 @@ def _in_whole_numbers(ratings: Ratings) -> tuple[Ratings, float]:
 def fit_reference_slope_one(
     ratings: Ratings,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Train scikit-surprise's ``SlopeOne``, which alone would cut half stars off.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-
-    Returns
-    -------
-    difference : ndarray of float32, shape (n_rated_items, n_rated_items)
-        Mean of ``r_ui - r_uj`` over the users of both titles, in stars; 0 without one.
-    common : ndarray of bool, same shape
-        Whether two titles have a user in common.
-    items : ndarray of int64, shape (n_rated_items,)
-        Codes of the rated titles, ascending.
-    """
+    """Train scikit-surprise's ``SlopeOne``, which alone would cut half stars off."""
     rated = RatedOnly.of(ratings)
     whole, steps = _in_whole_numbers(rated.ratings)
     model = SlopeOne().fit(make_trainset(whole))
@@ -234,22 +166,7 @@ def fit_reference_slope_one(
 def fit_reference_co_clustering(
     ratings: Ratings, **arguments: Any
 ) -> dict[str, npt.NDArray[Any]]:
-    """Train scikit-surprise's ``CoClustering``, which alone would cut half stars off.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What to learn from.
-    **arguments
-        Arguments of ``surprise.CoClustering``.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``user_cluster`` (n_users,) and ``item_cluster`` (n_items,) of int64; in stars
-        ``user_mean``, ``item_mean``, ``user_cluster_mean``, ``item_cluster_mean`` and
-        ``block_mean`` (n_user_clusters, n_item_clusters). All 0 without ratings.
-    """
+    """Train scikit-surprise's ``CoClustering``, which alone would cut half stars off."""
     rated = RatedOnly.of(ratings)
     whole, steps = _in_whole_numbers(rated.ratings)
     model = CoClustering(**arguments).fit(make_trainset(whole))

@@ -19,23 +19,6 @@ def sgd_epoch(users, items, values, mean, biases, factors, rates, biased):
 
     The update of [1]_, equations 5 and 7, in the order of scikit-surprise.
 
-    Parameters
-    ----------
-    users, items : ndarray of int32, shape (n_ratings,)
-        Codes.
-    values : ndarray of float, shape (n_ratings,)
-        Ratings in stars.
-    mean : float
-        The global mean, or 0 for a model without biases.
-    biases : tuple of ndarray of float, shapes (n_users,) and (n_items,)
-        Biases of users and items.
-    factors : tuple of ndarray of float, shapes (n_users, n_factors), (n_items, n_factors)
-        Factors of users and items.
-    rates : tuple of float
-        Learning rate and regularization of the biases, then of the factors.
-    biased : bool
-        Whether the biases are learnt.
-
     References
     ----------
     .. [1] Y. Koren, R. Bell and C. Volinsky, "Matrix factorization techniques for
@@ -67,19 +50,7 @@ def sgd_epoch(users, items, values, mean, biases, factors, rates, biased):
 
 @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH)
 def predict_pairs(users, items, mean, biases, factors, out):
-    """Write mean, biases and the product of the factors of each pair to `out`.
-
-    Parameters
-    ----------
-    users, items : ndarray of int, shape (n_pairs,)
-        Codes; one outside the arrays contributes nothing.
-    mean : float
-        The global mean, or 0 for a model without biases.
-    biases, factors : tuple of ndarray
-        As in `sgd_epoch`.
-    out : ndarray of float, shape (n_pairs,)
-        Receives the predictions in stars.
-    """
+    """Write mean, biases and the product of the factors of each pair to `out`."""
     user_bias, item_bias = biases
     user_factors, item_factors = factors
     for k in range(len(users)):

@@ -25,21 +25,7 @@ Reals = npt.NDArray[np.floating[Any]]
 
 
 def explain_pair(model: "SVD", pair: tuple[int, int]) -> Explanation:
-    """Take apart what a model of the family svd predicts for one pair.
-
-    Parameters
-    ----------
-    model : SVD
-        Fitted.
-    pair : tuple of int
-        Codes of user and item, known or not.
-
-    Returns
-    -------
-    Explanation
-        Mean, biases, liking for the genres, and factors, those predicted for newcomers
-        included.
-    """
+    """Take apart what a model of the family svd predicts for one pair."""
     user, users = _with_stranger(
         pair[0], (model.user_bias_, model.user_factors_), model.new_user_
     )

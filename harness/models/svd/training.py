@@ -69,20 +69,7 @@ class Descent:
         return np.float64 if self.precision == "double" else np.float32
 
     def run(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
-        """Train with the own kernel.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            What to learn from.
-
-        Yields
-        ------
-        n_done : int
-            Number of epochs done.
-        learnt : Latents
-            The same each time, updated in place; 0 for those without ratings.
-        """
+        """Train with the own kernel."""
         learnt = self._initialise(ratings)
         dtype = self.dtype
         arguments = (
@@ -118,18 +105,7 @@ class Descent:
         return factors.astype(self.dtype, copy=False)
 
     def run_reference(self, ratings: Ratings) -> Latents:
-        """Train with scikit-surprise, which has double precision only.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            What to learn from.
-
-        Returns
-        -------
-        Latents
-            In float64, after all epochs.
-        """
+        """Train with scikit-surprise, which has double precision only."""
         from harness.models.surprise.engine import fit_reference_svd
 
         bias_rate, bias_penalty, rate, penalty = self.rates

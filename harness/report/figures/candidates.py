@@ -32,18 +32,7 @@ class Look:
 
 
 def looks(record: ExperimentRecord) -> dict[str, Look]:
-    """Choose a look for every candidate.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-
-    Returns
-    -------
-    dict of str to Look
-        Candidate to its look, in the order of the file.
-    """
+    """Choose a look for every candidate."""
     return {
         candidate: Look(
             marker=_MARKERS[place % len(_MARKERS)],
@@ -55,39 +44,12 @@ def looks(record: ExperimentRecord) -> dict[str, Look]:
 
 
 def display_name(record: ExperimentRecord, candidate: str, *, width: int = 24) -> str:
-    """Name a candidate for people, on two lines at most.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    candidate : str
-        Key of an entry of the file.
-    width : int, default 24
-        Characters on a line.
-
-    Returns
-    -------
-    str
-        The label of the file, cut where it is longer than that.
-    """
+    """Name a candidate for people, on two lines at most."""
     return wrap(record.spec.label(candidate), width=width)
 
 
 def wrap(text: str, *, width: int) -> str:
     r"""Break text into two lines at most.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    width : int
-        Characters on a line.
-
-    Returns
-    -------
-    str
-        Cut where it is longer than two lines.
 
     Examples
     --------

@@ -58,18 +58,7 @@ class DataFigure:
 
 
 def draw_data_figures(dataset: Dataset) -> "dict[DataFigure, Figure]":
-    """Draw all the figures for which there is data.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        With at least one rating.
-
-    Returns
-    -------
-    dict of DataFigure to matplotlib.figure.Figure
-        In the order of `DATA_FIGURES`.
-    """
+    """Draw all the figures for which there is data."""
     with figure_style():
         drawn = {figure: figure.draw(dataset) for figure in DATA_FIGURES}
     return {figure: done for figure, done in drawn.items() if done is not None}
@@ -285,21 +274,7 @@ class _Row:
 
 
 def draw_characteristics(record: ExperimentRecord, path: Path) -> bool:
-    """Draw each characteristic of the data as a ratio, measured to published.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, if nothing was both published and measured as a number above
-        zero.
-    """
+    """Draw each characteristic of the data as a ratio, measured to published."""
     rows = _rows(record)
     if not rows:
         return False

@@ -49,20 +49,7 @@ _PUBLISHED, _INITIAL, _TUNED = -0.24, 0.0, 0.24
 
 
 def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the test RMSE of every family, the best on top, beside what was published.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, before the test set was opened.
-    """
+    """Draw the test RMSE of every family, the best on top, beside what was published."""
     decision = decide(record)
     if decision is None:
         return False
@@ -192,16 +179,6 @@ class _Point:
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Find the points that no other is as good as in both respects, and better in one.
 
-    Parameters
-    ----------
-    points : sequence of (float, float)
-        Two costs of each: the lower, the better.
-
-    Returns
-    -------
-    list of int
-        Places in `points`, by rising first cost.
-
     Examples
     --------
     >>> pareto_front([(1, 5), (2, 6), (3, 2), (3, 4)])
@@ -218,20 +195,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the test RMSE of the tuned families against their latency.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, if latency and RMSE are not known of two models at least.
-    """
+    """Draw the test RMSE of the tuned families against their latency."""
     points = _points(record)
     if len(points) < 2:
         return False
@@ -322,20 +286,7 @@ _MANY = 6
 
 
 def draw_residuals(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the errors of the family chosen by star, and its calibration.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, before the test set was opened.
-    """
+    """Draw the errors of the family chosen by star, and its calibration."""
     decision = decide(record)
     model = record.model(decision.winner) if decision else None
     residuals: Mapping[str, Any] = (model or {}).get("residuals") or {}
@@ -419,20 +370,7 @@ _WIDTH = 0.72
 
 
 def draw_depth(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the RMSE of every tuned family by the training ratings of user and title.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, before the test set was opened.
-    """
+    """Draw the RMSE of every tuned family by the training ratings of user and title."""
     scored = {c: m for c in record.spec.families if (m := record.model(c))}
     measured = {c: m["depth"] for c, m in scored.items() if m.get("depth")}
     if not measured:
@@ -532,20 +470,7 @@ STATISTICS = "statistics,\nbeside these"
 
 
 def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the weights of the content blocks of every family that has them.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, if no tuned family has content blocks.
-    """
+    """Draw the weights of the content blocks of every family that has them."""
     tuned = {c: _shares(_tuned(record, c)) for c in record.spec.families}
     tuned = {candidate: weights for candidate, weights in tuned.items() if weights}
     if not tuned:
@@ -569,18 +494,7 @@ def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
 
 
 def statistics_weight(params: Mapping[str, Any]) -> float:
-    """Find the weight of the statistics of ratings, which stands beside the four blocks.
-
-    Parameters
-    ----------
-    params : mapping
-        Hyperparameters of a family with content blocks.
-
-    Returns
-    -------
-    float
-        Relative to the sum of the four; 0 where they are off, as in the plain regression.
-    """
+    """Find the weight of the statistics of ratings, which stands beside the four blocks."""
     if params.get("predictor") == "regression":
         return 0.0
     return float(params.get("statistics_weight") or 0.0)

@@ -30,20 +30,7 @@ _SETTLED = 5
 
 
 def draw_histories(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the best value so far of every family, and the expected best, against trials.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    bool
-        False, and no file, if no study has two complete trials.
-    """
+    """Draw the best value so far of every family, and the expected best, against trials."""
     studies = {
         candidate: study
         for candidate, study in record.studies.items()
@@ -129,18 +116,6 @@ def draw_importance(record: ExperimentRecord, path: Path) -> bool:
 
     Where one choice dominates, a second panel shows the shares among the trials that
     have made it as the best trial has.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    path : Path
-        PNG to write. It shows the eight most important ones of each family.
-
-    Returns
-    -------
-    bool
-        False, and no file, if no study has trials enough to tell.
     """
     shares = [
         (title, dict(list(found.items())[:_MOST_PARAMETERS]))

@@ -87,18 +87,7 @@ class TrialMarks:
 
     @classmethod
     def of(cls, study: StudyRecord) -> "TrialMarks":
-        """Find the values of a study, and the part of the axis.
-
-        Parameters
-        ----------
-        study : StudyRecord
-            The study.
-
-        Returns
-        -------
-        TrialMarks
-            Its marks.
-        """
+        """Find the values of a study, and the part of the axis."""
         values = paired_values(study)
         known = np.array(list(values.values()) or [0.0])
         low = float(known.min())
@@ -111,17 +100,7 @@ class TrialMarks:
         return cls(values, low - margin, high + margin)
 
     def draw(self, axes: "Axes", study: StudyRecord, x: Mapping[int, Any]) -> None:
-        """Draw the trials that have a place, the best one last.
-
-        Parameters
-        ----------
-        axes : matplotlib.axes.Axes
-            Where to; its limits are set.
-        study : StudyRecord
-            The study.
-        x : mapping of int to float
-            Number of a trial to its place on the horizontal axis.
-        """
+        """Draw the trials that have a place, the best one last."""
         best = study.best
         for look, state in ((_PRUNED, "pruned"), (_COMPLETE, "complete")):
             numbers = [
@@ -151,20 +130,7 @@ _FOLD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 
 
 def draw_history(study: StudyRecord, path: Path) -> Path:
-    """Draw the value of each trial, and the best so far.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a complete trial.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    Path
-        `path`.
-    """
+    """Draw the value of each trial, and the best so far."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -197,20 +163,7 @@ def _best_so_far(study: StudyRecord) -> tuple[list[int], list[float]]:
 
 
 def draw_folds(study: StudyRecord, path: Path) -> Path:
-    """Draw the fold values of the best trials beside those of the initial settings.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a complete trial.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    Path
-        `path`.
-    """
+    """Draw the fold values of the best trials beside those of the initial settings."""
     from matplotlib.figure import Figure
 
     shown = _raced(study)
@@ -267,20 +220,7 @@ def _name_of(trial: TrialRecord, study: StudyRecord) -> str:
 
 
 def draw_importance(importance: Mapping[str, float], path: Path) -> Path:
-    """Draw how the variance of the objective is shared among the hyperparameters.
-
-    Parameters
-    ----------
-    importance : mapping of str to float
-        Shares, the largest first; not empty.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    Path
-        `path`.
-    """
+    """Draw how the variance of the objective is shared among the hyperparameters."""
     from matplotlib.figure import Figure
 
     names, shares = list(importance), list(importance.values())
@@ -303,20 +243,7 @@ _COLUMNS = 3
 
 
 def draw_slices(study: StudyRecord, path: Path) -> Path | None:
-    """Draw the value of the trials against each hyperparameter that was searched.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        A study with a complete trial.
-    path : Path
-        PNG to write.
-
-    Returns
-    -------
-    Path or None
-        `path`; None if nothing was searched.
-    """
+    """Draw the value of the trials against each hyperparameter that was searched."""
     from matplotlib.figure import Figure
 
     space: Mapping[str, Any] = study.settings["space"]

@@ -65,13 +65,7 @@ _SETTINGS: Mapping[str, Any] = MappingProxyType(
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Draw in the house style inside the ``with`` block, and only there.
-
-    Yields
-    ------
-    None
-        While it lasts.
-    """
+    """Draw in the house style inside the ``with`` block, and only there."""
     from matplotlib import rc_context
 
     settings: Any = dict(_SETTINGS)  # matplotlib's type lists every key there is
@@ -81,33 +75,14 @@ def figure_style() -> Iterator[None]:
 
 @contextmanager
 def any_script() -> Iterator[None]:
-    """Let names be in a script that the font lacks: they show as boxes.
-
-    Yields
-    ------
-    None
-        While it lasts, nothing warns of them: the reader of a warning could do nothing.
-    """
+    """Let names be in a script that the font lacks: they show as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         yield
 
 
 def save_figure(figure: "Figure", path: Path) -> Path:
-    """Write a figure as PNG.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        Made with ``Figure(...)``: without pyplot there is nothing to close.
-    path : Path
-        File to write; its folder exists.
-
-    Returns
-    -------
-    Path
-        `path`.
-    """
+    """Write a figure as PNG."""
     # Ticks are made while drawing, so the style must still hold.
     with figure_style(), any_script():
         # Without the version of matplotlib equal figures are equal files.
@@ -130,15 +105,6 @@ def place_labels(
 
     Places to the sides, above and below are tried, the nearest first; names further off
     are tied to their point by a line.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Complete but for the names, limits included.
-    names : sequence of (str, (float, float))
-        Name and point, in the units of the axes.
-    lines : sequence of ((float, float), (float, float))
-        Ends of lines to keep clear of, each along one of the axes.
     """
     from matplotlib.transforms import Bbox
 
@@ -212,22 +178,7 @@ def _tie(axes: "Axes", label: "Annotation") -> None:
 def make_panels(
     heights: Sequence[float], *, n_columns: int
 ) -> tuple["Figure", list["Axes"]]:
-    """Lay out panels in rows; call it inside `figure_style`.
-
-    Parameters
-    ----------
-    heights : sequence of float
-        Height that each panel needs, in inches; a row is as high as its highest.
-    n_columns : int
-        Panels in a row, at most.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-        As wide as the others of the report.
-    panels : list of matplotlib.axes.Axes
-        One for each height; places left over are empty.
-    """
+    """Lay out panels in rows; call it inside `figure_style`."""
     from matplotlib.figure import Figure
 
     n_columns = min(n_columns, len(heights))
@@ -240,13 +191,7 @@ def make_panels(
 
 
 def label_logarithmic(axes: "Axes") -> None:
-    """Make the horizontal axis logarithmic, with ticks such as 0.5, 1, 2 and 5.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Its limits are set, above 0.
-    """
+    """Make the horizontal axis logarithmic, with ticks such as 0.5, 1, 2 and 5."""
     from matplotlib.ticker import (
         FuncFormatter,
         Locator,
@@ -272,19 +217,7 @@ def label_logarithmic(axes: "Axes") -> None:
 def label_right(
     axes: "Axes", places: Sequence[float], texts: Sequence[str], *, head: str
 ) -> None:
-    """Write texts in a column at the right, where they meet no mark.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where to.
-    places : sequence of float
-        Heights, in units of the vertical axis.
-    texts : sequence of str
-        One for each height.
-    head : str
-        Stands above the column.
-    """
+    """Write texts in a column at the right, where they meet no mark."""
     right = axes.secondary_yaxis("right")
     right.set_yticks(list(places), list(texts))
     right.tick_params(length=0)
