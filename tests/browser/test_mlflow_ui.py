@@ -15,7 +15,7 @@ from harness.serving.web import serve
 from harness.tracking.experiment_projection import log_experiment
 from harness.tracking.location import locate
 from tests.experiment.records import make_record
-from tests.promotion_workspace import COSTS, copy
+from tests.serving.promotion_workspace import COSTS, copy
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)

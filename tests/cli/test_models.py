@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.serving import promotion_material
-from tests.promotion_workspace import COSTS, copy
+from tests.serving.promotion_workspace import COSTS, copy
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from harness.serving.registry import (
     roll_back,
 )
 from harness.tracking.location import locate
-from tests.promotion_workspace import COSTS, copy
+from tests.serving.promotion_workspace import COSTS, copy
 
 
 def silently(_step):
@@ -380,7 +380,7 @@ def test_bounds_of_the_command_line_are_beside_the_criteria_of_an_experiment():
 
 def make_experiment(*criteria):
     """Make an experiment of one study, judged as the study good was."""
-    from tests.promotion_workspace import judge_study
+    from tests.serving.promotion_workspace import judge_study
 
     judge_study("toy-baseline")
     study = read_study("optuna.log", "toy-baseline")

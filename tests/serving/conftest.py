@@ -1,0 +1,19 @@
+from tests.tracking.conftest import (
+    _empty_store,
+    _quiet,
+    answering,
+    make_study,
+    make_trial,
+    read_runs,
+    store_uri,
+)
+
+__all__ = [
+    "_empty_store",
+    "_quiet",
+    "answering",
+    "make_study",
+    "make_trial",
+    "read_runs",
+    "store_uri",
+]
