@@ -1,0 +1,436 @@
+"""Better, equivalent, undecided or worse: answers with a margin, and what they need."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.errors import ParameterError
+from harness.evaluation.dependence import Uncertain, VarianceParts
+from harness.evaluation.holm import holm
+from harness.evaluation.intervals import Estimate
+from harness.evaluation.seed_spread import Uncertainty
+
+__all__ = [
+    "MARGIN_SHARE",
+    "Answer",
+    "NonInferiority",
+    "PairComparison",
+    "Probabilities",
+    "answer_pairs",
+    "check_margin",
+    "detectable_difference",
+    "non_inferiority",
+    "users_to_detect",
+]
+
+Answer = Literal["better", "equivalent", "undecided", "worse"]
+
+MARGIN_SHARE = 0.00125
+"""Margin as a share of the scale's width, where none is declared: 0.005 on 1 to 5."""
+
+POWER = 0.8
+_OPPOSITE: dict[Answer, Answer] = {"better": "worse", "worse": "better"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probabilities:
+    """How the truth may lie, given the estimate and its uncertainty; they add up to 1.
+
+    Parameters
+    ----------
+    better : float
+        The first model's score is lower by more than the margin.
+    equivalent : float
+        The scores differ by no more than the margin.
+    worse : float
+        The first model's score is higher by more than the margin.
+    """
+
+    better: float
+    equivalent: float
+    worse: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairComparison:
+    """What is known about the difference of two models.
+
+    Lower scores are better. p-values are Holm-adjusted within the question.
+
+    Parameters
+    ----------
+    one, other : str
+        Names of the models.
+    answer : {"better", "equivalent", "undecided", "worse"}
+        What `one` is, compared with `other`: better or worse by more than the margin,
+        equivalent within it, or undecided. Undecided does not mean similar: the test set
+        cannot tell.
+    difference : Estimate
+        Score of `one` minus score of `other`, with an interval that is not adjusted for
+        the number of pairs; negative where `one` is better.
+    margin : float
+        Smallest difference that matters.
+    standard_error, degrees_of_freedom : float
+        Of the difference, as Student's t.
+    parts : VarianceParts
+        Where the variance of the difference comes from.
+    two_way_ratio : float or None
+        Two-way standard error (users and titles) over that of users alone. Above 1 the
+        two-way one was used. None where titles are not known or users do not differ.
+    p_beyond_margin : float
+        Of no difference beyond the margin, two-sided.
+    p_equivalent : float
+        Of a difference of at least the margin (two one-sided tests).
+    p_difference : float
+        Of no difference at all, two-sided. It decides nothing: see `p_beyond_margin`.
+    probability : Probabilities
+        From the same distribution as the interval, with a flat prior; not adjusted.
+    detectable : float
+        Smallest true difference that would be told from none with 80 % power.
+    share_of_gap : float or None
+        `difference` as a share of the gap between bias baseline and best model.
+    """
+
+    one: str
+    other: str
+    answer: Answer
+    difference: Estimate
+    margin: float
+    standard_error: float
+    degrees_of_freedom: float
+    parts: VarianceParts
+    two_way_ratio: float | None
+    p_beyond_margin: float
+    p_equivalent: float
+    p_difference: float
+    probability: Probabilities
+    detectable: float
+    share_of_gap: float | None = None
+
+    @property
+    def dependence(self) -> Literal["users", "users and titles", "splits"]:
+        """What the standard error counts as dependent: the wider of the two."""
+        if self.parts.splits:
+            return "splits"
+        return "users and titles" if self.parts.titles > 0 else "users"
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """Of the difference, as Student's t."""
+        return Uncertainty(
+            standard_error=self.standard_error,
+            degrees_of_freedom=self.degrees_of_freedom,
+        )
+
+    def flipped(self) -> "PairComparison":
+        """Compare the other way round.
+
+        Returns
+        -------
+        PairComparison
+            The same facts, with `one` and `other` exchanged.
+        """
+        d, p = self.difference, self.probability
+        share = self.share_of_gap
+        return replace(
+            self,
+            one=self.other,
+            other=self.one,
+            answer=_OPPOSITE.get(self.answer, self.answer),
+            difference=Estimate(value=-d.value, low=-d.high, high=-d.low),
+            probability=replace(p, better=p.worse, worse=p.better),
+            share_of_gap=None if share is None else -share,
+        )
+
+
+def answer_pairs(
+    differences: Sequence[tuple[str, str, Uncertain]],
+    *,
+    margin: float,
+    confidence: float = 0.95,
+) -> tuple[PairComparison, ...]:
+    r"""Answer one question about several pairs of models.
+
+    With the difference :math:`d`, its standard error :math:`s`, the margin :math:`m` and
+    Student's :math:`T`: beyond the margin :math:`p = 2 P(T > (|d| - m) / s)`; equivalent
+    within it :math:`p = P(T > (m - |d|) / s)`, the larger of two one-sided tests [1]_. Each
+    of the two is Holm-adjusted over the pairs [2]_, and claimed where it is at most
+    1 - `confidence`. So without adjustment "better" means that the interval lies beyond
+    the margin, and "equivalent" that the 90 % interval (for a confidence of 95 %) lies
+    within it. The chance of any false "better" or "worse" in the question is at most
+    1 - `confidence`, and so is that of any false "equivalent".
+
+    Parameters
+    ----------
+    differences : sequence of (str, str, Uncertain)
+        The two names, and the score of the first minus that of the second.
+    margin : float
+        Smallest difference that matters.
+    confidence : float, default 0.95
+        Of the intervals; 1 - `confidence` is the level of the answers.
+
+    Returns
+    -------
+    tuple of PairComparison
+        In the same order.
+
+    References
+    ----------
+    .. [1] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
+       power approach", J. Pharmacokinetics and Biopharmaceutics 15(6), 1987.
+    .. [2] S. Holm, "A simple sequentially rejective multiple test procedure",
+       Scandinavian Journal of Statistics 6(2), 1979.
+    """
+    found = [(u.uncertainty, abs(u.value)) for _, _, u in differences]
+    beyond = holm([min(1.0, 2 * _tail(d - margin, u)) for u, d in found])
+    within = holm([_tail(margin - d, u) for u, d in found])
+    at_all = holm([u.p_value(d) for u, d in found])
+    level = 1 - confidence
+    pairs = []
+    for k, (one, other, uncertain) in enumerate(differences):
+        answer: Answer = "undecided"
+        if beyond[k] <= level:
+            answer = "better" if uncertain.value < 0 else "worse"
+        elif within[k] <= level:
+            answer = "equivalent"
+        pairs.append(
+            PairComparison(
+                one=one,
+                other=other,
+                answer=answer,
+                difference=uncertain.interval(confidence),
+                margin=margin,
+                standard_error=uncertain.uncertainty.standard_error,
+                degrees_of_freedom=uncertain.degrees_of_freedom,
+                parts=uncertain.parts,
+                two_way_ratio=uncertain.two_way_ratio,
+                p_beyond_margin=beyond[k],
+                p_equivalent=within[k],
+                p_difference=at_all[k],
+                probability=_probabilities(uncertain, margin),
+                detectable=detectable_difference(
+                    uncertain.uncertainty, confidence=confidence
+                ),
+            )
+        )
+    return tuple(pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonInferiority:
+    """Whether a model may replace another one: not worse by as much as the margin.
+
+    Parameters
+    ----------
+    candidate, champion : str
+        Names of the models.
+    difference : float
+        Score of the candidate minus score of the champion.
+    upper : float
+        Upper end of the one-sided interval of the difference.
+    margin : float
+        Smallest difference that matters.
+    alpha : float
+        Level of the test; the interval covers with 1 - `alpha`.
+    non_inferior : bool
+        `upper` is below the margin.
+    superior : bool
+        `upper` is below 0, too. Testing this second costs no further error.
+    inferior : bool
+        The lower end of the one-sided interval is above the margin: shown to be worse.
+    users_needed : int or None
+        Test users with which an equal candidate would pass with 80 % power; None where
+        no number of users would do, because titles or seeds are too few.
+    """
+
+    candidate: str
+    champion: str
+    difference: float
+    upper: float
+    margin: float
+    alpha: float
+    non_inferior: bool
+    superior: bool
+    inferior: bool
+    users_needed: int | None
+
+
+def non_inferiority(
+    pair: PairComparison, *, n_users: int, alpha: float = 0.05
+) -> NonInferiority:
+    """Test that a candidate is not worse than a champion by as much as the margin.
+
+    Parameters
+    ----------
+    pair : PairComparison
+        Candidate first, champion second.
+    n_users : int
+        Number of test users.
+    alpha : float, default 0.05
+        Level of the test. On a test set that is opened repeatedly take it from
+        `harness.evaluation.openings`.
+
+    Returns
+    -------
+    NonInferiority
+        The answer, and what would be needed for one.
+
+    Raises
+    ------
+    ParameterError
+        If `alpha` is not between 0 and 0.5.
+    """
+    if not 0 < alpha < 0.5:
+        raise ParameterError(f"alpha must be above 0 and below 0.5, but got {alpha}.")
+    reach = pair.uncertainty.half_width(1 - 2 * alpha)
+    value, margin = pair.difference.value, pair.margin
+    factor = _quantile(pair.degrees_of_freedom, 1 - alpha) + _quantile(
+        pair.degrees_of_freedom, POWER
+    )
+    return NonInferiority(
+        candidate=pair.one,
+        champion=pair.other,
+        difference=value,
+        upper=value + reach,
+        margin=margin,
+        alpha=alpha,
+        non_inferior=value + reach < margin,
+        superior=value + reach < 0,
+        inferior=value - reach > margin,
+        users_needed=_users_needed(pair, n_users, factor),
+    )
+
+
+def detectable_difference(
+    uncertainty: Uncertainty, *, confidence: float = 0.95
+) -> float:
+    r"""Find the smallest difference that is told from none with 80 % power.
+
+    .. math:: (t_{1 - \alpha/2} + t_{0.8}) \, s
+
+    Parameters
+    ----------
+    uncertainty : Uncertainty
+        Of the difference, with the standard error s.
+    confidence : float, default 0.95
+        One minus the level of the two-sided test.
+
+    Returns
+    -------
+    float
+        In the unit of the score. A single pair; more of them ask for more.
+    """
+    factor = _factor(uncertainty.degrees_of_freedom, confidence)
+    return factor * uncertainty.standard_error
+
+
+def users_to_detect(
+    pair: PairComparison, *, n_users: int, confidence: float = 0.95
+) -> int | None:
+    r"""Count the test users with which the margin is told from none with 80 % power.
+
+    Only the users' part of the variance shrinks with their number: with
+    :math:`a = t_{1 - \alpha/2} + t_{0.8}`,
+
+    .. math:: n' = n V_U \Bigm/ (m^2 / a^2 - V_\mathrm{titles} - V_\mathrm{seeds}).
+
+    Parameters
+    ----------
+    pair : PairComparison
+        Two models on `n_users` users.
+    n_users : int
+        Number of test users.
+    confidence : float, default 0.95
+        One minus the level of the two-sided test.
+
+    Returns
+    -------
+    int or None
+        At least 2; None where no number of users would do: titles or seeds are too few.
+    """
+    return _users_needed(pair, n_users, _factor(pair.degrees_of_freedom, confidence))
+
+
+def check_margin(
+    margin: float | None, scale: tuple[float, float]
+) -> tuple[float, bool]:
+    """Check the margin, or take the usual one.
+
+    Parameters
+    ----------
+    margin : float or None
+        Smallest difference that matters, in stars; None for 0.125 % of the scale's width.
+    scale : (float, float)
+        Lowest and highest rating.
+
+    Returns
+    -------
+    margin : float
+        In stars.
+    declared : bool
+        Whether it was given.
+
+    Raises
+    ------
+    ParameterError
+        If it is negative, not finite, or wider than the scale.
+
+    Examples
+    --------
+    >>> check_margin(None, (1, 5))
+    (0.005, False)
+    """
+    width = scale[1] - scale[0]
+    if margin is None:
+        return MARGIN_SHARE * width, False
+    if not (math.isfinite(margin) and 0 <= margin <= width):
+        raise ParameterError(
+            f"margin must be between 0 and the width of the rating scale ({width:g} "
+            f"stars), but got {margin}."
+        )
+    return float(margin), True
+
+
+def _users_needed(pair: PairComparison, n_users: int, factor: float) -> int | None:
+    parts = pair.parts
+    left = (pair.margin / factor) ** 2 - (parts.total - parts.users)
+    if left <= 0 or parts.splits:
+        return None
+    return max(2, math.ceil(n_users * parts.users / left))
+
+
+def _probabilities(uncertain: Uncertain, margin: float) -> Probabilities:
+    uncertainty = uncertain.uncertainty
+    if uncertainty.standard_error == 0:
+        lower, higher = uncertain.value < -margin, uncertain.value > margin
+        return Probabilities(
+            better=float(lower),
+            equivalent=float(not (lower or higher)),
+            worse=float(higher),
+        )
+    better = _tail(margin + uncertain.value, uncertainty)
+    worse = _tail(margin - uncertain.value, uncertainty)
+    return Probabilities(
+        better=better, equivalent=max(0.0, 1 - better - worse), worse=worse
+    )
+
+
+def _tail(distance: float, uncertainty: Uncertainty) -> float:
+    """Probability that chance alone reaches so far to one side."""
+    from scipy.special import stdtr
+
+    if uncertainty.standard_error == 0:
+        return 0.0 if distance > 0 else 1.0
+    t = distance / uncertainty.standard_error
+    return float(stdtr(uncertainty.degrees_of_freedom, -t))
+
+
+def _factor(freedom: float, confidence: float) -> float:
+    return _quantile(freedom, (1 + confidence) / 2) + _quantile(freedom, POWER)
+
+
+def _quantile(freedom: float, probability: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))

@@ -1,0 +1,241 @@
+"""Do the verdicts hold what they promise? Error rates, coverage and power by simulation.
+
+usage: python tests/benchmarks/bench_verdict.py [DATA_SETS]
+
+Every simulated test set has users and titles that differ in how many ratings they have
+and in how well these can be predicted. All models share most of a rating's error; each
+is, besides, better on some users and titles than on others, and equal on average but for
+a declared shift of its RMSE. So the truth is known in closed form.
+"""
+
+import math
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+
+from harness.evaluation.comparison import compare_predictions
+from harness.evaluation.dependence import LOSSES, Clusters, ScoreSums
+from harness.evaluation.equivalence import answer_pairs
+from harness.evaluation.repeats import repeated_difference
+
+MARGIN = 0.005
+SHIFTS = (0.0, 0.002, 0.005, 0.01, 0.05)
+"""Equal, equivalent, exactly on the margin (the worst case), different, very different."""
+USERS = (50, 200, 1000, 5000)
+PER_USER = 20
+BIAS_OF_USERS, BIAS_OF_TITLES = 0.2, 0.1
+SPREAD_OF_USERS, SPREAD_OF_TITLES = 0.25, 0.1
+NOISE_SD = 0.85
+# Share of a rating's error variance that is a model's own: errors correlate by 0.98.
+OWN = 0.02
+
+
+@dataclass(frozen=True)
+class World:
+    """How test sets come about."""
+
+    n_users: int = 1000
+    n_titles: int = 3000
+    # Standard deviation, over titles or users, of the difference of two models' RMSE.
+    title_sd: float = 0.0
+    user_sd: float = 0.03
+    n_seeds: int = 1
+    # By what share a seed's errors are larger or smaller.
+    seed_effect: float = 0.001
+
+
+def noise_rmse():
+    return NOISE_SD * math.exp(SPREAD_OF_USERS**2 + SPREAD_OF_TITLES**2)
+
+
+def relative(sd):
+    """Standard deviation of a model's relative effect, given that of a difference."""
+    return sd / math.sqrt(2) / noise_rmse()
+
+
+def true_rmse(world):
+    """Effects are independent, so the mean square is a product and a sum."""
+    noise = noise_rmse() ** 2
+    noise *= (1 + relative(world.title_sd) ** 2) * (1 + relative(world.user_sd) ** 2)
+    return math.sqrt(noise + BIAS_OF_USERS**2 + BIAS_OF_TITLES**2)
+
+
+def simulate(rng, world, shifts):
+    """Users, titles, and the errors of each model with each of its seeds."""
+    activity = rng.dirichlet(np.ones(world.n_users))
+    n = world.n_users * (PER_USER - 1)
+    counts = 1 + rng.multinomial(n, activity)
+    users = np.repeat(np.arange(world.n_users), counts)
+    popularity = np.exp(rng.normal(size=world.n_titles))
+    titles = rng.choice(world.n_titles, len(users), p=popularity / popularity.sum())
+    # Nobody rates a title twice.
+    pairs = np.unique(users * world.n_titles + titles)
+    users, titles = np.divmod(pairs, world.n_titles)
+    bias = rng.normal(0, BIAS_OF_USERS, world.n_users)[users]
+    bias += rng.normal(0, BIAS_OF_TITLES, world.n_titles)[titles]
+    sd = NOISE_SD * np.exp(rng.normal(0, SPREAD_OF_USERS, world.n_users))[users]
+    sd *= np.exp(rng.normal(0, SPREAD_OF_TITLES, world.n_titles))[titles]
+    shared = rng.normal(size=len(users))
+    models = []
+    for shift in shifts:
+        factor = 1 + shift / true_rmse(world)
+        own = sd * (1 + rng.normal(0, relative(world.title_sd), world.n_titles)[titles])
+        own *= 1 + rng.normal(0, relative(world.user_sd), world.n_users)[users]
+        models.append([])
+        for _ in range(world.n_seeds):
+            z = math.sqrt(1 - OWN) * shared
+            z += math.sqrt(OWN) * rng.normal(size=len(users))
+            seed = 1 + world.seed_effect * rng.normal() if world.n_seeds > 1 else 1
+            models[-1].append(factor * seed * (bias + own * z))
+    return users, titles, models
+
+
+def measure(world, n_data_sets, seed=0):
+    """Count what is answered about a reference and models with known shifts."""
+    rng = np.random.default_rng(seed)
+    counts = {"users": Counter(), "wider": Counter()}
+    for _ in range(n_data_sets):
+        users, titles, errors = simulate(rng, world, (0.0, *SHIFTS))
+        by_user, by_title = Clusters.of(users), Clusters.of(titles)
+        zeros = np.zeros(len(users))
+        for method, clusters in (("users", None), ("wider", by_title)):
+            sums = ScoreSums(zeros, errors, by_user, clusters, LOSSES["rmse"])
+            _count(counts[method], sums, true_rmse(world))
+    return counts
+
+
+def _count(count, sums, true):
+    score = sums.estimate(0).interval(0.95)
+    count["rmse"] += score.low <= true <= score.high
+    together = [
+        ("", str(s), sums.estimate(0, minus=k + 1)) for k, s in enumerate(SHIFTS)
+    ]
+    wrong = Counter()
+    for adjusted, each in zip(
+        answer_pairs(together, margin=MARGIN), together, strict=True
+    ):
+        (pair,) = answer_pairs([each], margin=MARGIN)
+        shift = float(pair.other)
+        count["covered", shift] += pair.difference.low <= -shift <= pair.difference.high
+        count["different", shift] += pair.p_difference < 0.05
+        count[pair.answer, shift] += 1
+        wrong["different"] += adjusted.answer == "worse" or (
+            adjusted.answer == "better" and shift <= MARGIN
+        )
+        wrong["equivalent"] += adjusted.answer == "equivalent" and shift >= MARGIN
+    for kind, times in wrong.items():
+        count["any false", kind] += times > 0
+
+
+def show(world, counts, n):
+    for method, count in counts.items():
+
+        def share(key, count=count):
+            return f"{count[key] / n:7.1%}"
+
+        print(
+            f"{world.n_users:>6} users {world.n_titles:>5} titles, title sd "
+            f"{world.title_sd:.2f}, seeds {world.n_seeds}, {method}: RMSE covered"
+            f"{share('rmse')}; any false better/worse{share(('any false', 'different'))}, "
+            f"equivalent{share(('any false', 'equivalent'))} (Holm, {len(SHIFTS)} pairs)"
+        )
+        for shift in SHIFTS:
+            print(
+                f"    shift {shift:.3f}: covered{share(('covered', shift))}  "
+                f"p<0.05{share(('different', shift))}  better{share(('better', shift))}  "
+                f"equivalent{share(('equivalent', shift))}  worse{share(('worse', shift))}  "
+                f"undecided{share(('undecided', shift))}",
+                flush=True,
+            )
+
+
+def winners(n_data_sets, shifts, seed=3):
+    """Mean error of the winner's score and of the corrected one, in stars."""
+    rng = np.random.default_rng(seed)
+    world = World(n_users=500, title_sd=0.04)
+    errors = []
+    for k in range(n_data_sets):
+        users, titles, models = simulate(rng, world, shifts)
+        names = {str(i): errors for i, errors in enumerate(models)}
+        found = compare_predictions(
+            np.zeros(len(users)), names, users, titles, scale=(1, 5), seed=k
+        )
+        true = true_rmse(world) + shifts[int(found.best)]
+        score = min(m.score.value for m in found.models)
+        corrected = found.winner.corrected if found.winner else score
+        # What all models share is no effect of picking, but adds noise: take it off.
+        common = np.mean([m.score.value for m in found.models])
+        common -= true_rmse(world) + np.mean(shifts)
+        errors.append((score - true - common, corrected - true - common))
+    return np.mean(errors, axis=0), scipy.stats.sem(errors, axis=0)
+
+
+def split_and_score(rng, items, values, n_items, shrinkages=(1.0, 20.0)):
+    """Difference in RMSE of two shrunken title means, on a random split."""
+    test = rng.permutation(len(values)) < len(values) // 5
+    mean = values[~test].mean()
+    sums = np.bincount(items[~test], values[~test] - mean, n_items)
+    counts = np.bincount(items[~test], minlength=n_items)
+    one, other = (
+        np.sqrt(
+            np.mean((values[test] - mean - (sums / (counts + s))[items[test]]) ** 2)
+        )
+        for s in shrinkages
+    )
+    return one - other
+
+
+def repeats(n_data_sets, n_repeats=5, n=2000, n_items=150, n_truth=20_000, seed=4):
+    """Coverage of Nadeau-Bengio's interval, and of one that takes splits as independent."""
+    rng = np.random.default_rng(seed)
+
+    def ratings():
+        items = rng.integers(0, n_items, n)
+        effects = rng.normal(0, 0.3, n_items)
+        return items, effects[items] + rng.normal(size=n)
+
+    true = np.mean([split_and_score(rng, *ratings(), n_items) for _ in range(n_truth)])
+    covered = naive = 0
+    for _ in range(n_data_sets):
+        data = ratings()
+        d = [split_and_score(rng, *data, n_items) for _ in range(n_repeats)]
+        found = repeated_difference(d, test_share=0.2).interval(0.95)
+        covered += found.low <= true <= found.high
+        half = scipy.stats.t.ppf(0.975, n_repeats - 1) * scipy.stats.sem(d)
+        naive += abs(np.mean(d) - true) <= half
+    return covered, naive
+
+
+def main(n):
+    start = time.process_time()
+    worlds = [World(n_users=u) for u in USERS]
+    worlds += [World(n_users=u, title_sd=0.04) for u in USERS]
+    worlds += [
+        World(n_users=u, n_titles=t, title_sd=0.12)
+        for u, t in ((600, 3000), (600, 300), (6000, 300), (1000, 50))
+    ]
+    worlds += [World(title_sd=0.04, n_seeds=3)]
+    for world in worlds:
+        show(world, measure(world, n), n)
+    for text, shifts in (
+        ("equal", (0.0,) * 6),
+        ("1/1000 apart", tuple(np.arange(6) / 1000)),
+    ):
+        (raw, corrected), (se, se_corrected) = winners(n, shifts)
+        print(
+            f"winner of 6 models, {text}: score minus truth {raw:+.5f} (se {se:.5f}), "
+            f"corrected {corrected:+.5f} (se {se_corrected:.5f})"
+        )
+    covered, naive = repeats(n)
+    print(
+        f"5 repeated splits: covered {covered / n:.1%}, as if independent {naive / n:.1%}"
+    )
+    print(f"{n} data sets each, {time.process_time() - start:.0f} CPU seconds")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else 1000)

@@ -1,0 +1,157 @@
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from harness.errors import ParameterError
+from harness.evaluation.dependence import Uncertain, VarianceParts
+from harness.evaluation.equivalence import (
+    answer_pairs,
+    check_margin,
+    non_inferiority,
+    users_to_detect,
+)
+
+
+def uncertain(value, se=0.001, df=1e9, titles=0.0):
+    parts = VarianceParts(users=se**2 - titles, titles=titles)
+    return Uncertain(
+        value=value, parts=parts, degrees_of_freedom=df, two_way_ratio=None
+    )
+
+
+def answer(value, **settings):
+    (pair,) = answer_pairs([("a", "b", uncertain(value, **settings))], margin=0.005)
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        # Interval: 1.96 standard errors beyond the margin; within it 1.645 suffice.
+        (-0.00697, "better"),
+        (-0.00695, "undecided"),
+        (-0.0034, "undecided"),
+        (-0.0033, "equivalent"),
+        (0.0, "equivalent"),
+        (0.0033, "equivalent"),
+        (0.0034, "undecided"),
+        (0.00697, "worse"),
+    ],
+)
+def test_answers_change_where_the_intervals_leave_the_margin(value, expected):
+    assert answer(value).answer == expected
+
+
+def test_a_significant_difference_below_the_margin_is_equivalence():
+    pair = answer(-0.0025)
+    assert pair.p_difference < 0.02
+    assert pair.answer == "equivalent"
+
+
+def test_p_values_and_probabilities_are_students():
+    pair = answer(-0.004, se=0.002, df=7)
+    t = scipy.stats.t(7)
+    assert pair.p_equivalent == pytest.approx(t.sf(0.5))
+    assert pair.p_beyond_margin == 1
+    assert pair.p_difference == pytest.approx(2 * t.sf(2))
+    p = pair.probability
+    assert p.better == pytest.approx(t.sf(0.5))
+    assert p.worse == pytest.approx(t.sf(4.5))
+    assert p.better + p.equivalent + p.worse == pytest.approx(1)
+    assert pair.detectable == pytest.approx(0.002 * (t.ppf(0.975) + t.ppf(0.8)))
+
+
+def test_answers_of_one_question_are_adjusted_together():
+    # Unadjusted p = 0.0455 beyond the margin: enough alone, not among three.
+    alone = answer(-0.007)
+    assert alone.answer == "better"
+    others = [("a", name, uncertain(-0.005)) for name in "cd"]
+    found = answer_pairs([("a", "b", uncertain(-0.007)), *others], margin=0.005)
+    assert found[0].answer == "undecided"
+    assert found[0].p_beyond_margin == pytest.approx(3 * alone.p_beyond_margin)
+
+
+def test_without_any_uncertainty_the_answer_is_plain():
+    assert answer(0.0, se=0).answer == "equivalent"
+    assert answer(-0.1, se=0).answer == "better"
+    assert answer(0.005, se=0).answer == "undecided"
+    assert asdict(answer(-0.1, se=0).probability) == {
+        "better": 1,
+        "equivalent": 0,
+        "worse": 0,
+    }
+
+
+def test_flipping_twice_changes_nothing():
+    pair = answer(-0.0071)
+    flipped = pair.flipped()
+    assert (flipped.one, flipped.other, flipped.answer) == ("b", "a", "worse")
+    assert flipped.difference.low == -pair.difference.high
+    assert flipped.flipped() == pair
+
+
+def test_pairs_are_plain_json():
+    text = json.dumps(asdict(answer(-0.0071)), allow_nan=False)
+    assert json.loads(text)["difference"]["value"] == -0.0071
+
+
+def test_users_to_detect_have_the_power_that_is_promised():
+    pair = answer(0.0, se=0.004)
+    n = users_to_detect(pair, n_users=500)
+    z = scipy.stats.norm
+    # With n users the standard error shrinks by the root of 500 / n.
+    power = z.sf(z.ppf(0.975) - 0.005 / (0.004 * math.sqrt(500 / n)))
+    assert power == pytest.approx(0.8, abs=0.001)
+
+
+def test_more_users_do_not_help_where_titles_are_too_few():
+    # (0.005 / 2.8)^2 = 3.19e-6 is all the variance that may be left.
+    few = answer(0.0, se=0.004, titles=3.3e-6)
+    assert users_to_detect(few, n_users=500) is None
+    some = answer(0.0, se=0.004, titles=1e-6)
+    assert users_to_detect(some, n_users=500) > users_to_detect(
+        answer(0.0, se=np.sqrt(0.004**2 - 1e-6)), n_users=500
+    )
+
+
+def test_non_inferiority_looks_at_one_side():
+    z = scipy.stats.norm.ppf(0.95)
+    found = non_inferiority(answer(0.0033), n_users=100)
+    assert found.upper == pytest.approx(0.0033 + z * 0.001)
+    assert (found.non_inferior, found.superior, found.inferior) == (True, False, False)
+    assert not non_inferiority(answer(0.0034), n_users=100).non_inferior
+    assert non_inferiority(answer(-0.0017), n_users=100).superior
+    assert not non_inferiority(answer(-0.0016), n_users=100).superior
+    assert non_inferiority(answer(0.0067), n_users=100).inferior
+    # A stricter level, as for a later opening.
+    assert not non_inferiority(answer(0.0033), n_users=100, alpha=0.004).non_inferior
+
+
+def test_non_inferiority_says_how_many_users_would_do():
+    found = non_inferiority(answer(0.004, se=0.004), n_users=500)
+    z = scipy.stats.norm
+    se = 0.004 * math.sqrt(500 / found.users_needed)
+    power = z.cdf(0.005 / se - z.ppf(0.95))
+    assert power == pytest.approx(0.8, abs=0.001)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, -1, math.nan])
+def test_an_impossible_level_is_refused(alpha):
+    with pytest.raises(ParameterError, match="alpha"):
+        non_inferiority(answer(0), n_users=100, alpha=alpha)
+
+
+@pytest.mark.parametrize("margin", [-0.001, math.nan, math.inf, 4.1])
+def test_an_impossible_margin_is_refused(margin):
+    with pytest.raises(ParameterError, match="margin must be between 0 and"):
+        check_margin(margin, (1, 5))
+
+
+def test_a_margin_that_is_not_declared_depends_on_the_scale():
+    assert check_margin(None, (1, 5)) == (0.005, False)
+    assert check_margin(None, (0, 100)) == (0.125, False)
+    assert check_margin(0.01, (1, 5)) == (0.01, True)
