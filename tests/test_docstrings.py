@@ -17,8 +17,13 @@ MODULES = (
     "harness.data.catalogue",
     "harness.data.dataset",
     "harness.data.ratings",
+    "harness.evaluation.comparison",
+    "harness.evaluation.dependence",
+    "harness.evaluation.equivalence",
     "harness.evaluation.metrics",
+    "harness.evaluation.openings",
     "harness.evaluation.ranking",
+    "harness.evaluation.repeats",
     "harness.evaluation.statistics",
     "harness.models.base",
 )

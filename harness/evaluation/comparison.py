@@ -19,7 +19,7 @@ from harness.evaluation.equivalence import (
     non_inferiority,
     users_to_detect,
 )
-from harness.evaluation.intervals import FEWEST_USERS, Estimate, _around
+from harness.evaluation.statistics import FEWEST_USERS, Estimate, _around
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.evaluation.intervals import Estimate
-from harness.evaluation.seed_spread import Uncertainty, _harmonic, _satterthwaite
+from harness.evaluation.statistics import (
+    Estimate,
+    Uncertainty,
+    _harmonic,
+    _satterthwaite,
+)
 
 __all__ = ["LOSSES", "Clusters", "Loss", "ScoreSums", "Uncertain", "VarianceParts"]
 
@@ -226,7 +230,7 @@ class ScoreSums:
 
     Seeds are crossed with users and titles: the variance between the scores of S seeds,
     :math:`s^2 / S`, is added less the part that users and titles explain (see
-    `harness.evaluation.seed_spread`).
+    `harness.evaluation.statistics`).
 
     Time and memory are linear in the number of ratings: one pass over each prediction,
     and one over all of them in chunks for the pairs.

@@ -7,9 +7,7 @@ from typing import Literal
 
 from harness.errors import ParameterError
 from harness.evaluation.dependence import Uncertain, VarianceParts
-from harness.evaluation.holm import holm
-from harness.evaluation.intervals import Estimate
-from harness.evaluation.seed_spread import Uncertainty
+from harness.evaluation.statistics import Estimate, Uncertainty, holm
 
 __all__ = [
     "MARGIN_SHARE",
