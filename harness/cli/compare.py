@@ -8,7 +8,7 @@ import typer
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
-    from harness.experiment.record import ExperimentRecord
+    from harness.experiment.results import ExperimentRecord
 
 __all__ = ["compare", "only_experiment", "print_comparison"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.cli.progress import ExperimentProgress
     from harness.data.dataset import Dataset
     from harness.experiment.judge import JudgedExperiment
-    from harness.experiment.record import ExperimentRecord
+    from harness.experiment.results import ExperimentRecord
     from harness.experiment.run import ExperimentSettings, PreparedExperiment
 
 __all__: list[str] = []

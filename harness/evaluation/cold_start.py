@@ -1,7 +1,6 @@
 """The error by how much is known of the user and of the title, and which models differ there."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
@@ -9,6 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
+from harness.evaluation.results import (
+    DepthDifference,
+    DepthError,
+    Side,
+    without_interval,
+)
 from harness.evaluation.statistics import UserBootstrap, holm
 
 __all__ = ["COLD", "DEPTHS", "compare_by_depth", "known_share", "rmse_by_depth"]
@@ -24,27 +29,28 @@ Predictions = list[npt.NDArray[Any]]
 
 def rmse_by_depth(
     train: Ratings, test: Ratings, predictions: Predictions
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[Side, tuple[DepthError, ...]]:
     """Measure the RMSE of test pairs by the training ratings of their user and title."""
     return {
-        side: [
-            {"depth": depth, **_rmse_within(depth_of == depth, test, predictions)}
+        side: tuple(
+            _rmse_within(depth, depth_of == depth, test, predictions)
             for depth in DEPTHS
-        ]
+        )
         for side, depth_of in depths_of_pairs(train, test).items()
     }
 
 
-def depths_of_pairs(train: Ratings, test: Ratings) -> dict[str, npt.NDArray[np.str_]]:
+def depths_of_pairs(train: Ratings, test: Ratings) -> dict[Side, npt.NDArray[np.str_]]:
     """Tell how much is known of the user, and of the title, of each test pair."""
     of_user, of_item = _counts(train)
+    n_ratings: dict[Side, npt.NDArray[np.int64]] = {
+        "users": of_user[test.users],
+        "items": of_item[test.items],
+    }
     depths = np.array(DEPTHS)
     return {
-        side: depths[np.searchsorted(_FIRST_OF_NEXT, n_ratings, side="right")]
-        for side, n_ratings in (
-            ("users", of_user[test.users]),
-            ("items", of_item[test.items]),
-        )
+        side: depths[np.searchsorted(_FIRST_OF_NEXT, n, side="right")]
+        for side, n in n_ratings.items()
     }
 
 
@@ -63,20 +69,16 @@ def _counts(train: Ratings) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
 
 
 def _rmse_within(
-    chosen: npt.NDArray[np.bool_], test: Ratings, predictions: Predictions
-) -> dict[str, Any]:
+    depth: str, chosen: npt.NDArray[np.bool_], test: Ratings, predictions: Predictions
+) -> DepthError:
     n_pairs = int(chosen.sum())
     if not n_pairs:
-        return {"n_pairs": 0, "value": None, "low": None, "high": None}
+        return DepthError(depth=depth, n_pairs=0, rmse=None)
     part = test.take(chosen)
     estimate = UserBootstrap(part).metrics([p[chosen] for p in predictions])["rmse"]
-    one_user = part.users[0] == part.users[-1]
-    return {
-        "n_pairs": n_pairs,
-        "value": estimate.value,
-        "low": None if one_user else estimate.low,
-        "high": None if one_user else estimate.high,
-    }
+    if part.users[0] == part.users[-1]:  # of one user: nothing to estimate it from
+        estimate = without_interval(estimate.value)
+    return DepthError(depth=depth, n_pairs=n_pairs, rmse=estimate)
 
 
 COLD = "0-5"
@@ -92,27 +94,29 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 
 def compare_by_depth(
     train: Ratings, test: Ratings, predictions: Mapping[str, Predictions]
-) -> list[dict[str, Any]]:
+) -> tuple[DepthDifference, ...]:
     """Compare models pairwise on the test pairs of each depth.
 
     Intervals of two models may overlap widely where their difference on the same pairs is
     beyond chance, and a difference of a hundredth of a star on a few hundred pairs may be
     chance: so it is tested before anybody is called best or worst on cold titles.
     """
-    found = list[dict[str, Any]]()
-    for side, depth_of in depths_of_pairs(train, test).items():
-        for group, depths in _GROUPS.items():
-            chosen = np.isin(depth_of, depths)
-            place = {"side": side, "depth": group}
-            found += [place | each for each in _compare(test, chosen, predictions)]
-    return found
+    return tuple(
+        found
+        for side, depth_of in depths_of_pairs(train, test).items()
+        for depth, depths in _GROUPS.items()
+        for found in _compare(
+            (side, depth), test, np.isin(depth_of, depths), predictions
+        )
+    )
 
 
 def _compare(
+    place: tuple[Side, str],
     test: Ratings,
     chosen: npt.NDArray[np.bool_],
     predictions: Mapping[str, Predictions],
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[DepthDifference]:
     if len(np.unique(test.users[chosen])) < 2:
         return
     bootstrap = UserBootstrap(test.take(chosen))
@@ -120,13 +124,19 @@ def _compare(
     pairs = list(combinations(part, 2))
     compared = [bootstrap.difference(part[one], part[other]) for one, other in pairs]
     adjusted = holm([p_value for _, p_value in compared])
+    side, depth = place
     for (one, other), (estimate, p_value), p in zip(
         pairs, compared, adjusted, strict=True
     ):
-        yield {
-            "one": one,
-            "other": other,
-            **asdict(estimate),
-            "p_value": p_value,
-            "p_holm": p,
-        }
+        yield DepthDifference(
+            group="depth",
+            side=side,
+            depth=depth,
+            one=one,
+            other=other,
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
+            p_value=p_value,
+            p_holm=p,
+        )

@@ -16,7 +16,8 @@ import numpy as np
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import HarnessError
-from harness.evaluation.final import Contestant, fit_contestant
+from harness.evaluation.final import Entry, fit_entry
+from harness.evaluation.results import Costs
 from harness.evaluation.worker_process import end_with_parent
 from harness.models.base import Recommender
 from harness.models.families import load_family
@@ -113,33 +114,35 @@ def report_costs(answers: Connection, task: CostTask) -> None:
         answers.send(f"{type(error).__name__}: {first_line.rstrip('.')}.")
 
 
-def _measure(task: CostTask) -> dict[str, Any]:
-    contestant = Contestant(
-        name=task.family, family=load_family(task.family), params=task.params
+def _measure(task: CostTask) -> Costs:
+    entry = Entry(
+        name=task.family,
+        family=load_family(task.family),
+        params=task.params,
+        role="tuned",
     )
-    _load_code(contestant, task)
+    _load_code(entry, task)
     restart_peak()
     before = peak_bytes()
-    [model], fit_seconds = fit_contestant(
-        contestant, task.train, task.catalogue, seeds=[task.seed]
+    [model], fit_seconds = fit_entry(
+        entry, task.train, task.catalogue, seeds=[task.seed]
     )
     latency = _time_calls(model, task.train, task.n_calls)
     after = peak_bytes()
-    return {
-        "fit_seconds": fit_seconds,
-        "latency_ms": latency,
-        "n_titles": task.train.n_items,
-        "peak_memory_bytes": (
-            None if before is None or after is None else after - before
-        ),
-        "model_bytes": _size_on_disk(model),
-    }
+    return Costs(
+        fit_seconds=fit_seconds,
+        **latency,
+        n_calls=task.n_calls,
+        n_titles=task.train.n_items,
+        peak_memory_bytes=None if before is None or after is None else after - before,
+        model_bytes=_size_on_disk(model),
+    )
 
 
-def _load_code(contestant: Contestant, task: CostTask) -> None:
+def _load_code(entry: Entry, task: CostTask) -> None:
     """Do everything once in small, so that libraries and compiled kernels are there."""
     train, catalogue = _small_part(task.train, task.catalogue)
-    [model], _ = fit_contestant(contestant, train, catalogue, seeds=[task.seed])
+    [model], _ = fit_entry(entry, train, catalogue, seeds=[task.seed])
     model.predict(train.users, train.items)
     model.recommend(0, LIST_LENGTH)
     _size_on_disk(model)
@@ -168,7 +171,7 @@ def _small_part(train: Ratings, catalogue: Catalogue) -> tuple[Ratings, Catalogu
     return small, Catalogue(rows.reset_index(drop=True))
 
 
-def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, Any]:
+def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, float]:
     rng = np.random.default_rng(_SEED_OF_USERS)
     users = rng.choice(np.unique(train.users), size=_N_WARM_UP_CALLS + n_calls)
     took = np.empty(len(users))
@@ -177,8 +180,8 @@ def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, A
         model.recommend(user, LIST_LENGTH)
         took[k] = (time.perf_counter_ns() - start) / 1e6
     values = np.percentile(took[_N_WARM_UP_CALLS:], PERCENTILES)
-    named = {f"p{p}": float(v) for p, v in zip(PERCENTILES, values, strict=True)}
-    return {**named, "n_calls": n_calls}
+    named = zip(PERCENTILES, values, strict=True)
+    return {f"latency_p{p}_ms": float(value) for p, value in named}
 
 
 def _size_on_disk(model: Recommender) -> int:

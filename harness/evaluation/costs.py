@@ -8,6 +8,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.cost_probe import CostTask, report_costs
+from harness.evaluation.results import Costs
 from harness.evaluation.worker_process import environment_of_workers
 
 __all__ = ["measure_efficiency"]
@@ -21,7 +22,7 @@ def measure_efficiency(
     train: Ratings,
     catalogue: Catalogue,
     n_calls: int = 300,
-) -> dict[str, Any]:
+) -> Costs:
     """Measure what a model costs, in a process that does nothing else.
 
     All families are measured the same way: a process is started, with one thread for
@@ -51,7 +52,7 @@ def measure_efficiency(
     return answer
 
 
-def _ask(task: CostTask) -> dict[str, Any] | str:
+def _ask(task: CostTask) -> Costs | str:
     """Let a fresh process measure; what it says is a reason where it could not."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -61,7 +62,7 @@ def _ask(task: CostTask) -> dict[str, Any] | str:
             process.start()
         # The other end is open only there: when that process dies, waiting ends.
         sender.close()
-        answer: dict[str, Any] | str = receiver.recv()
+        answer: Costs | str = receiver.recv()
     except (EOFError, BrokenPipeError):
         process.join()
         return (

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,139 +13,121 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
+from harness.evaluation.measures import Evidence, take_measures
 from harness.evaluation.metrics import rmse
 from harness.evaluation.ranking import rank_test_users
+from harness.evaluation.results import (
+    BIAS_BASELINE,
+    CalibrationGroup,
+    Costs,
+    Difference,
+    Judging,
+    ModelResult,
+    Residuals,
+    Role,
+    StarGroup,
+    without_interval,
+)
 from harness.evaluation.splits import SealedTest
-from harness.evaluation.statistics import UserBootstrap, holm
+from harness.evaluation.statistics import Estimate, UserBootstrap, holm
 from harness.models.base import Recommender
+from harness.version import code_version
 
 __all__ = [
-    "BIAS_BASELINE",
-    "MEAN_BASELINE",
-    "Contestant",
     "Entry",
     "FittedEntry",
     "describe_residuals",
-    "evaluate_final",
-    "fit_contestant",
     "fit_entries",
+    "fit_entry",
     "judge_entries",
 ]
 
-
-BIAS_BASELINE = "user and item bias"
-"""Name of the contestant that a family must beat to be worth its cost."""
-
-MEAN_BASELINE = "global mean"
-"""Name of the contestant that knows nothing."""
+Predictions = list[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
+class Entry:
     """A model to be judged.
 
     Parameters
     ----------
     name : str
-        Name in the report: ``"tuned"``, ``"initial"``, ``"user and item bias"``.
+        Unique name: "svd, tuned", "user and item bias".
     family : type
         Class of the model.
     params : mapping
         Its hyperparameters.
+    role : {"tuned", "initial", "variant", "baseline"}
+        What its settings are.
+    candidate : str or None
+        Key in the experiment file; None for baselines.
     """
 
     name: str
     family: type[Recommender]
     params: Mapping[str, Any]
+    role: Role
+    candidate: str | None = None
 
 
-def evaluate_final(
-    contestants: Sequence[Contestant],
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedEntry:
+    """A model to be judged, fitted with each seed.
+
+    Parameters
+    ----------
+    entry : Entry
+        What was fitted.
+    models : list of Recommender
+        One for each seed; one in all for a family without randomness.
+    fit_seconds : float
+        Mean training time of one.
+    costs : Costs or None
+        Measured in a process of its own.
+    """
+
+    entry: Entry
+    models: list[Recommender]
+    fit_seconds: float
+    costs: Costs | None = None
+
+
+def fit_entries(
+    entries: Sequence[Entry],
     train: Ratings,
     catalogue: Catalogue,
-    test: SealedTest,
     *,
     seeds: Sequence[int],
-) -> dict[str, Any]:
-    """Fit on the whole training part, and score on the test set."""
-    fitted = [
-        fit_contestant(contestant, train, catalogue, seeds=seeds)
-        for contestant in contestants
-    ]
-    ratings = test.open()
-    bootstrap = UserBootstrap(ratings)
-    predictions = [
-        [model.predict(ratings.users, ratings.items) for model in models]
-        for models, _ in fitted
-    ]
-    return {
-        "opened": datetime.now(UTC).isoformat(timespec="seconds"),
-        "looks": test.looks,
-        "seeds": list(seeds),
-        "n_test": len(ratings),
-        "confidence": bootstrap.confidence,
-        "n_resamples": bootstrap.n_resamples,
-        "models": [
-            judge_contestant(contestant, bootstrap, ratings, predicted)
-            | {"fit_seconds": fit_seconds}
-            for contestant, predicted, (_, fit_seconds) in zip(
-                contestants, predictions, fitted, strict=True
+    costs: Mapping[str, Costs],
+    on_fitted: Callable[[str], None],
+) -> list[FittedEntry]:
+    """Fit all models on the whole training part; `costs` are by name of the entry."""
+    fitted = []
+    for entry in entries:
+        models, seconds = fit_entry(entry, train, catalogue, seeds=seeds)
+        fitted.append(
+            FittedEntry(
+                entry=entry,
+                models=models,
+                fit_seconds=seconds,
+                costs=costs.get(entry.name),
             )
-        ],
-        "differences": [
-            _compare(bootstrap, contestants, predictions, other)
-            for other in range(1, len(contestants))
-        ],
-    }
+        )
+        on_fitted(entry.name)
+    return fitted
 
 
-def fit_contestant(
-    contestant: Contestant,
-    train: Ratings,
-    catalogue: Catalogue,
-    *,
-    seeds: Sequence[int],
+def fit_entry(
+    entry: Entry, train: Ratings, catalogue: Catalogue, *, seeds: Sequence[int]
 ) -> tuple[list[Recommender], float]:
-    """Fit a contestant with several seeds."""
-    seeded = "seed" in contestant.family.__dataclass_fields__
+    """Fit with each seed, once without randomness; and give the mean seconds of one."""
+    seeded = "seed" in entry.family.__dataclass_fields__
     models, start = [], time.perf_counter()
     for seed in seeds if seeded else seeds[:1]:
         extra = {"seed": seed} if seeded else {}
-        model = contestant.family(**contestant.params, **extra)
+        model = entry.family(**entry.params, **extra)
         models.append(model.fit(train, catalogue))
     return models, (time.perf_counter() - start) / len(models)
-
-
-def judge_contestant(
-    contestant: Contestant,
-    bootstrap: UserBootstrap,
-    ratings: Ratings,
-    predictions: list[npt.NDArray[np.float32]],
-) -> dict[str, Any]:
-    """Score predictions of the test ratings."""
-    estimates = bootstrap.metrics(predictions)
-    return {
-        "name": contestant.name,
-        "family": contestant.family.name,
-        "params": dict(contestant.params),
-        "metrics": {name: asdict(estimate) for name, estimate in estimates.items()},
-        "rmse_by_seed": [rmse(ratings.values, p) for p in predictions],
-    }
-
-
-def _compare(
-    bootstrap: UserBootstrap,
-    contestants: Sequence[Contestant],
-    predictions: list[list[npt.NDArray[np.float32]]],
-    other: int,
-) -> dict[str, Any]:
-    estimate, p_value = bootstrap.difference(predictions[0], predictions[other])
-    return {
-        "one": contestants[0].name,
-        "other": contestants[other].name,
-        **asdict(estimate),
-        "p_value": p_value,
-    }
 
 
 MOST_GROUPS = 10
@@ -154,9 +136,7 @@ MOST_GROUPS = 10
 Doubles = npt.NDArray[np.float64]
 
 
-def describe_residuals(
-    test: Ratings, predictions: list[npt.NDArray[Any]]
-) -> dict[str, list[dict[str, Any]]]:
+def describe_residuals(test: Ratings, predictions: list[npt.NDArray[Any]]) -> Residuals:
     """Describe the errors of a model.
 
     A model that is drawn to the mean is above the truth for low ratings and below it for
@@ -165,13 +145,13 @@ def describe_residuals(
     """
     truth = test.values.astype(np.float64)
     errors = np.stack([np.asarray(p, dtype=np.float64) - truth for p in predictions])
-    return {
-        "by_star": _by_star(test, errors),
-        "calibration": _calibration(truth, truth + errors.mean(axis=0)),
-    }
+    return Residuals(
+        by_star=tuple(_by_star(test, errors)),
+        calibration=tuple(_calibration(truth, truth + errors.mean(axis=0))),
+    )
 
 
-def _by_star(test: Ratings, errors: Doubles) -> list[dict[str, Any]]:
+def _by_star(test: Ratings, errors: Doubles) -> list[StarGroup]:
     stars, group = _stars(test)
     found = []
     for k, star in enumerate(stars):
@@ -179,12 +159,12 @@ def _by_star(test: Ratings, errors: Doubles) -> list[dict[str, Any]]:
         if not chosen.size:
             continue
         found.append(
-            {
-                "star": star,
-                "n": chosen.shape[1],
-                "mean_error": float(chosen.mean()),
-                "rmse": float(np.sqrt(np.square(chosen).mean(axis=1)).mean()),
-            }
+            StarGroup(
+                star=star,
+                n=chosen.shape[1],
+                mean_error=float(chosen.mean()),
+                rmse=float(np.sqrt(np.square(chosen).mean(axis=1)).mean()),
+            )
         )
     return found
 
@@ -201,7 +181,7 @@ def _stars(test: Ratings) -> tuple[list[float], npt.NDArray[np.integer[Any]]]:
     return [round(float(star), 6) for star in stars], group
 
 
-def _calibration(truth: Doubles, predicted: Doubles) -> list[dict[str, Any]]:
+def _calibration(truth: Doubles, predicted: Doubles) -> list[CalibrationGroup]:
     order = np.sort(predicted)
     firsts = np.arange(1, MOST_GROUPS) * len(order) // MOST_GROUPS
     _, group = np.unique(
@@ -210,66 +190,9 @@ def _calibration(truth: Doubles, predicted: Doubles) -> list[dict[str, Any]]:
     n = np.bincount(group)
     means = (np.bincount(group, weights=x) / n for x in (predicted, truth))
     return [
-        {"predicted": float(p), "actual": float(a), "n": int(size)}
+        CalibrationGroup(predicted=float(p), actual=float(a), n=int(size))
         for p, a, size in zip(*means, n, strict=True)
     ]
-
-
-Role = Literal["tuned", "initial", "variant", "baseline"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry(Contestant):
-    """A model of an experiment.
-
-    Parameters
-    ----------
-    name, family, params : see `Contestant`
-        What is judged.
-    role : {"tuned", "initial", "variant", "baseline"}
-        What its settings are.
-    candidate : str or None
-        Key in the experiment file; None for baselines.
-    """
-
-    role: Role
-    candidate: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FittedEntry:
-    """A model of an experiment, fitted with each seed.
-
-    Parameters
-    ----------
-    entry : Entry
-        What was fitted.
-    models : list of Recommender
-        One for each seed; one in all for a family without randomness.
-    fit_seconds : float
-        Mean training time of one.
-    """
-
-    entry: Entry
-    models: list[Recommender]
-    fit_seconds: float
-
-
-def fit_entries(
-    entries: Sequence[Entry],
-    train: Ratings,
-    catalogue: Catalogue,
-    *,
-    seeds: Sequence[int],
-    on_fitted: Callable[[str], None],
-) -> list[FittedEntry]:
-    """Fit all models of an experiment on the whole training part."""
-    fitted = []
-    for entry in entries:
-        models, seconds = fit_contestant(entry, train, catalogue, seeds=seeds)
-        fitted.append(FittedEntry(entry=entry, models=models, fit_seconds=seconds))
-        on_fitted(entry.name)
-    return fitted
 
 
 def judge_entries(
@@ -278,79 +201,121 @@ def judge_entries(
     catalogue: Catalogue,
     test: SealedTest,
     *,
+    seeds: Sequence[int],
     on_judged: Callable[[str], None],
-) -> dict[str, Any]:
-    """Open the test set, and score all models on it."""
+) -> Judging:
+    """Open the test set, and score all models on it.
+
+    Which opening it was, and of which trials, is known to whoever keeps the count.
+    """
     ratings = test.open()
-    opened = datetime.now(UTC).isoformat(timespec="seconds")
-    bootstrap = UserBootstrap(ratings)
-    coverage = known_share(train, ratings)
-    predictions, models = {}, []
+    opened = datetime.now(UTC).replace(microsecond=0)
+    judge = _Judge(train, ratings, catalogue)
+    models = []
     for each in fitted:
-        predicted = [m.predict(ratings.users, ratings.items) for m in each.models]
-        predictions[each.entry.name] = predicted
-        models.append(
-            {
-                **judge_contestant(each.entry, bootstrap, ratings, predicted),
-                "role": each.entry.role,
-                "candidate": each.entry.candidate,
-                "fit_seconds": each.fit_seconds,
-                "depth": rmse_by_depth(train, ratings, predicted),
-                "coverage": coverage,
-                "residuals": describe_residuals(ratings, predicted),
-                # One seed will do: ranks are means over users and titles already.
-                "ranking": rank_test_users(each.models[0], train, ratings, catalogue),
-                "notes": each.entry.family.notes_on(catalogue),
-            }
-        )
+        models.append(judge.score(each))
         on_judged(each.entry.name)
-    return {
-        "opened": opened,
-        "n_test": len(ratings),
-        "n_test_users": len(np.unique(ratings.users)),
-        "test_variance": float(ratings.values.var(dtype=np.float64)),
-        "confidence": bootstrap.confidence,
-        "n_resamples": bootstrap.n_resamples,
-        "models": models,
-        "differences": _differences([f.entry for f in fitted], bootstrap, predictions),
-        "depth_differences": compare_by_depth(
-            train,
-            ratings,
-            {name: predictions[name] for name in _rivals([f.entry for f in fitted])},
-        ),
-    }
+    entries = [each.entry for each in fitted]
+    differences = judge.differences(entries)
+    rivals = {name: judge.predictions[name] for name in _rivals(entries)}
+    judging = Judging(
+        opened=opened,
+        openings=0,
+        code_version=code_version(),
+        seeds=tuple(seeds),
+        n_test=len(ratings),
+        n_test_users=len(np.unique(ratings.users)),
+        test_variance=float(ratings.values.var(dtype=np.float64)),
+        confidence=judge.bootstrap.confidence,
+        n_resamples=judge.bootstrap.n_resamples,
+        best_trials={},
+        models=tuple(models),
+        differences=differences,
+        depth_differences=compare_by_depth(train, ratings, rivals),
+    )
+    return replace(judging, models=tuple(_with_gains(judging)))
 
 
-def _differences(
-    entries: Sequence[Entry],
-    bootstrap: UserBootstrap,
-    predictions: Mapping[str, list[npt.NDArray[np.float32]]],
-) -> list[dict[str, Any]]:
-    found = []
-    for group, pairs in _pairs(entries).items():
-        compared = []
-        for one, other in pairs:
-            estimate, p_value = bootstrap.difference(
-                predictions[one], predictions[other]
-            )
-            compared.append(
-                {
-                    "group": group,
-                    "one": one,
-                    "other": other,
-                    **asdict(estimate),
-                    "p_value": p_value,
-                }
-            )
-        adjusted = holm([each["p_value"] for each in compared])
-        found += [
-            {**each, "p_holm": p} for each, p in zip(compared, adjusted, strict=True)
+class _Judge:
+    """Scores one model after the other on the same test ratings."""
+
+    def __init__(self, train: Ratings, test: Ratings, catalogue: Catalogue) -> None:
+        self._train, self._test, self._catalogue = train, test, catalogue
+        self._coverage = known_share(train, test)
+        self.bootstrap = UserBootstrap(test)
+        self.predictions: dict[str, Predictions] = {}
+
+    def score(self, fitted: FittedEntry) -> ModelResult:
+        """Measure a model by everything in the table of measures."""
+        entry, test = fitted.entry, self._test
+        predicted = [m.predict(test.users, test.items) for m in fitted.models]
+        self.predictions[entry.name] = predicted
+        # One seed will do: ranks are means over users and titles already.
+        ranking, n_ranked_users = rank_test_users(
+            fitted.models[0], self._train, test, self._catalogue
+        )
+        evidence = Evidence(
+            params=entry.params,
+            blocks_off=entry.family.blocks_off(self._catalogue),
+            train=self._train,
+            test=test,
+            catalogue=self._catalogue,
+            predictions=predicted,
+            accuracy=self.bootstrap.metrics(predicted),
+            ranking=ranking,
+            depth=rmse_by_depth(self._train, test, predicted),
+            coverage=self._coverage,
+            fit_seconds=fitted.fit_seconds,
+            costs=fitted.costs,
+        )
+        return ModelResult(
+            name=entry.name,
+            candidate=entry.candidate,
+            family=entry.family.name,
+            role=entry.role,
+            params=dict(entry.params),
+            measures=take_measures(evidence),
+            rmse_by_seed=tuple(rmse(test.values, p) for p in predicted),
+            depth=evidence.depth,
+            residuals=describe_residuals(test, predicted),
+            n_ranked_users=n_ranked_users,
+            notes=tuple(entry.family.notes_on(self._catalogue)),
+            blocks_off=evidence.blocks_off,
+        )
+
+    def differences(self, entries: Sequence[Entry]) -> tuple[Difference, ...]:
+        """Compare the pairs of each question; each question is corrected by itself."""
+        return tuple(
+            found
+            for group, pairs in _pairs(entries).items()
+            for found in self._compare(group, pairs)
+        )
+
+    def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
+        compared = [
+            self.bootstrap.difference(self.predictions[one], self.predictions[other])
+            for one, other in pairs
         ]
-    return found
+        adjusted = holm([p_value for _, p_value in compared])
+        return [
+            Difference(
+                group=group,
+                one=one,
+                other=other,
+                value=estimate.value,
+                low=estimate.low,
+                high=estimate.high,
+                p_value=p_value,
+                p_holm=p_holm,
+            )
+            for (one, other), (estimate, p_value), p_holm in zip(
+                pairs, compared, adjusted, strict=True
+            )
+        ]
 
 
 def _pairs(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
-    """Group the comparisons by the question they answer: each is corrected by itself."""
+    """Group the comparisons by the question they answer."""
     of = {(e.candidate, e.role): e.name for e in entries if e.candidate is not None}
     return {
         "families": list(combinations(_rivals(entries), 2)),
@@ -371,3 +336,21 @@ def _rivals(entries: Sequence[Entry]) -> list[str]:
     """Name the tuned models, and the floor that they must beat."""
     tuned = [e.name for e in entries if e.role == "tuned"]
     return tuned + [e.name for e in entries if e.name == BIAS_BASELINE]
+
+
+def _with_gains(judging: Judging) -> list[ModelResult]:
+    """Add by how much each model beats the bias baseline."""
+    bias = judging.baseline()
+    if bias is None:
+        return list(judging.models)
+    return [
+        model.with_measures({"gain_over_bias": _gain(judging, bias, model)})
+        for model in judging.models
+    ]
+
+
+def _gain(judging: Judging, bias: ModelResult, model: ModelResult) -> Estimate:
+    found = judging.difference(bias.name, model.name)
+    if found is None:
+        return without_interval(bias.rmse.value - model.rmse.value)
+    return Estimate(value=found.value, low=found.low, high=found.high)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
+from harness.evaluation.results import without_interval
+from harness.evaluation.statistics import Estimate
 from harness.features.genres_people import GENRE_COLUMNS
 from harness.features.parts import read_membership
 from harness.features.titles import release_year
@@ -28,6 +30,8 @@ __all__ = [
 
 
 NOTHING = -1
+_TWO_SIDED = 1.96
+"""How many standard errors a mean may be off by chance, 19 times of 20."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -320,7 +324,7 @@ def rank_test_users(
     *,
     n: int = 10,
     relevant_from: float | None = None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Estimate], int]:
     """Recommend to every user of the test part, and judge the lists.
 
     Each list is the best `n` of the whole catalogue without the titles that the user has
@@ -344,12 +348,14 @@ def rank_test_users(
 
     Returns
     -------
-    dict
-        JSON-like. Means over the `n_users` users with a relevant title, None where there
-        are none: ``ndcg_at_10``, ``recall_at_10`` (named for `n`), ``serendipity``; see
-        `ndcg`, `recall` and `harness.evaluation.ranking`. Over all users of the
-        test part: ``catalogue_coverage``, ``intra_list_diversity`` (by genre and decade;
-        None without a catalogue that has them), ``novelty`` in bits.
+    measures : dict of str to Estimate
+        Means over the users with a relevant title: ``ndcg_at_10``, ``recall_at_10`` (named
+        for `n`), ``serendipity``; see `ndcg`, `recall` and `serendipity`. Over all users
+        of the test part: ``catalogue_coverage``, ``intra_list_diversity`` (by genre and
+        decade; only with a catalogue that has them), ``novelty`` in bits. What is not
+        defined is left out. Only ``ndcg_at_10`` has an interval, of 95 %.
+    n_users : int
+        Number of users with a relevant title.
 
     References
     ----------
@@ -365,9 +371,7 @@ def rank_test_users(
     n_relevant = np.bincount(liked.users, minlength=test.n_users)[lists.users]
     asked = n_relevant > 0
     gains = ndcg(hits[asked], n_relevant[asked])
-    return {
-        f"ndcg_at_{n}": _mean(gains),
-        "ndcg_error": _standard_error(gains),
+    means = {
         f"recall_at_{n}": _mean(recall(hits[asked], n_relevant[asked])),
         "catalogue_coverage": catalogue_coverage(lists),
         "intra_list_diversity": (
@@ -377,8 +381,10 @@ def rank_test_users(
         ),
         "novelty": novelty(lists, train),
         "serendipity": _mean(serendipity(lists, hits, train)[asked]),
-        "n_users": int(asked.sum()),
     }
+    found = {} if not len(gains) else {f"ndcg_at_{n}": _with_error(gains)}
+    found |= {k: without_interval(v) for k, v in means.items() if v is not None}
+    return found, int(asked.sum())
 
 
 def ndcg(hits: Bools, n_relevant: npt.NDArray[np.integer[Any]]) -> Doubles:
@@ -454,7 +460,10 @@ def _mean(values: Doubles) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _standard_error(values: Doubles) -> float | None:
+def _with_error(values: Doubles) -> Estimate:
+    """Estimate a mean from as many users as there are, by its standard error."""
+    mean = float(values.mean())
     if len(values) < 2:
-        return None
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+        return without_interval(mean)
+    half = _TWO_SIDED * float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Estimate(value=mean, low=mean - half, high=mean + half)

@@ -2,30 +2,19 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from harness.experiment.measures import (
-    BLOCK,
-    DATA,
-    interval,
-    label_of,
-    measured_value,
-    write,
-    write_given,
+from harness.evaluation.measures import BLOCK
+from harness.experiment.measured import DATA, estimate, measure_named, measured_value
+from harness.experiment.results import (
+    ClaimVerdict,
+    Contradiction,
+    ExperimentRecord,
+    JudgedClaim,
 )
-from harness.experiment.record import ExperimentRecord
 from harness.experiment.spec import Claim, ExperimentSpec
-from harness.features.blocks import is_off
 
-__all__ = [
-    "NO_FIGURE",
-    "Contradiction",
-    "JudgedClaim",
-    "Verdict",
-    "find_contradictions",
-    "judge_claims",
-]
+__all__ = ["NO_FIGURE", "find_contradictions", "judge_claims"]
 
 
 VARIANCE_WITHIN = 0.1
@@ -43,34 +32,9 @@ GAUSSIAN_WITHIN = 0.02
 Figures = Mapping[str, Claim]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contradiction:
-    """Published figures that say something together that none of them says alone.
-
-    Parameters
-    ----------
-    kind : {"contradiction", "remark"}
-        Whether they cannot be true together, or are, but odd.
-    figures : tuple of str
-        Names of the figures.
-    claims : tuple of Claim
-        The figures, in the same order.
-    sentence : str
-        What follows, with numbers.
-    numbers : mapping of str to float
-        What went in and what was worked out.
-    """
-
-    kind: Literal["contradiction", "remark"]
-    figures: tuple[str, ...]
-    claims: tuple[Claim, ...]
-    sentence: str
-    numbers: Mapping[str, float]
-
-
 def figure_name(spec: ExperimentSpec, claim: Claim) -> str:
     """Name a published figure."""
-    name = label_of(claim.metric)
+    name = measure_named(claim.metric).label
     if claim.candidate is not None:
         name += f" of {spec.label(claim.candidate)}"
     return claim.label or name
@@ -225,41 +189,9 @@ def _percent(share: float) -> str:
 NO_FIGURE = "not published"
 """Value of a claim that has words, but no figure."""
 
-Verdict = Literal["reproduced", "not reproduced", "contradicts another", "not testable"]
 
 _ROUNDING = 1e-9
 """0.89 + 0.02 - 0.91 is not 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedClaim:
-    """A published figure, and what became of it.
-
-    Parameters
-    ----------
-    claim : Claim
-        The figure.
-    name : str
-        Its name, see `figure_name`.
-    measured : float or str or None
-        What was measured; None if nothing was.
-    low, high : float or None
-        Ends of its confidence interval; None where it has none.
-    verdict : {"reproduced", "not reproduced", "contradicts another", "not testable"}
-        Reproduced: within the tolerance of the claim, whatever else was published.
-        Contradicts another: not reproduced, and together with other published figures it
-        cannot be true. Not testable: there is no figure, or nothing was measured.
-    why : str
-        One sentence with numbers.
-    """
-
-    claim: Claim
-    name: str
-    measured: float | str | None
-    low: float | None
-    high: float | None
-    verdict: Verdict
-    why: str
 
 
 def judge_claims(record: ExperimentRecord) -> list[JudgedClaim]:
@@ -274,19 +206,18 @@ def _judge(
     record: ExperimentRecord, claim: Claim, contradictions: Sequence[Contradiction]
 ) -> JudgedClaim:
     found = measured_value(record, claim.metric, claim.candidate, claim.role)
-    ends = interval(record, claim.metric, claim.candidate, claim.role)
+    ends = estimate(record, claim.metric, claim.candidate, claim.role)
     verdict, why = _compare(record, claim, found)
     other = _others(claim, contradictions)
     if verdict == "not reproduced" and other:
         verdict = "contradicts another"
         why = f"{why.removesuffix('.')}; it does not fit the published {other}."
-    low, high = ends or (None, None)
     return JudgedClaim(
         claim=claim,
         name=figure_name(record.spec, claim),
         measured=found,
-        low=low,
-        high=high,
+        low=None if ends is None else ends.low,
+        high=None if ends is None else ends.high,
         verdict=verdict,
         why=why,
     )
@@ -294,9 +225,10 @@ def _judge(
 
 def _compare(
     record: ExperimentRecord, claim: Claim, found: float | str | None
-) -> tuple[Verdict, str]:
+) -> tuple[ClaimVerdict, str]:
     if claim.value == NO_FIGURE:
-        here = f"; here it is {write(claim.metric, found)}" if found is not None else ""
+        shown = None if found is None else measure_named(claim.metric).sentence(found)
+        here = "" if shown is None else f"; here it is {shown}"
         return "not testable", f"The publication gives no figure{here}."
     if found is None:
         return "not testable", _why_not_measured(record, claim)
@@ -305,8 +237,9 @@ def _compare(
     return _compare_numbers(claim, claim.value, found)
 
 
-def _compare_texts(claim: Claim, found: float | str) -> tuple[Verdict, str]:
-    published, here = write_given(claim.metric, claim.value), write(claim.metric, found)
+def _compare_texts(claim: Claim, found: float | str) -> tuple[ClaimVerdict, str]:
+    measure = measure_named(claim.metric)
+    published, here = measure.given(claim.value), measure.sentence(found)
     if published.strip().casefold() == here.strip().casefold():
         return "reproduced", f"Measured {here}, as published."
     return "not reproduced", f"Measured {here}, not the published {published}."
@@ -314,24 +247,24 @@ def _compare_texts(claim: Claim, found: float | str) -> tuple[Verdict, str]:
 
 def _compare_numbers(
     claim: Claim, published: float, found: float
-) -> tuple[Verdict, str]:
-    gap = found - published
+) -> tuple[ClaimVerdict, str]:
+    gap, measure = found - published, measure_named(claim.metric)
     if abs(gap) <= _ROUNDING:
-        return "reproduced", f"Measured {write(claim.metric, found)}, as published."
+        return "reproduced", f"Measured {measure.sentence(found)}, as published."
     if claim.at_most and gap < 0:
         return "reproduced", (
-            f"Measured {write(claim.metric, found)}: within the published bound of "
-            f"{write_given(claim.metric, published)}."
+            f"Measured {measure.sentence(found)}: within the published bound of "
+            f"{measure.given(published, 'stars')}."
         )
     allowed = claim.tolerance * (abs(published) if claim.relative else 1)
     is_near = abs(gap) <= allowed + _ROUNDING
-    tolerance = f"the tolerance of {write_given(claim.metric, allowed)}"
+    tolerance = f"the tolerance of {measure.tolerance(allowed)}"
     if claim.relative:
         tolerance += f" ({100 * claim.tolerance:g} %)"
     why = (
-        f"Measured {write(claim.metric, found)}: {write(claim.metric, abs(gap))} "
+        f"Measured {measure.sentence(found)}: {measure.sentence(abs(gap))} "
         f"{'above' if gap > 0 else 'below'} the published "
-        f"{write_given(claim.metric, published)}, "
+        f"{measure.given(published, 'stars')}, "
         f"{'within' if is_near else 'beyond'} {tolerance}."
     )
     return "reproduced" if is_near else "not reproduced", why
@@ -340,11 +273,11 @@ def _compare_numbers(
 def _why_not_measured(record: ExperimentRecord, claim: Claim) -> str:
     if claim.metric.startswith(DATA):
         return "The data has nothing to measure it by."
-    if record.final is None:
+    if record.judging is None:
         return "The test set has not been opened."
     block = claim.metric.removeprefix(BLOCK)
-    model = record.model(str(claim.candidate), claim.role) or {}
-    if block != claim.metric and is_off(block, model.get("notes", ())):
+    model = record.model(str(claim.candidate), claim.role)
+    if model is not None and block in model.blocks_off:
         return (
             "The catalogue has nothing for this block: its weight counts for nothing."
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord
 

@@ -2,101 +2,44 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
+from harness.evaluation.results import ModelResult
+from harness.experiment.claims import find_contradictions, judge_claims
 from harness.experiment.file import WINNER
-from harness.experiment.measures import (
-    DATA,
-    DEPTH_METRICS,
-    label_of,
-    measured,
-    write,
-    write_given,
+from harness.experiment.measured import DATA, measure_named, measured
+from harness.experiment.results import (
+    CheckedCriterion,
+    Decision,
+    ExperimentRecord,
+    Round,
 )
-from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import PREFERENCES, Criterion, ExperimentSpec
+from harness.experiment.spec import Criterion, ExperimentSpec
 
-__all__ = [
-    "CHANCE",
-    "FLOOR",
-    "CheckedCriterion",
-    "Decision",
-    "Round",
-    "beats_bias_of",
-    "changed_since_opened",
-    "check_criteria",
-    "decide",
-    "declare",
-]
+__all__ = ["FLOOR", "beats_bias_of", "conclude", "declare"]
 
 
 FLOOR = "gain_over_bias"
 """What is asked first of those that are tied, whatever the file prefers."""
 
-CHANCE = 1.96
-"""How many standard errors a difference in NDCG may have by chance, 19 times of 20."""
+
+def conclude(record: ExperimentRecord) -> ExperimentRecord:
+    """Draw all conclusions from what was measured, by the rules of the file."""
+    decision = _decide(record)
+    concluded = replace(record, decision=decision)
+    return replace(
+        concluded,
+        criteria=_check_criteria(concluded),
+        claims=tuple(judge_claims(record)),
+        contradictions=tuple(find_contradictions(record.spec)),
+        changed_since_opened=_changed_since_opened(record),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """One criterion applied to the candidates that were still in question.
-
-    Parameters
-    ----------
-    criterion : str
-        Key of `PREFERENCES`, or `FLOOR`.
-    values : mapping of str to float or None
-        Value of each candidate in question.
-    left : tuple of str
-        Those not beaten on it by more than the margin.
-    """
-
-    criterion: str
-    values: Mapping[str, float | None]
-    left: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """Which candidate to use, and why.
-
-    Parameters
-    ----------
-    winner : str
-        The candidate that the rule chooses.
-    best : str
-        The candidate with the lowest test RMSE of the tuned settings.
-    tied : tuple of str
-        The others that cannot be told apart from the best, lowest RMSE first.
-    decided_by : str or None
-        The criterion that left one candidate, ``"rmse"`` if none of them did; None if no
-        other is tied with the best, so that nothing had to be decided.
-    values : mapping of str to float or None
-        Values on `decided_by`, of the candidates that were still in question; empty if
-        nothing had to be decided.
-    beats_bias : bool
-        Whether the winner is significantly better than the bias baseline.
-    rounds : tuple of Round
-        The criteria that were applied, in order.
-    """
-
-    winner: str
-    best: str
-    tied: tuple[str, ...]
-    decided_by: str | None
-    values: Mapping[str, float | None]
-    beats_bias: bool
-    rounds: tuple[Round, ...] = ()
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        """The best and those tied with it, lowest RMSE first."""
-        return (self.best, *self.tied)
-
-
-def decide(record: ExperimentRecord) -> Decision | None:
+def _decide(record: ExperimentRecord) -> Decision | None:
     """Choose a candidate by the rule of the file.
 
     If the best beats the bias baseline, a candidate tied with it that does not is dropped
@@ -138,7 +81,7 @@ def beats_bias_of(record: ExperimentRecord, candidate: str) -> bool:
     model, bias = record.model(candidate), record.baseline()
     if model is None or bias is None:
         return False
-    return _is_above(record, bias["name"], model["name"])
+    return _is_above(record, bias.name, model.name)
 
 
 def _by_rmse(record: ExperimentRecord) -> list[str]:
@@ -152,7 +95,7 @@ def _is_worse(record: ExperimentRecord, candidate: str, best: str) -> bool:
     one, other = record.model(candidate), record.model(best)
     assert one is not None
     assert other is not None
-    return _is_above(record, one["name"], other["name"])
+    return _is_above(record, one.name, other.name)
 
 
 def _is_above(record: ExperimentRecord, one: str, other: str) -> bool:
@@ -160,8 +103,7 @@ def _is_above(record: ExperimentRecord, one: str, other: str) -> bool:
     found = record.difference(one, other)
     if found is None:
         return False
-    significant = found["p_holm"] < record.spec.decision.significance
-    return bool(significant and found["value"] > 0)
+    return found.p_holm < record.spec.decision.significance and found.value > 0
 
 
 def _drop_the_worthless(
@@ -177,7 +119,7 @@ def _drop_the_worthless(
 
 def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Round:
     values = {c: measured(record, criterion, c) for c in left}
-    sign = 1 if PREFERENCES[criterion] == "minimize" else -1
+    sign = 1 if MEASURES[criterion].direction == "minimize" else -1
     losses = {c: sign * v for c, v in values.items() if v is not None}
     if not losses:
         return Round(criterion=criterion, values=values, left=tuple(left))
@@ -199,68 +141,33 @@ def _may_be_chance(
     if one is None or other is None:
         return False
     if criterion == "ndcg_at_10":
-        return _within_errors(one["ranking"], other["ranking"])
-    at = DEPTH_METRICS.get(criterion)
+        return _within_errors(one, other)
+    at = DEPTH_MEASURES.get(criterion)
     if at is None:
         return False
-    found = record.depth_difference(
-        one["name"], other["name"], side=at.side, depth=at.depth
-    )
-    return found is None or found["p_holm"] >= record.spec.decision.significance
+    found = record.depth_difference(one.name, other.name, side=at.side, depth=at.depth)
+    return found is None or found.p_holm >= record.spec.decision.significance
 
 
-def _within_errors(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _within_errors(one: ModelResult, other: ModelResult) -> bool:
     """Compare two means over the same users as if they were of different ones.
 
     That is cautious: who is easy for one model is mostly easy for the other, so that the
     difference is known better than this.
     """
-    errors = [
-        e for e in (one.get("ndcg_error"), other.get("ndcg_error")) if e is not None
-    ]
-    if len(errors) < 2:
+    first, second = (model.measures.get("ndcg_at_10") for model in (one, other))
+    if first is None or second is None:
         return False
-    gap = abs(one["ndcg_at_10"] - other["ndcg_at_10"])
-    return bool(gap <= CHANCE * math.hypot(*errors))
+    reach = math.hypot(first.high - first.value, second.high - second.value)
+    return abs(first.value - second.value) <= reach
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckedCriterion:
-    """A criterion, and whether it holds.
-
-    Parameters
-    ----------
-    criterion : Criterion
-        As in the file.
-    candidate : str
-        The candidate it is about, the winner resolved; ``"winner"`` if there is none.
-    measured : float or None
-        Value of the tuned settings; None if it was not measured.
-    passed : bool
-        Whether all bounds hold. What was not measured has not passed.
-    sentence : str
-        Value and bound, and by how much it failed; or why it was not measured.
-    doubt : str, default ""
-        Why a criterion that holds for the value measured may not hold in truth; also
-        part of the sentence.
-    """
-
-    criterion: Criterion
-    candidate: str
-    measured: float | None
-    passed: bool
-    sentence: str
-    doubt: str = ""
-
-
-def check_criteria(record: ExperimentRecord) -> list[CheckedCriterion]:
-    """Check the criteria of an experiment file."""
-    decision = decide(record)
-    winner = WINNER if decision is None else decision.winner
-    return [
+def _check_criteria(record: ExperimentRecord) -> tuple[CheckedCriterion, ...]:
+    winner = WINNER if record.decision is None else record.decision.winner
+    return tuple(
         _check(record, c, winner if c.candidate == WINNER else c.candidate)
         for c in record.spec.criteria
-    ]
+    )
 
 
 def _check(
@@ -273,7 +180,7 @@ def _check(
         passed, sentence = False, f"{name} {_why_not_measured(record, candidate)}."
     else:
         failures = _failures(criterion, value)
-        here = f"{name} is {write(criterion.metric, value)}"
+        here = f"{name} is {measure_named(criterion.metric).sentence(value)}"
         passed = not failures
         doubt = _doubt(record, criterion, candidate, value) if passed else ""
         but = f"; but {doubt}" if doubt else ""
@@ -290,14 +197,14 @@ def _check(
 
 def _subject(record: ExperimentRecord, metric: str, candidate: str) -> str:
     if metric.startswith(DATA):
-        return f"The {label_of(metric)}"
+        return f"The {measure_named(metric).label}"
     known = candidate in record.spec.families
     owner = record.spec.label(candidate) if known else "the winner"
-    return f"The {label_of(metric)} of {owner}"
+    return f"The {measure_named(metric).label} of {owner}"
 
 
 def _why_not_measured(record: ExperimentRecord, candidate: str) -> str:
-    if record.final is None:
+    if record.judging is None:
         return "is not known, for the test set has not been opened"
     if record.model(candidate) is None:
         return "is not known, for this family was not scored on the test set"
@@ -306,12 +213,13 @@ def _why_not_measured(record: ExperimentRecord, candidate: str) -> str:
 
 def _failures(criterion: Criterion, value: float) -> str:
     low, high = criterion.at_least, criterion.at_most
+    measure = measure_named(criterion.metric)
     if high is not None and value > high:
-        gap = write(criterion.metric, value - high)
-        return f"{gap} above the {write_given(criterion.metric, high)} allowed"
+        gap = measure.sentence(value - high)
+        return f"{gap} above the {measure.given(high, 'stars')} allowed"
     if low is not None and value < low:
-        gap = write(criterion.metric, low - value)
-        return f"{gap} below the {write_given(criterion.metric, low)} required"
+        gap = measure.sentence(low - value)
+        return f"{gap} below the {measure.given(low, 'stars')} required"
     return ""
 
 
@@ -328,7 +236,7 @@ def _doubt(
 def _bounds(criterion: Criterion) -> str:
     bounds = {"at least": criterion.at_least, "at most": criterion.at_most}
     given = [
-        f"{words} {write_given(criterion.metric, bound)}"
+        f"{words} {measure_named(criterion.metric).given(bound, 'stars')}"
         for words, bound in bounds.items()
         if bound is not None
     ]
@@ -352,13 +260,13 @@ def declare(spec: ExperimentSpec) -> dict[str, Any]:
     return plain | {"families": sorted(spec.families)}
 
 
-def changed_since_opened(record: ExperimentRecord) -> tuple[str, ...]:
+def _changed_since_opened(record: ExperimentRecord) -> tuple[str, ...]:
     """Find what was changed after the test set had been opened for the first time.
 
     A rule that was made when the scores were known can be made for one of them: the
     change is allowed, and said.
     """
-    before = (record.final or {}).get("declared")
+    before = record.declared
     if before is None:
         return ()
     now = declare(record.spec)

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from harness.data.profile import published_characteristics
 from harness.errors import ExperimentError, HarnessError, UnknownNameError
+from harness.evaluation.measures import MEASURES
+from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.claims import NO_FIGURE
-from harness.experiment.measures import DATA, MEASURES, PARAM, check_metric
-from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE
+from harness.experiment.measured import DATA, PARAM, check_metric
 from harness.experiment.spec import (
-    PREFERENCES,
     Claim,
     Criterion,
     ExperimentSpec,
@@ -90,15 +90,16 @@ def _about_variants(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
 
 def _about_decision(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     prefer = spec.decision.prefer
+    known = [m.name for m in MEASURES.values() if m.direction is not None]
     for position, name in enumerate(prefer):
-        if name not in PREFERENCES:
-            error = UnknownNameError("preference", name, PREFERENCES)
+        if name not in known:
+            error = UnknownNameError("preference", name, known)
             yield "decision.prefer", str(error)
         if name in prefer[:position]:
             yield "decision.prefer", f"{name!r} must be named once only."
     for name in spec.decision.negligible:
-        if name not in PREFERENCES:
-            error = UnknownNameError("preference", name, PREFERENCES)
+        if name not in known:
+            error = UnknownNameError("preference", name, known)
             yield f"decision.negligible.{name}", str(error)
 
 
@@ -132,7 +133,8 @@ def _about_claim(spec: ExperimentSpec, claim: Claim) -> Iterator[tuple[str, str]
     elif not is_data and claim.candidate not in spec.families:
         yield "candidate", _unknown(spec, str(claim.candidate))
     yield from _about_value(claim)
-    is_cost = claim.metric in MEASURES and MEASURES[claim.metric].is_cost
+    measure = MEASURES.get(claim.metric)
+    is_cost = measure is not None and measure.kind == "cost"
     if is_cost and claim.metric != "fit_seconds" and claim.role == "initial":
         yield (
             "role",
@@ -263,8 +265,15 @@ def complaint(path: Path, key: str, rule: str) -> ExperimentError:
     return ExperimentError(f"{where}: {key}: {rule}{end}")
 
 
-def find_spaces(path: Path, spec: ExperimentSpec) -> dict[str, SearchSpace]:
-    """Find family and search space of each candidate."""
+def find_spaces(path: Path | None, spec: ExperimentSpec) -> dict[str, SearchSpace]:
+    """Find family and search space of each candidate; without a path of a study."""
+    if path is None:
+        return {
+            candidate: load_space(
+                find_space(entry.space or candidate), load_family(candidate)
+            )
+            for candidate, entry in spec.families.items()
+        }
     spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
     _check_variants(path, spec, spaces)
     _check_claims(path, spec, spaces)

@@ -1,30 +1,24 @@
-"""What follows the searches of an experiment: costs, refits, and the test set, opened once."""
+"""Judging, after the searches: fresh folds, costs, refits, and the test set, opened once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.errors import StudyError
 from harness.evaluation.costs import measure_efficiency
-from harness.evaluation.final import (
-    Entry,
-    FittedEntry,
-    Role,
-    fit_entries,
-    judge_entries,
-)
+from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
+from harness.evaluation.results import BIAS_BASELINE, Costs, Role
 from harness.experiment.decision import declare
 from harness.experiment.factors import strongest_factors
-from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
 from harness.experiment.refit import TrainingFolds, baselines
+from harness.experiment.results import ExperimentRecord
 from harness.experiment.run import PreparedExperiment
-from harness.experiment.store import read_experiment
+from harness.experiment.store import keep, read_experiment, to_json
 from harness.models.base import Recommender
-from harness.search.openings import record_look
+from harness.search.openings import record_opening
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
 from harness.search.storage import read_experiment_facts, save_experiment_facts
-from harness.version import code_version
 
 __all__ = ["JudgedExperiment", "judge_experiment"]
 
@@ -99,8 +93,7 @@ class _Judge:
 
     @property
     def is_done(self) -> bool:
-        final = self.record.final or {}
-        return all(final.get(key) == value for key, value in self._judged.items())
+        return bool(self._kept.get("judged_for") == self._judged)
 
     def run(self) -> dict[str, Recommender]:
         folds = self._folds()
@@ -111,13 +104,17 @@ class _Judge:
                 return folds.fresh_score(family, best.params)
 
             self._keep("fresh_folds", candidate, best.params, score)
+        if self._prepared.split.test is None:
+            self._save("judged_for", self._judged)
+            return {}
         floor = folds.best_biases()
-        self._measure_costs(floor)
+        costs = self._measure_costs(floor)
         fitted = fit_entries(
             self._entries(floor),
             self._prepared.split.train,
             self._prepared.dataset.catalogue,
             seeds=self._seeds,
+            costs=costs,
             on_fitted=lambda name: self._on_step(f"fitted {name}"),
         )
         models = {
@@ -127,7 +124,8 @@ class _Judge:
         }
         for candidate, model in models.items():
             described = strongest_factors(model, self._prepared.dataset.catalogue)
-            self._save(f"factors/{candidate}", {"value": described})
+            value = [to_json(factor) for factor in described]
+            self._save(f"factors/{candidate}", {"value": value})
         self._open_and_judge(fitted)
         return models
 
@@ -146,7 +144,8 @@ class _Judge:
         spec = self._prepared.spec
         return [spec.seed + k for k in range(spec.final_seeds)]
 
-    def _measure_costs(self, floor: Mapping[str, Any]) -> None:
+    def _measure_costs(self, floor: Mapping[str, Any]) -> dict[str, Costs]:
+        """Measure the tuned models and the floor; give costs by name of the entry."""
         measured = {
             c: (self._prepared.plans[c].family.name, dict(best.params))
             for c, best in self._best.items()
@@ -154,16 +153,23 @@ class _Judge:
         measured[BIAS_BASELINE] = ("baseline", dict(floor))
         for candidate, (family, params) in measured.items():
 
-            def measure(family: str = family, params: Any = params) -> dict[str, Any]:
-                return measure_efficiency(
-                    family,
-                    params,
-                    seed=self._prepared.spec.seed,
-                    train=self._prepared.split.train,
-                    catalogue=self._prepared.dataset.catalogue,
+            def measure(family: str = family, params: Any = params) -> Any:
+                return to_json(
+                    measure_efficiency(
+                        family,
+                        params,
+                        seed=self._prepared.spec.seed,
+                        train=self._prepared.split.train,
+                        catalogue=self._prepared.dataset.catalogue,
+                    )
                 )
 
-            self._keep("efficiency", candidate, params, measure)
+            self._keep("costs", candidate, params, measure)
+        found = read_experiment(self._storage, self._name).costs
+        return {
+            candidate if candidate == BIAS_BASELINE else f"{candidate}, tuned": costs
+            for candidate, costs in found.items()
+        }
 
     def _keep(
         self, kind: str, candidate: str, params: Any, measure: Callable[[], Any]
@@ -197,11 +203,7 @@ class _Judge:
                 for role, params in settings.items()
             ]
         entries += self._variants()
-        entries += [
-            Entry(name=b.name, family=b.family, params=b.params, role="baseline")
-            for b in baselines(floor)
-        ]
-        return entries
+        return [*entries, *baselines(floor)]
 
     def _variants(self) -> list[Entry]:
         return [
@@ -228,15 +230,16 @@ class _Judge:
         if declared is None:
             declared = declare(self._prepared.spec)
             self._save("declared", declared)
-        looks = record_look(self._storage, self._name)
-        final = judge_entries(
+        number = record_opening(self._storage, self._name)
+        judging = judge_entries(
             fitted,
             self._prepared.split.train,
             self._prepared.dataset.catalogue,
             test,
+            seeds=self._seeds,
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
-        judged = {"looks": looks, "seeds": self._seeds, "declared": declared}
-        judged["code_version"] = code_version()
-        judged |= self._judged
-        self._save("final", {**judged, **final})
+        best_trials = {c: trial.number for c, trial in self._best.items()}
+        judging = replace(judging, openings=number, best_trials=best_trials)
+        keep(self._storage, self._name, "judging", judging)
+        self._save("judged_for", self._judged)

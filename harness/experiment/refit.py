@@ -9,9 +9,9 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError
-from harness.evaluation.final import Contestant
+from harness.evaluation.final import Entry
+from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.evaluation.splits import TIMED, Split, assign_folds, split_off_test
-from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.search.executors import Workbench, score_on_folds
@@ -59,9 +59,7 @@ def refit_best(
     family = load_family(study.family)
     dataset = load_dataset()
     train = split_again(study, dataset).train
-    # Without what is left to the family the first version meant what it was then.
-    defaults = study.settings.get("defaults", family.came_later)
-    params = {**defaults, **best.params}
+    params = {**study.settings["defaults"], **best.params}
     if "seed" in family.__dataclass_fields__:
         params["seed"] = int(study.settings["seed"])
     model = family(**params).fit(train, dataset.catalogue)
@@ -159,10 +157,12 @@ class TrainingFolds:
         return Workbench(family, self.train, self.catalogue, fold_of)
 
 
-def baselines(floor: Mapping[str, Any]) -> list[Contestant]:
+def baselines(floor: Mapping[str, Any]) -> list[Entry]:
     """Name the models that every comparison has."""
     family = load_family("baseline")
     return [
-        Contestant(name=BIAS_BASELINE, family=family, params=floor),
-        Contestant(name=MEAN_BASELINE, family=family, params={"kind": "mean"}),
+        Entry(name=BIAS_BASELINE, family=family, params=floor, role="baseline"),
+        Entry(
+            name=MEAN_BASELINE, family=family, params={"kind": "mean"}, role="baseline"
+        ),
     ]

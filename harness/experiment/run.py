@@ -1,7 +1,8 @@
-"""One experiment: all families searched under one budget, then judged on one test set."""
+"""One experiment: all families searched under one budget on one training part."""
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.data.dataset import Dataset
@@ -15,15 +16,15 @@ from harness.experiment.file import (
     find_spaces,
     load_experiment,
 )
-from harness.experiment.record import ExperimentRecord
-from harness.experiment.spec import ExperimentSpec
-from harness.experiment.store import read_experiment, study_name
-from harness.experiment.study import check_name
+from harness.experiment.results import ExperimentRecord
+from harness.experiment.spec import BudgetSpec, ExperimentSpec, FamilySpec
+from harness.experiment.store import read_experiment
 from harness.models.families import load_family
 from harness.search.engine import Budget
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
 from harness.search.samplers import SamplerSequence
+from harness.search.space import SearchSpace
 from harness.search.storage import (
     MARK,
     create_experiment,
@@ -33,32 +34,34 @@ from harness.search.storage import (
 from harness.search.study import StudyPlan, check_plan, environment, run_study
 from harness.version import code_version
 
-__all__ = ["ExperimentSettings", "PreparedExperiment", "prepare_experiment"]
+__all__ = [
+    "PreparedExperiment",
+    "RunSettings",
+    "prepare_experiment",
+    "prepare_study",
+    "study_spec",
+]
+
+DEFAULT_STORAGE = "optuna.log"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentSettings:
-    """Which experiment to run, and where: what the command line says.
+class RunSettings:
+    """Where an experiment runs, and by what name.
 
     Parameters
     ----------
-    file : str
-        A path or a name.
-    name : str or None, default None
-        Name of the experiment; None takes that of the file.
+    name : str or None
+        None takes the name of the file, or makes one of family and data set.
     storage : str
         URL or path of the Optuna storage.
     jobs : int
         Number of worker processes.
-    changes : mapping
-        What the command line says otherwise than the file.
     """
 
-    file: str
     name: str | None = None
-    storage: str
+    storage: str = DEFAULT_STORAGE
     jobs: int = 1
-    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,10 +72,12 @@ class PreparedExperiment:
     ----------
     name : str
         Its name.
+    file : str or None
+        The experiment file as the user named it; None for a study.
     spec : ExperimentSpec
-        What the file says.
-    settings : ExperimentSettings
-        Which experiment, and where.
+        What the file, or the command, says.
+    settings : RunSettings
+        Where it runs.
     dataset : Dataset
         The data.
     split : Split
@@ -82,8 +87,9 @@ class PreparedExperiment:
     """
 
     name: str
+    file: str | None
     spec: ExperimentSpec
-    settings: ExperimentSettings
+    settings: RunSettings
     dataset: Dataset
     split: Split
     plans: Mapping[str, StudyPlan]
@@ -95,13 +101,14 @@ class PreparedExperiment:
             "dataset": self.dataset.facts(),
             "split": self.split.facts,
             "settings": {
-                "file": self.settings.file,
+                "file": self.file,
                 "seed": self.spec.seed,
                 "jobs": self.settings.jobs,
                 "n_folds": self.spec.search.folds,
                 "environment": environment(),
             },
             "code_version": code_version(),
+            "studies": {c: plan.name for c, plan in self.plans.items()},
         }
         # Before anything is written: what the file says now must be what was searched.
         for plan in self.plans.values():
@@ -140,27 +147,93 @@ class PreparedExperiment:
 
 
 def prepare_experiment(
-    settings: ExperimentSettings,
+    file: str,
+    settings: RunSettings,
     *,
-    on_loading: Callable[[str], None] = lambda _: None,
+    changes: Mapping[str, Any] | None = None,
+    load: Callable[[ExperimentSpec], Dataset] | None = None,
 ) -> PreparedExperiment:
-    """Resolve every name, load the data, and split it."""
-    path = find_experiment(settings.file)
-    spec = load_experiment(path, settings.changes)
+    """Read an experiment file, resolve every name, load the data, and split it.
+
+    `changes` is what the caller says otherwise than the file, as the file would; `load`
+    takes the place of the source that the file names.
+    """
+    path = find_experiment(file)
+    spec = load_experiment(path, changes)
     name = settings.name or path.stem
-    check_name(name)
+    _check_name(name)
     spaces = find_spaces(path, spec)
-    make_pruner(spec.search.pruner)
-    for space in spaces.values():
-        SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
     if spec.split.method == "none":
         raise complaint(
             path,
             "split.method",
             "an experiment needs a test set for its verdict: choose another than 'none'.",
         )
-    on_loading(spec.data.source)
-    dataset = load_source(spec.data.source, spec.data.model_dump(exclude={"source"}))
+    _check_search(spec, spaces)
+    dataset = (load or load_data)(spec)
+    studies = {candidate: f"{name}-{candidate}" for candidate in spec.families}
+    return _prepare(_Names(name, file, studies), spec, spaces, settings, dataset)
+
+
+def study_spec(
+    family: str,
+    *,
+    space: str | None = None,
+    n_trials: int = 100,
+    seconds: float | None = None,
+    **tables: Any,
+) -> ExperimentSpec:
+    """Say in memory what an experiment file with one family would say.
+
+    `tables` are ``data``, ``split`` and ``search`` as the file has them, and ``seed``.
+    """
+    return ExperimentSpec(
+        title=f"Study of {family}",
+        families={family: FamilySpec(space=space)},
+        budget=BudgetSpec(trials=n_trials, seconds=seconds),
+        **tables,
+    )
+
+
+def prepare_study(
+    spec: ExperimentSpec,
+    settings: RunSettings,
+    *,
+    load: Callable[[ExperimentSpec], Dataset] | None = None,
+) -> PreparedExperiment:
+    """Prepare an experiment with one family, which is called a study."""
+    if settings.name is not None:
+        _check_name(settings.name)
+    spaces = find_spaces(None, spec)
+    _check_search(spec, spaces)
+    dataset = (load or load_data)(spec)
+    [family] = spec.families
+    name = settings.name or f"{family}-{dataset.name}"
+    _check_name(name)
+    return _prepare(_Names(name, None, {family: name}), spec, spaces, settings, dataset)
+
+
+def load_data(spec: ExperimentSpec) -> Dataset:
+    """Load the data that an experiment names."""
+    return load_source(spec.data.source, spec.data.model_dump(exclude={"source"}))
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What an experiment, its file and its studies are called."""
+
+    experiment: str
+    file: str | None
+    studies: Mapping[str, str]
+
+
+def _prepare(
+    names: _Names,
+    spec: ExperimentSpec,
+    spaces: Mapping[str, SearchSpace],
+    settings: RunSettings,
+    dataset: Dataset,
+) -> PreparedExperiment:
     split = split_off_test(
         dataset,
         method=spec.split.method,
@@ -169,7 +242,7 @@ def prepare_experiment(
     )
     plans = {
         candidate: StudyPlan(
-            name=study_name(name, candidate),
+            name=names.studies[candidate],
             storage=settings.storage,
             family=load_family(space.family),
             space=space,
@@ -184,13 +257,21 @@ def prepare_experiment(
         for candidate, space in spaces.items()
     }
     return PreparedExperiment(
-        name=name,
+        name=names.experiment,
+        file=names.file,
         spec=spec,
         settings=settings,
         dataset=dataset,
         split=split,
         plans=plans,
     )
+
+
+def _check_search(spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]) -> None:
+    """Resolve the names of sampler and pruner before any data is read."""
+    make_pruner(spec.search.pruner)
+    for space in spaces.values():
+        SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
 
 
 def _require_equal(
@@ -207,4 +288,15 @@ def _require_equal(
         raise StudyError(
             f"The experiment {name!r} exists with another {' and '.join(different)}: "
             "give this one a name of its own with --name, or repeat the old settings."
+        )
+
+
+def _check_name(name: str) -> None:
+    """Check that a study or an experiment can have a name."""
+    # The folder of the report has this name.
+    if not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", name) or name.strip(". ") == "":
+        shown = name if len(name) <= 40 else f"{name[:40]}..."
+        raise StudyError(
+            "The name of a study must be the name of a folder too, without slashes and "
+            f"of at most 100 characters, but is {shown!r}: choose another --name."
         )

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.evaluation.measures import MEASURES
 from harness.search.distributions import Distribution, Value
 from harness.toml import Part
 
 __all__ = [
-    "PREFERENCES",
     "Claim",
     "Criterion",
     "ExperimentSpec",
@@ -54,32 +54,6 @@ class BudgetSpec(Part):
         return " or ".join(limits)
 
 
-PREFERENCES: Mapping[str, Literal["minimize", "maximize"]] = {
-    "latency_p95_ms": "minimize",
-    "fit_seconds": "minimize",
-    "peak_memory_bytes": "minimize",
-    "model_bytes": "minimize",
-    "cold_user_rmse": "minimize",
-    "cold_item_rmse": "minimize",
-    "catalogue_coverage": "maximize",
-    "intra_list_diversity": "maximize",
-    "ndcg_at_10": "maximize",
-    "rmse": "minimize",
-}
-"""What can decide between families that are tied, and which way is better."""
-
-
-NEGLIGIBLE: Mapping[str, float] = {
-    "latency_p95_ms": 1.0,
-    "fit_seconds": 10.0,
-    "peak_memory_bytes": 50e6,
-    "model_bytes": 10e6,
-    "ndcg_at_10": 0.002,
-}
-"""Differences that nobody would notice, however large a share they are: 20 microseconds
-must not decide between two models."""
-
-
 class DecisionSpec(Part):
     """How one family is chosen.
 
@@ -87,12 +61,12 @@ class DecisionSpec(Part):
     ----------
     prefer : tuple of str
         Criteria that decide among the families tied with the best on test RMSE, the
-        first one first; see `harness.experiment.spec`.
+        first one first: any measure with a direction.
     margin : float, default 0.05
         By what share a family must be better on a criterion to win on it; within it the
         next criterion decides.
     negligible : mapping, optional
-        By criterion: differences up to this decide nothing either; see `NEGLIGIBLE`.
+        By criterion: differences up to this decide nothing either; else what its measure calls negligible.
     significance : float, default 0.05
         Families whose Holm-corrected p against the best is at least this are tied.
     """
@@ -108,7 +82,7 @@ class DecisionSpec(Part):
     def is_noticeable(self, criterion: str, *, better: float, worse: float) -> bool:
         """Say whether a difference is large enough to decide."""
         gap = abs(worse - better)
-        least = self.negligible.get(criterion, NEGLIGIBLE.get(criterion, 0.0))
+        least = self.negligible.get(criterion, MEASURES[criterion].negligible)
         return gap > self.margin * abs(worse) and gap > least
 
 

@@ -1,12 +1,16 @@
-"""An experiment read back from the storage: the record that reports and trackers read."""
+"""Experiments in their storage: what is kept of one, and the record made of it."""
 
 from datetime import datetime
 from typing import Any
 
-from harness.errors import StudyError
-from harness.experiment.decision import decide
-from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
+from pydantic import TypeAdapter
+
+from harness.errors import StudyError, UnknownNameError
+from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Judging
+from harness.experiment.decision import conclude
+from harness.experiment.results import ExperimentRecord, LoggedRuns, OpeningsByNow
 from harness.experiment.spec import ExperimentSpec
+from harness.search.openings import openings_by_now
 from harness.search.ownership import own_study
 from harness.search.records import StudyRecord
 from harness.search.storage import (
@@ -20,29 +24,56 @@ from harness.search.storage import (
 )
 
 __all__ = [
-    "RUNS",
+    "from_json",
+    "keep",
+    "list_names",
     "read_experiment",
+    "read_named",
     "read_study_or_winner",
-    "study_name",
     "take_over_rules",
+    "to_json",
 ]
-
-
-RUNS = "runs"
-"""Under which key the ids of an experiment's runs in MLflow are kept with it."""
-
 
 _RULES = ("title", "about", "publication", "decision", "criteria", "claims")
 _TEXTS = ("label", "note")
 
 
-def study_name(experiment: str, candidate: str) -> str:
-    """Name the study of a candidate."""
-    return f"{experiment}-{candidate}"
+def to_json(value: Any) -> Any:
+    """Convert results to plain data."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Make results of a type from plain data."""
+    return TypeAdapter(kind).validate_python(value)
+
+
+def keep(storage: str, name: str, key: str, value: Any) -> None:
+    """Keep results with an experiment."""
+    save_experiment_facts(storage, name, key, to_json(value))
+
+
+def list_names(storage: str) -> list[str]:
+    """List experiments, and the studies within them that go by another name."""
+    experiments = list_experiments(storage)
+    return [*experiments, *(s for s in list_studies(storage) if s not in experiments)]
+
+
+def read_named(storage: str, name: str) -> ExperimentRecord:
+    """Read an experiment, or the part of one that is about one of its studies."""
+    experiments = list_experiments(storage)
+    if name in experiments:
+        return read_experiment(storage, name)
+    for experiment in experiments:
+        facts = read_experiment_facts(storage, experiment)[MARK]
+        for candidate, study in facts["studies"].items():
+            if study == name and name in list_studies(storage):
+                return read_experiment(storage, experiment).only(candidate)
+    raise UnknownNameError("study or experiment", name, list_names(storage))
 
 
 def read_experiment(storage: str, name: str) -> ExperimentRecord:
-    """Read an experiment without changing it."""
+    """Read an experiment without changing it, and draw its conclusions."""
     kept = read_experiment_facts(storage, name)
     facts: dict[str, Any] = kept[MARK]
     if "spec" not in kept:
@@ -53,23 +84,22 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
     spec = ExperimentSpec.model_validate(kept["spec"])
     there = set(list_studies(storage))
     studies = {
-        candidate: read_study(storage, study_name(name, candidate))
+        candidate: read_study(storage, facts["studies"][candidate])
         for candidate in spec.families
-        if study_name(name, candidate) in there
+        if facts["studies"].get(candidate) in there
     }
     for study in studies.values():
         _require_same_test(name, facts, study)
+    # A candidate may have been taken out of the file since it was measured.
+    known = (*spec.families, BIAS_BASELINE)
 
     def by_candidate(kind: str) -> dict[str, Any]:
-        prefix = f"{kind}/"
-        found = {
-            k.removeprefix(prefix): v for k, v in kept.items() if k.startswith(prefix)
-        }
-        # A candidate may have been taken out of the file since it was measured.
-        known = {*spec.families, BIAS_BASELINE}
-        return {c: each["value"] for c, each in found.items() if c in known}
+        found = {c: kept[f"{kind}/{c}"] for c in known if f"{kind}/{c}" in kept}
+        return {c: each["value"] for c, each in found.items()}
 
-    return ExperimentRecord(
+    number, last = openings_by_now(storage, facts["dataset"], facts["split"])
+    judging = kept.get("judging")
+    record = ExperimentRecord(
         name=name,
         spec=spec,
         storage=without_password(storage),
@@ -81,11 +111,14 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         studies=studies,
         profile=kept.get("profile", {}),
         fresh_folds=by_candidate("fresh_folds"),
-        efficiency=by_candidate("efficiency"),
-        factors=by_candidate("factors"),
-        runs=kept.get(RUNS, {}),
-        final=kept.get("final"),
+        costs=from_json(dict[str, Costs], by_candidate("costs")),
+        factors=from_json(dict[str, tuple[Factor, ...]], by_candidate("factors")),
+        runs=from_json(LoggedRuns, kept.get("runs", {})),
+        judging=None if judging is None else from_json(Judging, judging),
+        declared=kept.get("declared"),
+        openings=OpeningsByNow(number=number, last=last),
     )
+    return conclude(record)
 
 
 def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> None:
@@ -103,17 +136,16 @@ def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> 
 
 def read_study_or_winner(storage: str, name: str) -> StudyRecord:
     """Read a study, or that of the family which an experiment has chosen."""
-    if name in list_studies(storage) or name not in list_experiments(storage):
-        return read_study(storage, name)
-    record = read_experiment(storage, name)
-    decision = decide(record)
-    if decision is None:
+    record = read_named(storage, name)
+    if record.is_study and record.studies:
+        return next(iter(record.studies.values()))
+    if record.decision is None:
         known = ", ".join(study.name for study in record.studies.values())
         raise StudyError(
             f"The experiment {name!r} has chosen no family yet: go on with `harness run`, "
             f"or name one of its studies: {known or 'there is none'}."
         )
-    return record.studies[decision.winner]
+    return record.studies[record.decision.winner]
 
 
 def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> ExperimentRecord:

@@ -20,8 +20,8 @@ __all__ = [
     "BLOCK_COLUMNS",
     "PUBLISHED_WEIGHTS",
     "block_weights",
-    "is_off",
-    "missing_blocks",
+    "blocks_off",
+    "explain_blocks_off",
     "title_blocks",
 ]
 
@@ -47,7 +47,6 @@ _BUILDERS: Mapping[str, Callable[[Catalogue], tuple[Part, ...]]] = {
     "genre": genre_parts,
     "people": people_parts,
 }
-_OFF = "Title features: block {} is off"
 _MOST_CATALOGUES = 4
 _Key = tuple[int, str | None]
 _built: OrderedDict[_Key, tuple[Any, dict[str, Block]]] = OrderedDict()
@@ -85,33 +84,35 @@ def _build(catalogue: Catalogue, sentence_model: str | None) -> dict[str, Block]
     }
 
 
-def missing_blocks(
+def blocks_off(
+    catalogue: Catalogue, *, sentence_model: str | None = None
+) -> tuple[str, ...]:
+    """Name the blocks that the catalogue has nothing for.
+
+    Examples
+    --------
+    >>> blocks_off(Catalogue.empty())
+    ('metadata', 'genre', 'text', 'people')
+    """
+    built = title_blocks(catalogue, sentence_model=sentence_model)
+    return tuple(name for name in BLOCK_COLUMNS if name not in built)
+
+
+def explain_blocks_off(
     catalogue: Catalogue, *, sentence_model: str | None = None
 ) -> list[str]:
-    """Say which blocks are switched off, because the catalogue has nothing for them.
+    """Say why blocks are off, one sentence each.
 
     Examples
     --------
-    >>> missing_blocks(Catalogue.empty())[1]
+    >>> explain_blocks_off(Catalogue.empty())[1]
     'Title features: block genre is off: the catalogue has no listed_in.'
     """
-    blocks = title_blocks(catalogue, sentence_model=sentence_model)
     return [
-        f"{_OFF.format(name)}: {_reason(catalogue, columns)}."
-        for name, columns in BLOCK_COLUMNS.items()
-        if name not in blocks
+        f"Title features: block {name} is off: "
+        f"{_reason(catalogue, BLOCK_COLUMNS[name])}."
+        for name in blocks_off(catalogue, sentence_model=sentence_model)
     ]
-
-
-def is_off(block: str, notes: Iterable[str]) -> bool:
-    """Tell whether a block was switched off, by what was said then.
-
-    Examples
-    --------
-    >>> is_off("genre", missing_blocks(Catalogue.empty()))
-    True
-    """
-    return any(note.startswith(_OFF.format(block)) for note in notes)
 
 
 def _reason(catalogue: Catalogue, columns: tuple[str, ...]) -> str:

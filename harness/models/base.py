@@ -171,6 +171,23 @@ class Recommender(ABC):
         del catalogue
         return []
 
+    @classmethod
+    def blocks_off(cls, catalogue: Catalogue) -> tuple[str, ...]:
+        """Name the feature blocks that a catalogue has nothing for.
+
+        Parameters
+        ----------
+        catalogue : Catalogue
+            What is known about the titles; may be empty.
+
+        Returns
+        -------
+        tuple of str
+            Empty for families without feature blocks.
+        """
+        del catalogue
+        return ()
+
     def fit(self, ratings: Ratings, catalogue: Catalogue) -> Self:
         """Learn from ratings, forgetting what was learnt before.
 

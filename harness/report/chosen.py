@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.experiment.measures import BLOCK
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.report.claims import published_rmse
 from harness.report.context import (
@@ -18,7 +18,7 @@ from harness.report.context import (
 from harness.report.context import quantity_label as metric_label
 from harness.report.figures import draw_residuals
 from harness.report.figures.results import draw_blocks, statistics_weight
-from harness.report.formatting import interval, metric, stars
+from harness.formatting import interval, metric, stars
 from harness.report.markdown import escape, table
 from harness.search.importance import has_importance
 

@@ -27,7 +27,7 @@ from harness.report.context import (
 )
 from harness.report.data import DEFINITIONS, NOTHING, characteristics_table
 from harness.report.figures import draw_characteristics
-from harness.report.formatting import Comparison, setting, stars
+from harness.formatting import Comparison, setting, stars
 from harness.report.markdown import code, escape, table
 from harness.report.tables import data_table
 

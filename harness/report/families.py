@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.experiment.decision import CHANCE, beats_bias_of
 from harness.experiment.measures import measured
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.report.context import (
     LONGEST,
     Draft,
@@ -23,7 +23,7 @@ from harness.report.context import (
 )
 from harness.report.figures import draw_depth, draw_rmse
 from harness.report.figures.results import FEWEST_PAIRS, draw_pareto, pareto_front
-from harness.report.formatting import Comparison, interval, stars
+from harness.formatting import Comparison, interval, stars
 from harness.report.markdown import escape, table
 from harness.report.verdict import reasons
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.experiment.convergence import n_judged_trials
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.report.context import Draft, label, paragraphs
 from harness.report.markdown import code, escape, table
 from harness.search.records import StudyRecord

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.report.folder import write_folder
-from harness.report.formatting import duration, setting
+from harness.formatting import duration, setting
 from harness.report.markdown import code, escape, table
 from harness.report.reproduction import (
     environment_table,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from harness.evaluation.metrics import METRICS
-from harness.experiment.record import ExperimentRecord
-from harness.report.formatting import duration, interval, metric, setting, stars
+from harness.experiment.results import ExperimentRecord
+from harness.formatting import duration, interval, metric, setting, stars
 from harness.report.markdown import code, escape, table
 from harness.report.study_verdict import comparisons, describe_range, edges, gauge
 from harness.search.records import StudyRecord, TrialRecord

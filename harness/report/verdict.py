@@ -21,7 +21,7 @@ from harness.experiment.decision import (
     check_criteria,
 )
 from harness.experiment.measures import DEPTH_METRICS, measured
-from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
+from harness.experiment.results import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
 from harness.report.claims import compare_lowest
 from harness.report.context import (
     LONGEST,
@@ -34,7 +34,7 @@ from harness.report.context import (
     write_published,
 )
 from harness.report.context import quantity_label as metric_label
-from harness.report.formatting import duration, interval, milliseconds, size, stars
+from harness.formatting import duration, interval, milliseconds, size, stars
 from harness.report.markdown import code, escape, table
 from harness.report.study_verdict import edges
 

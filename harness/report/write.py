@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.report.chosen import chosen_model, explainability
 from harness.report.claims import claims, data
 from harness.report.context import Draft, paragraphs

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 
-import optuna
+from harness.search.storage import (
+    MARK,
+    attributes_of_all,
+    read_experiment_facts,
+    save_experiment_facts,
+)
 
-from harness.search.storage import MARK, attributes_of_all, open_storage
-
-__all__ = ["SealedRatings", "record_look"]
+__all__ = ["SealedRatings", "openings_by_now", "record_opening"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class SealedRatings:
     dataset : str or None
         Fingerprint of ratings and catalogue.
     ratings : str or None
-        Fingerprint of the ratings alone; the first version did not keep it.
+        Fingerprint of the ratings alone.
     split : str or None
         Fingerprint of the split.
     """
@@ -51,29 +55,36 @@ class SealedRatings:
         return f"{self.ratings or self.dataset} and {self.split}"
 
 
-LOOKS = "looks"
+OPENINGS = "openings"
 
 
-def record_look(storage: str, name: str) -> int:
-    """Write down that the test ratings of a study or an experiment are opened.
+def record_opening(storage: str, name: str) -> int:
+    """Write down that the test ratings of an experiment are opened, and count openings.
 
-    It is written before the seal is broken: a look that ends in a crash counts too.
+    It is written before the seal is broken: an opening that ends in a crash counts too.
+    Whoever has seen one test score knows something about every model on the same test
+    set, so all experiments of the storage count.
     """
-    study = optuna.load_study(study_name=name, storage=open_storage(storage))
-    study.set_user_attr(LOOKS, _own(study.user_attrs) + 1)
-    opened = _ratings_of(study.user_attrs)
-    return sum(
-        _own(attrs)
+    facts = read_experiment_facts(storage, name)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    save_experiment_facts(storage, name, OPENINGS, [*facts.get(OPENINGS, ()), now])
+    mark = facts[MARK]
+    return openings_by_now(storage, mark["dataset"], mark["split"])[0]
+
+
+def openings_by_now(
+    storage: str, dataset: Mapping[str, Any], split: Mapping[str, Any]
+) -> tuple[int, datetime | None]:
+    """Count the openings of the same test ratings, and tell when the last one was."""
+    sealed = SealedRatings.of(dataset, split)
+    times = sorted(
+        datetime.fromisoformat(time)
         for _, attrs in attributes_of_all(storage)
-        if _ratings_of(attrs).are(opened)
+        if MARK in attrs and _ratings_of(attrs).are(sealed)
+        for time in attrs.get(OPENINGS, ())
     )
-
-
-def _own(attrs: Mapping[str, Any]) -> int:
-    # The first version kept the looks of a study with its final result only.
-    return int(attrs.get(LOOKS, (attrs.get("final") or {}).get("looks", 0)))
+    return len(times), times[-1] if times else None
 
 
 def _ratings_of(attrs: Mapping[str, Any]) -> SealedRatings:
-    facts = attrs.get(MARK) or attrs.get("harness") or {}
-    return SealedRatings.of(facts.get("dataset", {}), facts.get("split", {}))
+    return SealedRatings.of(attrs[MARK]["dataset"], attrs[MARK]["split"])

@@ -96,11 +96,9 @@ class StudyRecord:
         Where the study is kept: URL or path, without a password.
     trials : tuple of TrialRecord
         In the order of their numbers.
-    final : mapping or None
-        JSON-like result of the final evaluation on the test set, once there is one.
     identity : str
         Drawn at random when the study was created and kept with it: tells studies of
-        the same name in different storages apart. Empty where none was kept.
+        the same name in different storages apart.
     """
 
     name: str
@@ -111,7 +109,6 @@ class StudyRecord:
     code_version: str
     storage: str
     trials: tuple[TrialRecord, ...] = field(default=())
-    final: Mapping[str, Any] | None = None
     identity: str = ""
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError, UnknownNameError
@@ -167,7 +168,6 @@ def study_record(study: optuna.Study, storage: str) -> StudyRecord:
         name=study.study_name,
         storage=without_password(storage),
         trials=tuple(trial_record(t) for t in trials if t.state != TrialState.WAITING),
-        final=attrs.get("final"),
         **attrs["harness"],
     )
 
@@ -200,49 +200,65 @@ def _as_utc(moment: datetime | None) -> datetime | None:
 
 
 MARK = "harness_experiment"
-"""Name of the attribute that an experiment has, and a study has not."""
+"""Name of the attribute that holds what fixes an experiment.
+
+It is kept with the study of the first family: a study of its own would show up in
+optuna-dashboard, without trials.
+"""
 
 
 def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool:
-    """Make an experiment, unless it exists."""
+    """Make an experiment, unless it exists; ``facts["studies"]`` names its studies."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        study_name=name, storage=open_storage(storage), load_if_exists=True
-    )
-    if MARK in study.user_attrs:
+    opened = open_storage(storage)
+    if name in _homes(opened):
         return False
-    if study.trials or "harness" in study.user_attrs:
+    home = next(iter(facts["studies"].values()))
+    study = optuna.create_study(study_name=home, storage=opened, load_if_exists=True)
+    if study.trials or study.user_attrs:
         raise StudyError(
-            f"{without_password(storage)} has a study named {name!r} already: give the "
-            "experiment another name with --name."
+            f"{without_password(storage)} has a study named {home!r} already: choose "
+            "another name with --name."
         )
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    identity = secrets.token_hex(8)
-    study.set_user_attr(MARK, {**facts, "started": started, "identity": identity})
+    own = {
+        "name": name,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "identity": secrets.token_hex(8),
+    }
+    study.set_user_attr(MARK, {**facts, **own})
     return True
 
 
 def list_experiments(storage: str) -> list[str]:
-    """List the experiments in a storage."""
-    return [name for name, attrs in attributes_of_all(storage) if MARK in attrs]
+    """List the experiments in a storage, studies of one family included."""
+    return list(_homes(open_storage(storage, create=False)))
 
 
 def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
     """Read what is kept with an experiment."""
-    found = {n: attrs for n, attrs in attributes_of_all(storage) if MARK in attrs}
-    if name not in found:
-        raise UnknownNameError("experiment", name, found)
-    return found[name]
+    homes = _homes(open_storage(storage, create=False))
+    if name not in homes:
+        raise UnknownNameError("experiment", name, homes)
+    return dict(homes[name].user_attrs)
 
 
 def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None:
     """Keep something with an experiment."""
-    study = optuna.load_study(study_name=name, storage=open_storage(storage))
+    opened = open_storage(storage)
+    home = _homes(opened)[name].study_name
+    study = optuna.load_study(study_name=home, storage=opened)
     study.set_user_attr(key, value)
 
 
+def _homes(opened: BaseStorage) -> dict[str, FrozenStudy]:
+    """Find the studies that experiments are kept with, by name of the experiment."""
+    studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
+    marked = [study for study in studies if MARK in study.user_attrs]
+    return {study.user_attrs[MARK]["name"]: study for study in marked}
+
+
 def attributes_of_all(storage: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read the attributes of all studies and experiments."""
+    """Read the attributes of all studies."""
     opened = open_storage(storage, create=False)
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
     return [(study.study_name, dict(study.user_attrs)) for study in studies]

@@ -30,7 +30,7 @@ from harness.search.storage import (
     without_password,
 )
 
-__all__ = ["StudyPlan", "check_plan", "environment", "run_study", "save_final"]
+__all__ = ["StudyPlan", "check_plan", "environment", "run_study"]
 
 
 def environment() -> dict[str, Any]:
@@ -55,6 +55,10 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+_FIXED = ("space", "initial", "defaults", "sampler", "pruner")
+"""Settings with which a study was begun, and has to be continued."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,15 +217,9 @@ def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> 
         "dataset": (there["dataset"]["fingerprint"], wanted["dataset"]["fingerprint"]),
         "split": (there["split"]["fingerprint"], wanted["split"]["fingerprint"]),
     }
-    for key in ("space", "initial", "sampler", "pruner", "n_folds", "seed"):
+    for key in (*_FIXED, "n_folds", "seed"):
         pairs[key] = (there["settings"][key], wanted["settings"][key])
-    pairs["defaults"] = _defaults_of(there["settings"], wanted["settings"])
     _require_pairs(name, pairs)
-
-
-def _defaults_of(there: dict[str, Any], wanted: dict[str, Any]) -> tuple[Any, Any]:
-    # The first version did not keep them.
-    return there.get("defaults", wanted["defaults"]), wanted["defaults"]
 
 
 def _require_pairs(name: str, pairs: dict[str, tuple[Any, Any]]) -> None:
@@ -241,14 +239,6 @@ def check_plan(plan: StudyPlan) -> None:
             continue
         pairs = {"family": (there["family"], plan.family.name)}
         wanted = plan.settings()
-        for key in ("space", "initial", "sampler", "pruner"):
+        for key in _FIXED:
             pairs[key] = (there["settings"][key], wanted[key])
-        pairs["defaults"] = _defaults_of(there["settings"], wanted)
         _require_pairs(plan.name, pairs)
-
-
-def save_final(storage: str, name: str, final: dict[str, Any]) -> StudyRecord:
-    """Keep the result of the final evaluation with the study."""
-    study = optuna.load_study(study_name=name, storage=open_storage(storage))
-    study.set_user_attr("final", final)
-    return study_record(study, storage)

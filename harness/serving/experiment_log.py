@@ -9,7 +9,7 @@ from typing import Any
 from harness.data.dataset import Dataset
 from harness.errors import TrackingError
 from harness.experiment.judge import JudgedExperiment
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import RUNS
 from harness.search.storage import save_experiment_facts
 from harness.serving.package import Origin, log_model, package

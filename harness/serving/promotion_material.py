@@ -21,7 +21,7 @@ from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import SealedTest, Split
 from harness.evaluation.statistics import Estimate, UserBootstrap
 from harness.experiment.decision import decide
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.store import read_experiment
 from harness.search.openings import SealedRatings, record_look

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.experiment.decision import Decision, decide
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.search.records import StudyRecord
 from harness.tracking.location import locate
 from harness.tracking.projection import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.experiment.record import BIAS_BASELINE, ExperimentRecord
+from harness.experiment.results import BIAS_BASELINE, ExperimentRecord
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from harness.evaluation.final import BIAS_BASELINE
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.experiment.spec import PREFERENCES, ExperimentSpec
 from harness.search.records import StudyRecord, TrialRecord
 from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_final, metrics

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
-from harness.features.blocks import missing_blocks
+from harness.features.blocks import blocks_off, explain_blocks_off
 from harness.features.text import DEFAULT_MODEL
 from harness.models.base import Codes, Recommender, check_range
 from harness.models.baseline.model import Biases
@@ -388,7 +388,12 @@ class Content(Recommender):
     @classmethod
     def notes_on(cls, catalogue: Catalogue) -> list[str]:
         """Say which blocks of features are off; see `Recommender.notes_on`."""
-        return missing_blocks(catalogue)
+        return explain_blocks_off(catalogue)
+
+    @classmethod
+    def blocks_off(cls, catalogue: Catalogue) -> tuple[str, ...]:
+        """Name the blocks of features that are off; see `Recommender.blocks_off`."""
+        return blocks_off(catalogue)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         weights = {block: getattr(self, f"{block}_weight") for block in BLOCKS}
@@ -402,7 +407,7 @@ class Content(Recommender):
             n_components=self.n_components,
             sentence_model=model,
         )
-        self.notes_ = missing_blocks(catalogue, sentence_model=model)
+        self.notes_ = explain_blocks_off(catalogue, sentence_model=model)
         self.features_ = described.values
         self.feature_names_ = described.names
         self.feature_blocks_ = described.block_of

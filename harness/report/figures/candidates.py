@@ -3,7 +3,7 @@
 import textwrap
 from dataclasses import dataclass
 
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.report.figures.style import DARK, LIGHT, MEDIUM
 
 __all__ = ["Look", "display_name", "looks", "wrap"]

@@ -12,7 +12,7 @@ from harness.data import habits
 from harness.data.dataset import Dataset
 from harness.experiment.claims import judge_claims
 from harness.experiment.measures import DATA, write
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.report.figures.candidates import wrap
 from harness.report.figures.style import (
     ACCENT,

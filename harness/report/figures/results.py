@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.experiment.decision import decide
 from harness.experiment.measures import BLOCK, measured
-from harness.experiment.record import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
+from harness.experiment.results import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.report.figures.candidates import display_name, looks
 from harness.report.figures.style import (
@@ -27,7 +27,7 @@ from harness.report.figures.style import (
     place_labels,
     save_figure,
 )
-from harness.report.formatting import stars
+from harness.formatting import stars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.experiment.convergence import best_so_far, expected_curve, still_falling
-from harness.experiment.record import ExperimentRecord
+from harness.experiment.results import ExperimentRecord
 from harness.report.figures.candidates import display_name
 from harness.report.figures.style import (
     ACCENT,
@@ -15,7 +15,7 @@ from harness.report.figures.style import (
     make_panels,
     save_figure,
 )
-from harness.report.formatting import setting
+from harness.formatting import setting
 from harness.search.importance import dominating_choice, param_importance
 from harness.search.records import StudyRecord
 

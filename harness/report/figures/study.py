@@ -16,7 +16,7 @@ from harness.report.figures.style import (
     figure_style,
     save_figure,
 )
-from harness.report.formatting import setting
+from harness.formatting import setting
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 
