@@ -18,6 +18,7 @@ from harness.evaluation.metrics import rmse
 from harness.evaluation.ranking import rank_test_users
 from harness.evaluation.results import (
     BIAS_BASELINE,
+    MEAN_BASELINE,
     CalibrationGroup,
     Costs,
     Difference,
@@ -319,6 +320,11 @@ def _pairs(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
     of = {(e.candidate, e.role): e.name for e in entries if e.candidate is not None}
     return {
         "families": list(combinations(_rivals(entries), 2)),
+        "floor": [
+            (name, MEAN_BASELINE)
+            for name in _rivals(entries)
+            if any(e.name == MEAN_BASELINE for e in entries)
+        ],
         "tuning": [
             (name, of[candidate, "initial"])
             for (candidate, role), name in of.items()

@@ -233,7 +233,7 @@ class Difference:
 
     Parameters
     ----------
-    group : {"families", "tuning", "variants"}
+    group : {"families", "floor", "tuning", "variants", "depth"}
         The question that it answers; p-values are corrected within it.
     one, other : str
         Names of models.
@@ -309,8 +309,8 @@ class Judging:
     models : tuple of ModelResult
         Initial and tuned of each candidate, variants, baselines.
     differences : tuple of Difference
-        All pairs of tuned models and the bias baseline; tuned minus initial; initial
-        minus variant.
+        All pairs of tuned models and the bias baseline; each of these and the global
+        mean; tuned minus initial; initial minus variant.
     depth_differences : tuple of DepthDifference
         Of tuned models and the bias baseline where little is known.
     """
