@@ -75,8 +75,7 @@ def evaluate_final(
     ratings = test.open()
     bootstrap = UserBootstrap(ratings)
     predictions = [
-        [model.predict(ratings.users, ratings.items) for model in models]
-        for models, _ in fitted
+        [_predict_all(model, ratings) for model in models] for models, _ in fitted
     ]
     return {
         "opened": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -131,6 +130,10 @@ def judge_contestant(
         "metrics": {name: asdict(estimate) for name, estimate in estimates.items()},
         "rmse_by_seed": [rmse(ratings.values, p) for p in predictions],
     }
+
+
+def _predict_all(model: Recommender, ratings: Ratings) -> npt.NDArray[np.float32]:
+    return model.predict(ratings.users, ratings.items, ratings.timestamps)
 
 
 def _compare(
@@ -287,7 +290,7 @@ def judge_entries(
     coverage = known_share(train, ratings)
     predictions, models = {}, []
     for each in fitted:
-        predicted = [m.predict(ratings.users, ratings.items) for m in each.models]
+        predicted = [_predict_all(model, ratings) for model in each.models]
         predictions[each.entry.name] = predicted
         models.append(
             {
@@ -300,7 +303,7 @@ def judge_entries(
                 "residuals": describe_residuals(ratings, predicted),
                 # One seed will do: ranks are means over users and titles already.
                 "ranking": rank_test_users(each.models[0], train, ratings, catalogue),
-                "notes": each.entry.family.notes_on(catalogue),
+                "notes": each.entry.family.notes_on(catalogue, train),
             }
         )
         on_judged(each.entry.name)

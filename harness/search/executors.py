@@ -174,7 +174,7 @@ def _as_curves(scored: list[dict[str, float]]) -> dict[str, npt.NDArray[np.float
 
 
 def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str, float]:
-    prediction = model.predict(valid.users, valid.items)
+    prediction = model.predict(valid.users, valid.items, valid.timestamps)
     scores = score(valid.values, prediction)
     return scores | {"fit_seconds": fit_seconds}
 
