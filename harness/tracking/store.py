@@ -24,6 +24,7 @@ __all__ = [
     "can_become",
     "check_database",
     "create_database",
+    "find_experiment",
     "mend",
     "open_store",
     "quieten",
@@ -143,10 +144,11 @@ def open_store(location: Location) -> "RunStore":
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)
-    return RunStore(client, _experiment(client, location))
+    return RunStore(client, find_experiment(client, location))
 
 
-def _experiment(client: "MlflowClient", location: Location) -> "Experiment":
+def find_experiment(client: "MlflowClient", location: Location) -> "Experiment":
+    """Find the experiment of a location, creating it where there is none."""
     from mlflow.exceptions import MlflowException
 
     name = location.experiment
