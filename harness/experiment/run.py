@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.data.dataset import Dataset
-from harness.data.load import load_source
+from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import StudyError
 from harness.evaluation.splits import Split, split_off_test
@@ -160,7 +160,7 @@ def prepare_experiment(
             "an experiment needs a test set for its verdict: choose another than 'none'.",
         )
     on_loading(spec.data.source)
-    dataset = load_source(spec.data.source, spec.data.model_dump(exclude={"source"}))
+    dataset = load_dataset(spec.data.source, spec.data.read_options())
     split = split_off_test(
         dataset,
         method=spec.split.method,
