@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.evaluation.statistics import UserBootstrap, holm
+from harness.evaluation.dependence import ScoreIntervals
+from harness.evaluation.statistics import holm
 
 __all__ = ["COLD", "DEPTHS", "compare_by_depth", "known_share", "rmse_by_depth"]
 
@@ -69,7 +70,7 @@ def _rmse_within(
     if not n_pairs:
         return {"n_pairs": 0, "value": None, "low": None, "high": None}
     part = test.take(chosen)
-    estimate = UserBootstrap(part).metrics([p[chosen] for p in predictions])["rmse"]
+    estimate = ScoreIntervals(part).score("rmse", [p[chosen] for p in predictions])
     one_user = part.users[0] == part.users[-1]
     return {
         "n_pairs": n_pairs,
@@ -115,10 +116,10 @@ def _compare(
 ) -> Iterator[dict[str, Any]]:
     if len(np.unique(test.users[chosen])) < 2:
         return
-    bootstrap = UserBootstrap(test.take(chosen))
+    intervals = ScoreIntervals(test.take(chosen))
     part = {name: [p[chosen] for p in each] for name, each in predictions.items()}
     pairs = list(combinations(part, 2))
-    compared = [bootstrap.difference(part[one], part[other]) for one, other in pairs]
+    compared = [intervals.difference(part[one], part[other]) for one, other in pairs]
     adjusted = holm([p_value for _, p_value in compared])
     for (one, other), (estimate, p_value), p in zip(
         pairs, compared, adjusted, strict=True

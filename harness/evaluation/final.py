@@ -13,10 +13,11 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.metrics import rmse
 from harness.evaluation.ranking import rank_test_users
 from harness.evaluation.splits import SealedTest
-from harness.evaluation.statistics import UserBootstrap, holm
+from harness.evaluation.statistics import holm
 from harness.models.base import Recommender
 
 __all__ = [
@@ -73,7 +74,7 @@ def evaluate_final(
         for contestant in contestants
     ]
     ratings = test.open()
-    bootstrap = UserBootstrap(ratings)
+    intervals = ScoreIntervals(ratings)
     predictions = [
         [_predict_all(model, ratings) for model in models] for models, _ in fitted
     ]
@@ -82,17 +83,16 @@ def evaluate_final(
         "looks": test.looks,
         "seeds": list(seeds),
         "n_test": len(ratings),
-        "confidence": bootstrap.confidence,
-        "n_resamples": bootstrap.n_resamples,
+        "confidence": intervals.confidence,
         "models": [
-            judge_contestant(contestant, bootstrap, ratings, predicted)
+            judge_contestant(contestant, intervals, ratings, predicted)
             | {"fit_seconds": fit_seconds}
             for contestant, predicted, (_, fit_seconds) in zip(
                 contestants, predictions, fitted, strict=True
             )
         ],
         "differences": [
-            _compare(bootstrap, contestants, predictions, other)
+            _compare(intervals, contestants, predictions, other)
             for other in range(1, len(contestants))
         ],
     }
@@ -117,12 +117,12 @@ def fit_contestant(
 
 def judge_contestant(
     contestant: Contestant,
-    bootstrap: UserBootstrap,
+    intervals: ScoreIntervals,
     ratings: Ratings,
     predictions: list[npt.NDArray[np.float32]],
 ) -> dict[str, Any]:
     """Score predictions of the test ratings."""
-    estimates = bootstrap.metrics(predictions)
+    estimates = intervals.metrics(predictions)
     return {
         "name": contestant.name,
         "family": contestant.family.name,
@@ -137,12 +137,12 @@ def _predict_all(model: Recommender, ratings: Ratings) -> npt.NDArray[np.float32
 
 
 def _compare(
-    bootstrap: UserBootstrap,
+    intervals: ScoreIntervals,
     contestants: Sequence[Contestant],
     predictions: list[list[npt.NDArray[np.float32]]],
     other: int,
 ) -> dict[str, Any]:
-    estimate, p_value = bootstrap.difference(predictions[0], predictions[other])
+    estimate, p_value = intervals.difference(predictions[0], predictions[other])
     return {
         "one": contestants[0].name,
         "other": contestants[other].name,
@@ -286,7 +286,7 @@ def judge_entries(
     """Open the test set, and score all models on it."""
     ratings = test.open()
     opened = datetime.now(UTC).isoformat(timespec="seconds")
-    bootstrap = UserBootstrap(ratings)
+    intervals = ScoreIntervals(ratings)
     coverage = known_share(train, ratings)
     predictions, models = {}, []
     for each in fitted:
@@ -294,7 +294,7 @@ def judge_entries(
         predictions[each.entry.name] = predicted
         models.append(
             {
-                **judge_contestant(each.entry, bootstrap, ratings, predicted),
+                **judge_contestant(each.entry, intervals, ratings, predicted),
                 "role": each.entry.role,
                 "candidate": each.entry.candidate,
                 "fit_seconds": each.fit_seconds,
@@ -312,10 +312,9 @@ def judge_entries(
         "n_test": len(ratings),
         "n_test_users": len(np.unique(ratings.users)),
         "test_variance": float(ratings.values.var(dtype=np.float64)),
-        "confidence": bootstrap.confidence,
-        "n_resamples": bootstrap.n_resamples,
+        "confidence": intervals.confidence,
         "models": models,
-        "differences": _differences([f.entry for f in fitted], bootstrap, predictions),
+        "differences": _differences([f.entry for f in fitted], intervals, predictions),
         "depth_differences": compare_by_depth(
             train,
             ratings,
@@ -326,14 +325,14 @@ def judge_entries(
 
 def _differences(
     entries: Sequence[Entry],
-    bootstrap: UserBootstrap,
+    intervals: ScoreIntervals,
     predictions: Mapping[str, list[npt.NDArray[np.float32]]],
 ) -> list[dict[str, Any]]:
     found = []
     for group, pairs in _pairs(entries).items():
         compared = []
         for one, other in pairs:
-            estimate, p_value = bootstrap.difference(
+            estimate, p_value = intervals.difference(
                 predictions[one], predictions[other]
             )
             compared.append(

@@ -69,7 +69,7 @@ class ExperimentRecord:
 
         - ``opened`` (ISO time, UTC), ``looks`` (how often test ratings of this split were
           opened, by all studies and experiments of this storage), ``seeds``,
-          ``n_test``, ``n_test_users``, ``confidence``, ``n_resamples``,
+          ``n_test``, ``n_test_users``, ``confidence``,
           ``best_trials`` (candidate to number of the trial that was judged),
           ``test_variance`` (of the test ratings, in squared stars), ``declared`` (rule,
           criteria, claims and families as the file had them before the first look; see

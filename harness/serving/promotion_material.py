@@ -16,10 +16,11 @@ from harness.data.load import load_again
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError, UnknownNameError
 from harness.evaluation.costs import measure_efficiency
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.final import BIAS_BASELINE
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import SealedTest, Split
-from harness.evaluation.statistics import Estimate, UserBootstrap
+from harness.evaluation.statistics import Estimate
 from harness.experiment.decision import decide
 from harness.experiment.record import ExperimentRecord
 from harness.experiment.refit import refit_best, split_again
@@ -397,7 +398,7 @@ def fight(newcomer: PackagedModel, champion: PackagedModel, test: Ratings) -> Du
             "with the newcomer in it."
         )
     first, second = (_predict(model, pairs) for model in (newcomer, champion))
-    difference, p_value = UserBootstrap(pairs).difference([first], [second])
+    difference, p_value = ScoreIntervals(pairs).difference([first], [second])
     return Duel(
         rmse=rmse(pairs.values, first),
         champion_rmse=rmse(pairs.values, second),
