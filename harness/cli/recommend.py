@@ -99,7 +99,7 @@ def _ask_study(
     from harness.serving.recommend import package_best, recommend_titles
 
     record = read_study(stores.storage, study)
-    data = DataOptions.of(record.dataset)
+    data = DataOptions.of_record(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         packaged = package_best(record, data.load)
     name = f"{study}, settings of trial {packaged.facts['trial']} fitted again"

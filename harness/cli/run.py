@@ -216,7 +216,7 @@ def _introduce(console: "Console", prepared: "PreparedExperiment") -> None:
     for note in dict.fromkeys(
         note
         for plan in prepared.plans.values()
-        for note in plan.family.notes_on(dataset.catalogue)
+        for note in plan.family.notes_on(dataset.catalogue, dataset.ratings)
     ):
         console.print(f"  {note}")
     facts = split.facts

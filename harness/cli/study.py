@@ -197,7 +197,7 @@ def study(
 def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
     dataset, split = prepared.dataset, prepared.split
     describe_data(console, dataset)
-    for note in prepared.plan.family.notes_on(dataset.catalogue):
+    for note in prepared.plan.family.notes_on(dataset.catalogue, dataset.ratings):
         console.print(f"  {note}")
     facts = split.facts
     sealed = (

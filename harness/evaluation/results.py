@@ -302,8 +302,6 @@ class Judging:
         Of the test ratings.
     confidence : float
         Nominal coverage of the intervals.
-    n_resamples : int
-        Number of bootstrap draws.
     best_trials : mapping of str to int
         Candidate to number of the trial that was judged.
     models : tuple of ModelResult
@@ -323,7 +321,6 @@ class Judging:
     n_test_users: int
     test_variance: float
     confidence: float
-    n_resamples: int
     best_trials: Mapping[str, int]
     models: tuple[ModelResult, ...]
     differences: tuple[Difference, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.data.dataset import Dataset
-from harness.data.load import load_source
+from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import StudyError
 from harness.evaluation.splits import Split, split_off_test
@@ -215,7 +215,7 @@ def prepare_study(
 
 def load_data(spec: ExperimentSpec) -> Dataset:
     """Load the data that an experiment names."""
-    return load_source(spec.data.source, spec.data.model_dump(exclude={"source"}))
+    return load_dataset(spec.data.source, spec.data.read_options())
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_again
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.metrics import rmse
 from harness.evaluation.results import Judging, ModelResult
 from harness.evaluation.splits import SealedTest, Split
-from harness.evaluation.statistics import Estimate, UserBootstrap
+from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import read_experiment, read_named
@@ -322,7 +323,7 @@ def compare_with_champion(
             "with the newcomer in it."
         )
     first, second = (_predict(model, pairs) for model in (newcomer, champion))
-    difference, p_value = UserBootstrap(pairs).difference([first], [second])
+    difference, p_value = ScoreIntervals(pairs).difference([first], [second])
     return ChampionComparison(
         rmse=rmse(pairs.values, first),
         champion_rmse=rmse(pairs.values, second),

@@ -1,9 +1,8 @@
 """The runs of studies and experiments: what is there, and what is written."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import HarnessError
 from harness.experiment.results import ExperimentRecord, LoggedCandidate, LoggedRuns
@@ -25,6 +24,7 @@ from harness.tracking.run_image import RunImage, RunStatus
 from harness.tracking.store import (
     Outcome,
     RunStore,
+    SyncCounts,
     can_become,
     mend,
     open_store,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = [
     "REPORT",
     "StudyRuns",
-    "SyncCounts",
     "attach_report",
     "log_experiment",
     "sync",
@@ -46,30 +45,6 @@ __all__ = [
 
 REPORT = "report"
 """Name of the folder of a report among the files of a run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SyncCounts:
-    """What a synchronisation did.
-
-    Parameters
-    ----------
-    created, repaired, unchanged : int, default 0
-        Number of runs that were missing, that were not right, and that were right.
-    """
-
-    created: int = 0
-    repaired: int = 0
-    unchanged: int = 0
-
-    @classmethod
-    def of(cls, outcomes: list[Outcome]) -> Self:
-        """Count what had to be done."""
-        return cls(
-            created=outcomes.count("created"),
-            repaired=outcomes.count("repaired"),
-            unchanged=outcomes.count("unchanged"),
-        )
 
 
 class StudyRuns:

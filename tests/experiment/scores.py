@@ -230,7 +230,6 @@ def make_final(
         "n_test": N_TEST,
         "n_test_users": 520,
         "confidence": 0.95,
-        "n_resamples": 2000,
         "best_trials": best_trials or dict.fromkeys(tuned, 7),
         "test_variance": VARIANCE,
         "models": scored,
