@@ -4,14 +4,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.api import Experiment, Study, compare, load, run, tune
     from harness.tracking.callback import MLflowCallback, sync_study
 
 __version__ = "0.1.0"
-__all__ = ["MLflowCallback", "__version__", "sync_study"]
+__all__ = [
+    "Experiment",
+    "MLflowCallback",
+    "Study",
+    "__version__",
+    "compare",
+    "load",
+    "run",
+    "sync_study",
+    "tune",
+]
 
 # Imported when used: `import harness` takes no time, and the callback of an Optuna user
 # needs nothing of the recommenders.
 _MODULES = {
+    **dict.fromkeys(
+        ("Experiment", "Study", "compare", "load", "run", "tune"), "harness.api"
+    ),
     "MLflowCallback": "harness.tracking.callback",
     "sync_study": "harness.tracking.callback",
 }

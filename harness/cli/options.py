@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
@@ -13,8 +12,9 @@ from harness.data.options import ReadOptions, help_of_option
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
+    from harness.tracking.location import Location
 
-__all__ = ["DataOptions", "StoreOptions", "n_cores", "spread_options"]
+__all__ = ["DataOptions", "StoreOptions", "spread_options"]
 
 
 PANEL = "Data"
@@ -140,9 +140,8 @@ class StoreOptions:
         _store_option("--experiment", "MLflow experiment; else harness.", "NAME"),
     ] = None
 
+    def location(self) -> "Location":
+        """Find where MLflow keeps the runs."""
+        from harness.tracking.location import locate
 
-def n_cores() -> int:
-    """Count the cores that this process may use: in a container often not all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return locate(self.tracking_uri, self.experiment)

@@ -94,6 +94,11 @@ class PreparedExperiment:
     split: Split
     plans: Mapping[str, StudyPlan]
 
+    @property
+    def is_study(self) -> bool:
+        """Whether it has one family only, by no file's leave."""
+        return self.file is None
+
     def begin(self) -> ExperimentRecord:
         """Create the experiment in the storage, or find it there."""
         storage = self.settings.storage
