@@ -1,3 +1,41 @@
 """Find out which recommender to use for your ratings, and prove it."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.api import Experiment, Study, compare, load, run, tune
+    from harness.tracking.callback import MLflowCallback, sync_study
+
 __version__ = "0.1.0"
+__all__ = [
+    "Experiment",
+    "MLflowCallback",
+    "Study",
+    "__version__",
+    "compare",
+    "load",
+    "run",
+    "sync_study",
+    "tune",
+]
+
+# Imported when used: `import harness` takes no time, and the callback of an Optuna user
+# needs nothing of the recommenders.
+_MODULES = {
+    **dict.fromkeys(
+        ("Experiment", "Study", "compare", "load", "run", "tune"), "harness.api"
+    ),
+    "MLflowCallback": "harness.tracking.callback",
+    "sync_study": "harness.tracking.callback",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

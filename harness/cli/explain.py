@@ -70,7 +70,7 @@ def explain(
     from harness.serving.explain import explain_pair
 
     record = read_study_or_winner(storage, study)
-    data = DataOptions.of(record.dataset)
+    data = DataOptions.of_record(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         pair = explain_pair(record, data.load, user=user, item=item)
     if output is Format.JSON:

@@ -2,18 +2,19 @@
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from enum import StrEnum
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 import typer
 
+from harness.data.options import ReadOptions, help_of_option
+
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
+    from harness.tracking.location import Location
 
-__all__ = ["DataOptions", "Duplicates", "StoreOptions", "n_cores", "spread_options"]
+__all__ = ["DataOptions", "StoreOptions", "spread_options"]
 
 
 PANEL = "Data"
@@ -38,7 +39,9 @@ def spread_options(command: Callable[..., Any]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**values: Any) -> None:
         for name, group in groups.items():
-            values[name] = group(**{f.name: values.pop(f.name) for f in fields(group)})
+            given = {f.name: values.pop(f.name) for f in fields(group) if f.init}
+            is_plain = not issubclass(group, ReadOptions)
+            values[name] = group(**given) if is_plain else group.of(given)
         command(**values)
 
     # Typer reads the one, type checkers of decorators the other.
@@ -49,123 +52,63 @@ def spread_options(command: Callable[..., Any]) -> Callable[..., None]:
 
 def _parameters_of(group: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
+    own = inspect.get_annotations(group)
+    shown = (field for field in fields(group) if field.init)
+    ordered = sorted(shown, key=lambda field: field.name not in own)
     return [
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty
             if field.default is MISSING
-            else field.default,
-            annotation=hints[field.name],
+            else field.default or None,
+            annotation=_annotation(field, hints[field.name]),
         )
-        for field in fields(group)
+        for field in ordered
     ]
 
 
-class Duplicates(StrEnum):
-    """What to do when a user has rated an item more than once."""
-
-    ERROR = "error"
-    LAST = "last"
-    MEAN = "mean"
-
-
-def _option(name: str, text: str, metavar: str | None = None) -> Any:
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=PANEL)
+def _annotation(field: "Field[Any]", kind: Any) -> Any:
+    """Make the option that Typer shows of one that was declared for all doors."""
+    said = help_of_option(field)
+    if said is None:
+        return kind
+    if field.name == "scale":
+        kind = str | None
+    elif kind == tuple[str, ...]:
+        kind = list[str] if field.default is MISSING else list[str] | None
+    name = f"--{field.name.replace('_', '-')}"
+    return Annotated[
+        kind,
+        typer.Option(name, help=said.help, metavar=said.metavar, rich_help_panel=PANEL),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions:
+class DataOptions(ReadOptions):
     """Which ratings to use, and how to read them."""
 
     data: Annotated[
         str,
-        _option(
+        typer.Option(
             "--data",
-            "Ratings: a folder (MovieLens, or written by harness), a CSV or parquet "
-            "file, or 'ott', the embedded simulated data set.",
-            "PATH|ott",
+            help="Ratings: a folder (MovieLens, or written by harness), a file (CSV, "
+            "parquet, JSON lines), or 'ott', the embedded simulated data set.",
+            metavar="PATH|ott",
+            rich_help_panel=PANEL,
         ),
     ] = "ott"
-    user_column: Annotated[
-        str | None, _option("--user-column", "Column of user ids.", "NAME")
-    ] = None
-    item_column: Annotated[
-        str | None, _option("--item-column", "Column of item ids.", "NAME")
-    ] = None
-    rating_column: Annotated[
-        str | None, _option("--rating-column", "Column of ratings.", "NAME")
-    ] = None
-    timestamp_column: Annotated[
-        str | None,
-        _option(
-            "--timestamp-column", "Column of times; 'none' reads no times.", "NAME"
-        ),
-    ] = None
-    scale: Annotated[
-        str | None,
-        _option(
-            "--scale",
-            "Lowest and highest rating that can be given; else that of MovieLens, or "
-            "of the values.",
-            "LOW:HIGH",
-        ),
-    ] = None
-    duplicates: Annotated[
-        Duplicates | None,
-        _option(
-            "--duplicates",
-            "Several ratings of one item by one user: refuse them (error, the default), "
-            "keep the latest, or take the mean.",
-        ),
-    ] = None
-    catalogue: Annotated[
-        list[str] | None,
-        _option(
-            "--catalogue",
-            "Titles to lay beside the ratings, by id; may be given several times.",
-            "[PLATFORM=]FILE",
-        ),
-    ] = None
-    predefined: Annotated[
-        str | None,
-        _option(
-            "--predefined",
-            "Split that the source defines: u1 for u1.base and u1.test, or a column "
-            "that says train or test.",
-            "NAME",
-        ),
-    ] = None
-    encoding: Annotated[
-        str | None,
-        _option("--encoding", "Text encoding of the ratings; else UTF-8.", "NAME"),
-    ] = None
-    link: Annotated[
-        list[str] | None,
-        _option(
-            "--link",
-            "Streaming catalogue to which titles are linked by name and year, as `harness "
-            "data link` does; may be given several times.",
-            "[PLATFORM=]FILE",
-        ),
-    ] = None
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Self:
+    def of_record(cls, facts: Mapping[str, Any]) -> Self:
         """Name the data of a study as its command line did."""
-        known = {field.name for field in fields(cls)}
-        options = facts.get("options", {})
-        given = {name: value for name, value in options.items() if name in known}
-        if given.get("duplicates") is not None:
-            given["duplicates"] = Duplicates(given["duplicates"])
-        return cls(data=facts["source"], **given)
+        return cls.of({"data": facts["source"], **facts.get("options", {})})
 
     def load(self) -> "Dataset":
         """Load the data set that these options name."""
         from harness.data.load import load_source
 
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return load_source(given.pop("data"), given)
+        return load_source(self.data, self.given())
 
 
 def _store_option(name: str, text: str, metavar: str) -> Any:
@@ -197,9 +140,8 @@ class StoreOptions:
         _store_option("--experiment", "MLflow experiment; else harness.", "NAME"),
     ] = None
 
+    def location(self) -> "Location":
+        """Find where MLflow keeps the runs."""
+        from harness.tracking.location import locate
 
-def n_cores() -> int:
-    """Count the cores that this process may use: in a container often not all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return locate(self.tracking_uri, self.experiment)

@@ -85,7 +85,13 @@ class Modes:
         typer.Option(
             "--dry-run",
             help="Say what would happen; nothing in MLflow changes. If the test set is "
-            "opened for it, that look counts.",
+            "opened for it, that opening counts.",
+        ),
+    ] = False
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Promote a model that does not beat the baselines."
         ),
     ] = False
     rollback: Annotated[
@@ -119,8 +125,8 @@ def promote(
 ) -> None:
     """Make the winner of an experiment, or the best of a study, the champion.
 
-    It must hold the acceptance criteria of the experiment, stay within the bounds, and
-    not be significantly worse than the champion on the same test ratings, which are
+    It must hold the acceptance criteria of the experiment, beat the baselines, stay within
+    the bounds, and not be significantly worse than the champion on the same test ratings, which are
     opened once more for that. If so it becomes @champion, and the champion @previous;
     else it becomes @challenger, and the exit code is 1.
 
@@ -134,26 +140,26 @@ def promote(
     """
     from rich.console import Console
 
-    from harness.tracking.location import locate
-
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    location = locate(stores.tracking_uri, stores.experiment)
+    location = stores.location()
     if how.rollback:
         _require_alone(source, how, bounds)
         _roll_back(location, how.model)
         return
     _require_for_rollback_only(how.model)
+    from harness.cli.compare import only_experiment
     from harness.serving.promotion import Bounds, PromotionSettings
     from harness.serving.promotion import promote as pass_gate
 
     settings = PromotionSettings(
-        name=source or _only_experiment(stores.storage),
+        name=source or only_experiment(stores.storage),
         storage=stores.storage,
         location=location,
         bounds=Bounds(**vars(bounds)),
         rejudge=how.rejudge,
         dry_run=how.dry_run,
         challenge=how.challenger,
+        force=how.force,
     )
     with console.status("promoting") as status:
         promotion = pass_gate(settings, on_step=status.update)
@@ -162,26 +168,13 @@ def promote(
         raise typer.Exit(1)
 
 
-def _only_experiment(storage: str) -> str:
-    from harness.cli.compare import only_experiment
-    from harness.search.storage import list_experiments, list_studies
-
-    studies = [] if list_experiments(storage) else list_studies(storage)
-    if studies:
-        raise StudyError(
-            f"There is no experiment in {storage}, but name one of its studies: "
-            f"{', '.join(studies)}."
-        )
-    return only_experiment(storage)
-
-
 def _require_alone(source: str | None, how: Modes, bounds: BoundOptions) -> None:
     if source is not None:
         raise StudyError(
             f"--rollback takes no experiment or study, but got {source!r}: name the "
             "registered model with --model."
         )
-    given = {"rejudge", "dry_run", "challenger"}
+    given = {"rejudge", "dry_run", "challenger", "force"}
     others = [name for name, value in vars(how).items() if name in given and value]
     others += [name for name, value in vars(bounds).items() if value is not None]
     if others:
@@ -212,16 +205,11 @@ def _require_for_rollback_only(model: str | None) -> None:
 
 
 def _print(promotion: "Promotion", *, dry_run: bool) -> None:
-    from harness.serving.promotion import warn_of_floor
-
-    source, rmse = promotion.source, promotion.source.rmse
+    source, rmse = promotion.source, promotion.source.model.rmse
     typer.echo(
         f"{source.name}: {source.study.family}, trial {source.trial.number}, test RMSE "
-        f"{rmse['value']:.4f} [{rmse['low']:.4f}, {rmse['high']:.4f}]"
+        f"{rmse.value:.4f} [{rmse.low:.4f}, {rmse.high:.4f}]"
     )
-    warning = warn_of_floor(source)
-    if warning is not None:
-        typer.echo(warning)
     for check in promotion.checks:
         typer.echo(f"{'pass' if check.passed else 'FAIL'}: {check.sentence}")
     _print_fairness(promotion)
@@ -229,15 +217,17 @@ def _print(promotion: "Promotion", *, dry_run: bool) -> None:
 
 
 def _print_fairness(promotion: "Promotion") -> None:
-    duel, before = promotion.duel, promotion.before
-    if promotion.looks is not None:
-        typer.echo(f"The test set was opened for this: {promotion.looks} looks so far.")
-    if duel is None or before is None:
+    comparison, before = promotion.comparison, promotion.before
+    if promotion.opening is not None:
+        typer.echo(
+            f"The test set was opened for this: opening no. {promotion.opening}."
+        )
+    if comparison is None or before is None:
         return
-    if duel.n_pairs < duel.n_test:
+    if comparison.n_pairs < comparison.n_test:
         typer.echo(
             f"The champion was judged on another test set. Both were judged anew on "
-            f"{duel.n_pairs:,} of the {duel.n_test:,} test ratings of "
+            f"{comparison.n_pairs:,} of the {comparison.n_test:,} test ratings of "
             f"{promotion.source.name}: the others the champion was trained on."
         )
     elif not before.test_set.are(promotion.source.test_set):

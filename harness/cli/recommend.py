@@ -95,11 +95,11 @@ def _ask_study(
 ) -> "RecommendedTitles":
     from rich.console import Console
 
-    from harness.search.storage import read_study
+    from harness.experiment.store import read_study_or_winner
     from harness.serving.recommend import package_best, recommend_titles
 
-    record = read_study(stores.storage, study)
-    data = DataOptions.of(record.dataset)
+    record = read_study_or_winner(stores.storage, study)
+    data = DataOptions.of_record(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         packaged = package_best(record, data.load)
     name = f"{study}, settings of trial {packaged.facts['trial']} fitted again"

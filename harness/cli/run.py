@@ -1,54 +1,21 @@
 """``harness run``: tune and judge all families of an experiment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.compare import print_comparison
-from harness.cli.options import StoreOptions, n_cores, spread_options
-from harness.cli.terminal import describe_data
-from harness.errors import ExperimentError, SearchFailedError, UnknownNameError
+from harness.cli.options import StoreOptions, spread_options
+from harness.cli.terminal import print_end
+from harness.errors import ExperimentError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from harness.cli.progress import ExperimentProgress
-    from harness.data.dataset import Dataset
-    from harness.experiment.judge import JudgedExperiment
+    from harness.api import Experiment
     from harness.experiment.results import ExperimentRecord
-    from harness.experiment.run import ExperimentSettings, PreparedExperiment
 
-__all__: list[str] = []
-
-
-def write_and_log(
-    judged: "JudgedExperiment",
-    reports: Path,
-    stores: StoreOptions,
-    console: "Console",
-    dataset: "Dataset | None",
-) -> Path:
-    """Log the runs, write the report that names them, and add it to them.
-
-    What goes wrong with MLflow is said on the console, and stops nothing.
-    """
-    from harness.report.write import write_experiment_report
-    from harness.serving.experiment_log import log_report, log_runs
-
-    where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
-    with console.status("logging to MLflow"):
-        record, problem = log_runs(judged.record, stores.storage, **where)
-    with console.status("writing the report"):
-        report = write_experiment_report(record, reports / record.name)
-    if problem is None:
-        with console.status("adding report and models to MLflow"):
-            logged = replace(judged, record=record)
-            problem = log_report(logged, report.parent, dataset, **where)
-    if problem is not None:
-        console.print(problem)
-    return report
+__all__ = ["run"]
 
 
 PANEL = "Instead of what the file says"
@@ -166,150 +133,72 @@ def run(
 
       harness run movielens_100k --data ml-100k --check
     """
-    from rich.console import Console
-
+    from harness import api
     from harness.experiment.judge import JudgedExperiment
-    from harness.experiment.run import ExperimentSettings, prepare_experiment
+    from harness.progress import ConsoleProgress
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    settings = ExperimentSettings(
-        file=file,
-        name=scope.name,
-        storage=stores.storage,
-        jobs=scope.jobs or n_cores(),
-        changes=changes.as_content(),
-    )
+    progress, location = ConsoleProgress(), stores.location()
     if scope.report_only:
-        _finish(JudgedExperiment(record=_read(settings)), scope, stores, console)
-        return
-    prepared = prepare_experiment(settings)
-    if scope.only is not None and scope.only not in prepared.plans:
-        raise UnknownNameError("family in this experiment", scope.only, prepared.plans)
-    _introduce(console, prepared)
-    try:
-        _run(prepared, scope, stores, console)
-    except KeyboardInterrupt:
-        console.print(
-            "Stopped. What was done is kept: the same command continues the experiment."
+        record = _follow_file(file, scope, changes, stores)
+        judged = JudgedExperiment(record=record)
+        done = api.finish(
+            judged, stores.storage, location, scope.reports, progress=progress
         )
-        raise typer.Exit(130) from None
+    else:
+        try:
+            done = api.run(
+                file,
+                only=scope.only,
+                changes=changes.as_content(),
+                name=scope.name,
+                jobs=scope.jobs,
+                storage=stores.storage,
+                location=location,
+                reports=scope.reports,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            progress.warn(
+                "Stopped. What was done is kept: the same command continues the "
+                "experiment."
+            )
+            raise typer.Exit(130) from None
+    print_comparison(done.results)
+    if done.report_path is None:
+        _say_unfinished(done)
+        return
+    for each in done.results.criteria:
+        typer.echo(f"{'pass' if each.passed else 'FAIL'}: {each.sentence}")
+    print_end(done, stores)
+    if scope.check and not all(each.passed for each in done.results.criteria):
+        raise typer.Exit(1)
 
 
-def _read(settings: "ExperimentSettings") -> "ExperimentRecord":
+def _follow_file(
+    file: str, scope: Scope, changes: Changes, stores: StoreOptions
+) -> "ExperimentRecord":
+    """Let the experiment follow what its file says now, as far as nothing is trained."""
     from harness.experiment.file import find_experiment, find_spaces, load_experiment
     from harness.experiment.store import take_over_rules
 
-    if settings.changes:
+    given = changes.as_content()
+    if given:
         raise ExperimentError(
             "--report-only searches nothing, so that it takes no option for the search or "
-            f"the data, but got one for {' and '.join(settings.changes)}: leave it out."
+            f"the data, but got one for {' and '.join(given)}: leave it out."
         )
-    path = find_experiment(settings.file)
+    path = find_experiment(file)
     spec = load_experiment(path)
     find_spaces(path, spec)  # what claims and criteria name must exist
-    return take_over_rules(settings.storage, settings.name or path.stem, spec)
+    return take_over_rules(stores.storage, scope.name or path.stem, spec)
 
 
-def _introduce(console: "Console", prepared: "PreparedExperiment") -> None:
-    dataset, split, spec = prepared.dataset, prepared.split, prepared.spec
-    describe_data(console, dataset)
-    for note in dict.fromkeys(
-        note
-        for plan in prepared.plans.values()
-        for note in plan.family.notes_on(dataset.catalogue)
-    ):
-        console.print(f"  {note}")
-    facts = split.facts
-    budget, n_families = spec.budget.describe(), len(prepared.plans)
-    console.print(
-        f"{prepared.name}: {facts['n_train']:,} training ratings in {spec.search.folds} "
-        f"folds, {facts['n_test']:,} test ratings sealed ({facts['method']}); "
-        f"{n_families} {'family' if n_families == 1 else 'families'}, {budget} each, "
-        f"{prepared.settings.jobs} worker"
-        f"{'s' if prepared.settings.jobs > 1 else ''}"
-    )
-
-
-def _run(
-    prepared: "PreparedExperiment",
-    scope: Scope,
-    stores: StoreOptions,
-    console: "Console",
-) -> None:
-    from harness.cli.progress import ExperimentProgress
+def _say_unfinished(done: "Experiment") -> None:
     from harness.experiment.convergence import unfinished
-    from harness.experiment.judge import judge_experiment
-    from harness.experiment.store import read_experiment
 
-    prepared.begin()
-    chosen = [scope.only] if scope.only else list(prepared.plans)
-    progress = ExperimentProgress(
-        console, n_trials=prepared.spec.budget.n_trials, candidates=chosen
+    missing = ", ".join(unfinished(done.results))
+    typer.echo(
+        f"Not searched to the end yet: {missing}. `harness run` without --only does the "
+        "rest and judges all.",
+        err=True,
     )
-    with progress:
-        for candidate in chosen:
-            _search(prepared, candidate, progress, stores)
-        record = read_experiment(stores.storage, prepared.name)
-        # Without --only all have just had what they get.
-        missing = unfinished(record) if scope.only else []
-        if not missing:
-            progress.step("judging")
-            judged = judge_experiment(prepared, on_step=progress.step)
-    if missing:
-        print_comparison(record)
-        console.print(
-            f"Not searched to the end yet: {', '.join(missing)}. `harness run` without --only does "
-            "the rest and judges all."
-        )
-        return
-    _finish(judged, scope, stores, console, dataset=prepared.dataset)
-
-
-def _search(
-    prepared: "PreparedExperiment",
-    candidate: str,
-    progress: "ExperimentProgress",
-    stores: StoreOptions,
-) -> None:
-    from harness.cli.progress import Listeners
-    from harness.tracking import MLflowTracker
-
-    # One after the other: each has the runs of one study.
-    tracker = MLflowTracker(
-        stores.tracking_uri, stores.experiment, warn=progress.warn_once
-    )
-    with tracker:
-        listeners = Listeners(progress.listener(candidate), tracker)
-        try:
-            prepared.search(candidate, listeners)
-        except KeyboardInterrupt:
-            progress.warn_once(
-                "Stopping: what is done is written to MLflow; Ctrl-C again leaves that to "
-                "`harness sync`."
-            )
-            raise
-        except SearchFailedError as error:
-            # A family that cannot be trained must not cost the others their verdict.
-            progress.warn_once(f"{candidate}: {error}")
-
-
-def _finish(
-    judged: "JudgedExperiment",
-    scope: Scope,
-    stores: StoreOptions,
-    console: "Console",
-    *,
-    dataset: "Dataset | None" = None,
-) -> None:
-    from harness.experiment.decision import check_criteria
-
-    report = write_and_log(judged, scope.reports, stores, console, dataset)
-    print_comparison(judged.record)
-    checked = check_criteria(judged.record)
-    for each in checked:
-        typer.echo(f"{'pass' if each.passed else 'FAIL'}: {each.sentence}")
-    typer.echo(f"Report:  {report}")
-    typer.echo(f"         {report.with_suffix('.html')}")
-    typer.echo("Runs:    harness ui")
-    if scope.check and not all(each.passed for each in checked):
-        raise typer.Exit(1)

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DataOptions, StoreOptions, n_cores, spread_options
-from harness.cli.terminal import describe_data
+from harness.cli.options import DataOptions, StoreOptions, spread_options
+from harness.cli.terminal import print_end
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from harness.experiment.study import PreparedStudy, StudySettings
-    from harness.search.records import StudyRecord
+    from harness.api import Study
 
 __all__ = ["study"]
 
@@ -42,7 +39,10 @@ class SearchOptions:
     timeout: Annotated[
         float | None,
         _option(
-            "--timeout", "Start no trial later than this.", min=0, metavar="SECONDS"
+            "--timeout",
+            "Stop starting trials after this many seconds.",
+            min=0,
+            metavar="SECONDS",
         ),
     ] = None
     jobs: Annotated[
@@ -103,26 +103,6 @@ class SearchOptions:
         ),
     ] = None
 
-    def settings(self, family: str, storage: str) -> "StudySettings":
-        """Convert to the settings of a study."""
-        from harness.experiment.study import StudySettings
-
-        return StudySettings(
-            family=family,
-            space=self.space,
-            name=self.name,
-            storage=storage,
-            n_trials=self.trials,
-            timeout_seconds=self.timeout,
-            jobs=self.jobs or n_cores(),
-            seed=self.seed,
-            sampler=self.sampler,
-            pruner=self.pruner,
-            n_folds=self.folds,
-            split=self.split,
-            test_share=self.test_share,
-        )
-
 
 @spread_options
 def study(
@@ -153,71 +133,52 @@ def study(
 
       harness study svd --data ratings.csv --scale 1:10 --space my-svd.toml
     """
-    from rich.console import Console
+    from harness.api import tune
+    from harness.progress import ConsoleProgress
 
-    from harness.cli.progress import Listeners, StudyProgress
-    from harness.experiment.study import prepare
-    from harness.report.study_report import write_study_report
-    from harness.tracking import MLflowTracker, log_report
-
-    # No markup: names of files and studies may hold brackets.
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
-    tracker = MLflowTracker(**where, warn=console.print)
-    prepared = prepare(search.settings(family, stores.storage), data.load)
-    _introduce(console, prepared)
-    with tracker:
-        try:
-            with StudyProgress(console, n_trials=search.trials) as progress:
-                record = prepared.search(Listeners(progress, tracker))
-        except KeyboardInterrupt:
-            console.print(
-                "Stopped. What was done is kept: the same command continues the study."
-            )
-            with console.status(
-                "writing it to MLflow; Ctrl-C again leaves that to `harness sync`"
-            ):
-                tracker.close()
-            raise typer.Exit(130) from None
-        if record.best is None:
-            console.print("No trial was completed: there is nothing to judge.")
-            raise typer.Exit(1)
-        with console.status("judging the best trial"):
-            record = prepared.judge(record)
-            report = write_study_report(record, reports / record.name)
-        tracker.on_study_end(record)
-        if tracker.close():
-            log_report(record, report.parent, **where)
-    _print_result(record)
-    typer.echo(f"Report:  {report}")
-    shown = f" --tracking-uri {stores.tracking_uri}" if stores.tracking_uri else ""
-    typer.echo(f"Trials:  harness ui{shown}")
+    progress = ConsoleProgress()
+    try:
+        done = tune(
+            family,
+            data.data,
+            trials=search.trials,
+            seconds=search.timeout,
+            space=search.space,
+            sampler=search.sampler,
+            pruner=search.pruner,
+            folds=search.folds,
+            split=search.split,
+            test_share=search.test_share,
+            seed=search.seed,
+            name=search.name,
+            jobs=search.jobs,
+            storage=stores.storage,
+            location=stores.location(),
+            reports=reports,
+            progress=progress,
+            **data.given(),
+        )
+    except KeyboardInterrupt:
+        progress.warn(
+            "Stopped. What was done is kept: the same command continues the study."
+        )
+        raise typer.Exit(130) from None
+    if done.report_path is None:
+        progress.warn("No trial was completed: there is nothing to judge.")
+        raise typer.Exit(1)
+    _print_result(done)
+    print_end(done, stores)
 
 
-def _introduce(console: "Console", prepared: "PreparedStudy") -> None:
-    dataset, split = prepared.dataset, prepared.split
-    describe_data(console, dataset)
-    for note in prepared.plan.family.notes_on(dataset.catalogue):
-        console.print(f"  {note}")
-    facts = split.facts
-    sealed = (
-        f"{facts['n_test']:,} test ratings sealed ({facts['method']})"
-        if split.test is not None
-        else "no test set (split none)"
-    )
-    settings = prepared.settings
-    console.print(
-        f"{prepared.plan.name}: {facts['n_train']:,} training ratings in "
-        f"{settings.n_folds} folds, {sealed}; {settings.n_trials} trials, "
-        f"{settings.jobs} worker{'s' if settings.jobs > 1 else ''}"
-    )
+def _print_result(done: "Study") -> None:
+    from harness.evaluation.measures import MEASURES
 
-
-def _print_result(record: "StudyRecord") -> None:
-    best, final = record.best, record.final or {}
+    record = done.results
+    [study] = record.studies.values()
+    best = study.best
     assert best is not None
     counts = {
-        state: sum(trial.state == state for trial in record.trials)
+        state: sum(trial.state == state for trial in study.trials)
         for state in ("complete", "pruned", "failed")
     }
     typer.echo(", ".join(f"{n} {state}" for state, n in counts.items() if n))
@@ -225,9 +186,10 @@ def _print_result(record: "StudyRecord") -> None:
     for key, value in best.params.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         typer.echo(f"           {key} = {shown}")
-    for model in final.get("models", ()):
-        rmse = model["metrics"]["rmse"]
+    for model in record.models:
+        rmse = MEASURES["rmse"]
+        low, high = rmse.format(model.rmse.low), rmse.format(model.rmse.high)
+        name = model.role if model.candidate else model.name
         typer.echo(
-            f"Test:    RMSE {rmse['value']:.4f} "
-            f"[{rmse['low']:.4f}, {rmse['high']:.4f}]  {model['name']}"
+            f"Test:    RMSE {rmse.format(model.rmse.value)} [{low}, {high}]  {name}"
         )

@@ -12,9 +12,10 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.data.dataset import Dataset
+    from harness.api import Experiment
+    from harness.cli.options import StoreOptions
 
-__all__ = ["describe_data", "help_of", "plain", "print_table", "until_stopped"]
+__all__ = ["help_of", "plain", "print_end", "print_table", "until_stopped"]
 
 
 LONGEST_NAME = 48
@@ -50,16 +51,17 @@ def help_of(command: Callable[..., Any]) -> str:
     return "\n\n".join(paragraphs) + (f"\n\n{mark}{examples}" if mark else "")
 
 
-def describe_data(console: "Console", dataset: "Dataset") -> None:
-    """Print size and notes of a data set."""
-    simulated = ", simulated" if dataset.simulated else ""
-    ratings = dataset.ratings
-    console.print(
-        f"{dataset.name}{simulated}: {len(ratings):,} ratings, {ratings.n_users:,} users, "
-        f"{ratings.n_items:,} titles"
-    )
-    for note in dataset.notes:
-        console.print(f"  {note}")
+def print_end(done: "Experiment", stores: "StoreOptions") -> None:
+    """Print where the report is, where the runs are, and at last the verdict."""
+    from harness.report.verdict import verdict_lines
+
+    assert done.report_path is not None
+    typer.echo(f"Report:  {done.report_path}")
+    typer.echo(f"         {done.report_path.with_suffix('.html')}")
+    typer.echo(" ".join(["Runs:    harness ui", *stores.location().options]))
+    typer.echo("")
+    for line in verdict_lines(done.results):
+        typer.echo(line)
 
 
 @contextmanager

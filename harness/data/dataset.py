@@ -81,3 +81,13 @@ class Dataset:
             "notes": list(self.notes),
             "options": dict(self.options),
         }
+
+    def introduction(self) -> list[str]:
+        """Say size and notes in a few lines, as commands do before they start."""
+        simulated = ", simulated" if self.simulated else ""
+        ratings = self.ratings
+        size = (
+            f"{self.name}{simulated}: {len(ratings):,} ratings, {ratings.n_users:,} "
+            f"users, {ratings.n_items:,} titles"
+        )
+        return [size, *(f"  {note}" for note in self.notes)]

@@ -43,6 +43,7 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     if source == EMBEDDED:
         return _embedded(options)
     dataset = _put_together(_read(source, options), source)
+    dataset = replace(dataset, options=options.given())
     if options.link:
         from harness.data.linking.link import link
         from harness.data.readers.streaming import read_streaming_catalogue
@@ -173,28 +174,10 @@ def _put_together(content: _Content, source: str) -> Dataset:
 
 
 def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
-    """Load a data set."""
-    known = {field.name for field in fields(ReadOptions)}
-    typed = {name: value for name, value in given.items() if value and name in known}
-    options: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in typed.items()
-    }
-    if "scale" in options:
-        options["scale"] = _parse_scale(options["scale"])
-    dataset = load_dataset(source, ReadOptions(**options))
-    return replace(dataset, options=typed)
+    """Load a data set with options as a command line or a file has them."""
+    return load_dataset(source, ReadOptions.of(given))
 
 
 def load_again(facts: Mapping[str, Any]) -> Dataset:
     """Load the data set of a study or an experiment again."""
     return load_source(facts["source"], facts.get("options", {}))
-
-
-def _parse_scale(text: str) -> tuple[float, float]:
-    low, _, high = text.partition(":")
-    try:
-        return float(low), float(high)
-    except ValueError:
-        raise DataError(
-            f"The scale must be LOW:HIGH, such as 1:5 or 0.5:5, but got {text!r}."
-        ) from None

@@ -1,84 +1,213 @@
-"""How the user wants a source to be read: options, and the small TOML beside a file."""
+"""How a source is to be read: options declared once, and the small TOML beside a file."""
 
-import difflib
-import re
 import tomllib
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import Field as DeclaredField
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel
 
-__all__ = ["DuplicateRule", "ReadOptions", "Sidecar", "read_sidecar"]
+__all__ = [
+    "DuplicateRule",
+    "OptionHelp",
+    "ReadOptions",
+    "Sidecar",
+    "help_of_option",
+    "parse_scale",
+    "read_option",
+    "read_sidecar",
+    "with_read_options",
+]
 
 
 DuplicateRule = Literal["error", "last", "mean"]
+Scale = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionHelp:
+    """What the command line says about an option, and whether a TOML may set it."""
+
+    help: str
+    metavar: str | None = None
+    in_sidecar: bool = True
+
+
+def read_option(
+    text: str,
+    metavar: str | None = None,
+    *,
+    many: bool = False,
+    in_sidecar: bool = True,
+) -> Any:
+    """Declare an option of a dataclass: not given unless the user says so."""
+    said = {"option": OptionHelp(text, metavar, in_sidecar)}
+    return field(default=() if many else None, metadata=said)
+
+
+def help_of_option(declared: "DeclaredField[Any]") -> OptionHelp | None:
+    """Tell what was declared with `read_option`."""
+    return declared.metadata.get("option")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How to read ratings; None means: find out from the file.
+    """How to read ratings; what is not given is found out from the file.
 
-    Parameters
-    ----------
-    user_column, item_column, rating_column : str, optional
-        Names of columns; guessed from the usual names (``userId``, ``movie_id``,
-        ``stars`` ...).
-    timestamp_column : str, optional
-        Likewise; ``"none"`` reads no times.
-    scale : (float, float), optional
-        Lowest and highest rating that can be given, in stars.
-    duplicates : {"error", "last", "mean"}, optional
-        What to do when a user has rated an item more than once: refuse the file (the
-        default: only the user knows which rating counts), keep the latest, or take
-        the mean.
-    catalogue : tuple of str
-        Catalogue files to align with the items.
-    predefined : str, optional
-        Name of a split that the source defines: ``"u1"`` for ``u1.base`` and
-        ``u1.test``, or a column of the table that says ``train`` or ``test``.
-    encoding : str, optional
-        Text encoding; UTF-8 unless given.
-    link : tuple of str
-        Streaming catalogues to which titles are linked by name and year; titles that
-        are in none of them are left out with their ratings.
+    Each field is an option of the command line, a key of the TOML beside a file and a
+    key of ``[data]`` in an experiment file: all three are derived from it.
     """
 
-    user_column: str | None = None
-    item_column: str | None = None
-    rating_column: str | None = None
-    timestamp_column: str | None = None
-    scale: tuple[float, float] | None = None
-    duplicates: DuplicateRule | None = None
-    catalogue: tuple[str, ...] = ()
-    predefined: str | None = None
-    encoding: str | None = None
-    link: tuple[str, ...] = ()
+    user_column: str | None = read_option(
+        "Column of user ids; by number where there is no header.", "NAME"
+    )
+    item_column: str | None = read_option("Column of item ids.", "NAME")
+    rating_column: str | None = read_option("Column of ratings.", "NAME")
+    timestamp_column: str | None = read_option(
+        "Column of times; 'none' reads no times.", "NAME"
+    )
+    scale: Scale | None = read_option(
+        "Lowest and highest rating that can be given, such as 1:5, or 0:inf for counts; "
+        "else that of MovieLens, or of the values.",
+        "LOW:HIGH",
+    )
+    missing: tuple[str, ...] = read_option(
+        "Value of the rating column that means 'not rated'; rows with it are left out. "
+        "Repeatable.",
+        "VALUE",
+        many=True,
+    )
+    duplicates: DuplicateRule | None = read_option(
+        "Several ratings of one item by one user: refuse them (error, the default), "
+        "keep the latest, or take the mean."
+    )
+    catalogue: tuple[str, ...] = read_option(
+        "Catalogue of titles, matched by id. Repeatable.", "[PLATFORM=]FILE", many=True
+    )
+    catalogue_column: tuple[str, ...] = read_option(
+        "What a column of an own catalogue holds, such as people=author, unique_id=code "
+        "or description=blurb. Repeatable.",
+        "NAME=COLUMN",
+        many=True,
+    )
+    predefined: str | None = read_option(
+        "Split that the source defines: u1 for u1.base and u1.test, or a column that "
+        "says train or test.",
+        "NAME",
+    )
+    encoding: str | None = read_option(
+        "Text encoding of the ratings; else UTF-8.", "NAME"
+    )
+    link: tuple[str, ...] = read_option(
+        "Streaming catalogue to which titles are linked by name and year, as `harness "
+        "data link` does. Repeatable.",
+        "[PLATFORM=]FILE",
+        many=True,
+        in_sidecar=False,
+    )
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Take plain values, as a command line or a file has them."""
+        known = {f.name for f in fields(cls) if f.init}
+        taken = {
+            k: v for k, v in given.items() if v not in (None, (), []) and k in known
+        }
+        for name, value in taken.items():
+            if name == "scale":
+                taken[name] = parse_scale(value)
+            elif isinstance(value, list):
+                taken[name] = tuple(value)
+        return cls(**taken)
+
+    def given(self) -> dict[str, Any]:
+        """Collect what was given, JSON-like: the way back from `of`."""
+        plain: dict[str, Any] = {}
+        for option in fields(ReadOptions):
+            value = getattr(self, option.name)
+            if value in (None, (), []):
+                continue
+            if option.name == "scale":
+                value = ":".join(str(end).removesuffix(".0") for end in value)
+            plain[option.name] = [*value] if isinstance(value, tuple) else value
+        return plain
 
     def over(self, others: "ReadOptions") -> "ReadOptions":
         """Complete what is not set here from other options."""
-        mine = {f.name: getattr(self, f.name) for f in fields(self)}
+        mine = {f.name: getattr(self, f.name) for f in fields(ReadOptions)}
         return replace(others, **{k: v for k, v in mine.items() if v not in (None, ())})
+
+
+def parse_scale(given: Any) -> Scale:
+    """Read a scale, written ``1:5`` or as a list of two numbers."""
+    ends = given.split(":") if isinstance(given, str) else given
+    try:
+        low, high = map(float, ends)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"The scale must be LOW:HIGH, such as 1:5 or 0.5:5, but got {given!r}."
+        ) from None
+    return low, high
+
+
+Model = TypeVar("Model", bound="BaseModel")
+
+
+def with_read_options(
+    options: type[ReadOptions] = ReadOptions, *, sidecar: bool = False
+) -> Callable[[type[Model]], type[Model]]:
+    """Give a pydantic model the reading options as keys, beside its own."""
+
+    def extend(model: type[Model]) -> type[Model]:
+        from pydantic import create_model
+
+        hints = get_type_hints(options)
+        keys: dict[str, Any] = {
+            f.name: (_in_a_file(f.name, hints[f.name]), f.default)
+            for f in fields(options)
+            if (said := help_of_option(f)) and (said.in_sidecar or not sidecar)
+        }
+        return create_model(
+            model.__name__,
+            __base__=model,
+            __doc__=model.__doc__,
+            __module__=model.__module__,
+            **keys,
+        )
+
+    return extend
+
+
+def _in_a_file(name: str, kind: Any) -> Any:
+    from pydantic import BeforeValidator, Field, PlainSerializer
+
+    if name == "scale":
+        return Annotated[
+            kind, BeforeValidator(_scale_in_a_file), PlainSerializer(_text)
+        ]
+    # TOML has lists, which a strict tuple would refuse.
+    return Annotated[kind, Field(strict=False)] if kind == tuple[str, ...] else kind
+
+
+def _scale_in_a_file(given: Any) -> Scale | None:
+    try:
+        return None if given is None else parse_scale(given)
+    except DataError as error:
+        raise ValueError(str(error).removesuffix(".")) from error
+
+
+def _text(scale: Scale | None) -> str | None:
+    return ReadOptions(scale=scale).given().get("scale")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What the TOML beside a ratings file says.
-
-    Parameters
-    ----------
-    options : ReadOptions
-        How to read the file.
-    name : str, optional
-        Name of the data set.
-    simulated : bool, default False
-        Whether a program made the ratings.
-    notes : tuple of str
-        What was repaired or left out before the file was written.
-    """
+    """What the TOML beside a ratings file says."""
 
     options: ReadOptions
     name: str | None = None
@@ -100,53 +229,32 @@ def read_sidecar(ratings_file: Path) -> Sidecar:
 
 
 def _validated(path: Path, text: str, content: dict[str, object]) -> Sidecar:
-    from pydantic import BaseModel, ConfigDict, ValidationError
+    from pydantic import Field, ValidationError
 
-    class SidecarFile(BaseModel):
+    from harness.toml import Part, broken_rule, first_problem, line_of
+
+    @with_read_options(sidecar=True)
+    class SidecarFile(Part):
         """The keys of a TOML beside a ratings file."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         name: str | None = None
         simulated: bool = False
-        notes: tuple[str, ...] = ()
-        user_column: str | None = None
-        item_column: str | None = None
-        rating_column: str | None = None
-        timestamp_column: str | None = None
-        scale: tuple[float, float] | None = None
-        duplicates: DuplicateRule | None = None
-        catalogue: tuple[str, ...] = ()
-        predefined: str | None = None
-        encoding: str | None = None
+        notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     try:
         checked = SidecarFile.model_validate(content)
     except ValidationError as error:
-        known = list(SidecarFile.model_fields)
-        raise DataError(_first_problem(path, text, error, known)) from error
-    options = checked.model_dump(exclude={"name", "simulated", "notes", "catalogue"})
+        problem = first_problem(error)
+        key = ".".join(map(str, problem["loc"]))
+        line = line_of(text, key) or 1
+        rule = broken_rule(problem, SidecarFile)
+        raise DataError(f"{path}, line {line}: {key}: {rule}.") from error
+    said = checked.model_dump()
     # Paths in the file are meant from where the file is, not from where one works.
-    beside = tuple(str(path.parent / c) for c in checked.catalogue)
+    said["catalogue"] = [str(path.parent / c) for c in said["catalogue"]]
     return Sidecar(
-        options=ReadOptions(**options, catalogue=beside),
+        options=ReadOptions.of(said),
         name=checked.name,
         simulated=checked.simulated,
         notes=checked.notes,
     )
-
-
-def _first_problem(
-    path: Path, text: str, error: "ValidationError", known: list[str]
-) -> str:
-    problem = error.errors()[0]
-    key = str(problem["loc"][0])
-    lines = text.splitlines()
-    written = re.compile(rf"\s*\[*[\"']?{re.escape(key)}\b")
-    line = next((n for n, row in enumerate(lines, start=1) if written.match(row)), 1)
-    where = f"{path}, line {line}: {key}"
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Known keys: {known}."
-        return f"{where} is not a known key. {hint}"
-    return f"{where}: {problem['msg']}, but got {problem['input']!r}."

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.results import (
     DepthDifference,
     DepthError,
     Side,
     without_interval,
 )
-from harness.evaluation.statistics import UserBootstrap, holm
+from harness.evaluation.statistics import holm
 
 __all__ = ["COLD", "DEPTHS", "compare_by_depth", "known_share", "rmse_by_depth"]
 
@@ -75,7 +76,7 @@ def _rmse_within(
     if not n_pairs:
         return DepthError(depth=depth, n_pairs=0, rmse=None)
     part = test.take(chosen)
-    estimate = UserBootstrap(part).metrics([p[chosen] for p in predictions])["rmse"]
+    estimate = ScoreIntervals(part).score("rmse", [p[chosen] for p in predictions])
     if part.users[0] == part.users[-1]:  # of one user: nothing to estimate it from
         estimate = without_interval(estimate.value)
     return DepthError(depth=depth, n_pairs=n_pairs, rmse=estimate)
@@ -119,10 +120,10 @@ def _compare(
 ) -> Iterator[DepthDifference]:
     if len(np.unique(test.users[chosen])) < 2:
         return
-    bootstrap = UserBootstrap(test.take(chosen))
+    intervals = ScoreIntervals(test.take(chosen))
     part = {name: [p[chosen] for p in each] for name, each in predictions.items()}
     pairs = list(combinations(part, 2))
-    compared = [bootstrap.difference(part[one], part[other]) for one, other in pairs]
+    compared = [intervals.difference(part[one], part[other]) for one, other in pairs]
     adjusted = holm([p_value for _, p_value in compared])
     side, depth = place
     for (one, other), (estimate, p_value), p in zip(

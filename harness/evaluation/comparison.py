@@ -1,7 +1,7 @@
 """Comparison of models by their predictions of the same ratings."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError, ParameterError, UnknownNameError
-from harness.evaluation.dependence import LOSSES, Clusters, ScoreSums
+from harness.evaluation.dependence import MEASURES, Groups, ScoreSums
 from harness.evaluation.equivalence import (
     NonInferiority,
     PairComparison,
@@ -19,7 +19,7 @@ from harness.evaluation.equivalence import (
     non_inferiority,
     users_to_detect,
 )
-from harness.evaluation.statistics import FEWEST_USERS, Estimate, _around
+from harness.evaluation.statistics import FEWEST_USERS, Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,9 @@ Predictions: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 
 FEWEST_TITLES = 50
 """With fewer equally popular titles, two-way intervals cover the truth too rarely."""
+
+COMPARED = ("rmse", "mae", "user_rmse")
+"""Measures in stars of which less is better."""
 
 _WINNER_DRAWS = 10_000
 
@@ -82,7 +85,7 @@ class Comparison:
     Parameters
     ----------
     measure : str
-        Name of the score: ``"rmse"`` or ``"mae"``. Lower is better.
+        Name of the score: ``"rmse"``, ``"mae"`` or ``"user_rmse"``. Lower is better.
     models : tuple of ModelScore
         In the order given.
     pairs : tuple of PairComparison
@@ -255,7 +258,7 @@ class Comparison:
         titles = "" if self.n_titles is None else f" of {self.n_titles:,} titles"
         declared = "" if self.margin_declared else " (0.125 % of the scale's width)"
         return (
-            f"{LOSSES[self.measure].label} on {self.n_ratings:,} ratings{titles} by "
+            f"{MEASURES[self.measure].label} on {self.n_ratings:,} ratings{titles} by "
             f"{self.n_users:,} users, {self.confidence:.0%} intervals, "
             f"margin {self.margin:g}{declared}"
         )
@@ -360,7 +363,7 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
         Nominal coverage of intervals, and one minus the level of answers.
     baseline : str, optional
         Name of the bias baseline, to give differences as a share of what it leaves.
-    measure : {"rmse", "mae"}, default "rmse"
+    measure : {"rmse", "mae", "user_rmse"}, default "rmse"
         What is compared.
     seed : int, default 0
         Seed of the draws for the winner's correction; nothing else is random.
@@ -400,8 +403,8 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
     >>> found.pair("poor", "good").answer, found.pair("same", "good").answer
     ('worse', 'equivalent')
     """
-    if measure not in LOSSES:
-        raise UnknownNameError("measure", measure, LOSSES)
+    if measure not in COMPARED:
+        raise UnknownNameError("measure", measure, COMPARED)
     if not 0.5 <= confidence < 1:
         raise ParameterError(
             f"confidence must be at least 0.5 and below 1, but got {confidence}."
@@ -410,15 +413,14 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
         raise UnknownNameError("model", baseline, predictions)
     ratings = _column("truth", truth)
     columns = _columns(predictions, len(ratings))
-    by_user = _clusters("users", users, len(ratings))
-    by_title = None if items is None else _clusters("items", items, len(ratings))
+    groups = _groups(users, items, len(ratings))
     span = _scale(scale, ratings)
     stars, declared = check_margin(margin, span)
-    sums = ScoreSums(ratings, columns, by_user, by_title, LOSSES[measure])
+    sums = ScoreSums(ratings, columns, groups, MEASURES[measure])
     pairs = _pairs(list(predictions), sums, stars, confidence, baseline)
     comparison = Comparison(
         measure=measure,
-        models=_models(list(predictions), columns, sums, confidence),
+        models=_models(predictions, columns, sums, measure, confidence),
         pairs=pairs,
         best=list(predictions)[int(np.argmin(sums.scores))],
         baseline=baseline,
@@ -428,26 +430,27 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
         scale_declared=scale is not None,
         confidence=confidence,
         n_ratings=len(ratings),
-        n_users=len(by_user),
-        n_titles=None if by_title is None else len(by_title),
-        n_effective_users=by_user.n_effective,
-        n_effective_titles=None if by_title is None else by_title.n_effective,
+        n_users=len(groups.users),
+        n_titles=None if groups.titles is None else len(groups.titles),
+        n_effective_users=groups.users.n_effective,
+        n_effective_titles=None if groups.titles is None else groups.titles.n_effective,
         winner=None,
     )
     return replace(comparison, winner=_winner(comparison, sums, seed))
 
 
 def _models(
-    names: Sequence[str],
+    names: Iterable[str],
     columns: Sequence[Sequence[npt.NDArray[Any]]],
     sums: ScoreSums,
+    measure: str,
     confidence: float,
 ) -> tuple[ModelScore, ...]:
     found, start = [], 0
     for k, (name, own) in enumerate(zip(names, columns, strict=True)):
         estimate = sums.estimate(k)
         half = estimate.uncertainty.half_width(confidence)
-        low, high = _around(estimate.value, half)
+        low, high = MEASURES[measure].ends(estimate.value, half)
         by_seed = sums.by_seed[start : start + len(own)]
         start += len(own)
         found.append(
@@ -563,17 +566,21 @@ def _column(what: str, values: Any) -> npt.NDArray[Any]:
     return numbers
 
 
-def _clusters(what: str, ids: npt.ArrayLike, n_ratings: int) -> Clusters:
-    column = np.asarray(ids)
-    _check_length(what, column, n_ratings)
-    clusters = Clusters.of(column)
-    if len(clusters) < 2:
-        hint = " Leave items out to count users only." if what == "items" else ""
-        raise DataError(
-            f"{what} must be at least 2 different ones to know how uncertain a score is, "
-            f"but got {len(clusters)}.{hint}"
-        )
-    return clusters
+def _groups(
+    users: npt.ArrayLike, items: npt.ArrayLike | None, n_ratings: int
+) -> Groups:
+    by = {"users": np.asarray(users)}
+    if items is not None:
+        by["items"] = np.asarray(items)
+    for what, ids in by.items():
+        _check_length(what, ids, n_ratings)
+        if (ids == ids[0]).all():
+            hint = " Leave items out to count users only." if what == "items" else ""
+            raise DataError(
+                f"{what} must be at least 2 different ones to know how uncertain a score "
+                f"is, but got 1.{hint}"
+            )
+    return Groups.of(by["users"], by.get("items"))
 
 
 def _check_length(what: str, column: npt.NDArray[Any], n_ratings: int) -> None:

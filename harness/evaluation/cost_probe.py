@@ -143,7 +143,7 @@ def _load_code(entry: Entry, task: CostTask) -> None:
     """Do everything once in small, so that libraries and compiled kernels are there."""
     train, catalogue = _small_part(task.train, task.catalogue)
     [model], _ = fit_entry(entry, train, catalogue, seeds=[task.seed])
-    model.predict(train.users, train.items)
+    model.predict(train.users, train.items, train.timestamps)
     model.recommend(0, LIST_LENGTH)
     _size_on_disk(model)
 

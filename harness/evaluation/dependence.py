@@ -1,60 +1,39 @@
-"""Variances of scores whose ratings share users and titles."""
+"""Scores of ratings that share users and titles: how uncertain they are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.ratings import Ratings
 from harness.evaluation.statistics import (
     Estimate,
     Uncertainty,
-    _harmonic,
-    _satterthwaite,
+    around,
+    satterthwaite,
+    seed_spread,
 )
 
-__all__ = ["LOSSES", "Clusters", "Loss", "ScoreSums", "Uncertain", "VarianceParts"]
+__all__ = [
+    "MEASURES",
+    "Clusters",
+    "Groups",
+    "Measure",
+    "ScoreIntervals",
+    "ScoreSums",
+    "Uncertain",
+    "VarianceParts",
+]
 
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+Influence: TypeAlias = Callable[[Floats, Floats, Codes], Floats]
+"""True ratings, errors and users of some ratings, to what each adds to the score."""
 
 _CHUNK_CELLS = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """A score that is a smooth function of the mean of one loss per rating.
-
-    Parameters
-    ----------
-    label : str
-        Name for people.
-    of : callable
-        Errors in stars to losses, elementwise.
-    score : callable
-        Mean loss to score.
-    slope : callable
-        Derivative of `score` at a mean loss.
-    """
-
-    label: str
-    of: Callable[[Floats], Floats]
-    score: Callable[[float], float]
-    slope: Callable[[float], float]
-
-
-LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {
-        "rmse": Loss(
-            "RMSE",
-            np.square,
-            lambda mean: float(np.sqrt(mean)),
-            lambda mean: 0.5 / float(np.sqrt(mean)) if mean > 0 else 0.0,
-        ),
-        "mae": Loss("MAE", np.abs, float, lambda _: 1.0),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +45,7 @@ class Clusters:
     codes : ndarray of int, shape (n_ratings,)
         Group of each rating, counted from 0.
     sizes : ndarray of float64, shape (n_clusters,)
-        Number of ratings of each group.
+        Number of ratings of each group, or the sum of their weights.
     """
 
     codes: npt.NDArray[np.intp]
@@ -117,6 +96,21 @@ class Clusters:
         kept = 1 - 2 * float((weights**3).sum()) / squares + squares
         return 1 / kept if kept > 0 else np.inf
 
+    def weighted(self, weights: Floats) -> "Clusters":
+        """Weigh the ratings.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (n_ratings,)
+            How much each rating counts in a score.
+
+        Returns
+        -------
+        Clusters
+            The same groups, of other sizes.
+        """
+        return Clusters(self.codes, self.sums(weights))
+
     def sums(self, column: Floats) -> Floats:
         """Add up a column within groups.
 
@@ -132,6 +126,162 @@ class Clusters:
         """
         totals = np.bincount(self.codes, weights=column, minlength=len(self))
         return totals.astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """What the ratings share.
+
+    Parameters
+    ----------
+    users : Clusters
+        Ratings of one user.
+    titles : Clusters or None
+        Ratings of one title; None to count dependence within users only.
+    pairs : Clusters or None
+        Ratings of one title by one user; None where there is one of each.
+    """
+
+    users: Clusters
+    titles: Clusters | None
+    pairs: Clusters | None
+
+    @classmethod
+    def of(cls, users: npt.NDArray[Any], titles: npt.NDArray[Any] | None) -> "Groups":
+        """Group ratings.
+
+        Parameters
+        ----------
+        users : ndarray, shape (n_ratings,)
+            Ids or codes of users.
+        titles : ndarray or None, shape (n_ratings,)
+            Ids or codes of titles. Of a single one nothing can be learnt about others:
+            it is not counted.
+
+        Returns
+        -------
+        Groups
+            By user, by title and by both.
+        """
+        by_user = Clusters.of(users)
+        by_title = None if titles is None else Clusters.of(titles)
+        if by_title is None or len(by_title) < 2:
+            return cls(by_user, None, None)
+        both = by_user.codes.astype(np.int64) * len(by_title) + by_title.codes
+        repeated = len(np.unique(both)) < len(both)
+        return cls(by_user, by_title, Clusters.of(both) if repeated else None)
+
+    def weighted(self, weights: Floats) -> "Groups":
+        """Weigh the ratings.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (n_ratings,)
+            How much each rating counts in a score.
+
+        Returns
+        -------
+        Groups
+            The same groups, of other sizes.
+        """
+        titles = None if self.titles is None else self.titles.weighted(weights)
+        return Groups(self.users.weighted(weights), titles, self.pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A score, and what each rating adds to it.
+
+    Parameters
+    ----------
+    label : str
+        Name for people.
+    fit : callable
+        True ratings, errors and users of all ratings, to the score and its influence.
+    ends : callable
+        Score and half the width of its interval, to the ends.
+    per_user : bool, default False
+        Whether all users count the same, instead of all ratings.
+    """
+
+    label: str
+    fit: Callable[[Floats, Floats, Clusters], tuple[float, Influence]]
+    ends: Callable[[float, float], tuple[float, float]] = around
+    per_user: bool = False
+
+
+def _mean_of(
+    loss: Callable[[Floats], Floats], *, root: bool = False
+) -> Callable[[Floats, Floats, Clusters], tuple[float, Influence]]:
+    """Score by the mean of a loss, or by its square root."""
+
+    def fit(_: Floats, errors: Floats, __: Clusters) -> tuple[float, Influence]:
+        mean = float(loss(errors).mean())
+        score = float(np.sqrt(mean)) if root else mean
+        slope = 1 / len(errors)
+        if root:
+            slope *= 0.5 / score if score else 0.0
+        return score, lambda _, errors, __: (loss(errors) - mean) * slope
+
+    return fit
+
+
+def _within(stars: float) -> Callable[[Floats], Floats]:
+    # A rounding error must not turn a hit into a miss.
+    return lambda errors: (np.abs(errors) <= stars + 1e-6).astype(np.float64)
+
+
+def _explained(truth: Floats, errors: Floats, _: Clusters) -> tuple[float, Influence]:
+    n, mean, variance = len(truth), float(truth.mean()), float(truth.var())
+    mse = float(np.square(errors).mean())
+    if variance <= 1e-12:
+        return np.nan, lambda truth, _, __: np.zeros_like(truth)
+    unexplained = mse / variance
+
+    def influence(truth: Floats, errors: Floats, _: Codes) -> Floats:
+        found: Floats = unexplained * np.square(truth - mean) - np.square(errors)
+        return found / (n * variance)
+
+    return 1 - unexplained, influence
+
+
+def _by_user(_: Floats, errors: Floats, users: Clusters) -> tuple[float, Influence]:
+    squares = users.sums(np.square(errors)) / users.sizes
+    roots = np.sqrt(squares)
+    mean, shares = float(roots.mean()), 1 / (users.sizes * len(users))
+    slopes = np.divide(0.5, roots, out=np.zeros_like(roots), where=roots > 0)
+
+    def influence(_: Floats, errors: Floats, codes: Codes) -> Floats:
+        within = (np.square(errors) - squares[codes]) * slopes[codes]
+        found: Floats = shares[codes] * (within + roots[codes] - mean)
+        return found
+
+    return mean, influence
+
+
+def _share_ends(value: float, half: float) -> tuple[float, float]:
+    return max(0.0, value - half), min(1.0, value + half)
+
+
+def _explained_ends(value: float, half: float) -> tuple[float, float]:
+    low, high = around(1 - value, half)
+    return 1 - high, 1 - low
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "rmse": Measure(label="RMSE", fit=_mean_of(np.square, root=True)),
+        "mae": Measure(label="MAE", fit=_mean_of(np.abs)),
+        "r2": Measure(label="R2", fit=_explained, ends=_explained_ends),
+        "within_half_star": Measure(
+            label="within half a star", fit=_mean_of(_within(0.5)), ends=_share_ends
+        ),
+        "within_one_star": Measure(
+            label="within one star", fit=_mean_of(_within(1.0)), ends=_share_ends
+        ),
+        "user_rmse": Measure(label="mean RMSE of users", fit=_by_user, per_user=True),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +362,10 @@ class Uncertain:
 class ScoreSums:
     r"""Scores of predictions, with the sums that their variances are made of.
 
-    To first order a score changes by :math:`\psi_k = s'(\bar\ell) (\ell_k - \bar\ell) / n`
-    through rating k with the loss :math:`\ell_k` (its influence; for the RMSE
-    :math:`s' = 1 / (2\,\mathrm{RMSE})`), and a difference of scores by the difference of
-    the influences. Three sums of squares follow,
+    To first order rating k changes a score by its influence :math:`\psi_k`, and a
+    difference of scores by the difference of the influences; for the RMSE
+    :math:`\psi_k = (e_k^2 - \mathrm{RMSE}^2) / (2 n\,\mathrm{RMSE})`. Three sums of squares
+    follow,
 
     .. math:: V_U = c_U \sum_u \Bigl(\sum_{k \in u} \psi_k\Bigr)^2, \quad
               V_I = c_I \sum_i \Bigl(\sum_{k \in i} \psi_k\Bigr)^2, \quad
@@ -230,7 +380,7 @@ class ScoreSums:
 
     Seeds are crossed with users and titles: the variance between the scores of S seeds,
     :math:`s^2 / S`, is added less the part that users and titles explain (see
-    `harness.evaluation.statistics`).
+    `harness.evaluation.statistics.seed_spread`).
 
     Time and memory are linear in the number of ratings: one pass over each prediction,
     and one over all of them in chunks for the pairs.
@@ -241,12 +391,10 @@ class ScoreSums:
         Ratings in stars.
     models : sequence of sequence of ndarray of float, shape (n_ratings,)
         Predictions of each model, one for each of its seeds.
-    users : Clusters
-        Users of the ratings.
-    titles : Clusters or None
-        Titles of the ratings; None to count dependence within users only.
-    loss : Loss
-        What is scored.
+    groups : Groups
+        What the ratings share; at least two users.
+    measure : Measure
+        The score.
 
     References
     ----------
@@ -260,27 +408,24 @@ class ScoreSums:
         self,
         truth: npt.NDArray[Any],
         models: Sequence[Sequence[npt.NDArray[Any]]],
-        users: Clusters,
-        titles: Clusters | None,
-        loss: Loss,
+        groups: Groups,
+        measure: Measure,
     ) -> None:
-        self._truth = truth
+        self._truth = truth.astype(np.float64, copy=False)
         self._columns = [prediction for model in models for prediction in model]
-        self._loss = loss
-        self._users, self._titles = users, titles
         self._model_of = np.repeat(np.arange(len(models)), [len(m) for m in models])
-        n_columns = len(self._columns)
-        self._means, self._slopes = np.empty(n_columns), np.empty(n_columns)
-        self._by_user = np.empty((len(users), n_columns))
-        self._by_title = np.empty((0 if titles is None else len(titles), n_columns))
-        for k in range(n_columns):
-            self._add(k)
-        self.by_seed = np.array([loss.score(float(mean)) for mean in self._means])
-        self._by_pair = (
-            np.zeros((n_columns, n_columns))
-            if titles is None
-            else self._cross_products(titles)
-        )
+        users = groups.users
+        if measure.per_user:
+            groups = groups.weighted(1 / users.sizes[users.codes])
+        self._users, self._titles = groups.users, groups.titles
+        fits = [
+            measure.fit(self._truth, self._errors(k, slice(None)), users)
+            for k in range(len(self._columns))
+        ]
+        self.by_seed = np.array([score for score, _ in fits])
+        self._influences = [influence for _, influence in fits]
+        self._by_user, self._by_title = self._sums()
+        self._by_pair = self._cross_products(groups)
 
     @property
     def scores(self) -> Floats:
@@ -311,9 +456,15 @@ class ScoreSums:
         if minus is not None:
             contrast = contrast - self._mean_of(minus)
             value -= float(self.scores[minus])
+        if len(self._users) < 2:
+            unknown = VarianceParts(users=np.nan)
+            return Uncertain(
+                value=value, parts=unknown, degrees_of_freedom=1.0, two_way_ratio=None
+            )
         of_users, of_titles, of_pairs = self._squares(contrast)
         two_way = of_users + of_titles - of_pairs
-        wider = two_way > of_users
+        # Where each title has one rating the two are equal but for rounding.
+        wider = two_way > of_users * (1 + 1e-9)
         base = two_way if wider else of_users
         base_freedom = self._users.degrees_of_freedom
         if wider and self._titles is not None:
@@ -321,7 +472,7 @@ class ScoreSums:
                 (of_users, base_freedom),
                 (of_titles, self._titles.degrees_of_freedom),
             ]
-            base_freedom = max(1.0, min(base_freedom, _satterthwaite(base, parts)))
+            base_freedom = max(1.0, min(base_freedom, satterthwaite(base, parts)))
         seeds, freedom = self._seeds(of, base, base_freedom, wider=wider)
         return Uncertain(
             value=value,
@@ -354,45 +505,39 @@ class ScoreSums:
         possible: Floats = (vectors * np.maximum(values, 0)) @ vectors.T
         return possible
 
-    def _add(self, k: int) -> None:
-        every = slice(None)
-        mean = float(self._losses(k, every).mean())
-        self._means[k] = mean
-        self._slopes[k] = self._loss.slope(mean) / len(self._truth)
-        influence = self._influence(k, every)
-        self._by_user[:, k] = self._users.sums(influence)
-        if self._titles is not None:
-            self._by_title[:, k] = self._titles.sums(influence)
+    def _sums(self) -> tuple[Floats, Floats]:
+        """Add up influences within users, and within titles."""
+        titles = self._titles
+        by_user, by_title = list[Floats](), list[Floats]()
+        for k in range(len(self._columns)):
+            influence = self._influence(k, slice(None))
+            by_user.append(self._users.sums(influence))
+            by_title.append(influence[:0] if titles is None else titles.sums(influence))
+        return np.stack(by_user, axis=1), np.stack(by_title, axis=1)
 
-    def _losses(self, k: int, rows: slice) -> Floats:
-        prediction = self._columns[k][rows].astype(np.float64)
-        return self._loss.of(prediction - self._truth[rows])
-
-    def _cross_products(self, titles: Clusters) -> Floats:
+    def _cross_products(self, groups: Groups) -> Floats:
         """Sum of products of influences over pairs of a user and a title."""
-        n = len(self._truth)
-        pairs = self._users.codes.astype(np.int64) * len(titles) + titles.codes
-        found = np.unique(pairs)
-        if len(found) < n:
-            return self._repeated_pairs(Clusters.of(pairs))
-        total = np.zeros((len(self._columns), len(self._columns)))
-        for rows in _chunks(n, len(self._columns)):
-            part = np.stack(
-                [self._influence(k, rows) for k in range(len(self._columns))]
-            )
+        n, n_columns = len(self._truth), len(self._columns)
+        columns = range(n_columns)
+        total = np.zeros((n_columns, n_columns))
+        if groups.titles is None:
+            return total
+        if groups.pairs is not None:
+            every = slice(None)
+            sums = [groups.pairs.sums(self._influence(k, every)) for k in columns]
+            return _gram(np.stack(sums, axis=1), groups.pairs)
+        for rows in _chunks(n, n_columns):
+            part = np.stack([self._influence(k, rows) for k in columns])
             total += part @ part.T
-        return total * n / max(1, n - 1)
+        return total * n / (n - 1)
 
-    def _repeated_pairs(self, pairs: Clusters) -> Floats:
-        every = slice(None)
-        sums = [
-            pairs.sums(self._influence(k, every)) for k in range(len(self._columns))
-        ]
-        return _gram(np.stack(sums, axis=1), pairs)
+    def _errors(self, k: int, rows: slice) -> Floats:
+        errors: Floats = self._columns[k][rows].astype(np.float64) - self._truth[rows]
+        return errors
 
     def _influence(self, k: int, rows: slice) -> Floats:
-        influence: Floats = (self._losses(k, rows) - self._means[k]) * self._slopes[k]
-        return influence
+        codes = self._users.codes[rows]
+        return self._influences[k](self._truth[rows], self._errors(k, rows), codes)
 
     def _mean_of(self, model: int) -> Floats:
         """Weights of the columns that make the mean over a model's seeds."""
@@ -427,15 +572,125 @@ class ScoreSums:
                 of_users, of_titles, of_pairs = self._squares(deviation)
                 part = of_users + wider * (of_titles - of_pairs)
                 shared += part / (n_seeds - 1) / n_seeds
-        added = max(0.0, sum(variance for variance, _ in between) - shared)
-        total = base + added
-        parts = [(base - shared, base_freedom), *between]
-        freedom = min(
-            base_freedom,
-            _satterthwaite(total, parts),
-            _harmonic(base_freedom, between, added / total if added else 0.0),
-        )
-        return added, max(1.0, freedom)
+        return seed_spread(base, base_freedom, between, shared)
+
+
+class ScoreIntervals:
+    r"""Intervals of the scores of one test set, and of differences in RMSE.
+
+    Standard errors count that ratings share users and titles and that other seeds could
+    have been (see `ScoreSums`), because two refits of one family differ a little, and a
+    test that takes fitted models as given calls that a difference [1]_. Intervals and
+    p-values are those of Student's t, so they agree.
+
+    With few users the normal distribution is too narrow [2]_. Degrees of freedom are the
+    effective number of users minus one,
+
+    .. math:: n_\mathrm{eff} - 1 = \Bigl(\sum_u n_u\Bigr)^2 \Bigm/ \sum_u n_u^2 - 1,
+
+    where user :math:`u` has :math:`n_u` test ratings ([3]_, section 8.2; [4]_); where all
+    users count the same (``user_rmse``), their number minus one; fewer where titles or
+    seeds have a part in the variance. Intervals of errors, and of the unexplained share of
+    the variance :math:`1 - R^2`, are symmetric on the logarithmic scale; those of shares
+    end at 0 and 1.
+
+    How often intervals cover the truth, with few users and few titles:
+    ``tests/benchmarks/bench_intervals.py`` and ``bench_verdict.py``. With fewer than
+    `FEWEST_USERS` users reports should warn.
+
+    Parameters
+    ----------
+    test : Ratings
+        The test part.
+    confidence : float, default 0.95
+        Nominal coverage of the intervals.
+
+    References
+    ----------
+    .. [1] X. Bouthillier et al., "Accounting for variance in machine learning
+       benchmarks", MLSys 2021.
+    .. [2] A. C. Cameron, J. B. Gelbach and D. L. Miller, "Bootstrap-based improvements
+       for inference with clustered errors", Review of Economics and Statistics 90(3),
+       2008.
+    .. [3] L. Kish, "Survey sampling", 1965.
+    .. [4] A. V. Carter, K. T. Schnepel and D. G. Steigerwald, "Asymptotic behavior of a
+       t-test robust to cluster heterogeneity", Review of Economics and Statistics 99(4),
+       2017.
+    """
+
+    def __init__(self, test: Ratings, *, confidence: float = 0.95) -> None:
+        self.confidence = confidence
+        self._truth = test.values
+        self._groups = Groups.of(test.users, test.items)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users with test ratings."""
+        return len(self._groups.users)
+
+    @property
+    def n_effective_users(self) -> float:
+        """Number of equally active users that would tell as much."""
+        return self._groups.users.n_effective
+
+    def metrics(self, predictions: Sequence[npt.NDArray[Any]]) -> dict[str, Estimate]:
+        """Estimate the scores of one model.
+
+        Parameters
+        ----------
+        predictions : sequence of ndarray of float, shape (n_ratings,)
+            One for each seed; scores are means over the seeds.
+
+        Returns
+        -------
+        dict of str to Estimate
+            One for each of `MEASURES`; ends are NaN with a single user.
+        """
+        return {name: self.score(name, predictions) for name in MEASURES}
+
+    def score(self, name: str, predictions: Sequence[npt.NDArray[Any]]) -> Estimate:
+        """Estimate one score of one model.
+
+        Parameters
+        ----------
+        name : str
+            One of `MEASURES`.
+        predictions : sequence of ndarray of float, shape (n_ratings,)
+            One for each seed; the score is a mean over the seeds.
+
+        Returns
+        -------
+        Estimate
+            Ends are NaN with a single user.
+        """
+        measure = MEASURES[name]
+        sums = ScoreSums(self._truth, [predictions], self._groups, measure)
+        found = sums.estimate(0)
+        half = found.uncertainty.half_width(self.confidence)
+        low, high = measure.ends(found.value, half)
+        return Estimate(value=found.value, low=low, high=high)
+
+    def difference(
+        self, one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]
+    ) -> tuple[Estimate, float]:
+        """Estimate by how many stars the RMSE of two models differs.
+
+        Parameters
+        ----------
+        one, other : sequence of ndarray of float, shape (n_ratings,)
+            Predictions, one for each seed. Seeds of the two are taken as independent.
+
+        Returns
+        -------
+        difference : Estimate
+            RMSE of `one` minus RMSE of `other`; negative if `one` is better.
+        p_value : float
+            Of no difference, two-sided; 1 with a single user.
+        """
+        sums = ScoreSums(self._truth, [one, other], self._groups, MEASURES["rmse"])
+        found = sums.estimate(0, minus=1)
+        p_value = found.uncertainty.p_value(found.value)
+        return found.interval(self.confidence), p_value
 
 
 def _square(sums: Floats, clusters: Clusters) -> float:

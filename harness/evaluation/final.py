@@ -13,11 +13,13 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.measures import Evidence, take_measures
 from harness.evaluation.metrics import rmse
 from harness.evaluation.ranking import rank_test_users
 from harness.evaluation.results import (
     BIAS_BASELINE,
+    MEAN_BASELINE,
     CalibrationGroup,
     Costs,
     Difference,
@@ -29,7 +31,7 @@ from harness.evaluation.results import (
     without_interval,
 )
 from harness.evaluation.splits import SealedTest
-from harness.evaluation.statistics import Estimate, UserBootstrap, holm
+from harness.evaluation.statistics import Estimate, holm
 from harness.models.base import Recommender
 from harness.version import code_version
 
@@ -226,8 +228,7 @@ def judge_entries(
         n_test=len(ratings),
         n_test_users=len(np.unique(ratings.users)),
         test_variance=float(ratings.values.var(dtype=np.float64)),
-        confidence=judge.bootstrap.confidence,
-        n_resamples=judge.bootstrap.n_resamples,
+        confidence=judge.intervals.confidence,
         best_trials={},
         models=tuple(models),
         differences=differences,
@@ -242,13 +243,16 @@ class _Judge:
     def __init__(self, train: Ratings, test: Ratings, catalogue: Catalogue) -> None:
         self._train, self._test, self._catalogue = train, test, catalogue
         self._coverage = known_share(train, test)
-        self.bootstrap = UserBootstrap(test)
+        self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
 
     def score(self, fitted: FittedEntry) -> ModelResult:
         """Measure a model by everything in the table of measures."""
         entry, test = fitted.entry, self._test
-        predicted = [m.predict(test.users, test.items) for m in fitted.models]
+        predicted = [
+            model.predict(test.users, test.items, test.timestamps)
+            for model in fitted.models
+        ]
         self.predictions[entry.name] = predicted
         # One seed will do: ranks are means over users and titles already.
         ranking, n_ranked_users = rank_test_users(
@@ -261,7 +265,7 @@ class _Judge:
             test=test,
             catalogue=self._catalogue,
             predictions=predicted,
-            accuracy=self.bootstrap.metrics(predicted),
+            accuracy=self.intervals.metrics(predicted),
             ranking=ranking,
             depth=rmse_by_depth(self._train, test, predicted),
             coverage=self._coverage,
@@ -279,7 +283,7 @@ class _Judge:
             depth=evidence.depth,
             residuals=describe_residuals(test, predicted),
             n_ranked_users=n_ranked_users,
-            notes=tuple(entry.family.notes_on(self._catalogue)),
+            notes=tuple(entry.family.notes_on(self._catalogue, self._train)),
             blocks_off=evidence.blocks_off,
         )
 
@@ -293,7 +297,7 @@ class _Judge:
 
     def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
         compared = [
-            self.bootstrap.difference(self.predictions[one], self.predictions[other])
+            self.intervals.difference(self.predictions[one], self.predictions[other])
             for one, other in pairs
         ]
         adjusted = holm([p_value for _, p_value in compared])
@@ -319,6 +323,11 @@ def _pairs(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
     of = {(e.candidate, e.role): e.name for e in entries if e.candidate is not None}
     return {
         "families": list(combinations(_rivals(entries), 2)),
+        "floor": [
+            (name, MEAN_BASELINE)
+            for name in _rivals(entries)
+            if any(e.name == MEAN_BASELINE for e in entries)
+        ],
         "tuning": [
             (name, of[candidate, "initial"])
             for (candidate, role), name in of.items()

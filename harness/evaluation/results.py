@@ -233,7 +233,7 @@ class Difference:
 
     Parameters
     ----------
-    group : {"families", "tuning", "variants"}
+    group : {"families", "floor", "tuning", "variants", "depth"}
         The question that it answers; p-values are corrected within it.
     one, other : str
         Names of models.
@@ -302,15 +302,13 @@ class Judging:
         Of the test ratings.
     confidence : float
         Nominal coverage of the intervals.
-    n_resamples : int
-        Number of bootstrap draws.
     best_trials : mapping of str to int
         Candidate to number of the trial that was judged.
     models : tuple of ModelResult
         Initial and tuned of each candidate, variants, baselines.
     differences : tuple of Difference
-        All pairs of tuned models and the bias baseline; tuned minus initial; initial
-        minus variant.
+        All pairs of tuned models and the bias baseline; each of these and the global
+        mean; tuned minus initial; initial minus variant.
     depth_differences : tuple of DepthDifference
         Of tuned models and the bias baseline where little is known.
     """
@@ -323,7 +321,6 @@ class Judging:
     n_test_users: int
     test_variance: float
     confidence: float
-    n_resamples: int
     best_trials: Mapping[str, int]
     models: tuple[ModelResult, ...]
     differences: tuple[Difference, ...] = ()

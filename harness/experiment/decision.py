@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
-from harness.evaluation.results import ModelResult
+from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
 from harness.experiment.file import WINNER
 from harness.experiment.measured import DATA, measure_named, measured
@@ -65,23 +65,35 @@ def _decide(record: ExperimentRecord) -> Decision | None:
         values = {c: measured(record, "rmse", c) for c in left}
         rounds.append(Round(criterion="rmse", values=values, left=left[:1]))
     last = rounds[-1] if rounds else None
+    winner = (last.left if last else left)[0]
     return Decision(
-        winner=(last.left if last else left)[0],
+        winner=winner,
         best=best,
         tied=tied,
         decided_by=last.criterion if last else None,
         values=last.values if last else {},
-        beats_bias=beats_bias_of(record, (last.left if last else left)[0]),
+        beats_bias=beats_bias_of(record, winner),
+        floor=_floor(record),
+        beats_floor=_beats(record, winner, BIAS_BASELINE)
+        and _beats(record, winner, MEAN_BASELINE),
         rounds=tuple(rounds),
     )
 
 
 def beats_bias_of(record: ExperimentRecord, candidate: str) -> bool:
     """Say whether the tuned settings are significantly better than the bias baseline."""
-    model, bias = record.model(candidate), record.baseline()
-    if model is None or bias is None:
-        return False
-    return _is_above(record, bias.name, model.name)
+    return _beats(record, candidate, BIAS_BASELINE)
+
+
+def _beats(record: ExperimentRecord, candidate: str, baseline: str) -> bool:
+    model = record.model(candidate)
+    return model is not None and _is_above(record, baseline, model.name)
+
+
+def _floor(record: ExperimentRecord) -> str:
+    """Name the better of the baselines: on ratings without structure it is the mean."""
+    known = [b for b in map(record.baseline, (BIAS_BASELINE, MEAN_BASELINE)) if b]
+    return min(known, key=lambda b: b.rmse.value).name if known else BIAS_BASELINE
 
 
 def _by_rmse(record: ExperimentRecord) -> list[str]:

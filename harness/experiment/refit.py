@@ -14,7 +14,7 @@ from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.evaluation.splits import TIMED, Split, assign_folds, split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
-from harness.search.executors import Workbench, score_on_folds
+from harness.search.folds import Workbench, score_on_folds
 from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = ["RefittedModel", "TrainingFolds", "baselines", "refit_best", "split_again"]

@@ -101,6 +101,11 @@ class Decision:
         nothing had to be decided.
     beats_bias : bool
         Whether the winner is significantly better than the bias baseline.
+    floor : str
+        Name of the baseline with the lower RMSE.
+    beats_floor : bool
+        Whether the winner is significantly better than every baseline. If not, none of
+        the families is worth its cost yet.
     rounds : tuple of Round
         The criteria that were applied, in order.
     """
@@ -111,6 +116,8 @@ class Decision:
     decided_by: str | None
     values: Mapping[str, float | None]
     beats_bias: bool
+    floor: str
+    beats_floor: bool
     rounds: tuple[Round, ...] = ()
 
     @property

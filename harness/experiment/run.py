@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.data.dataset import Dataset
-from harness.data.load import load_source
+from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import StudyError
 from harness.evaluation.splits import Split, split_off_test
@@ -93,6 +93,11 @@ class PreparedExperiment:
     dataset: Dataset
     split: Split
     plans: Mapping[str, StudyPlan]
+
+    @property
+    def is_study(self) -> bool:
+        """Whether it has one family only, by no file's leave."""
+        return self.file is None
 
     def begin(self) -> ExperimentRecord:
         """Create the experiment in the storage, or find it there."""
@@ -215,7 +220,7 @@ def prepare_study(
 
 def load_data(spec: ExperimentSpec) -> Dataset:
     """Load the data that an experiment names."""
-    return load_source(spec.data.source, spec.data.model_dump(exclude={"source"}))
+    return load_dataset(spec.data.source, spec.data.read_options())
 
 
 @dataclass(frozen=True)

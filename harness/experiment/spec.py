@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
 from harness.search.distributions import Distribution, Value
 from harness.toml import Part
@@ -86,38 +87,25 @@ class DecisionSpec(Part):
         return gap > self.margin * abs(worse) and gap > least
 
 
-# TOML has lists, which a strict tuple would refuse.
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
 # TOML has nan, which nothing exceeds.
 Bound = Annotated[float | None, Field(allow_inf_nan=False)]
 
 
+@with_read_options()
 class DataSpec(Part):
-    """Which ratings.
+    """Which ratings, and how to read them: the options of `ReadOptions` are keys, too.
 
     Parameters
     ----------
     source : str
         As ``--data`` of `harness study`: ``ott``, a folder or a file.
-    link : tuple of str
-        Catalogues (``[PLATFORM=]FILE``) to join by title and year first, as `harness data
-        link` does; only matched titles are kept.
-    user_column, item_column, rating_column, timestamp_column, scale, duplicates, \
-catalogue, predefined, encoding : optional
-        As the options of `harness study` of the same names.
     """
 
     source: str = "ott"
-    link: Texts = ()
-    user_column: str | None = None
-    item_column: str | None = None
-    rating_column: str | None = None
-    timestamp_column: str | None = None
-    scale: str | None = None
-    duplicates: Literal["error", "last", "mean"] | None = None
-    catalogue: Texts = ()
-    predefined: str | None = None
-    encoding: str | None = None
+
+    def read_options(self) -> ReadOptions:
+        """Collect how to read them."""
+        return ReadOptions.of(self.model_dump(exclude={"source"}))
 
 
 class SplitSpec(Part):

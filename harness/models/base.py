@@ -81,6 +81,8 @@ def read_state(folder: Path, family: str) -> tuple[dict[str, Any], dict[str, Any
 
 Codes = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float32]
+Times = npt.NDArray[np.float64]
+When = npt.NDArray[Any] | float | None
 
 
 def check_range(
@@ -133,7 +135,9 @@ class Recommender(ABC):
     in an underscore: NumPy arrays, numbers and strings. Its constructor raises
     `ParameterError` for a value outside its domain.
 
-    A subclass defines `name`, `_fit` and `_predict`; the rest follows.
+    A subclass defines `name`, `_fit` and `_predict`; the rest follows. One that knows time
+    sets `uses_time` and defines `_predict_at` as well, and `_score_all_items_at` where
+    that can be faster.
     """
 
     name: ClassVar[str]
@@ -141,6 +145,9 @@ class Recommender(ABC):
 
     came_later: ClassVar[Mapping[str, Any]] = {}
     """Hyperparameters that older settings do not have, and what their absence means."""
+
+    uses_time: ClassVar[bool] = False
+    """Whether predictions can depend on when they are made for."""
 
     scale_: RatingScale | None = field(default=None, init=False, repr=False)
     user_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
@@ -154,21 +161,32 @@ class Recommender(ABC):
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         """Predict without clipping; codes may be beyond those learnt, or -1."""
 
+    def _predict_at(
+        self,
+        users: Codes,
+        items: Codes,
+        when: Times,  # noqa: ARG002 - for those that know time
+    ) -> npt.NDArray[Any]:
+        """Predict as of a time for each pair, NaN where that is not known."""
+        return self._predict(users, items)
+
     @classmethod
-    def notes_on(cls, catalogue: Catalogue) -> list[str]:
-        """Say what the family cannot do for want of metadata.
+    def notes_on(cls, catalogue: Catalogue, ratings: Ratings) -> list[str]:
+        """Say what the family cannot do for want of metadata or timestamps.
 
         Parameters
         ----------
         catalogue : Catalogue
             What is known about the titles; may be empty.
+        ratings : Ratings
+            What there is to learn from.
 
         Returns
         -------
         list of str
             One sentence each; most families have nothing to say.
         """
-        del catalogue
+        del catalogue, ratings
         return []
 
     @classmethod
@@ -223,7 +241,7 @@ class Recommender(ABC):
             )
         return self.scale_
 
-    def predict(self, users: Codes, items: Codes) -> Floats:
+    def predict(self, users: Codes, items: Codes, when: When = None) -> Floats:
         """Predict one rating for each pair of user and item.
 
         Parameters
@@ -231,6 +249,10 @@ class Recommender(ABC):
         users, items : ndarray of int, shape (n_pairs,)
             Codes of the pairs. Users and items without a rating are welcome, and so
             are codes the model has never seen (-1, or beyond the last).
+        when : ndarray of int or float, shape (n_pairs,), or one number, optional
+            When the rating would be given, in seconds since 1970-01-01 UTC; NaN where
+            that is not known. Families that do not know time ignore it; others take a
+            typical time of the training part for what is not known.
 
         Returns
         -------
@@ -243,10 +265,19 @@ class Recommender(ABC):
             If the model was not fitted.
         """
         scale = self._fitted_scale()
-        return scale.clip(self._predict(np.asarray(users), np.asarray(items)))
+        users, items = np.asarray(users), np.asarray(items)
+        if when is None:
+            return scale.clip(self._predict(users, items))
+        times = np.broadcast_to(np.asarray(when, dtype=np.float64), users.shape)
+        return scale.clip(self._predict_at(users, items, times))
 
     def recommend(
-        self, user: int, n: int = 10, *, exclude_seen: bool = True
+        self,
+        user: int,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        when: float | None = None,
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """Rank the titles for one user.
 
@@ -258,6 +289,8 @@ class Recommender(ABC):
             How many titles; fewer where there are fewer.
         exclude_seen : bool, default True
             Leave out titles that the user has rated in the training part.
+        when : float, optional
+            When they would be watched, as for `predict`.
 
         Returns
         -------
@@ -273,7 +306,12 @@ class Recommender(ABC):
             If the model was not fitted.
         """
         self._fitted_scale()
-        scores = np.asarray(self._score_all_items(user), dtype=np.float32)
+        scored = (
+            self._score_all_items(user)
+            if when is None
+            else self._score_all_items_at(user, when)
+        )
+        scores = np.asarray(scored, dtype=np.float32)
         if exclude_seen:
             scores = scores.copy()
             scores[self.seen(user)] = -np.inf
@@ -293,6 +331,14 @@ class Recommender(ABC):
         """Score every item for one user; a family overrides it where it can be faster."""
         items = np.arange(len(self.item_ids_), dtype=np.int32)
         return self._predict(np.full(len(items), user, dtype=np.int32), items)
+
+    def _score_all_items_at(
+        self,
+        user: int,
+        when: float,  # noqa: ARG002 - for those that know time
+    ) -> npt.NDArray[Any]:
+        """Score every item for one user as of a time."""
+        return self._score_all_items(user)
 
     def seen(self, user: int) -> npt.NDArray[np.int32]:
         """List the items that a user has rated in the training part.

@@ -6,6 +6,7 @@ from typing import Any
 from harness.experiment.measures import BLOCK
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
+from harness.formatting import interval, metric, stars
 from harness.report.claims import published_rmse
 from harness.report.context import (
     Draft,
@@ -18,7 +19,6 @@ from harness.report.context import (
 from harness.report.context import quantity_label as metric_label
 from harness.report.figures import draw_residuals
 from harness.report.figures.results import draw_blocks, statistics_weight
-from harness.formatting import interval, metric, stars
 from harness.report.markdown import escape, table
 from harness.search.importance import has_importance
 

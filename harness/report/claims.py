@@ -13,6 +13,7 @@ from harness.experiment.claims import (
 )
 from harness.experiment.measures import DATA, PARAM, measured
 from harness.experiment.spec import Claim, ExperimentSpec, Variant
+from harness.formatting import Comparison, setting, stars
 from harness.report.context import (
     LONGEST,
     Draft,
@@ -27,7 +28,6 @@ from harness.report.context import (
 )
 from harness.report.data import DEFINITIONS, NOTHING, characteristics_table
 from harness.report.figures import draw_characteristics
-from harness.formatting import Comparison, setting, stars
 from harness.report.markdown import code, escape, table
 from harness.report.tables import data_table
 

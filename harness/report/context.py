@@ -9,8 +9,8 @@ from harness.experiment.claims import JudgedClaim, judge_claims
 from harness.experiment.decision import Decision, decide
 from harness.experiment.measures import BLOCK, DATA, PARAM, label_of
 from harness.experiment.results import ExperimentRecord
-from harness.report.data import NAMES as DATA_NAMES
 from harness.formatting import Comparison, duration, metric, milliseconds, size
+from harness.report.data import NAMES as DATA_NAMES
 from harness.report.markdown import code, escape
 
 __all__ = [

@@ -7,6 +7,7 @@ from typing import Any
 from harness.experiment.decision import CHANCE, beats_bias_of
 from harness.experiment.measures import measured
 from harness.experiment.results import ExperimentRecord
+from harness.formatting import Comparison, interval, stars
 from harness.report.context import (
     LONGEST,
     Draft,
@@ -23,7 +24,6 @@ from harness.report.context import (
 )
 from harness.report.figures import draw_depth, draw_rmse
 from harness.report.figures.results import FEWEST_PAIRS, draw_pareto, pareto_front
-from harness.formatting import Comparison, interval, stars
 from harness.report.markdown import escape, table
 from harness.report.verdict import reasons
 
@@ -107,10 +107,10 @@ def _how(record: ExperimentRecord) -> str:
     return (
         f"RMSE in stars on the sealed test set, {final.get('n_test', 0):,} ratings{users}, "
         f"after training on the whole training part, with {n_seeds} seeds where models "
-        "draw random numbers (means over them). Intervals: bootstrap over users "
-        f"({final.get('n_resamples', 0):,} resamples), because the ratings of one user "
-        "are not independent. They are wide because users differ; models are compared on "
-        "the same draws of users, so their differences are known better. p: of no "
+        "draw random numbers (means over them). Intervals count that ratings of one user "
+        "and of one title are not independent (two-way clustered standard errors). They "
+        "are wide because users and titles differ; models are compared on the same "
+        "ratings, so their differences are known better. p: of no "
         "difference to the lowest RMSE, corrected for all pairs (Holm); it decides who is "
         "tied. Intervals of differences are not corrected, so that one may exclude zero "
         "where p does not."
@@ -203,8 +203,8 @@ def pairs(draft: Draft) -> str:
     return paragraphs(
         "### All pairs",
         table(head, rows, align="llrrl"),
-        "Differences of the test RMSE on the same test ratings and the same draws of "
-        f"users. p: corrected for these {len(rows)} comparisons; a pair with a p of "
+        "Differences of the test RMSE on the same test ratings. "
+        f"p: corrected for these {len(rows)} comparisons; a pair with a p of "
         f"{record.spec.decision.significance:g} or more is indistinguishable.",
     )
 
@@ -241,7 +241,7 @@ def cold_start(draft: Draft) -> str:
     return paragraphs(
         "## Cold start",
         "RMSE on the test set by how many training ratings the user, or the title, of a "
-        "pair has; in brackets 95 % intervals of a bootstrap over users, where there are at "
+        "pair has; in brackets 95 % intervals, where there are at "
         f"least {FEWEST_PAIRS} pairs.",
         draft.figure(draw_depth, "depth.png", "RMSE by the number of training ratings"),
         *parts,

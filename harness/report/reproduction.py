@@ -127,7 +127,7 @@ def _command(record: ExperimentRecord) -> str:
     spec, settings = record.spec, record.settings
     options: list[tuple[str, object]] = [
         ("--data", spec.data.source),
-        *(("--link", each) for each in spec.data.link),
+        *(("--link", each) for each in spec.data.read_options().link),
         ("--trials", _n_trials(record)),
         ("--seconds", spec.budget.seconds),
         ("--seed", spec.seed),

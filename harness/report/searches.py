@@ -8,9 +8,9 @@ from harness.experiment.convergence import (
 )
 from harness.experiment.measures import measured
 from harness.experiment.results import ExperimentRecord
+from harness.formatting import duration, metric, stars
 from harness.report.context import Draft, label, paragraphs
 from harness.report.figures import draw_histories, draw_importance
-from harness.formatting import duration, metric, stars
 from harness.report.markdown import code, table
 from harness.report.study_verdict import edges
 from harness.report.tables import failure_table, parameter_table

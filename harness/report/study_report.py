@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.report.folder import write_folder
 from harness.formatting import duration, setting
+from harness.report.folder import write_folder
 from harness.report.markdown import code, escape, table
 from harness.report.reproduction import (
     environment_table,
@@ -130,13 +130,13 @@ def _test(study: StudyRecord) -> str:
     how = (
         f"Models are trained on the whole training part, with {n_seeds} seeds where they "
         f"draw random numbers, and metrics are means over the seeds. In brackets: "
-        f"{final['confidence']:.0%} confidence intervals from a bootstrap over users "
-        f"({final['n_resamples']:,} resamples, seed 0), because the ratings of one user "
-        "are not independent, and from the spread between seeds."
+        f"{final['confidence']:.0%} confidence intervals. They count that ratings of one "
+        "user and of one title are not independent (two-way clustered standard errors), "
+        "and the spread between seeds."
     )
     paired = (
-        "The intervals above are wide because users differ; all models are judged on the "
-        "same draws of users, so their differences are known better. p-values are "
+        "The intervals above are wide because users and titles differ; all models "
+        "are judged on the same ratings, so their differences are known better. p-values are "
         "corrected for the number of comparisons (Holm)."
     )
     return _paragraphs(

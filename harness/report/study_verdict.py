@@ -7,8 +7,8 @@ from typing import Any
 from harness.errors import HarnessError, ParameterError
 from harness.evaluation.final import BIAS_BASELINE
 from harness.evaluation.statistics import holm
-from harness.models.families import load_family
 from harness.formatting import Comparison, setting, stars
+from harness.models.families import load_family
 from harness.report.markdown import code, escape
 from harness.search.records import StudyRecord
 

@@ -22,6 +22,7 @@ from harness.experiment.decision import (
 )
 from harness.experiment.measures import DEPTH_METRICS, measured
 from harness.experiment.results import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
+from harness.formatting import duration, interval, milliseconds, size, stars
 from harness.report.claims import compare_lowest
 from harness.report.context import (
     LONGEST,
@@ -34,7 +35,6 @@ from harness.report.context import (
     write_published,
 )
 from harness.report.context import quantity_label as metric_label
-from harness.formatting import duration, interval, milliseconds, size, stars
 from harness.report.markdown import code, escape, table
 from harness.report.study_verdict import edges
 

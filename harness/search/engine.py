@@ -22,7 +22,8 @@ from optuna.trial import TrialState
 
 from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE
-from harness.search.executors import FoldResult, FoldTask, TaskRunner, best_position_in
+from harness.search.executors import TaskRunner
+from harness.search.folds import FoldResult, FoldTask, best_position_in
 from harness.search.pruners import StudyAsOf
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace

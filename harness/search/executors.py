@@ -1,239 +1,48 @@
-"""Executors of fold tasks: where they run, and what happens when a worker dies."""
+"""Executors: where fold tasks run. Adding one is one entry in `EXECUTORS`."""
 
 import multiprocessing
 import os
+import pickle
+import queue
+import signal
+import sys
 import tempfile
-import time
-import traceback
+import threading
+import types
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from harness.data.catalogue import Catalogue
-from harness.data.ratings import Ratings
-from harness.errors import StudyError
-from harness.evaluation.metrics import OBJECTIVE, score
-from harness.evaluation.splits import cut_fold
+from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.worker_process import end_with_parent, environment_of_workers
-from harness.models.base import IterativeRecommender, Recommender
+from harness.search.folds import (
+    FoldResult,
+    FoldTask,
+    TrainingData,
+    Workbench,
+    run_with_shared_data,
+    share,
+)
 
 __all__ = [
-    "FoldResult",
-    "FoldTask",
+    "EXECUTORS",
+    "ExecutorEntry",
     "TaskRunner",
-    "TrainingData",
-    "Workbench",
-    "best_position_in",
+    "WorkerDiedError",
+    "choose_executor",
     "open_runner",
-    "score_on_folds",
 ]
 
 
-_CACHE_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldTask:
-    """What to train and where to score it.
-
-    Parameters
-    ----------
-    params : mapping
-        Hyperparameters of the model.
-    seed : int
-        Seed of the model, where it takes one.
-    fold : int
-        The fold that is held out.
-    patience : int or None
-        Score after every epoch, and stop so many epochs after the best; None scores
-        only the fitted model.
-    """
-
-    params: Mapping[str, Any]
-    seed: int
-    fold: int
-    patience: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldResult:
-    """Scores on one fold, after each epoch that was scored.
-
-    Parameters
-    ----------
-    metrics : dict of str to ndarray of float64, shape (n_scored,)
-        Each metric, and the training time so far as ``fit_seconds``. One value where
-        epochs were not scored one by one.
-    epochs : tuple of int, length n_scored
-        The epochs that were scored; empty where they were not scored one by one. An
-        engine that cannot be looked into has only its last.
-    error : str or None
-        Traceback, if it failed; then there are no metrics.
-    """
-
-    metrics: Mapping[str, npt.NDArray[np.float64]]
-    epochs: tuple[int, ...] = ()
-    error: str | None = None
-
-
-class Workbench:
-    """What a worker keeps between tasks: the ratings, cut into folds once.
-
-    Parameters
-    ----------
-    family : type
-        Class of the models.
-    train : Ratings
-        The training part; nothing else.
-    catalogue : Catalogue
-        Of its titles.
-    fold_of : ndarray of int16, shape (n_ratings,)
-        The fold in which each rating is held out, see `assign_folds`.
-    """
-
-    def __init__(
-        self,
-        family: type[Recommender],
-        train: Ratings,
-        catalogue: Catalogue,
-        fold_of: npt.NDArray[np.int16],
-    ) -> None:
-        self._family = family
-        self._train = train
-        self._catalogue = catalogue
-        self._fold_of = fold_of
-        fits = _CACHE_BYTES // max(1, len(train) * 24)
-        self._parts = lru_cache(maxsize=max(1, int(fits)))(self._cut)
-
-    def _cut(self, fold: int) -> tuple[Ratings, Ratings]:
-        learnt, held_out = cut_fold(self._fold_of, fold)
-        return self._train.take(learnt), self._train.take(held_out)
-
-    def run(self, task: FoldTask) -> FoldResult:
-        """Carry out a task."""
-        try:
-            return self._score(task)
-        except Exception:  # noqa: BLE001 - whatever a model raises fails its trial only
-            return FoldResult(metrics={}, error=traceback.format_exc())
-
-    def _score(self, task: FoldTask) -> FoldResult:
-        train, valid = self._parts(task.fold)
-        params = dict(task.params)
-        if "seed" in self._family.__dataclass_fields__:
-            params["seed"] = task.seed
-        model = self._family(**params)
-        if isinstance(model, IterativeRecommender) and task.patience is not None:
-            by_epoch = self._score_epochs(model, train, valid, task.patience)
-            return FoldResult(
-                metrics=_as_curves(list(by_epoch.values())), epochs=tuple(by_epoch)
-            )
-        start = time.perf_counter()
-        model.fit(train, self._catalogue)
-        scores = _scores(model, valid, time.perf_counter() - start)
-        return FoldResult(metrics=_as_curves([scores]))
-
-    def _score_epochs(
-        self,
-        model: IterativeRecommender,
-        train: Ratings,
-        valid: Ratings,
-        patience: int,
-    ) -> dict[int, dict[str, float]]:
-        sign = 1.0 if OBJECTIVE.direction == "minimize" else -1.0
-        scored: dict[int, dict[str, float]] = {}
-        best, best_epoch, fit_seconds = float("inf"), 0, 0.0
-        start = time.perf_counter()
-        for epoch in model.fit_epochs(train, self._catalogue):
-            fit_seconds += time.perf_counter() - start
-            scored[epoch] = _scores(model, valid, fit_seconds)
-            value = sign * scored[epoch][OBJECTIVE.name]
-            if value < best:
-                best, best_epoch = value, epoch
-            if epoch - best_epoch >= patience:
-                break
-            start = time.perf_counter()
-        return scored
-
-
-def _as_curves(scored: list[dict[str, float]]) -> dict[str, npt.NDArray[np.float64]]:
-    return {name: np.array([scores[name] for scores in scored]) for name in scored[0]}
-
-
-def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str, float]:
-    prediction = model.predict(valid.users, valid.items)
-    scores = score(valid.values, prediction)
-    return scores | {"fit_seconds": fit_seconds}
-
-
-def best_position_in(results: list[FoldResult]) -> int:
-    """Find where in the curves the mean over the folds is best."""
-    curves = [result.metrics[OBJECTIVE.name] for result in results]
-    n_common = min(len(curve) for curve in curves)
-    mean = np.mean([curve[:n_common] for curve in curves], axis=0)
-    best = np.argmin(mean) if OBJECTIVE.direction == "minimize" else np.argmax(mean)
-    return int(best)
-
-
-def score_on_folds(
-    data: Workbench, params: Mapping[str, Any], *, seed: int, n_folds: int
-) -> float:
-    """Evaluate parameters outside a search.
-
-    The best of many trials looks better than it is, because it was chosen for its
-    values; on other folds this is the same measurement without the choice.
-    """
-    values = []
-    for fold in range(n_folds):
-        result = data.run(FoldTask(params=params, seed=seed, fold=fold))
-        if result.error is not None:
-            reason = result.error.strip().splitlines()[-1]
-            raise StudyError(
-                f"The settings {dict(params)} failed on fold {fold} after the search: "
-                f"{reason}"
-            )
-        values.append(result.metrics[OBJECTIVE.name][-1])
-    return float(np.mean(values))
-
-
-# So long does Ctrl-C wait at most while all workers are busy.
-MOMENT_SECONDS = 0.2
-_ARRAYS = ("users", "items", "values", "rows")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingData:
-    """All that a worker needs to know: there is no place for test ratings.
-
-    Parameters
-    ----------
-    family : type
-        Class of the models.
-    train : Ratings
-        The training part.
-    catalogue : Catalogue
-        Of its titles.
-    fold_of : ndarray of int16, shape (n_ratings,)
-        The fold in which each rating is held out.
-    """
-
-    family: type[Recommender]
-    train: Ratings
-    catalogue: Catalogue
-    fold_of: npt.NDArray[np.int16]
+class WorkerDiedError(RuntimeError):
+    """A worker process ended while it carried out a call."""
 
 
 class InlineExecutor(Executor):
@@ -251,53 +60,236 @@ class InlineExecutor(Executor):
         return future
 
 
-_workbench: Workbench | None = None
+class ProcessExecutor(Executor):
+    """Runs calls in processes of this machine, each of which may die on its own.
+
+    `concurrent.futures.ProcessPoolExecutor` gives up all calls under way, and all its
+    processes, when one of them dies. Here each process has a pipe and a thread that
+    waits for it: a process that dies takes its own call with it, and is replaced.
+    """
+
+    def __init__(self, jobs: int, *, imports_main: bool) -> None:
+        self._jobs = jobs
+        self._imports_main = imports_main
+        self._context = _context()
+        self._calls: queue.SimpleQueue[tuple[Future[Any], bytes] | None] = (
+            queue.SimpleQueue()
+        )
+        self._workers: list[_Worker] = []
+        self._threads: list[threading.Thread] = []
+        self._starting = threading.Lock()
+        self._stopped = False
+
+    def submit(
+        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Put a call in line; the first one starts all processes."""
+        if not self._threads:
+            self._start()
+        future: Future[Any] = Future()
+        self._calls.put((future, pickle.dumps((fn, args, kwargs))))
+        return future
+
+    def _start(self) -> None:
+        # All at once, and from this thread: a signal handler needs the main thread.
+        self._workers = [self._start_worker() for _ in range(self._jobs)]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(k,), daemon=True)
+            for k in range(self._jobs)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _start_worker(self) -> "_Worker":
+        ours, theirs = self._context.Pipe()
+        with (
+            environment_of_workers(),
+            _main_module(imported=self._imports_main),
+        ):
+            process = self._context.Process(target=_work, args=(theirs,), daemon=True)
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _serve(self, position: int) -> None:
+        while (item := self._calls.get()) is not None:
+            future, call = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            worker = self._workers[position]
+            try:
+                succeeded, value = worker.carry_out(call)
+            except (EOFError, OSError):
+                worker.pipe.close()
+                future.set_exception(worker.reason_of_end())
+                with self._starting:
+                    if self._stopped:
+                        return
+                    self._workers[position] = self._start_worker()
+                continue
+            if succeeded:
+                future.set_result(value)
+            else:
+                future.set_exception(value)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the interface of Executor
+        """End the processes: after the calls in line, or at once."""
+        if cancel_futures:
+            self._cancel_calls()
+        for _ in self._threads:
+            self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+        with self._starting:
+            self._stopped = True
+        for worker in self._workers:
+            worker.process.kill()
+        for worker, thread in zip(self._workers, self._threads, strict=True):
+            worker.process.join()
+            thread.join()
+            worker.pipe.close()
+
+    def _cancel_calls(self) -> None:
+        while not self._calls.empty():
+            item = self._calls.get()
+            if item and item[0].cancel():
+                # Whoever waits for it hears of it only now.
+                item[0].set_running_or_notify_cancel()
 
 
-def _run(task: FoldTask) -> FoldResult:
-    assert _workbench is not None
-    return _workbench.run(task)
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: "Connection[Any, Any]"
+    is_ready: bool = False
+
+    def carry_out(self, call: bytes) -> tuple[bool, Any]:
+        if not self.is_ready:
+            self.pipe.recv()
+            self.is_ready = True
+        self.pipe.send_bytes(call)
+        answer: tuple[bool, Any] = self.pipe.recv()
+        return answer
+
+    def reason_of_end(self) -> Exception:
+        self.process.join()
+        if self.is_ready:
+            return WorkerDiedError(f"exit code {self.process.exitcode}")
+        return StudyError(
+            f"A worker process ended with exit code {self.process.exitcode} before its "
+            "first task: a script that starts a study with several jobs, and defines "
+            "its family itself, must start it under if __name__ == '__main__':."
+        )
 
 
-def _set_up(data: TrainingData) -> None:
-    global _workbench  # noqa: PLW0603 - a worker process has one study all its life
-    _workbench = Workbench(data.family, data.train, data.catalogue, data.fold_of)
+def _context() -> Any:
+    # A forked copy of a process with threads can hang. A fork server has none: it
+    # imports once, and then starts each worker in milliseconds.
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
-def _set_up_worker(folder: Path, rest: dict[str, Any]) -> None:
+@contextmanager
+def _main_module(*, imported: bool) -> Iterator[None]:
+    """Let processes start with or without importing the script that was started.
+
+    Nothing of it is needed where the family is from a module, and a script that is not
+    guarded by ``if __name__ == "__main__"`` would start itself again in each of them.
+    """
+    if imported:
+        yield
+        return
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
+
+
+def _work(pipe: "Connection[Any, Any]") -> None:
     end_with_parent()
-    arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
-    fold_of = arrays.pop("fold_of")
-    train = Ratings(**arrays, **rest.pop("ratings"))
-    _set_up(TrainingData(train=train, fold_of=fold_of, **rest))
+    for name in ("SIGTERM", "SIGHUP"):
+        # Sent to all processes of a group, they are for the owner, who ends the workers.
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    pipe.send(None)
+    while True:
+        try:
+            fn, args, kwargs = pickle.loads(pipe.recv_bytes())  # noqa: S301 - of the owner
+        except EOFError:
+            return
+        try:
+            answer = (True, fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the future carries it
+            answer = (False, error)
+        try:
+            pipe.send(answer)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            pipe.send((False, RuntimeError(f"cannot be sent back: {error}")))
+
+
+@dataclass(frozen=True)
+class ExecutorEntry:
+    """How an executor is opened, and what its workers share with their owner.
+
+    `open` takes the number of jobs and the module of the family, which workers import.
+    Where `is_isolated`, workers have memory of their own, and may die of their tasks.
+    """
+
+    open: Callable[[int, str], AbstractContextManager[Executor]]
+    is_isolated: bool
+
+
+@contextmanager
+def _open_inline(jobs: int, module: str) -> Iterator[Executor]:
+    del jobs, module
+    yield InlineExecutor()
+
+
+@contextmanager
+def _open_processes(jobs: int, module: str) -> Iterator[Executor]:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # The script, imported by a worker, came here again; its owner says why.
+        os._exit(1)
+    executor = ProcessExecutor(jobs, imports_main=module == "__main__")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+EXECUTORS: Mapping[str, ExecutorEntry] = MappingProxyType(
+    {
+        "inline": ExecutorEntry(_open_inline, is_isolated=False),
+        "processes": ExecutorEntry(_open_processes, is_isolated=True),
+    }
+)
+"""Name to executor."""
+
+
+# So long does Ctrl-C wait at most while all workers are busy.
+MOMENT_SECONDS = 0.2
 
 
 class TaskRunner:
-    """Runs fold tasks on an executor, and survives the death of its workers.
+    """Runs fold tasks on an executor: a worker that dies fails its task, nothing else."""
 
-    When a worker dies, all tasks under way are lost. Each of them is then run again
-    alone, so that the one that kills its worker is found, and fails.
-
-    Parameters
-    ----------
-    start : callable
-        Makes a fresh executor.
-    jobs : int
-        How many tasks run at the same time.
-    """
-
-    def __init__(self, start: Callable[[], Executor], *, jobs: int) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        evaluate: Callable[[FoldTask], FoldResult],
+        *,
+        jobs: int,
+    ) -> None:
         self.jobs = jobs
-        self._start = start
-        self._running: Executor | None = None
+        self._executor = executor
+        self._evaluate = evaluate
         self._pending: dict[Future[FoldResult], tuple[Any, FoldTask]] = {}
-
-    @property
-    def _executor(self) -> Executor:
-        # Started with the first task: a study that is complete needs no workers.
-        if self._running is None:
-            self._running = self._start()
-        return self._running
 
     @property
     def n_pending(self) -> int:
@@ -306,96 +298,57 @@ class TaskRunner:
 
     def submit(self, key: Any, task: FoldTask) -> None:
         """Hand in a task."""
-        try:
-            future = self._executor.submit(_run, task)
-        except BrokenExecutor as error:
-            future = Future()
-            future.set_exception(error)
-        self._pending[future] = (key, task)
+        self._pending[self._executor.submit(self._evaluate, task)] = (key, task)
 
     def wait(self) -> list[tuple[Any, FoldResult]]:
         """Wait until at least one task is done, or a moment has passed."""
         done = wait(
             self._pending, timeout=MOMENT_SECONDS, return_when=FIRST_COMPLETED
         ).done
-        if any(isinstance(future.exception(), BrokenExecutor) for future in done):
-            return self._rescue()
-        return [(self._pending.pop(future)[0], future.result()) for future in done]
+        return [self._result(future) for future in done]
 
-    def _rescue(self) -> list[tuple[Any, FoldResult]]:
-        lost = list(self._pending.values())
-        self._pending.clear()
-        self._restart()
-        return [(key, self._run_alone(task)) for key, task in lost]
-
-    def _run_alone(self, task: FoldTask) -> FoldResult:
+    def _result(self, future: Future[FoldResult]) -> tuple[Any, FoldResult]:
+        key, task = self._pending.pop(future)
         try:
-            result: FoldResult = self._executor.submit(_run, task).result()
-        except BrokenExecutor:
-            self._restart()
-            return FoldResult(
+            return key, future.result()
+        except WorkerDiedError as error:
+            return key, FoldResult(
                 metrics={},
-                error=f"The worker process died (killed, out of memory or crashed) "
-                f"while it evaluated fold {task.fold}.",
+                error="The worker process died (killed, out of memory or crashed: "
+                f"{error}) while it evaluated fold {task.fold}.",
             )
-        return result
 
-    def _restart(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        self._running = None
 
-    def stop(self) -> None:
-        """Drop the tasks that are pending, and the workers with them."""
-        self._pending.clear()
-        if self._running is None:
-            return
-        processes: Mapping[int, Any] = getattr(self._running, "_processes", None) or {}
-        workers = list(processes.values())
-        self._running.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
+def choose_executor(name: str | None, *, jobs: int) -> str:
+    """Take the executor that is named, or the one for so many jobs on this machine."""
+    name = name or ("inline" if jobs == 1 else "processes")
+    if name not in EXECUTORS:
+        raise UnknownNameError("executor", name, EXECUTORS)
+    return name
 
 
 @contextmanager
-def open_runner(data: TrainingData, *, jobs: int) -> Iterator[TaskRunner]:
-    """Start workers for a study, and stop them at the end."""
-    if jobs == 1:
-        _set_up(data)
-        yield TaskRunner(InlineExecutor, jobs=1)
+def open_runner(
+    data: TrainingData, *, jobs: int, executor: str
+) -> Iterator[TaskRunner]:
+    """Open an executor for a study, and close it at the end.
+
+    Workers start with the first task: a study that is complete needs none.
+    """
+    entry = EXECUTORS[executor]
+    module = data.family.__module__
+    with _evaluation_of(data, entry) as evaluate, entry.open(jobs, module) as pool:
+        yield TaskRunner(pool, evaluate, jobs=jobs)
+
+
+@contextmanager
+def _evaluation_of(
+    data: TrainingData, entry: ExecutorEntry
+) -> Iterator[Callable[[FoldTask], FoldResult]]:
+    if not entry.is_isolated:
+        bench = Workbench(data.family, data.train, data.catalogue, data.fold_of)
+        yield bench.run
         return
-    with tempfile.TemporaryDirectory(prefix="harness-") as name:
-        folder = Path(name)
-        rest = _share(data, folder)
-        # A forked copy of a process with threads can hang; a spawned one is clean.
-        context = multiprocessing.get_context("spawn")
-
-        def start() -> Executor:
-            with environment_of_workers():
-                pool = ProcessPoolExecutor(
-                    jobs, context, initializer=_set_up_worker, initargs=(folder, rest)
-                )
-                # Each call starts one more process, with the environment of now.
-                for _ in range(jobs):
-                    pool.submit(os.getpid)
-            return pool
-
-        runner = TaskRunner(start, jobs=jobs)
-        try:
-            yield runner
-        finally:
-            runner.stop()
-
-
-def _share(data: TrainingData, folder: Path) -> dict[str, Any]:
-    train = data.train
-    for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(train, name))
-    np.save(folder / "fold_of.npy", data.fold_of)
-    if train.timestamps is not None:
-        np.save(folder / "timestamps.npy", train.timestamps)
-    ids = {
-        "user_ids": train.user_ids,
-        "item_ids": train.item_ids,
-        "scale": train.scale,
-    }
-    return {"family": data.family, "catalogue": data.catalogue, "ratings": ids}
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        share(data, Path(folder))
+        yield partial(run_with_shared_data, folder)

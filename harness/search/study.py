@@ -17,7 +17,8 @@ from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import assign_folds
 from harness.models.base import Recommender
 from harness.search.engine import Budget, Engine
-from harness.search.executors import TrainingData, open_runner
+from harness.search.executors import TaskRunner, choose_executor, open_runner
+from harness.search.folds import TrainingData
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import StudyListener, StudyRecord
@@ -119,7 +120,7 @@ class StudyPlan:
         return {name: value for name, value in settings if name not in known}
 
 
-def run_study(
+def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and where
     plan: StudyPlan,
     train: Ratings,
     catalogue: Catalogue,
@@ -127,9 +128,11 @@ def run_study(
     jobs: int,
     budget: Budget,
     listener: StudyListener,
+    executor: str | None = None,
 ) -> StudyRecord:
     """Run a study, or continue it."""
     # Names and numbers are found to be right before anything is written.
+    executor = choose_executor(executor, jobs=jobs)
     make_pruner(plan.pruner)
     SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
     fold_of = assign_folds(
@@ -139,10 +142,13 @@ def run_study(
         family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
     )
     storage = open_storage(plan.storage)
-    with own_study(plan.storage, plan.name):
+    with (
+        own_study(plan.storage, plan.name),
+        open_runner(data, jobs=jobs, executor=executor) as runner,
+    ):
         study = _create_or_continue(plan, storage, jobs)
         try:
-            _search(plan, study, data, jobs=jobs, budget=budget, listener=listener)
+            _search(plan, study, runner, budget=budget, listener=listener)
         finally:
             listener.on_study_end(study_record(study, plan.storage))
         return study_record(study, plan.storage)
@@ -151,9 +157,8 @@ def run_study(
 def _search(
     plan: StudyPlan,
     study: optuna.Study,
-    data: TrainingData,
+    runner: TaskRunner,
     *,
-    jobs: int,
     budget: Budget,
     listener: StudyListener,
 ) -> None:
@@ -172,8 +177,7 @@ def _search(
         seed=plan.seed,
         on_trial=on_trial,
     )
-    with open_runner(data, jobs=jobs) as runner:
-        engine.run(runner, n_folds=plan.n_folds, budget=budget)
+    engine.run(runner, n_folds=plan.n_folds, budget=budget)
 
 
 def _create_or_continue(

@@ -1,89 +1,62 @@
 """The outcome of an experiment in MLflow: its runs, its report, its final models."""
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.data.dataset import Dataset
 from harness.errors import TrackingError
 from harness.experiment.judge import JudgedExperiment
 from harness.experiment.results import ExperimentRecord
-from harness.experiment.store import RUNS
-from harness.search.storage import save_experiment_facts
-from harness.serving.package import Origin, log_model, package
-from harness.tracking.experiment_projection import (
-    attach_report,
-    find_run_ids,
-    log_experiment,
-)
-from harness.tracking.location import locate
+from harness.experiment.store import keep
+from harness.serving.package import log_model, origin_of, package
+from harness.tracking.location import Location
+from harness.tracking.runs import attach_report, log_experiment
 
 __all__ = ["log_report", "log_runs"]
 
 
 def log_runs(
-    record: ExperimentRecord,
-    storage: str,
-    *,
-    tracking_uri: str | None = None,
-    experiment: str | None = None,
+    record: ExperimentRecord, storage: str, location: Location
 ) -> tuple[ExperimentRecord, str | None]:
-    """Log the runs of an experiment, and keep their ids with it, for its report."""
-    where = {"tracking_uri": tracking_uri, "experiment": experiment}
+    """Log the runs of an experiment, and keep their ids with it, for its report.
+
+    The second value says what went wrong, and how to repair it, in one sentence: the
+    experiment itself does not depend on MLflow.
+    """
     try:
-        log_experiment(record, None, **where)
-        runs = find_run_ids(record, **where)
+        runs = log_experiment(record, location)
     except TrackingError as error:
-        return record, _problem(record, error, where)
+        return record, _problem(record, error, location)
     # A journal keeps every write: the same ids are not written again.
     if runs != record.runs:
-        save_experiment_facts(storage, record.name, RUNS, runs)
+        keep(storage, record.name, "runs", runs)
     return replace(record, runs=runs), None
 
 
 def log_report(
-    judged: JudgedExperiment,
-    report: Path,
-    dataset: Dataset | None,
-    *,
-    tracking_uri: str | None = None,
-    experiment: str | None = None,
+    judged: JudgedExperiment, report: Path, dataset: Dataset | None, location: Location
 ) -> str | None:
-    """Add the report to the run of an experiment, and the models just fitted to theirs."""
-    where = {"tracking_uri": tracking_uri, "experiment": experiment}
+    """Add the report to the run of an experiment, and the models just fitted to theirs.
+
+    `dataset` is None where nothing was fitted; what went wrong is said as by `log_runs`.
+    """
     record, runs = judged.record, judged.record.runs
     try:
-        attach_report(runs["experiment"], report, **where)
+        if runs.experiment is not None:
+            attach_report(runs.experiment, report, location)
         for candidate, model in judged.models.items():
-            run_id = runs["candidates"].get(candidate, {}).get("final_run")
-            if dataset is not None and run_id is not None:
-                packaged = package(
-                    model, dataset, _origin(record, candidate), report=report
-                )
-                log_model(packaged, run_id=run_id, **where)
+            logged = runs.candidates.get(candidate)
+            if dataset is None or logged is None or logged.final_run is None:
+                continue
+            origin = origin_of(record, candidate)
+            packaged = package(model, dataset, origin, report=report)
+            log_model(packaged, run_id=logged.final_run, location=location)
     except TrackingError as error:
-        return _problem(record, error, where)
+        return _problem(record, error, location)
     return None
 
 
-def _problem(
-    record: ExperimentRecord, error: TrackingError, where: Mapping[str, Any]
-) -> str:
-    options = locate(**where).options
-    command = shlex.join(["harness", "sync", record.name, *options])
+def _problem(record: ExperimentRecord, error: TrackingError, location: Location) -> str:
+    command = shlex.join(["harness", "sync", record.name, *location.options])
     return f"Not everything is logged to MLflow: {error} Later: {command}"
-
-
-def _origin(record: ExperimentRecord, candidate: str) -> Origin:
-    model, study = record.model(candidate), record.studies[candidate]
-    assert model is not None
-    assert record.final is not None
-    return Origin(
-        study=study.name,
-        split=record.split,
-        experiment=record.name,
-        trial=record.final["best_trials"][candidate],
-        metrics=model["metrics"],
-    )

@@ -1,5 +1,6 @@
 """Fitted recommenders as MLflow models: card, requirements, made and logged."""
 
+import math
 import re
 import shutil
 import tempfile
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from harness import __version__
 from harness.data.dataset import Dataset
 from harness.errors import HarnessError
+from harness.evaluation.measures import MEASURES
+from harness.evaluation.statistics import Estimate
+from harness.experiment.results import ExperimentRecord
 from harness.models.base import Recommender
 from harness.models.families import GROUP
 from harness.serving.folder import PackagedModel, write_model
-from harness.tracking.location import locate
+from harness.tracking.location import Location
 from harness.tracking.run_image import dataset_facts, dataset_input, sealed_facts
 from harness.tracking.store import open_store, quieten, unusable
 from harness.version import code_version
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.models import Model
 
-__all__ = ["Origin", "log_model", "package", "requirements", "save_model"]
+__all__ = ["Origin", "log_model", "origin_of", "package", "requirements", "save_model"]
 
 
 _CALLS = """\
@@ -54,14 +58,6 @@ training ratings. Titles that a user rated in the training part are left out of 
 recommendations, and one question gets at most 100,000 of them. `stars` lie within the rating
 scale; `score` is what titles are ranked by, the prediction before it is clipped to the scale.
 """
-_NAMES = {
-    "rmse": "RMSE (stars)",
-    "mae": "MAE (stars)",
-    "r2": "R²",
-    "within_half_star": "share within half a star",
-    "within_one_star": "share within one star",
-    "user_rmse": "mean RMSE per user (stars)",
-}
 
 
 def write_card(
@@ -117,9 +113,14 @@ def _judge(facts: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "| metric | value | 95 % interval |"
     yield "|---|---|---|"
-    for name, figure in facts["metrics"].items():
-        interval = f"{figure['low']:.4f} to {figure['high']:.4f}"
-        yield f"| {_NAMES.get(name, name)} | {figure['value']:.4f} | {interval} |"
+    for name, measure in MEASURES.items():
+        figure = facts["metrics"].get(name)
+        if figure is None or measure.kind == "setting":
+            continue
+        ends = [figure["low"], figure["high"]]
+        known = all(end is not None for end in ends)
+        interval = " to ".join(map(measure.format, ends)) if known else ""
+        yield f"| {measure.label} | {measure.format(figure['value'])} | {interval} |"
     yield ""
 
 
@@ -170,15 +171,29 @@ class Origin:
         Name of the experiment of the study.
     trial : int, optional
         Number of the trial; None for settings that no trial has found.
-    metrics : mapping
-        Figures on the sealed test set: name to ``value``, ``low`` and ``high``.
+    measures : mapping of str to Estimate
+        What the test set says of it, by name of the measure.
     """
 
     study: str
     split: Mapping[str, Any]
     experiment: str | None = None
     trial: int | None = None
-    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
+
+
+def origin_of(record: ExperimentRecord, candidate: str) -> Origin:
+    """Say where the tuned model of a candidate comes from."""
+    model = record.model(candidate)
+    assert model is not None
+    assert record.judging is not None
+    return Origin(
+        study=record.studies[candidate].name,
+        split=record.split,
+        experiment=record.name,
+        trial=record.judging.best_trials[candidate],
+        measures=model.measures,
+    )
 
 
 def package(
@@ -205,7 +220,14 @@ def package(
             "trial": origin.trial,
             "dataset": known,
             "split": dict(origin.split),
-            "metrics": {name: dict(figure) for name, figure in origin.metrics.items()},
+            "metrics": {
+                name: {
+                    "value": found.value,
+                    "low": _or_none(found.low),
+                    "high": _or_none(found.high),
+                }
+                for name, found in origin.measures.items()
+            },
             "n_train": origin.split["n_train"],
             "scale": known["scale"],
             "simulated": dataset.simulated,
@@ -213,6 +235,11 @@ def package(
             "code_version": code_version(),
         },
     )
+
+
+def _or_none(end: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(end) else end
 
 
 def save_model(packaged: PackagedModel, folder: Path) -> "Model":
@@ -274,15 +301,8 @@ def _card(packaged: PackagedModel) -> str:
     return write_card(packaged.facts, params, has_report=packaged.report is not None)
 
 
-def log_model(
-    packaged: PackagedModel,
-    *,
-    run_id: str,
-    tracking_uri: str | None = None,
-    experiment: str | None = None,
-) -> str:
+def log_model(packaged: PackagedModel, *, run_id: str, location: Location) -> str:
     """Log a packaged model to a run, with its data set as an input of the run."""
-    location = locate(tracking_uri, experiment)
     try:
         open_store(location)
         from mlflow import MlflowClient

@@ -1,20 +1,19 @@
 """Promotion: the gate that a model passes before it becomes the champion."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from harness.errors import StudyError
-from harness.experiment.decision import beats_bias_of, check_criteria
 from harness.experiment.file import WINNER
 from harness.serving.folder import PackagedModel
 from harness.serving.package import log_model
 from harness.serving.promotion_material import (
-    Duel,
+    ChampionComparison,
     PromotionMaterial,
     PromotionSource,
-    fight,
+    compare_with_champion,
     read_source,
 )
 from harness.serving.registry import (
@@ -22,7 +21,7 @@ from harness.serving.registry import (
     CHAMPION,
     RegisteredVersion,
     Registry,
-    crown,
+    make_champion,
     model_name,
     own_succession,
 )
@@ -35,7 +34,6 @@ __all__ = [
     "check_gain",
     "default_bounds",
     "promote",
-    "warn_of_floor",
 ]
 
 
@@ -85,16 +83,14 @@ class Bounds:
 
 def default_bounds(source: PromotionSource) -> Bounds:
     """Bound what no criterion of an experiment's file bounds for the winner."""
-    criteria = () if source.experiment is None else source.experiment.spec.criteria
     named = {
         _BOUND_OF.get((each.metric, kind))
-        for each in criteria
+        for each in source.record.spec.criteria
         for kind in ("at_most", "at_least")
         if each.candidate in (WINNER, source.candidate)
         and getattr(each, kind) is not None
     }
-    # The floor need not be better than itself; the first records do not have it.
-    if source.study.family == "baseline" or source.gain is None:
+    if source.study.family == "baseline":  # need not be better than itself
         named.add("min_gain")
     return Bounds(**{k: v for k, v in _DEFAULTS.items() if k not in named})
 
@@ -116,12 +112,10 @@ class Check:
 
 
 def check_experiment(source: PromotionSource) -> list[Check]:
-    """Check the acceptance criteria of the experiment's file; a study has none."""
-    if source.experiment is None:
-        return []
+    """Repeat whether the acceptance criteria of the experiment's file hold."""
     return [
         Check(passed=each.passed, sentence=each.sentence)
-        for each in check_criteria(source.experiment)
+        for each in source.record.criteria
     ]
 
 
@@ -129,10 +123,10 @@ def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
     """Check by how much a model is better than user and item bias."""
     if bounds.min_gain is None:
         return []
-    if source.gain is None:
+    value = source.model.value("gain_over_bias")
+    if value is None:
         sentence = "The gain over user and item bias was not measured."
         return [Check(passed=False, sentence=sentence)]
-    value = source.gain["value"]
     verdict = f"at least {bounds.min_gain:g}, as required"
     if value < bounds.min_gain:
         gap = bounds.min_gain - value
@@ -141,33 +135,36 @@ def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
     return [Check(passed=value >= bounds.min_gain, sentence=sentence)]
 
 
-def warn_of_floor(source: PromotionSource) -> str | None:
-    """Say so if a model does not beat user and item bias beyond chance."""
-    gain = source.gain
-    if gain is None or source.floor_rmse is None or _beats_floor(source, gain["low"]):
-        return None
-    verb = "lower" if gain["value"] > 0 else "higher"
-    chance = "" if gain["high"] < 0 else ", which may be chance"
-    return (
-        "It does not beat user and item bias, whose RMSE on the same test ratings is "
-        f"{source.floor_rmse:.4f}: its own is {abs(gain['value']):.4f} stars {verb}{chance}."
-    )
-
-
-def _beats_floor(source: PromotionSource, low: float) -> bool:
-    """Decide as the report does: for an experiment by the p-value corrected for all pairs."""
-    if source.experiment is None or source.candidate is None:
-        return low > 0
-    return beats_bias_of(source.experiment, source.candidate)
+def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
+    """Check what the report says: a model that does not beat the floor is not used."""
+    decision = source.record.decision
+    if source.study.family == "baseline" or decision is None or decision.beats_floor:
+        return []
+    floor = source.record.baseline(decision.floor)
+    assert floor is not None
+    value, baseline = source.model.rmse.value, floor.rmse.value
+    chance = ", which may be chance" if value < baseline else ""
+    forced = "; promoted by force" if force else ""
+    return [
+        Check(
+            passed=force,
+            sentence=(
+                f"It does not beat the baseline {floor.name!r}, whose RMSE on the same "
+                f"test ratings is {baseline:.4f}: its own is {abs(value - baseline):.4f} "
+                f"stars {'lower' if value < baseline else 'higher'}{chance}{forced}."
+            ),
+        )
+    ]
 
 
 def check_bounds(
-    bounds: Bounds, costs: Mapping[str, Any], *, size_bytes: int, coverage: float
+    bounds: Bounds, source: PromotionSource, *, size_bytes: int
 ) -> list[Check]:
     """Check latency, size and coverage."""
     checks = []
+    p95 = source.model.value("latency_p95_ms") or 0.0
+    coverage = source.model.value("coverage") or 0.0
     if bounds.max_latency_ms is not None:
-        p95 = costs["latency_ms"]["p95"]
         checks.append(
             _at_most("Latency p95 of a top 10", p95, bounds.max_latency_ms, "ms")
         )
@@ -197,15 +194,17 @@ def _at_most(what: str, value: float, bound: float, unit: str) -> Check:
     )
 
 
-def check_duel(duel: Duel, *, champion: str, significance: float) -> Check:
+def check_comparison(
+    comparison: ChampionComparison, *, champion: str, significance: float
+) -> Check:
     """Check that a model is not significantly worse than the champion."""
-    gap = duel.difference
-    worse = gap.value > 0 and duel.p_value < significance
+    gap = comparison.difference
+    worse = gap.value > 0 and comparison.p_value < significance
     sentence = (
-        f"RMSE is {duel.rmse:.4f}, that of {champion} {duel.champion_rmse:.4f} on the "
-        f"same {duel.n_pairs:,} test ratings: {abs(gap.value):.4f} stars "
+        f"RMSE is {comparison.rmse:.4f}, that of {champion} {comparison.champion_rmse:.4f} on the "
+        f"same {comparison.n_pairs:,} test ratings: {abs(gap.value):.4f} stars "
         f"{'more' if gap.value > 0 else 'less'} [{gap.low:+.4f}, {gap.high:+.4f}], "
-        f"p {_write_p(duel.p_value)}"
+        f"p {_write_p(comparison.p_value)}"
     )
     verdict = f"significantly worse at {significance:g}"
     return Check(
@@ -242,6 +241,8 @@ class PromotionSettings:
         Leave MLflow as it is.
     challenge : bool, default False
         Register as challenger; compare with nobody.
+    force : bool, default False
+        Promote a model that does not beat the baselines.
     """
 
     name: str
@@ -251,6 +252,7 @@ class PromotionSettings:
     rejudge: bool = False
     dry_run: bool = False
     challenge: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,10 +273,10 @@ class Promotion:
         The champion it was compared with.
     checks : tuple of Check
         What had to hold.
-    duel : Duel or None
+    comparison : ChampionComparison or None
         The comparison, if there was one.
-    looks : int or None
-        How often the test set was opened so far, if it was opened now.
+    opening : int or None
+        Which opening of the test ratings it was, if they were opened.
     """
 
     outcome: Outcome
@@ -283,8 +285,8 @@ class Promotion:
     version: RegisteredVersion | None = None
     before: RegisteredVersion | None = None
     checks: tuple[Check, ...] = ()
-    duel: Duel | None = None
-    looks: int | None = None
+    comparison: ChampionComparison | None = None
+    opening: int | None = None
 
 
 def promote(
@@ -344,11 +346,11 @@ class _Gate:
         self._material = PromotionMaterial(source, settings.location, on_step)
         self._name = model_name(str(source.study.dataset["name"]))
         self._checks: list[Check] = []
-        self._duel: Duel | None = None
-        self._looks: int | None = None
+        self._comparison: ChampionComparison | None = None
+        self._opening: int | None = None
 
     def pass_through(self) -> Promotion:
-        """Check, register and crown, as far as it goes."""
+        """Check, register and make_champion, as far as it goes."""
         run_id = uri = None
         if not self._settings.dry_run:
             run_id = self._material.log_runs()
@@ -369,20 +371,18 @@ class _Gate:
             version=version,
             before=self._before,
             checks=tuple(self._checks),
-            duel=self._duel,
-            looks=self._looks,
+            comparison=self._comparison,
+            opening=self._opening,
         )
 
     def _check(self, newcomer: PackagedModel) -> None:
         bounds = self._settings.bounds.filled(default_bounds(self._source))
         self._checks = [
             *check_experiment(self._source),
+            *check_floor(self._source, force=self._settings.force),
             *check_gain(bounds, self._source),
             *check_bounds(
-                bounds,
-                {} if bounds.max_latency_ms is None else self._material.costs(),
-                size_bytes=self._material.size_bytes(newcomer),
-                coverage=self._material.coverage(),
+                bounds, self._source, size_bytes=self._material.size_bytes(newcomer)
             ),
         ]
         if self._before is not None and all(check.passed for check in self._checks):
@@ -390,11 +390,11 @@ class _Gate:
 
     def _compare(self, newcomer: PackagedModel, before: RegisteredVersion) -> None:
         champion = self._material.fetch_champion(before)
-        test, self._looks = self._material.open_test()
-        self._duel = fight(newcomer, champion, test)
+        test, self._opening = self._material.open_test()
+        self._comparison = compare_with_champion(newcomer, champion, test)
         self._checks.append(
-            check_duel(
-                self._duel,
+            check_comparison(
+                self._comparison,
                 champion=f"the champion (version {before.version})",
                 significance=self._source.significance,
             )
@@ -409,14 +409,7 @@ class _Gate:
     ) -> RegisteredVersion:
         location = self._settings.location
         if uri is None:
-            uri = log_model(
-                newcomer,
-                run_id=run_id,
-                tracking_uri=location.tracking_uri,
-                experiment=location.experiment,
-            )
-        if self._looks is not None:
-            self._material.log_runs()  # they say how often the test set was opened
+            uri = log_model(newcomer, run_id=run_id, location=location)
         version = self._registry.register(
             self._name,
             uri,
@@ -425,7 +418,7 @@ class _Gate:
             description=self._describe(outcome),
         )
         if outcome == "promoted":
-            crown(self._registry, version, self._before)
+            make_champion(self._registry, version, self._before)
         else:
             self._registry.move(CHALLENGER, version, name=self._name)
         return version
@@ -433,16 +426,14 @@ class _Gate:
     def _describe(self, outcome: Outcome) -> str:
         """Say in the registry what was promoted or refused, and why."""
         source, today = self._source, datetime.now(UTC).date()
-        kind = "study" if source.experiment is None else "experiment"
+        rmse = source.model.rmse
         summary = (
-            f"RMSE {source.rmse['value']:.4f} stars [{source.rmse['low']:.4f}, "
-            f"{source.rmse['high']:.4f}]: {source.study.family}, trial "
-            f"{source.trial.number}, of {kind} {source.name}; {outcome}, {today}\n"
+            f"RMSE {rmse.value:.4f} stars [{rmse.low:.4f}, {rmse.high:.4f}]: "
+            f"{source.study.family}, trial {source.trial.number}, of {source.name}; "
+            f"{outcome}, {today}\n"
         )
-        warning = warn_of_floor(source)
         lines = [
             summary,
-            *([] if warning is None else [f"{warning}\n"]),
             *(
                 f"- {'pass' if c.passed else 'FAIL'}: {c.sentence}"
                 for c in self._checks

@@ -1,12 +1,11 @@
 """What a promotion weighs: the candidate and the champion on the same test ratings."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,38 +13,33 @@ import numpy.typing as npt
 from harness.data.dataset import Dataset
 from harness.data.load import load_again
 from harness.data.ratings import Ratings
-from harness.errors import DataError, StudyError, UnknownNameError
-from harness.evaluation.costs import measure_efficiency
-from harness.evaluation.final import BIAS_BASELINE
+from harness.errors import DataError, StudyError
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.metrics import rmse
+from harness.evaluation.results import Judging, ModelResult
 from harness.evaluation.splits import SealedTest, Split
-from harness.evaluation.statistics import Estimate, UserBootstrap
-from harness.experiment.decision import decide
-from harness.experiment.results import ExperimentRecord
+from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
-from harness.experiment.store import read_experiment
-from harness.search.openings import SealedRatings, record_look
+from harness.experiment.results import ExperimentRecord
+from harness.experiment.store import read_experiment, read_named
+from harness.search.openings import SealedRatings, record_opening
 from harness.search.records import StudyRecord, TrialRecord
-from harness.search.storage import (
-    list_experiments,
-    list_studies,
-    read_study,
-    save_experiment_facts,
-)
-from harness.search.study import save_final
+from harness.search.storage import list_experiments
 from harness.serving.answers import Answerer
 from harness.serving.fetch import fetch_model
 from harness.serving.folder import PackagedModel, write_model
-from harness.serving.package import Origin, package
+from harness.serving.package import Origin, origin_of, package
 from harness.serving.registry import RegisteredVersion
-from harness.tracking.experiment_projection import log_experiment
 from harness.tracking.location import Location
-from harness.tracking.sync import log_study
+from harness.tracking.runs import log_experiment
 
-__all__ = ["Duel", "PromotionMaterial", "PromotionSource", "fight", "read_source"]
-
-
-_SIGNIFICANCE = 0.05
+__all__ = [
+    "ChampionComparison",
+    "PromotionMaterial",
+    "PromotionSource",
+    "compare_with_champion",
+    "read_source",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,26 +50,25 @@ class PromotionSource:
     ----------
     storage : str
         URL or path of the Optuna storage.
-    study : StudyRecord
-        The study that found the settings.
-    model : mapping
-        What the judgement says of them, see `ExperimentRecord.final`.
-    experiment : ExperimentRecord, optional
-        The experiment whose winner it is.
-    candidate : str, optional
-        Key of the winner in the experiment file.
+    record : ExperimentRecord
+        The experiment, or the study, whose winner it is.
+    candidate : str
+        Key of the winner.
     """
 
     storage: str
-    study: StudyRecord
-    model: Mapping[str, Any]
-    experiment: ExperimentRecord | None = None
-    candidate: str | None = None
+    record: ExperimentRecord
+    candidate: str
 
     @property
     def name(self) -> str:
-        """Name of the experiment, or else of the study."""
-        return self.experiment.name if self.experiment else self.study.name
+        """Name of the experiment or the study."""
+        return self.record.name
+
+    @property
+    def study(self) -> StudyRecord:
+        """The study that found the settings."""
+        return self.record.studies[self.candidate]
 
     @property
     def trial(self) -> TrialRecord:
@@ -84,45 +77,22 @@ class PromotionSource:
         return self.study.best
 
     @property
-    def rmse(self) -> Mapping[str, float]:
-        """RMSE on the test set in stars: ``value``, ``low`` and ``high``."""
-        found: Mapping[str, float] = self.model["metrics"]["rmse"]
-        return found
-
-    @property
-    def floor_rmse(self) -> float | None:
-        """RMSE of user and item bias on the same test set, in stars, if it is known."""
-        floors = [m for m in self.final["models"] if m["name"] == BIAS_BASELINE]
-        return float(floors[0]["metrics"]["rmse"]["value"]) if floors else None
-
-    @property
-    def gain(self) -> Mapping[str, float] | None:
-        """Stars by which it is better than user and item bias: ``value``, ``low``, ``high``.
-
-        None if the two were not compared.
-        """
-        for found in self.final.get("differences", ()):
-            pair = (found.get("one", self.model["name"]), found["other"])
-            if pair == (BIAS_BASELINE, self.model["name"]):
-                return {end: float(found[end]) for end in ("value", "low", "high")}
-            if pair == (self.model["name"], BIAS_BASELINE):
-                ends = {"value": "value", "low": "high", "high": "low"}
-                return {end: -float(found[its]) for end, its in ends.items()}
-        return None
-
-    @property
-    def final(self) -> Mapping[str, Any]:
-        """Result on the test set, of the experiment or of the study."""
-        found = self.study.final if self.experiment is None else self.experiment.final
+    def model(self) -> ModelResult:
+        """What the judgement says of them."""
+        found = self.record.model(self.candidate)
         assert found is not None
         return found
 
     @property
+    def judging(self) -> Judging:
+        """The judgement."""
+        assert self.record.judging is not None
+        return self.record.judging
+
+    @property
     def significance(self) -> float:
         """Level below which a difference counts."""
-        if self.experiment is None:
-            return _SIGNIFICANCE
-        return self.experiment.spec.decision.significance
+        return self.record.spec.decision.significance
 
     @property
     def test_set(self) -> SealedRatings:
@@ -132,20 +102,15 @@ class PromotionSource:
     @property
     def origin(self) -> Origin:
         """Where the settings come from, for the package."""
-        return Origin(
-            study=self.study.name,
-            split=self.study.split,
-            experiment=None if self.experiment is None else self.experiment.name,
-            trial=self.trial.number,
-            metrics=self.model["metrics"],
-        )
+        return origin_of(self.record, self.candidate)
 
     @property
     def tags(self) -> dict[str, str]:
         """What the registry keeps with a version: whence, and how it was judged."""
+        rmse = self.model.rmse
         facts = {
             "family": self.study.family,
-            "experiment": None if self.experiment is None else self.experiment.name,
+            "experiment": self.record.name,
             "study": self.study.name,
             "trial": self.trial.number,
             "storage": self.study.storage,
@@ -155,11 +120,11 @@ class PromotionSource:
             "ratings_fingerprint": self.test_set.ratings,
             "split_fingerprint": self.test_set.split,
             "split": self.study.split.get("method"),
-            "n_test": self.final.get("n_test"),
-            "test_rmse": f"{self.rmse['value']:.6f}",
-            "test_rmse_low": f"{self.rmse['low']:.6f}",
-            "test_rmse_high": f"{self.rmse['high']:.6f}",
-            "test_opened": self.final.get("opened"),
+            "n_test": self.judging.n_test,
+            "test_rmse": f"{rmse.value:.6f}",
+            "test_rmse_low": f"{rmse.low:.6f}",
+            "test_rmse_high": f"{rmse.high:.6f}",
+            "test_opened": self.judging.opened.isoformat(timespec="seconds"),
         }
         return {key: str(value) for key, value in facts.items() if value is not None}
 
@@ -174,48 +139,18 @@ class PromotionSource:
 
 def read_source(storage: str, name: str) -> PromotionSource:
     """Read what is to be promoted."""
-    if name in list_experiments(storage):
-        return _winner(storage, read_experiment(storage, name))
-    studies = list_studies(storage)
-    if name not in studies:
-        known = [*list_experiments(storage), *studies]
-        raise UnknownNameError("experiment or study", name, known)
-    return _best(storage, read_study(storage, name))
-
-
-def _winner(storage: str, record: ExperimentRecord) -> PromotionSource:
-    decision = decide(record)
-    if decision is None or record.final is None:
+    record = read_named(storage, name)
+    command = "harness study" if record.settings["file"] is None else "harness run"
+    if record.decision is None or record.judging is None:
         raise StudyError(
-            f"The experiment {record.name!r} must be judged on its test set before its "
-            "winner can be promoted, but is not: finish it with `harness run`."
+            f"{record.name!r} must be judged on a test set before its best model can be "
+            f"promoted, but is not: finish it with `{command}`, with another split than "
+            "'none'."
         )
-    study, model = record.studies[decision.winner], record.model(decision.winner)
-    assert model is not None
-    judged = record.final.get("best_trials", {}).get(decision.winner)
-    _require_judged(study, judged, "harness run")
-    return PromotionSource(
-        storage=storage,
-        study=study,
-        model=model,
-        experiment=record,
-        candidate=decision.winner,
+    source = PromotionSource(
+        storage=storage, record=record, candidate=record.decision.winner
     )
-
-
-def _best(storage: str, study: StudyRecord) -> PromotionSource:
-    final = study.final or {}
-    if study.best is None or not final.get("models"):
-        raise StudyError(
-            f"The study {study.name!r} must be judged on a test set before its best "
-            "model can be promoted, but is not: finish it with `harness study`, with "
-            "another --split than 'none'."
-        )
-    _require_judged(study, final.get("best_trial"), "harness study")
-    return PromotionSource(storage=storage, study=study, model=final["models"][0])
-
-
-def _require_judged(study: StudyRecord, judged: int | None, command: str) -> None:
+    study, judged = source.study, record.judging.best_trials.get(source.candidate)
     if study.best is None or study.best.number != judged:
         found = None if study.best is None else study.best.number
         raise StudyError(
@@ -223,6 +158,7 @@ def _require_judged(study: StudyRecord, judged: int | None, command: str) -> Non
             f"test set ({judged}), but the search has gone on, and it is {found}: repeat "
             f"`{command}`, which judges it."
         )
+    return source
 
 
 class PromotionMaterial:
@@ -264,26 +200,37 @@ class PromotionMaterial:
         return self._split.test
 
     def open_test(self) -> tuple[Ratings, int]:
-        """Open the test set; the look is counted, and kept with the result."""
-        source, test = self._source, self._test
-        looks = record_look(source.storage, source.name)
-        final = {**source.final, "looks": looks}
-        if source.experiment is None:
-            save_final(source.storage, source.name, final)
-        else:
-            save_experiment_facts(source.storage, source.name, "final", final)
-        return test.open(), looks
+        """Open the test set; say which opening of these ratings it is.
+
+        What was judged before stays as it was: its verdict knew of fewer openings.
+        """
+        number = record_opening(self._source.storage, self._experiment)
+        return self._test.open(), number
+
+    @property
+    def _experiment(self) -> str:
+        """Name of the experiment that keeps the openings, which may hold several studies."""
+        names = list_experiments(self._source.storage)
+        if self._source.name in names:
+            return self._source.name
+        return next(
+            name
+            for name in names
+            if any(
+                study.name == self._source.name
+                for study in read_experiment(
+                    self._source.storage, name
+                ).studies.values()
+            )
+        )
 
     def log_runs(self) -> str:
-        """Bring the runs in MLflow up to date."""
-        source = read_source(self._source.storage, self._source.name)
-        where = {
-            "tracking_uri": self._location.tracking_uri,
-            "experiment": self._location.experiment,
-        }
-        if source.experiment is None:
-            return log_study(source.study, **where)
-        return log_experiment(source.experiment, None, **where)[str(source.candidate)]
+        """Bring the runs in MLflow up to date; give the id of the final model's run."""
+        record = read_experiment(self._source.storage, self._experiment)
+        logged = log_experiment(record, self._location)
+        run_id = logged.candidates[self._source.candidate].final_run
+        assert run_id is not None
+        return run_id
 
     def fetch(self, uri: str) -> PackagedModel:
         """Load a model that is logged or registered, and check that it is intact."""
@@ -316,29 +263,6 @@ class PromotionMaterial:
         refitted = refit_best(study, lambda: self.dataset)
         return package(refitted.model, refitted.dataset, self._source.origin)
 
-    def costs(self) -> Mapping[str, Any]:
-        """Look up, or measure, what the model costs."""
-        source = self._source
-        if source.experiment is not None:
-            found = source.experiment.efficiency.get(str(source.candidate))
-            if found is not None:
-                return found
-        self._on_step(f"measuring the latency of {source.study.family}")
-        return measure_efficiency(
-            source.study.family,
-            source.trial.params,
-            seed=int(source.study.settings["seed"]),
-            train=self._split.train,
-            catalogue=self.dataset.catalogue,
-        )
-
-    def coverage(self) -> float:
-        """Look up, or count, the share of test pairs with a known user and title."""
-        found = self._source.model.get("coverage")
-        if found is not None:
-            return float(found)
-        return self._test.coverage(self._split.train)
-
     def size_bytes(self, packaged: PackagedModel) -> int:
         """Measure what a model takes on disk."""
         found = packaged.facts.get("size_bytes")
@@ -353,7 +277,7 @@ FEWEST_USERS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duel:
+class ChampionComparison:
     """How two models compare.
 
     Parameters
@@ -378,7 +302,9 @@ class Duel:
     n_test: int
 
 
-def fight(newcomer: PackagedModel, champion: PackagedModel, test: Ratings) -> Duel:
+def compare_with_champion(
+    newcomer: PackagedModel, champion: PackagedModel, test: Ratings
+) -> ChampionComparison:
     """Let two models predict the same test ratings.
 
     Test ratings that either was trained on are left out: whoever knows the answer is not
@@ -397,8 +323,8 @@ def fight(newcomer: PackagedModel, champion: PackagedModel, test: Ratings) -> Du
             "with the newcomer in it."
         )
     first, second = (_predict(model, pairs) for model in (newcomer, champion))
-    difference, p_value = UserBootstrap(pairs).difference([first], [second])
-    return Duel(
+    difference, p_value = ScoreIntervals(pairs).difference([first], [second])
+    return ChampionComparison(
         rmse=rmse(pairs.values, first),
         champion_rmse=rmse(pairs.values, second),
         difference=difference,

@@ -16,8 +16,8 @@ from harness.errors import HarnessError, TrackingError, UnknownNameError
 from harness.search.openings import SealedRatings
 from harness.search.ownership import own_file
 from harness.serving.fetch import CHAMPION, fetch_model, open_client, registered_models
-from harness.tracking.experiment_projection import REPORT
 from harness.tracking.location import Location
+from harness.tracking.runs import REPORT
 from harness.tracking.store import unusable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
     "PREVIOUS",
     "RegisteredVersion",
     "Registry",
-    "crown",
+    "make_champion",
     "model_name",
     "only_champion",
     "own_succession",
@@ -330,7 +330,7 @@ def own_succession(location: Location, name: str) -> Iterator[None]:
 
     MLflow moves an alias without asking where it was. The lock is a file beside the
     database; for a server it is in the folder for temporary files, and holds on one
-    machine only: `crown` looks again before it moves the alias.
+    machine only: `make_champion` looks again before it moves the alias.
     """
 
     def refusal(owner: str) -> TrackingError:
@@ -354,7 +354,7 @@ def _lock_path(location: Location, name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"harness-{user}-{digest}.promotion"
 
 
-def crown(
+def make_champion(
     registry: Registry, version: RegisteredVersion, before: RegisteredVersion | None
 ) -> None:
     """Make a version the champion, and the champion the previous one."""

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from harness.search.records import StudyRecord, TrialRecord
-from harness.tracking.location import Location, locate
-from harness.tracking.projection import StudyRuns
+from harness.tracking.location import Location
+from harness.tracking.runs import StudyRuns
 from harness.tracking.store import RunStore, open_store, reason
 
 __all__ = ["MLflowTracker"]
@@ -226,33 +226,24 @@ class MLflowTracker:
 
     Parameters
     ----------
-    tracking_uri, experiment : str, optional
-        Where the runs are kept, see `harness.tracking.location.locate`.
+    location : Location
+        Where the runs are kept.
     warn : callable, optional
         Is given one sentence, once, when runs cannot be logged. It is called by the
         thread that writes, or by the one that calls `close`.
-
-    Raises
-    ------
-    TrackingError
-        If the URI is not one that MLflow can keep runs at.
 
     Examples
     --------
     The command line closes the tracker after the study::
 
-        with MLflowTracker(warn=print) as tracker:
+        with MLflowTracker(locate(), warn=print) as tracker:
             run_study(..., listener=tracker)
     """
 
     def __init__(
-        self,
-        tracking_uri: str | None = None,
-        experiment: str | None = None,
-        *,
-        warn: Callable[[str], None] = _ignore,
+        self, location: Location, *, warn: Callable[[str], None] = _ignore
     ) -> None:
-        self.location = locate(tracking_uri, experiment)
+        self.location = location
         self._warning = OneWarning(self.location, warn)
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None

@@ -94,7 +94,9 @@ def hide_password(text: str) -> str:
     >>> hide_password("postgresql://ann:secret@host/runs")
     'postgresql://ann:***@host/runs'
     """
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
+    text = re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
+    # libpq and others also take it as a parameter: "postgresql:///runs?password=..."
+    return re.sub(r"(?i)([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", r"\1***", text)
 
 
 def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Location:
@@ -108,7 +110,7 @@ def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Lo
     if not known and uri not in _OTHERS:
         raise TrackingError(
             "The tracking URI must be a database or a server, such as "
-            f"{DEFAULT_STORE} or http://127.0.0.1:5000, but got {uri!r}."
+            f"{DEFAULT_STORE} or http://127.0.0.1:5000, but got {hide_password(uri)!r}."
         )
     if uri.startswith(_SQLITE):
         path = Path(uri.removeprefix(_SQLITE))

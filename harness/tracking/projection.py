@@ -1,4 +1,4 @@
-"""The runs of a study and its trials: what they should be, and how they get there."""
+"""What studies, trials, experiments and final models look like as MLflow runs."""
 
 import hashlib
 import json
@@ -7,9 +7,10 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
 
+from harness.evaluation.measures import MEASURES
+from harness.evaluation.results import ModelResult
+from harness.experiment.results import Decision, ExperimentRecord
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.run_image import (
     LONGEST_VALUE,
@@ -25,24 +26,24 @@ from harness.tracking.run_image import (
     sealed_facts,
     shorten,
 )
-from harness.tracking.store import Outcome, RunStore, can_become, mend
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 __all__ = [
+    "CANDIDATE_TAG",
+    "EXPERIMENT_TAG",
     "STUDY_TAG",
     "TRIAL_TAG",
-    "StudyRuns",
-    "SyncCounts",
+    "experiment_identity",
+    "project_experiment",
+    "project_final",
     "project_study",
     "project_trial",
     "study_identity",
 ]
 
-
 STUDY_TAG = "harness.study_id"
 TRIAL_TAG = "trial"
+EXPERIMENT_TAG = "harness.experiment_id"
+CANDIDATE_TAG = "candidate"
 
 _STATUS: dict[str, RunStatus] = {
     "running": "RUNNING",
@@ -54,17 +55,18 @@ _STATUS: dict[str, RunStatus] = {
 
 def study_identity(study: StudyRecord) -> str:
     """Identify a study among all that are logged to one store."""
-    parts = (
-        [study.identity]
-        if study.identity
-        else [
-            study.name,
-            study.family,
-            study.settings.get("seed"),
-            study.dataset.get("fingerprint"),
-            study.split.get("fingerprint"),
-        ]
-    )
+    parts = [study.identity, study.name]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def experiment_identity(record: ExperimentRecord) -> str:
+    """Identify an experiment among all that are logged to one store."""
+    parts = [
+        record.name,
+        record.started.isoformat(),
+        record.dataset.get("fingerprint"),
+        record.split.get("fingerprint"),
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -72,7 +74,7 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
     """Show a trial as a run."""
     ended = as_milliseconds(trial.ended or trial.started)
     return RunImage(
-        name=f"{study.family} #{trial.number} {_outcome(trial)}",
+        name=f"{study.name} #{trial.number} {_outcome(trial)}",
         status=_STATUS[trial.state],
         started=as_milliseconds(trial.started),
         ended=ended,
@@ -120,30 +122,34 @@ def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     return tags
 
 
-def project_study(study: StudyRecord, *, status: RunStatus) -> RunImage:
-    """Show a study as a run, the parent of its trials' runs."""
+def project_study(
+    study: StudyRecord, *, status: RunStatus, judged: ExperimentRecord | None = None
+) -> RunImage:
+    """Show a study as a run, the parent of its trials' runs.
+
+    `judged` is the experiment that the study is, where it is one by itself.
+    """
     name = f"{study.name} study"
     if status != "RUNNING" and study.best is not None:
         name += f", best rmse {study.best.value:.4f}"
     started = [as_milliseconds(t.started) for t in study.trials]
     ended = [as_milliseconds(t.ended) for t in study.trials if t.ended is not None]
+    tags, points = _study_tags(study), list(_study_points(study))
+    datasets = [dataset_facts(study.dataset)]
+    if judged is not None and judged.decision is not None:
+        tags |= _opening_tags(judged) | _verdict_tags(judged, judged.decision)
+        points += _verdict_points(judged, judged.decision)
+        datasets.append(sealed_facts(study.dataset, study.split))
     return RunImage(
         name=name,
         status=status,
         started=min(started, default=None),
         ended=None if status == "RUNNING" else max(ended, default=None),
         params=_study_params(study),
-        tags=_study_tags(study),
-        points=() if status == "RUNNING" else tuple(_study_points(study)),
-        datasets=_study_datasets(study),
+        tags=tags | {"mlflow.note.content": _study_note(study, judged)},
+        points=() if status == "RUNNING" else tuple(points),
+        datasets=tuple(datasets),
     )
-
-
-def _study_datasets(study: StudyRecord) -> tuple[DatasetFacts, ...]:
-    training = dataset_facts(study.dataset)
-    if not (study.final or {}).get("models"):
-        return (training,)
-    return (training, sealed_facts(study.dataset, study.split))
 
 
 def _study_params(study: StudyRecord) -> dict[str, str]:
@@ -164,11 +170,7 @@ def _study_tags(study: StudyRecord) -> dict[str, str]:
         "storage": study.storage,
         "settings": as_json(study.settings)[:LONGEST_VALUE],
         "split": as_json(study.split)[:LONGEST_VALUE],
-        "mlflow.note.content": _note(study),
     }
-    if study.final is not None:  # the seal: when the test set was opened, how often
-        tags["test_opened"] = as_text(study.final.get("opened"))
-        tags["test_looks"] = as_text(study.final.get("looks"))
     if study.best is not None:
         tags["best_trial"] = str(study.best.number)
         tags |= {f"best_{key}": as_text(v) for key, v in study.best.params.items()}
@@ -176,7 +178,7 @@ def _study_tags(study: StudyRecord) -> dict[str, str]:
 
 
 def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
-    """Yield the best value so far by trial, the numbers of trials, the test's figures."""
+    """Yield the best value so far by trial, and the numbers of trials."""
     ended = [t for t in study.trials if t.ended is not None]
     if not ended:
         return
@@ -195,25 +197,12 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
     figures: dict[str, float] = {
         "n_trials": len(ended),
         **{f"n_{state}": counts[state] for state in ("complete", "pruned", "failed")},
-        **dict(_test_figures(study.final or {})),
     }
     for key, value in figures.items():
         if math.isfinite(value):
             yield MetricPoint(
                 key=key, value=shorten(value), timestamp=now, step=len(ended)
             )
-
-
-def _test_figures(final: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield every metric of the first model, the tuned one, and the RMSE of the others."""
-    for place, model in enumerate(final.get("models", ())):
-        suffix = "" if place == 0 else "_" + re.sub(r"\W+", "_", model["name"])
-        for metric, interval in model["metrics"].items():
-            if place == 0 or metric == "rmse":
-                yield f"test_{metric}{suffix}", interval["value"]
-        if place == 0:
-            rmse = model["metrics"]["rmse"]
-            yield from ((f"test_rmse_{end}", rmse[end]) for end in ("low", "high"))
 
 
 def _shared_tags(study: StudyRecord) -> dict[str, str]:
@@ -231,7 +220,7 @@ def _shared_tags(study: StudyRecord) -> dict[str, str]:
     }
 
 
-def _note(study: StudyRecord) -> str:
+def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
     data = study.dataset
     summary = (
         f"Search of `{study.family}` on **{data.get('name')}**: "
@@ -246,114 +235,252 @@ def _note(study: StudyRecord) -> str:
             f"Best: trial {study.best.number}, RMSE {study.best.value:.4f} stars "
             f"(mean over the folds)."
         )
+    if judged is not None and judged.decision is not None:
+        lines.append(_chosen(judged, judged.decision))
     return "\n\n".join(lines)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SyncCounts:
-    """What a synchronisation did.
+def project_experiment(record: ExperimentRecord) -> RunImage:
+    """Show an experiment as a run, the parent of its studies and its final models."""
+    decision = record.decision
+    tags = _experiment_tags(record) | {"mlflow.note.content": _experiment_note(record)}
+    points: list[MetricPoint] = []
+    name = f"{record.name}: searching"
+    if decision is not None:
+        tags |= _opening_tags(record) | _verdict_tags(record, decision)
+        points = _verdict_points(record, decision)
+        rmse = _winner(record, decision).rmse.value
+        name = f"{record.name}: {decision.winner} wins, test rmse {rmse:.4f}"
+    return RunImage(
+        name=name,
+        status="RUNNING" if decision is None else "FINISHED",
+        started=as_milliseconds(record.started),
+        ended=None if decision is None else _opened(record),
+        params=_experiment_params(record),
+        tags=tags,
+        points=tuple(points),
+        datasets=_both_parts(record),
+    )
 
-    Parameters
-    ----------
-    created, repaired, unchanged : int, default 0
-        Number of runs that were missing, that were not right, and that were right.
-    """
 
-    created: int = 0
-    repaired: int = 0
-    unchanged: int = 0
+def project_final(record: ExperimentRecord, candidate: str) -> RunImage | None:
+    """Show the tuned model of a candidate, as it was judged on the test set, as a run."""
+    model, decision = record.model(candidate), record.decision
+    if model is None or decision is None:
+        return None
+    opened = _opened(record)
+    seconds = (model.value("fit_seconds") or 0.0) * len(model.rmse_by_seed)
+    study = record.studies.get(candidate)
+    owner = record.name if study is None else study.name
+    return RunImage(
+        name=f"{owner} final, test rmse {model.rmse.value:.4f}",
+        status="FINISHED",
+        started=opened - round(1000 * seconds),
+        ended=opened,
+        params={key: as_text(value) for key, value in model.params.items()},
+        tags=_experiment_tags(record)
+        | _opening_tags(record)
+        | _final_tags(record, candidate, model, decision),
+        points=tuple(_final_points(record, candidate, model)),
+        datasets=_both_parts(record),
+    )
 
-    @classmethod
-    def of(cls, outcomes: list[Outcome]) -> Self:
-        """Count what had to be done."""
-        return cls(
-            created=outcomes.count("created"),
-            repaired=outcomes.count("repaired"),
-            unchanged=outcomes.count("unchanged"),
+
+def _winner(record: ExperimentRecord, decision: Decision) -> ModelResult:
+    winner = record.model(decision.winner)
+    assert winner is not None
+    return winner
+
+
+def _opened(record: ExperimentRecord) -> int:
+    assert record.judging is not None
+    return as_milliseconds(record.judging.opened)
+
+
+def _both_parts(record: ExperimentRecord) -> tuple[DatasetFacts, ...]:
+    sealed = sealed_facts(record.dataset, record.split)
+    return (dataset_facts(record.dataset), sealed)
+
+
+def _experiment_params(record: ExperimentRecord) -> dict[str, str]:
+    spec = record.spec
+    facts = {
+        "file": record.settings.get("file"),
+        "families": ", ".join(spec.families),
+        "trials_per_family": spec.budget.n_trials,
+        "seconds_per_family": spec.budget.seconds,
+        "n_folds": spec.search.folds,
+        "sampler": spec.search.sampler,
+        "pruner": spec.search.pruner,
+        "split": spec.split.method,
+        "test_share": spec.split.test_share,
+        "seed": spec.seed,
+        "final_seeds": spec.final_seeds,
+        "prefer_among_ties": ", ".join(spec.decision.prefer),
+    }
+    return {key: as_text(value) for key, value in facts.items() if value is not None}
+
+
+def _experiment_tags(record: ExperimentRecord) -> dict[str, str]:
+    command = f"run {record.settings['file']}" if record.settings["file"] else "study"
+    return {
+        EXPERIMENT_TAG: experiment_identity(record),
+        "experiment": record.name,
+        "seed": as_text(record.spec.seed),
+        "dataset": as_text(record.dataset.get("name")),
+        "dataset_fingerprint": as_text(record.dataset.get("fingerprint")),
+        "split_fingerprint": as_text(record.split.get("fingerprint")),
+        "split": as_json(record.split)[:LONGEST_VALUE],
+        "storage": record.storage,
+        "code_version": record.code_version,
+        "mlflow.source.name": f"harness {command}",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": current_user(),
+    }
+
+
+def _opening_tags(record: ExperimentRecord) -> dict[str, str]:
+    """Say when the seal was broken, and which opening of these ratings it was."""
+    assert record.judging is not None
+    return {
+        "test_opened": record.judging.opened.isoformat(timespec="seconds"),
+        "test_opening": str(record.judging.openings),
+    }
+
+
+def _verdict_tags(record: ExperimentRecord, decision: Decision) -> dict[str, str]:
+    tags = {"winner": decision.winner, "best": decision.best}
+    if decision.tied:
+        tags["tied_with_best"] = ", ".join(decision.tied)
+        tags["decided_by"] = as_text(decision.decided_by)
+    if record.criteria:
+        failed = [c.criterion.metric for c in record.criteria if not c.passed]
+        tags["criteria"] = f"failed: {', '.join(failed)}" if failed else "passed"
+    return tags
+
+
+def _experiment_note(record: ExperimentRecord) -> str:
+    data, n = record.dataset, len(record.spec.families)
+    summary = (
+        f"{n} {'family' if n == 1 else 'families'} on **{data.get('name')}**: "
+        f"{data.get('n_ratings')} ratings, {data.get('n_users')} users, "
+        f"{data.get('n_items')} titles; split `{record.split.get('method')}`."
+    )
+    lines = [f"**{record.spec.title}**", summary]
+    if data.get("simulated"):
+        lines.append("These ratings are **simulated**.")
+    if record.decision is not None:
+        lines.append(_chosen(record, record.decision))
+    return "\n\n".join(lines)
+
+
+def _chosen(record: ExperimentRecord, decision: Decision) -> str:
+    rmse = _winner(record, decision).rmse.value
+    return (
+        f"Chosen: `{decision.winner}`, RMSE {rmse:.4f} on the sealed test set. The report "
+        "is among the artifacts."
+    )
+
+
+def _final_tags(
+    record: ExperimentRecord, candidate: str, model: ModelResult, decision: Decision
+) -> dict[str, str]:
+    assert record.judging is not None
+    study = record.studies.get(candidate)
+    trial = record.judging.best_trials.get(candidate)
+    return {
+        CANDIDATE_TAG: candidate,
+        "family": model.family,
+        "state": "final",
+        "verdict": _verdict(decision, candidate),
+        "study": as_text(study.name if study else None),
+        "best_trial": as_text(trial),
+        "seeds": ", ".join(map(str, record.judging.seeds)),
+        "mlflow.note.content": (
+            f"The best settings of `{record.spec.label(candidate)}` (trial {trial}), fitted "
+            f"on {record.split.get('n_train')} training ratings with each seed, and judged "
+            f"on {record.split.get('n_test')} sealed test ratings: "
+            f"{_verdict_in_words(decision, candidate)}."
+        ),
+    }
+
+
+def _verdict(decision: Decision, candidate: str) -> str:
+    if candidate == decision.winner:
+        return "chosen"
+    return "tied" if candidate in decision.contenders else "worse"
+
+
+def _verdict_in_words(decision: Decision, candidate: str) -> str:
+    best = f"`{decision.best}`"
+    return {
+        "chosen": "this is the model that the rule of the experiment chooses",
+        "tied": f"it cannot be told apart from the best, {best}",
+        "worse": f"it is worse than the best, {best}, beyond chance",
+    }[_verdict(decision, candidate)]
+
+
+def _verdict_points(record: ExperimentRecord, decision: Decision) -> list[MetricPoint]:
+    """List the winner's figures, and the RMSE of every model on the test set."""
+    points = list(_final_points(record, decision.winner, _winner(record, decision)))
+    for model in record.models:
+        name = model.candidate if model.role == "tuned" else model.name
+        key = f"test_rmse_of_{re.sub(r'[^A-Za-z0-9]+', '_', str(name))}"
+        points.append(_point(record, key, model.rmse.value))
+    return points
+
+
+def _final_points(
+    record: ExperimentRecord, candidate: str, model: ModelResult
+) -> Iterator[MetricPoint]:
+    """Yield everything that was measured of a tuned model."""
+    figures = {_key(name): found.value for name, found in model.measures.items()}
+    figures |= {"test_rmse_low": model.rmse.low, "test_rmse_high": model.rmse.high}
+    figures |= _on_the_way(record, candidate, model)
+    for side, groups in model.depth.items():
+        for group in groups:
+            if group.rmse is not None:
+                depth = re.sub(r"\W+", "_", group.depth.replace(">", "over_"))
+                figures[f"test_rmse_{side}_{depth}"] = group.rmse.value
+    for key, value in figures.items():
+        if math.isfinite(value):
+            yield _point(record, key, value)
+    # A metric of its own: the seed is its step.
+    opened = _opened(record)
+    for step, value in enumerate(model.rmse_by_seed):
+        yield MetricPoint(
+            key="test_rmse_by_seed", value=shorten(value), timestamp=opened, step=step
         )
 
 
-class StudyRuns:
-    """The runs of one study: what is there, and what is written.
-
-    Parameters
-    ----------
-    store : RunStore
-        The store.
-    study : StudyRecord
-        The study.
-    above : str, optional
-        Id of the run of the experiment that the study belongs to.
-    """
-
-    def __init__(
-        self, store: RunStore, study: StudyRecord, *, above: str | None = None
-    ) -> None:
-        self._store = store
-        self._above = above
-        self._study = study
-        self._parent: Run | None = None
-        self._trials: dict[int, list[Run]] = {}
-        parents = []
-        for run in store.runs(STUDY_TAG, study_identity(study)):
-            number = run.data.tags.get(TRIAL_TAG)
-            if number is None:
-                parents.append(run)
-            else:
-                self._trials.setdefault(int(number), []).append(run)
-        if parents:
-            self._parent = parents[0]
-        for run in parents[1:]:
-            store.delete(run.info.run_id)
-
-    @property
-    def parent_id(self) -> str:
-        """Id of the run of the study, which `begin` has created."""
-        assert self._parent is not None
-        return str(self._parent.info.run_id)
-
-    def write(self, study: StudyRecord) -> list[Outcome]:
-        """Write the run of the study, and those of its trials that have ended."""
-        running = any(trial.state == "running" for trial in study.trials)
-        begun = self.begin(study)
-        outcomes = [self.write_trial(t) for t in study.trials if t.state != "running"]
-        ended = self.write_parent(study, running=running)
-        return [*outcomes, "created" if begun == "created" else ended]
-
-    def begin(self, study: StudyRecord) -> Outcome:
-        """Create the run of the study if there is none."""
-        self._store.show_trials(_columns(study))
-        if self._parent is not None:
-            return "unchanged"
-        image = project_study(study, status="RUNNING")
-        self._parent = self._store.read(self._store.create(image, parent=self._above))
-        return "created"
-
-    def write_parent(self, study: StudyRecord, *, running: bool) -> Outcome:
-        """Bring the run of the study up to date; `begin` has created it."""
-        assert self._parent is not None
-        image = project_study(study, status="RUNNING" if running else "FINISHED")
-        if not mend(self._store, self._parent, image, parent=self._above):
-            return "unchanged"
-        self._parent = self._store.read(self.parent_id)
-        return "repaired"
-
-    def write_trial(self, trial: TrialRecord) -> Outcome:
-        """Write the run of a trial that has ended, below that of its study."""
-        image = project_trial(self._study, trial)
-        found = self._trials.pop(trial.number, [])
-        kept = next((run for run in found if can_become(run, image)), None)
-        for run in found:
-            if run is not kept:
-                self._store.delete(run.info.run_id)
-        if kept is None:
-            self._store.create(image, parent=self.parent_id)
-            return "repaired" if found else "created"
-        changed = mend(self._store, kept, image, parent=self.parent_id)
-        return "repaired" if changed or len(found) > 1 else "unchanged"
+def _key(measure: str) -> str:
+    """Name a measure as a metric: what was measured on the test set says so."""
+    on_test = MEASURES[measure].kind in {"accuracy", "cold start"}
+    return f"test_{measure}" if on_test else measure
 
 
-def _columns(study: StudyRecord) -> list[str]:
-    names = list(study.settings.get("space", {}))
-    names += [name for trial in study.trials[-1:] for name in trial.params]
-    return list(dict.fromkeys(names))
+def _point(record: ExperimentRecord, key: str, value: float) -> MetricPoint:
+    """Date a figure by the opening: of two, MLflow shows that of the later step."""
+    assert record.judging is not None
+    return MetricPoint(
+        key=key,
+        value=shorten(value),
+        timestamp=_opened(record),
+        step=record.judging.openings,
+    )
+
+
+def _on_the_way(
+    record: ExperimentRecord, candidate: str, model: ModelResult
+) -> dict[str, float]:
+    """Collect what stands beside the test score: search, fresh folds, initial, bias."""
+    study, initial = record.studies.get(candidate), record.model(candidate, "initial")
+    bias = record.baseline()
+    gain = None if bias is None else record.difference(bias.name, model.name)
+    found = {
+        "search_rmse": study.best.value if study and study.best else None,
+        "fresh_folds_rmse": record.fresh_folds.get(candidate),
+        "initial_test_rmse": initial.rmse.value if initial else None,
+        "gain_over_bias_p": gain.p_holm if gain else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}

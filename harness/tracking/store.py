@@ -6,8 +6,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from harness.errors import HarnessError, TrackingError
 from harness.tracking.location import Location, hide_password
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Outcome",
     "RunStore",
+    "SyncCounts",
     "can_become",
     "check_database",
     "create_database",
+    "find_experiment",
     "mend",
     "open_store",
     "quieten",
@@ -143,10 +146,11 @@ def open_store(location: Location) -> "RunStore":
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)
-    return RunStore(client, _experiment(client, location))
+    return RunStore(client, find_experiment(client, location))
 
 
-def _experiment(client: "MlflowClient", location: Location) -> "Experiment":
+def find_experiment(client: "MlflowClient", location: Location) -> "Experiment":
+    """Find the experiment of a location, creating it where there is none."""
     from mlflow.exceptions import MlflowException
 
     name = location.experiment
@@ -279,6 +283,30 @@ class RunStore:
 
 
 Outcome = Literal["created", "repaired", "unchanged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncCounts:
+    """What a synchronisation did.
+
+    Parameters
+    ----------
+    created, repaired, unchanged : int, default 0
+        Number of runs that were missing, that were not right, and that were right.
+    """
+
+    created: int = 0
+    repaired: int = 0
+    unchanged: int = 0
+
+    @classmethod
+    def of(cls, outcomes: list[Outcome]) -> Self:
+        """Count what had to be done."""
+        return cls(
+            created=outcomes.count("created"),
+            repaired=outcomes.count("repaired"),
+            unchanged=outcomes.count("unchanged"),
+        )
 
 
 def mend(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) -> bool:

@@ -17,7 +17,7 @@ from scipy.special import ndtr
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.statistics import UserBootstrap
+from harness.evaluation.dependence import ScoreIntervals
 from harness.models.baseline.model import Baseline
 from harness.models.svd.model import SVD
 
@@ -107,11 +107,11 @@ def coverage(n_data_sets, n_users=N_USERS, seed_effect=SEED_EFFECT, seed=0):
     rng = np.random.default_rng(seed)
     true = truth(seed_effect)
     hits = dict.fromkeys(true, 0)
-    for k in range(n_data_sets):
+    for _ in range(n_data_sets):
         ratings, errors = simulate(rng, n_users, pairs_of(n_users))
-        bootstrap = UserBootstrap(ratings, n_resamples=1000, seed=k)
+        intervals = ScoreIntervals(ratings)
         predictions = predict(rng, ratings, errors, seed_effect=seed_effect)
-        found = bootstrap.metrics(predictions)
+        found = intervals.metrics(predictions)
         for name, value in true.items():
             hits[name] += found[name].low <= value <= found[name].high
     return hits
@@ -127,7 +127,7 @@ def compare(
     rng = np.random.default_rng(1)
     factor = 1 + shift / unit_rmse()
     found = covered = 0
-    for k in range(n_data_sets):
+    for _ in range(n_data_sets):
         ratings, errors = simulate(rng, n_users, pairs_of(n_users))
         one, other = (
             predict(
@@ -140,8 +140,8 @@ def compare(
             )
             for times, draws in ((1, True), (factor, random))
         )
-        bootstrap = UserBootstrap(ratings, n_resamples=1000, seed=k)
-        estimate, p_value = bootstrap.difference(one, other)
+        intervals = ScoreIntervals(ratings)
+        estimate, p_value = intervals.difference(one, other)
         found += p_value < 0.05
         covered += estimate.low <= -shift <= estimate.high
     return found, covered
@@ -174,7 +174,7 @@ def copies(n_data_sets, make, seeds=((0, 1, 2), (3, 4, 5)), seed=2):
     """
     rng = np.random.default_rng(seed)
     found = found_without = 0
-    for k in range(n_data_sets):
+    for _ in range(n_data_sets):
         train, test = simulate_ratings(rng)
         one, other = (
             [
@@ -183,9 +183,9 @@ def copies(n_data_sets, make, seeds=((0, 1, 2), (3, 4, 5)), seed=2):
             ]
             for copy in seeds
         )
-        bootstrap = UserBootstrap(test, n_resamples=1000, seed=k)
-        found += bootstrap.difference(one, other)[1] < 0.05
-        found_without += bootstrap.difference(one[:1], other[:1])[1] < 0.05
+        intervals = ScoreIntervals(test)
+        found += intervals.difference(one, other)[1] < 0.05
+        found_without += intervals.difference(one[:1], other[:1])[1] < 0.05
     return found, found_without
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.stats
 
 from harness.evaluation.comparison import compare_predictions
-from harness.evaluation.dependence import LOSSES, Clusters, ScoreSums
+from harness.evaluation.dependence import MEASURES, Groups, ScoreSums
 from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.repeats import repeated_difference
 
@@ -100,10 +100,9 @@ def measure(world, n_data_sets, seed=0):
     counts = {"users": Counter(), "wider": Counter()}
     for _ in range(n_data_sets):
         users, titles, errors = simulate(rng, world, (0.0, *SHIFTS))
-        by_user, by_title = Clusters.of(users), Clusters.of(titles)
         zeros = np.zeros(len(users))
-        for method, clusters in (("users", None), ("wider", by_title)):
-            sums = ScoreSums(zeros, errors, by_user, clusters, LOSSES["rmse"])
+        for method, items in (("users", None), ("wider", titles)):
+            sums = ScoreSums(zeros, errors, Groups.of(users, items), MEASURES["rmse"])
             _count(counts[method], sums, true_rmse(world))
     return counts
 

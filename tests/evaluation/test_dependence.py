@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from harness.evaluation.dependence import LOSSES, Clusters, ScoreSums
+from harness.evaluation.dependence import MEASURES, Clusters, Groups, ScoreSums
 
-RMSE = LOSSES["rmse"]
+RMSE = MEASURES["rmse"]
 
 
 def ratings(n=600, n_users=40, n_titles=25, seed=0):
@@ -43,9 +43,7 @@ def test_two_way_variance_is_that_of_cameron_gelbach_and_miller(unique):
     of_users = explicit_variance(psi, users.tolist())
     two_way = of_users + explicit_variance(psi, titles.tolist())
     two_way -= explicit_variance(psi, pairs)
-    sums = ScoreSums(
-        truth, [[one], [other]], Clusters.of(users), Clusters.of(titles), RMSE
-    )
+    sums = ScoreSums(truth, [[one], [other]], Groups.of(users, titles), RMSE)
     found = sums.estimate(0, minus=1)
     assert found.value == pytest.approx(rmse[0] - rmse[1])
     assert found.parts.users == pytest.approx(of_users)
@@ -63,7 +61,7 @@ def test_users_alone_agree_with_a_bootstrap_over_users():
         rows = np.concatenate([rows_of[u] for u in rng.integers(0, 200, 200)])
         one_, other_ = ((p[rows] - truth[rows]) ** 2 for p in (one, other))
         draws.append(np.sqrt(one_.mean()) - np.sqrt(other_.mean()))
-    sums = ScoreSums(truth, [[one], [other]], Clusters.of(users), None, RMSE)
+    sums = ScoreSums(truth, [[one], [other]], Groups.of(users, None), RMSE)
     # 2,000 draws know a standard deviation to 1.6 %.
     expected = sums.estimate(0, minus=1).uncertainty.standard_error
     assert np.std(draws) == pytest.approx(expected, rel=0.06)
@@ -74,9 +72,7 @@ def test_the_wider_of_the_two_variances_is_used():
     users, titles = np.repeat(np.arange(50), 30), np.tile(np.arange(30), 50)
     truth = np.zeros(1500)
     one = np.random.default_rng(0).normal(1, 0.3, 50)[users]
-    sums = ScoreSums(
-        truth, [[one], [one * 2]], Clusters.of(users), Clusters.of(titles), RMSE
-    )
+    sums = ScoreSums(truth, [[one], [one * 2]], Groups.of(users, titles), RMSE)
     found = sums.estimate(0)
     assert found.two_way_ratio < 1
     assert found.parts.titles == 0
@@ -103,8 +99,8 @@ def test_chunks_do_not_change_the_variance(monkeypatch):
 
     def variance():
         models = [[one[keep]], [other[keep]]]
-        by_user, by_title = Clusters.of(users[keep]), Clusters.of(titles[keep])
-        sums = ScoreSums(truth[keep], models, by_user, by_title, RMSE)
+        groups = Groups.of(users[keep], titles[keep])
+        sums = ScoreSums(truth[keep], models, groups, RMSE)
         return sums.estimate(0, minus=1).parts.total
 
     whole = variance()
@@ -114,9 +110,7 @@ def test_chunks_do_not_change_the_variance(monkeypatch):
 
 def test_a_model_does_not_differ_from_itself():
     truth, one, _, users, titles = ratings()
-    sums = ScoreSums(
-        truth, [[one], [one]], Clusters.of(users), Clusters.of(titles), RMSE
-    )
+    sums = ScoreSums(truth, [[one], [one]], Groups.of(users, titles), RMSE)
     found = sums.estimate(0, minus=1)
     assert found.value == 0
     assert found.uncertainty.standard_error < 1e-8
@@ -127,9 +121,7 @@ def test_seeds_that_differ_for_all_users_alike_widen_the_interval():
     users, titles = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
     sizes = np.array([0.9, 1.0, 1.1])
     models = [[np.full(300, size) for size in sizes], [np.ones(300)]]
-    sums = ScoreSums(
-        np.zeros(300), models, Clusters.of(users), Clusters.of(titles), RMSE
-    )
+    sums = ScoreSums(np.zeros(300), models, Groups.of(users, titles), RMSE)
     found = sums.estimate(0, minus=1)
     assert found.parts.seeds == pytest.approx(0.1**2 / 3)
     assert found.parts.users == pytest.approx(0)
@@ -138,9 +130,7 @@ def test_seeds_that_differ_for_all_users_alike_widen_the_interval():
 
 def test_the_covariance_has_the_variances_of_the_estimates():
     truth, one, other, users, titles = ratings()
-    sums = ScoreSums(
-        truth, [[one], [other]], Clusters.of(users), Clusters.of(titles), RMSE
-    )
+    sums = ScoreSums(truth, [[one], [other]], Groups.of(users, titles), RMSE)
     covariance = sums.covariance([0, 1])
     difference = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     assert difference == pytest.approx(sums.estimate(0, minus=1).parts.total)
@@ -148,7 +138,7 @@ def test_the_covariance_has_the_variances_of_the_estimates():
 
 def test_mae_is_a_mean_of_absolute_errors():
     truth, one, other, users, _ = ratings()
-    sums = ScoreSums(truth, [[one], [other]], Clusters.of(users), None, LOSSES["mae"])
+    sums = ScoreSums(truth, [[one], [other]], Groups.of(users, None), MEASURES["mae"])
     assert sums.scores == pytest.approx(
         [np.abs(one - truth).mean(), np.abs(other - truth).mean()]
     )

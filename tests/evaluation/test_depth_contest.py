@@ -3,7 +3,8 @@ import pytest
 
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.cold_start import compare_by_depth
-from harness.evaluation.statistics import UserBootstrap, holm
+from harness.evaluation.dependence import ScoreIntervals
+from harness.evaluation.statistics import holm
 
 N_USERS = 60
 
@@ -53,10 +54,10 @@ def test_every_pair_is_compared_on_the_pairs_of_its_depth_alone(parts, predictio
             ("b", "c"),
         ]
         chosen = np.isin(titles, wanted)
-        bootstrap = UserBootstrap(test.take(chosen))
+        intervals = ScoreIntervals(test.take(chosen))
         for row in rows:
             one, other = (predictions[row[k]][0][chosen] for k in ("one", "other"))
-            estimate, p_value = bootstrap.difference([one], [other])
+            estimate, p_value = intervals.difference([one], [other])
             assert row["value"] == pytest.approx(estimate.value)
             expected = np.sqrt(np.mean((one - 3) ** 2)) - np.sqrt(
                 np.mean((other - 3) ** 2)

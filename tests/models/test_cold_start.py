@@ -7,9 +7,9 @@ from sklearn.linear_model import Ridge
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import split_off_test
-from harness.evaluation.statistics import UserBootstrap
 from harness.models.cold_start import ColdStart, FeatureRidge
 from harness.models.svd.model import SVD
 from harness.models.svd.training import Latents
@@ -270,7 +270,7 @@ def test_unseen_titles_of_real_catalogues_are_predicted_better(linked_movielens)
         .predict(test.users, test.items)
         for flag in (True, False)
     )
-    difference, _ = UserBootstrap(test).difference([on], [off])
+    difference, _ = ScoreIntervals(test).difference([on], [off])
     # Measured: 0.96 without and 0.91 with cold start.
     assert difference.high < -0.02
 

@@ -221,6 +221,66 @@ def test_codes_may_be_of_any_integer_type(fitted, ratings):
         np.testing.assert_array_equal(prediction, expected)
 
 
+# Time
+
+
+MOMENTS = [-(10.0**9), 0.0, 10.0**9, 10.0**12, float("nan")]
+
+
+def test_predictions_are_possible_at_any_time(fitted, ratings):
+    users = np.concatenate([ratings.users, STRANGERS, np.zeros(4, int)])
+    items = np.concatenate([ratings.items, np.zeros(4, int), STRANGERS])
+    for when in MOMENTS:
+        prediction = fitted.predict(users, items, np.full(len(users), when))
+        assert_possible(prediction, ratings, n=len(users))
+    assert_possible(
+        fitted.predict(ratings.users, ratings.items, ratings.timestamps),
+        ratings,
+        n=len(ratings),
+    )
+
+
+def test_a_time_that_is_not_known_is_as_good_as_none(fitted, ratings):
+    users, items = every_pair(ratings)
+    np.testing.assert_allclose(
+        fitted.predict(users, items, np.full(len(users), np.nan)),
+        fitted.predict(users, items),
+        rtol=0,
+        atol=1e-5,
+    )
+
+
+def test_time_matters_to_families_that_know_it_and_to_no_other(fitted, ratings):
+    users, items = every_pair(ratings)
+    one, two = (
+        fitted.predict(users, items, when)
+        for when in (ratings.timestamps.min(), ratings.timestamps.max())
+    )
+    assert np.array_equal(one, two) is not type(fitted).uses_time
+    if not type(fitted).uses_time:
+        np.testing.assert_array_equal(one, fitted.predict(users, items))
+
+
+def test_recommends_what_it_predicts_highest_at_that_time(fitted, ratings):
+    when = float(ratings.timestamps.min())
+    for user in (0, 7, -1):
+        items, scores = fitted.recommend(
+            user, ratings.n_items, exclude_seen=False, when=when
+        )
+        prediction = fitted.predict(np.full(len(items), user), items, when)
+        np.testing.assert_allclose(
+            ratings.scale.clip(scores), prediction, rtol=0, atol=1e-4
+        )
+
+
+def test_needs_no_timestamps(family, ratings, catalogue):
+    timeless = replace(ratings, timestamps=None)
+    model = family().fit(timeless, catalogue)
+    users, items = every_pair(ratings)
+    for when in (None, 10.0**9):
+        assert_possible(model.predict(users, items, when), ratings, n=len(users))
+
+
 # Fitting
 
 

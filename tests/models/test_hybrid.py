@@ -16,12 +16,12 @@ from harness.errors import ParameterError
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
 from harness.models.baseline.model import Baseline, fit_biases
+from harness.models.hybrid.embeddings import KernelTrainer, Learning, Signals
 from harness.models.hybrid.features import title_flags, user_flags
+from harness.models.hybrid.lightfm_engine import LightFMTrainer
 from harness.models.hybrid.model import Hybrid
 from harness.models.hybrid.training import (
     Calibration,
-    EmbeddingTrainer,
-    Signals,
     fit_calibration,
     set_aside,
 )
@@ -208,8 +208,10 @@ def test_ranking_losses_rank_by_score(ratings, catalogue, loss):
     assert (np.diff(stars) <= 0).all()
 
 
-def test_a_training_that_diverges_leaves_the_bias_model(ratings):
+@pytest.mark.parametrize("engine", ["harness", "lightfm"])
+def test_a_training_that_diverges_leaves_the_bias_model(ratings, engine):
     model = Hybrid(learning_rate=1e30, n_epochs=2, user_regularization=15)
+    model = replace(model, engine=engine)
     model = replace(model, item_regularization=10, refit=True).fit(ratings, NOTHING)
     np.testing.assert_array_equal(model.calibration_, 0)
     np.testing.assert_array_equal(
@@ -224,14 +226,16 @@ def test_constant_ratings_are_predicted_as_they_are(ratings):
     np.testing.assert_allclose(prediction, 4, atol=1e-5)
 
 
-def test_a_ranking_loss_learns_from_liked_pairs_alone():
+@pytest.mark.parametrize("engine", [KernelTrainer, LightFMTrainer])
+def test_a_ranking_loss_learns_from_liked_pairs_alone(engine):
     users = items = np.arange(3, dtype=np.int32)
     signals = Signals(users, items, np.array([1.0, -1.0, 0.0]))
     eye = identity(3, dtype=np.float32, format="csr")
     disliked = Signals(users, items, -np.ones(3))
-    assert EmbeddingTrainer(signals, (eye, eye), loss="warp").run_epoch()
-    assert not EmbeddingTrainer(disliked, (eye, eye), loss="warp").run_epoch()
-    assert EmbeddingTrainer(disliked, (eye, eye), loss="logistic").run_epoch()
+    warp, logistic = (Learning(loss=loss, n_factors=2) for loss in ("warp", "logistic"))
+    assert engine(signals, (eye, eye), warp).run_epoch()
+    assert not engine(disliked, (eye, eye), warp).run_epoch()
+    assert engine(disliked, (eye, eye), logistic).run_epoch()
 
 
 # Explanations
@@ -281,6 +285,7 @@ def test_an_explanation_names_the_features_of_the_title(ratings, catalogue):
             "calibration_share must be at least 0.01 and be at",
         ),
         ({"user_alpha": -1}, "user_alpha must be at least 0, but got -1"),
+        ({"engine": "surprise"}, r"engine must be one of .* but got 'surprise'"),
         ({"refit": "yes"}, r"refit must be one of \(False, True\), but got 'yes'"),
     ],
 )

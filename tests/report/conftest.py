@@ -104,7 +104,6 @@ def make_final():
             "seeds": [7, 8, 9],
             "n_test": 180,
             "confidence": 0.95,
-            "n_resamples": 2000,
             "models": [
                 {
                     "name": name,

@@ -63,8 +63,7 @@ def test_initial_tuned_and_baseline_stand_side_by_side_with_intervals(written):
     assert "0.9400 [0.9200, 0.9600] | 0.9000 [0.8800, 0.9200] |" in text
     assert "| 75.0 % [73.0 %, 77.0 %] |" in text
     nominal = "95\N{NO-BREAK SPACE}%"
-    assert f"{nominal} confidence intervals from a bootstrap over users" in text
-    assert "(2,000 resamples, seed 0)" in text
+    assert f"{nominal} confidence intervals" in text
 
 
 def test_the_best_setting_is_marked_in_its_range(written):

@@ -143,7 +143,7 @@ class Log(NoListener):
 def run(small_ratings):
     """Run a plan in this process, or with workers."""
 
-    def run_plan(plan, n_trials, *, jobs=1, listener=None, timeout=None):
+    def run_plan(plan, n_trials, *, jobs=1, listener=None, timeout=None, executor=None):
         return run_study(
             plan,
             small_ratings,
@@ -151,6 +151,7 @@ def run(small_ratings):
             jobs=jobs,
             budget=Budget(n_trials=n_trials, timeout_seconds=timeout),
             listener=listener or Log(),
+            executor=executor,
         )
 
     return run_plan

@@ -1,6 +1,6 @@
 from harness.data.catalogue import Catalogue
 from harness.evaluation.splits import assign_folds
-from harness.search.executors import FoldTask, Workbench
+from harness.search.folds import FoldTask, Workbench
 
 
 def test_training_stops_so_many_epochs_after_the_best(descending, small_ratings):

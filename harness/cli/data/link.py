@@ -7,26 +7,25 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import PANEL, DataOptions, spread_options
+from harness.cli.options import DataOptions, spread_options
+from harness.data.options import OptionHelp
 
 __all__ = ["link"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkOptions(DataOptions):
-    """The ratings, and the catalogues to which their titles are linked."""
+    """The ratings; the catalogues are those to which their titles are linked."""
 
-    catalogue: Annotated[
-        list[str],
-        typer.Option(
-            "--catalogue",
-            help="Streaming catalogue of 12 columns; may be given several times.",
-            metavar="[PLATFORM=]FILE",
-            rich_help_panel=PANEL,
-        ),
-    ] = field()  # without it, the default of the base class would hold
+    catalogue: tuple[str, ...] = field(
+        metadata={
+            "option": OptionHelp(
+                "Streaming catalogue of 12 columns. Repeatable.", "[PLATFORM=]FILE"
+            )
+        }
+    )
     # What the command is for has another name here.
-    link: Annotated[list[str] | None, typer.Option("--link", hidden=True)] = None
+    link: tuple[str, ...] = field(default=(), init=False)
 
 
 @spread_options
@@ -44,7 +43,7 @@ def link(
     from harness.data.linking.link import write_linked
     from harness.data.readers.streaming import read_streaming_catalogue
 
-    dataset = replace(data, catalogue=[]).load()
+    dataset = replace(data, catalogue=()).load()
     catalogue, repairs = read_streaming_catalogue(data.catalogue)
     typer.echo(f"{len(catalogue):,} titles in the catalogue. Repaired in it:")
     for note in repairs:

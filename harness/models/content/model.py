@@ -386,8 +386,9 @@ class Content(Recommender):
             check_range(self, name, low=0)
 
     @classmethod
-    def notes_on(cls, catalogue: Catalogue) -> list[str]:
+    def notes_on(cls, catalogue: Catalogue, ratings: Ratings) -> list[str]:
         """Say which blocks of features are off; see `Recommender.notes_on`."""
+        del ratings
         return explain_blocks_off(catalogue)
 
     @classmethod

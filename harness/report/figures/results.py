@@ -12,6 +12,7 @@ from harness.experiment.decision import decide
 from harness.experiment.measures import BLOCK, measured
 from harness.experiment.results import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
+from harness.formatting import stars
 from harness.report.figures.candidates import display_name, looks
 from harness.report.figures.style import (
     ACCENT,
@@ -27,7 +28,6 @@ from harness.report.figures.style import (
     place_labels,
     save_figure,
 )
-from harness.formatting import stars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.experiment.convergence import best_so_far, expected_curve, still_falling
 from harness.experiment.results import ExperimentRecord
+from harness.formatting import setting
 from harness.report.figures.candidates import display_name
 from harness.report.figures.style import (
     ACCENT,
@@ -15,7 +16,6 @@ from harness.report.figures.style import (
     make_panels,
     save_figure,
 )
-from harness.formatting import setting
 from harness.search.importance import dominating_choice, param_importance
 from harness.search.records import StudyRecord
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.formatting import setting
 from harness.report.figures.style import (
     ACCENT,
     DARK,
@@ -16,7 +17,6 @@ from harness.report.figures.style import (
     figure_style,
     save_figure,
 )
-from harness.formatting import setting
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 

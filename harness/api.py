@@ -1,0 +1,694 @@
+"""The front door: tune a family, run an experiment, load either again, compare.
+
+The command line calls exactly this.
+"""
+
+import ast
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from harness.data.dataset import Dataset
+from harness.data.load import load_dataset
+from harness.data.options import ReadOptions
+from harness.errors import HarnessError, SearchFailedError, StudyError, UnknownNameError
+from harness.evaluation.results import ParamValue
+from harness.experiment.convergence import unfinished
+from harness.experiment.judge import JudgedExperiment, judge_experiment
+from harness.experiment.refit import refit_best
+from harness.experiment.results import ExperimentRecord
+from harness.experiment.run import (
+    DEFAULT_STORAGE,
+    PreparedExperiment,
+    RunSettings,
+    prepare_experiment,
+    prepare_study,
+    study_spec,
+)
+from harness.experiment.spec import DataSpec, ExperimentSpec, SearchSpec, SplitSpec
+from harness.experiment.store import read_experiment, read_named
+from harness.models.base import Recommender
+from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
+from harness.report.verdict import verdict_lines
+from harness.report.write import write_report
+from harness.search.records import StudyRecord
+from harness.serving.experiment_log import log_report, log_runs
+from harness.tracking.live import MLflowTracker
+from harness.tracking.location import Location, locate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Best",
+    "Experiment",
+    "Picture",
+    "Study",
+    "compare",
+    "finish",
+    "load",
+    "n_cores",
+    "run",
+    "tune",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best trial of a search.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family.
+    params : dict
+        All its hyperparameters, those found on the way, fixed, or left to the family
+        included: ``family(**params)`` is the model.
+    score : float
+        Mean over the folds of the objective, RMSE in the unit of the ratings.
+    trial : int
+        Number of the trial in its Optuna study. ``study.best_params`` of Optuna lacks
+        what was not sampled, such as ``n_epochs``.
+    """
+
+    family: str
+    params: dict[str, ParamValue]
+    score: float
+    trial: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a report, which notebooks show.
+
+    Parameters
+    ----------
+    name : str
+        Name of its file.
+    png : bytes
+        The file.
+    """
+
+    name: str
+    png: bytes = field(repr=False)
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where.
+
+        Returns
+        -------
+        Path
+            The same.
+        """
+        Path(path).write_bytes(self.png)
+        return Path(path)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experiment:
+    """An experiment that was run or loaded: its results, trials, report and model.
+
+    Parameters
+    ----------
+    results : ExperimentRecord
+        Everything that was measured, and the decision; typed and frozen.
+    storage : str
+        URL or path of its Optuna storage.
+    report_path : Path or None
+        The report that was written when it ran.
+    """
+
+    results: ExperimentRecord
+    storage: str
+    report_path: Path | None = None
+    _models: dict[str, Recommender] = field(default_factory=dict, repr=False)
+    _dataset: Dataset | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its name in the storage."""
+        return self.results.name
+
+    @property
+    def winner(self) -> str | None:
+        """Key of the family that the decision rule chooses; None before judging.
+
+        Of a study, its family.
+        """
+        if self.results.decision is not None:
+            return self.results.decision.winner
+        return next(iter(self.results.studies)) if self.results.is_study else None
+
+    @property
+    def best(self) -> Best:
+        """The best trial of the family that was chosen: all parameters, and score.
+
+        Raises
+        ------
+        StudyError
+            If no family was chosen yet, or it has no complete trial.
+        """
+        study = self._chosen_study()
+        trial = study.best
+        assert trial is not None
+        assert trial.value is not None
+        return Best(
+            family=study.family,
+            params={**study.settings["defaults"], **trial.params},
+            score=trial.value,
+            trial=trial.number,
+        )
+
+    @property
+    def trials(self) -> "pd.DataFrame":
+        """All trials, a row each: family, number, state, value, settings, measures."""
+        import pandas as pd
+
+        rows = [
+            {
+                "family": candidate,
+                "number": trial.number,
+                "state": trial.state,
+                "value": trial.value,
+                **{f"param_{name}": value for name, value in trial.params.items()},
+                **{
+                    name: value
+                    for name, value in trial.metrics.items()
+                    if name != "rmse"
+                },
+                "started": trial.started,
+                "ended": trial.ended,
+            }
+            for candidate, study in self.results.studies.items()
+            for trial in study.trials
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def model(self) -> Recommender:
+        """The chosen model, fitted on the whole training part and ready to predict.
+
+        Raises
+        ------
+        StudyError
+            If no family was chosen yet, or its data is no longer what it was.
+        """
+        winner, study = self.winner, self._chosen_study()
+        assert winner is not None
+        if winner not in self._models:
+            source = study.dataset["source"]
+            if self._dataset is None and source == FRAME:
+                raise StudyError(
+                    f"{self.name!r} was made from a data frame, which is not kept: call "
+                    "tune() again with the same data."
+                )
+            refitted = refit_best(study, self._load)
+            self._models[winner] = refitted.model
+        return self._models[winner]
+
+    def report(self, folder: str | Path | None = None) -> Path:
+        """Write the report, without training anything.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            Where; else ``reports/NAME``.
+
+        Returns
+        -------
+        Path
+            ``report.md``; ``report.html`` and ``report.json`` lie beside it.
+        """
+        return write_report(self.results, Path(folder or Path("reports") / self.name))
+
+    def figures(self) -> dict[str, Picture]:
+        """Draw the figures of the report.
+
+        Returns
+        -------
+        dict of str to Picture
+            By name: ``figures()["history"]`` shows itself in a notebook.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            report = write_report(self.results, Path(folder) / "report")
+            return {
+                path.stem: Picture(path.name, path.read_bytes())
+                for path in sorted(report.parent.glob("*.png"))
+            }
+
+    def _chosen_study(self) -> StudyRecord:
+        winner = self.winner
+        if winner is None or self.results.studies[winner].best is None:
+            raise StudyError(
+                f"{self.name!r} has chosen no model yet: it has to be run to its end."
+            )
+        return self.results.studies[winner]
+
+    def _load(self) -> Dataset:
+        if self._dataset is not None:
+            return self._dataset
+        from harness.data.load import load_again
+
+        return load_again(self.results.dataset)
+
+    def __str__(self) -> str:
+        """Say the verdict in a few lines."""
+        return "\n".join([self.name, *verdict_lines(self.results)])
+
+
+class Study(Experiment):
+    """An experiment with one family."""
+
+
+def tune(  # noqa: PLR0913 - each is an option of a search
+    family: str,
+    data: "str | Path | pd.DataFrame | Dataset" = "ott",
+    *,
+    trials: int = 100,
+    seconds: float | None = None,
+    space: str | None = None,
+    sampler: str = "tpe",
+    pruner: str = "race",
+    folds: int = 5,
+    split: str = "random",
+    test_share: float = 0.2,
+    seed: int = 0,
+    name: str | None = None,
+    jobs: int | None = None,
+    storage: str = DEFAULT_STORAGE,
+    location: Location | None = None,
+    reports: str | Path = "reports",
+    progress: SearchProgress | bool = True,
+    **reading: Any,
+) -> Study:
+    """Tune one family: search, judge on the sealed test set, report.
+
+    The same call continues a study that was stopped.
+
+    Parameters
+    ----------
+    family : str
+        Name of the family; see ``harness families``.
+    data : str, Path, DataFrame or Dataset, default "ott"
+        Ratings: ``"ott"`` (embedded, simulated), a path, or a table with columns for
+        user, item, rating, and possibly time.
+    trials : int, default 100
+        Complete or pruned trials in all, earlier sessions included.
+    seconds : float, optional
+        Stop starting trials after this many seconds.
+    space : str, optional
+        Search space: a TOML file or a name; else that of the family.
+    sampler, pruner : str
+        See ``harness study --help``.
+    folds : int, default 5
+        Folds of the training part that every trial sees.
+    split : str, default "random"
+        How the test set is split off first: random, temporal, user-temporal, cold-items,
+        cold-users, predefined, or none.
+    test_share : float, default 0.2
+        Share that becomes the test set.
+    seed : int, default 0
+        Seed of split, folds, sampler and models.
+    name : str, optional
+        Name of the study; else family and data set.
+    jobs : int, optional
+        Worker processes; else one for each core. More than one needs a script to call
+        this below ``if __name__ == "__main__":``.
+    storage : str, default "optuna.log"
+        Optuna storage: a journal file, or a URL.
+    location : Location, optional
+        Where MLflow keeps the runs; else as the environment says, else ``mlflow.db``.
+    reports : str or Path, default "reports"
+        Folder of the folder of the report.
+    progress : bool or SearchProgress, default True
+        Show how it goes, on a terminal and in a notebook.
+    **reading
+        How to read the data: `user_column`, `item_column`, `rating_column`,
+        `timestamp_column`, `scale`, `catalogue` and the other options of ``harness
+        study``.
+
+    Returns
+    -------
+    Study
+        With `best`, `trials`, `results`, `model`, `report()` and `figures()`.
+
+    Raises
+    ------
+    HarnessError
+        If a name, the data or an option is not right, or the search fails.
+
+    Examples
+    --------
+    >>> study = tune("svd", trials=20)  # doctest: +SKIP
+    >>> study.best.params, study.model.recommend(0, 10)  # doctest: +SKIP
+    """
+    spec = study_spec(
+        family,
+        space=space,
+        n_trials=trials,
+        seconds=seconds,
+        seed=seed,
+        data=_data_spec(data, reading),
+        search=SearchSpec(folds=folds, sampler=sampler, pruner=pruner),
+        split=SplitSpec(method=split, test_share=test_share),
+    )
+    settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
+    prepared = prepare_study(spec, settings, load=_loader(data, reading))
+    done = _carry_out(
+        prepared,
+        location or locate(),
+        Path(reports),
+        _progress(progress),
+        only=None,
+    )
+    return Study(**vars(done))
+
+
+def run(  # noqa: PLR0913 - each is an option of an experiment
+    file: str | Path,
+    data: "str | Path | pd.DataFrame | Dataset | None" = None,
+    *,
+    only: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    jobs: int | None = None,
+    storage: str = DEFAULT_STORAGE,
+    location: Location | None = None,
+    reports: str | Path = "reports",
+    progress: SearchProgress | bool = True,
+) -> Experiment:
+    """Run an experiment: tune all its families, judge them on one sealed test set, decide.
+
+    The same call continues what was stopped.
+
+    Parameters
+    ----------
+    file : str or Path
+        Experiment file, or the name of a shipped one: ``"quick"``.
+    data : str, Path, DataFrame or Dataset, optional
+        Ratings; else what the file names.
+    only : str, optional
+        Search only this family; the test set stays sealed until all are done.
+    changes : mapping, optional
+        What to do otherwise than the file says, as the file would say it:
+        ``{"budget": {"trials": 20}}``.
+    name, jobs, storage, location, reports, progress
+        As for `tune`.
+
+    Returns
+    -------
+    Experiment
+        With `best`, `trials`, `results`, `model`, `report()` and `figures()`.
+
+    Raises
+    ------
+    HarnessError
+        If the file, a name or the data is not right, or no family can be searched.
+    """
+    changes = dict(changes or {})
+    load = None
+    if data is not None and not isinstance(data, str | Path):
+        load = _loader(data, {})
+    elif data is not None:
+        changes["data"] = {**changes.get("data", {}), "source": str(data)}
+    settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
+    prepared = prepare_experiment(str(file), settings, changes=changes, load=load)
+    if only is not None and only not in prepared.plans:
+        raise UnknownNameError("family in this experiment", only, prepared.plans)
+    return _carry_out(
+        prepared,
+        location or locate(),
+        Path(reports),
+        _progress(progress),
+        only=only,
+    )
+
+
+def load(name: str, storage: str = DEFAULT_STORAGE) -> Experiment:
+    """Load a study or an experiment from its storage.
+
+    Parameters
+    ----------
+    name : str
+        Its name, or that of a study within an experiment.
+    storage : str, default "optuna.log"
+        Optuna storage: a journal file, or a URL.
+
+    Returns
+    -------
+    Study or Experiment
+        As it was left.
+
+    Raises
+    ------
+    UnknownNameError
+        If the storage has none of that name.
+    """
+    record = read_named(storage, name)
+    kind = Study if record.is_study else Experiment
+    return kind(results=record, storage=storage)
+
+
+def compare(*names: str, storage: str = DEFAULT_STORAGE) -> "pd.DataFrame":
+    """Lay the families of studies and experiments side by side.
+
+    Parameters
+    ----------
+    *names : str
+        Their names.
+    storage : str, default "optuna.log"
+        Optuna storage of all of them.
+
+    Returns
+    -------
+    DataFrame
+        A row for each tuned model and baseline, best first within each experiment:
+        ``experiment``, ``model``, ``chosen``, and all measures.
+    """
+    import pandas as pd
+
+    rows = []
+    for name in names:
+        record = read_named(storage, name)
+        winner = None if record.decision is None else record.decision.winner
+        models = [m for m in record.models if m.role in {"tuned", "baseline"}]
+        for model in sorted(models, key=lambda model: model.rmse.value):
+            measures = {key: found.value for key, found in model.measures.items()}
+            rows.append(
+                {
+                    "experiment": record.name,
+                    "model": model.candidate or model.name,
+                    "chosen": model.candidate is not None and model.candidate == winner,
+                    **measures,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _carry_out(
+    prepared: PreparedExperiment,
+    location: Location,
+    reports: Path,
+    progress: SearchProgress,
+    *,
+    only: str | None,
+) -> Experiment:
+    """Search, judge unless a family is missing, log and report."""
+    _require_main_guard(prepared.settings.jobs)
+    storage = prepared.settings.storage
+    prepared.begin()
+    chosen = [only] if only else list(prepared.plans)
+    with progress:
+        progress.begin(prepared, chosen)
+        for candidate in chosen:
+            _search(prepared, candidate, progress, location)
+        record = read_experiment(storage, prepared.name)
+        # Without `only` all have just had what they get.
+        if only is not None and unfinished(record):
+            return Experiment(results=record, storage=storage)
+        if prepared.is_study and record.studies[chosen[0]].best is None:
+            return Experiment(results=record, storage=storage)
+        progress.step("judging")
+        judged = judge_experiment(prepared, on_step=progress.step)
+        return finish(
+            judged,
+            storage,
+            location,
+            reports,
+            progress=progress,
+            dataset=prepared.dataset,
+        )
+
+
+def _search(
+    prepared: PreparedExperiment,
+    candidate: str,
+    progress: SearchProgress,
+    location: Location,
+) -> None:
+    # One after the other: each has the runs of one study.
+    with MLflowTracker(location, warn=progress.warn) as tracker:
+        listener = progress.listener(candidate)
+        listeners = Listeners(*(each for each in (listener, tracker) if each))
+        try:
+            prepared.search(candidate, listeners)
+        except KeyboardInterrupt:
+            progress.warn(
+                "Stopping: writing what is done to MLflow. Ctrl-C again leaves that to "
+                "`harness sync`."
+            )
+            raise
+        except SearchFailedError as error:
+            if prepared.is_study:
+                raise
+            # A family that cannot be trained must not cost the others their verdict.
+            progress.warn(f"{candidate}: {error}")
+
+
+def finish(
+    judged: JudgedExperiment,
+    storage: str,
+    location: Location,
+    reports: Path,
+    *,
+    progress: SearchProgress,
+    dataset: Dataset | None = None,
+) -> Experiment:
+    """Log the runs, write the report that names them, and add it to them.
+
+    What goes wrong with MLflow is said, and stops nothing.
+
+    Parameters
+    ----------
+    judged : JudgedExperiment
+        The experiment with its fitted models.
+    storage : str
+        URL or path of its Optuna storage.
+    location : Location
+        Where MLflow keeps the runs.
+    reports : Path
+        Folder of the folder of the report.
+    progress : SearchProgress
+        Is told what is done.
+    dataset : Dataset, optional
+        Its data; None where nothing was fitted.
+
+    Returns
+    -------
+    Experiment
+        With its report written.
+    """
+    progress.step("logging to MLflow")
+    record, problem = log_runs(judged.record, storage, location)
+    progress.step("writing the report")
+    report = write_report(record, reports / record.name)
+    if problem is None:
+        progress.step("adding report and models to MLflow")
+        logged = replace(judged, record=record)
+        problem = log_report(logged, report.parent, dataset, location)
+    if problem is not None:
+        progress.warn(problem)
+    return Experiment(
+        results=record,
+        storage=storage,
+        report_path=report,
+        _models=dict(judged.models),
+        _dataset=dataset,
+    )
+
+
+FRAME = "<data frame>"
+"""Source of data that was given as a table."""
+
+
+def _data_spec(data: Any, reading: Mapping[str, Any]) -> DataSpec:
+    source = str(data) if isinstance(data, str | Path) else FRAME
+    return DataSpec(source=source, **reading)
+
+
+def _loader(
+    data: Any, reading: Mapping[str, Any]
+) -> Callable[[ExperimentSpec], Dataset] | None:
+    """Give the data themselves where they are no path."""
+    if isinstance(data, str | Path):
+        return None
+    if isinstance(data, Dataset):
+        return lambda _: data
+    return lambda _: _from_frame(data, ReadOptions.of(dict(reading)))
+
+
+def _from_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
+    """Read a table as a file of it would be read, with all the same checks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data-frame.parquet"
+        frame.to_parquet(path, index=False)
+        return replace(load_dataset(str(path), options), name="frame", source=FRAME)
+
+
+def _jobs(jobs: int | None) -> int:
+    return n_cores() if jobs is None else jobs
+
+
+def n_cores() -> int:
+    """Count the cores that this process may use: in a container often not all.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _progress(asked: SearchProgress | bool) -> SearchProgress:  # noqa: FBT001
+    if isinstance(asked, SearchProgress):
+        return asked
+    return ConsoleProgress() if asked else NoProgress()
+
+
+def _require_main_guard(jobs: int) -> None:
+    """Refuse scripts that would start themselves again in each worker process."""
+    if jobs == 1:
+        return
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - to see who called
+    while frame is not None:
+        script = frame.f_globals.get("__file__")
+        at_the_top = frame.f_code.co_name == "<module>"
+        if at_the_top and frame.f_globals.get("__name__") == "__main__" and script:
+            if not _is_guarded(Path(script), frame.f_lineno):
+                raise HarnessError(
+                    f"{script}:{frame.f_lineno}: a script that searches with several "
+                    'workers must do so below `if __name__ == "__main__":`, because '
+                    "every worker imports it; put the call there, or use jobs=1."
+                )
+            return
+        frame = frame.f_back
+
+
+def _is_guarded(script: Path, line: int) -> bool:
+    """Tell whether a line stands below a test of ``__name__``."""
+    try:
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):  # an entry point, a zip: not a script
+        return True
+    return any(
+        isinstance(node, ast.If)
+        and "__name__" in ast.unparse(node.test)
+        and node.lineno <= line <= (node.end_lineno or node.lineno)
+        for node in tree.body
+    )

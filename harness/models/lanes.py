@@ -1,0 +1,150 @@
+"""Vectors of sixteen float32 as values that Numba can compute with.
+
+LLVM turns most loops over arrays into vector instructions by itself, but first has to
+prove, at each entry, that the arrays do not overlap, and leaves what is left over to slow
+scalar code. In a loop over 48 numbers that is most of the time. These vectors are what
+they say on every machine: one register with AVX-512, two with AVX, four with SSE or NEON.
+"""
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+__all__ = ["WIDTH", "load", "prefetch", "splat", "square_root", "store", "total"]
+
+WIDTH = 16
+"""Numbers in a vector: a register of AVX-512."""
+
+_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+_INDEX = ir.IntType(32)
+_FLAGS = ("contract", "nsz")
+_intrinsic: Any = intrinsic  # it takes away the first argument, which types do not show
+
+
+class _Lanes(types.Type):
+    def __init__(self):
+        super().__init__(name="Lanes")
+
+
+_LANES = _Lanes()
+
+
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        super().__init__(manager, fe_type, _VECTOR)
+
+
+class _Arithmetic(AbstractTemplate):
+    def generic(self, args, kws):
+        matches = not kws and args == (_LANES, _LANES)
+        return signature(_LANES, _LANES, _LANES) if matches else None
+
+
+def _define(symbol, instruction):
+    infer_global(symbol)(type(f"_{symbol.__name__}", (_Arithmetic,), {"key": symbol}))
+
+    @lower_builtin(symbol, _LANES, _LANES)
+    def lower(context, builder, sig, args):
+        return getattr(builder, instruction)(*args, flags=_FLAGS)
+
+
+for _symbol, _instruction in (
+    (operator.add, "fadd"),
+    (operator.iadd, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _define(_symbol, _instruction)
+
+
+@_intrinsic
+def splat(typing, number):
+    """Repeat a float32 in all lanes."""
+
+    def build(context, builder, sig, args):
+        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        first = builder.insert_element(nothing, args[0], ir.Constant(_INDEX, 0))
+        zeros = ir.Constant(ir.VectorType(_INDEX, WIDTH), [0] * WIDTH)
+        return builder.shuffle_vector(first, nothing, zeros)
+
+    return _LANES(types.float32), build
+
+
+@_intrinsic
+def square_root(typing, vector):
+    """Take the square root of each number."""
+
+    def build(context, builder, sig, args):
+        return _call(builder, "llvm.sqrt.v16f32", _VECTOR, [args[0]])
+
+    return _LANES(vector), build
+
+
+@_intrinsic
+def total(typing, vector):
+    """Add up the numbers of a vector, in any order: a float32."""
+
+    def build(context, builder, sig, args):
+        zero = ir.Constant(ir.FloatType(), -0.0)
+        name = "llvm.vector.reduce.fadd.v16f32"
+        return _call(builder, name, ir.FloatType(), [zero, args[0]], "reassoc")
+
+    return types.float32(vector), build
+
+
+@_intrinsic
+def load(typing, array, position):
+    """Read sixteen numbers from a flat, contiguous array of float32; nothing is checked."""
+
+    def build(context, builder, sig, args):
+        place = _place(context, builder, sig.args[0], args)
+        return builder.load(place, align=4)
+
+    return _LANES(array, types.intp), build
+
+
+@_intrinsic
+def store(typing, array, position, vector):
+    """Write sixteen numbers; nothing is checked."""
+
+    def build(context, builder, sig, args):
+        place = _place(context, builder, sig.args[0], args)
+        builder.store(args[2], place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), build
+
+
+@_intrinsic
+def prefetch(typing, array, position):
+    """Ask for the cache line of a number that will be needed soon."""
+
+    def build(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        byte = ir.IntType(8).as_pointer()
+        place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        # For writing, of high locality, into the cache of data.
+        kind = [ir.Constant(_INDEX, number) for number in (1, 3, 1)]
+        _call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *kind])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), build
+
+
+def _place(context, builder, array_type, args):
+    data = context.make_array(array_type)(context, builder, args[0]).data
+    return builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
+
+
+def _call(builder, name, returned, args, *flags):
+    kind = ir.FunctionType(returned, [arg.type for arg in args])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    fastmath = () if returned == ir.VoidType() else (*_FLAGS, *flags)
+    return builder.call(function, args, fastmath=fastmath)

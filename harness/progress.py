@@ -1,0 +1,285 @@
+"""How searches go, for people: a live bar on a terminal or in a notebook, else a few lines."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from harness.search.records import StudyListener, StudyRecord, TrialRecord
+
+if TYPE_CHECKING:
+    from harness.experiment.run import PreparedExperiment
+
+__all__ = [
+    "ConsoleProgress",
+    "Listeners",
+    "NoProgress",
+    "SearchProgress",
+    "say_console",
+]
+
+# Elsewhere than on a terminal a log gets a line after each tenth of the trials.
+N_LINES = 10
+
+
+def say_console() -> Console:
+    """Make the console that progress and remarks go to.
+
+    No markup: names of files and studies may hold brackets.
+    """
+    return Console(
+        file=sys.stderr, highlight=False, soft_wrap=True, markup=False, emoji=False
+    )
+
+
+class Listeners:
+    """Passes everything on to several listeners, in order."""
+
+    def __init__(self, *listeners: StudyListener) -> None:
+        self._listeners = listeners
+
+    def on_study_start(self, study: StudyRecord) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.on_study_start(study)
+
+    def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.on_trial_end(study, trial)
+
+    def on_study_end(self, study: StudyRecord) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.on_study_end(study)
+
+
+class SearchProgress:
+    """What is told how an experiment goes. This one says nothing; others override it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave nothing behind on the screen."""
+
+    def begin(self, prepared: "PreparedExperiment", candidates: list[str]) -> None:
+        """Hear what is going to be searched."""
+
+    def listener(self, candidate: str) -> StudyListener | None:
+        """Listen to the search of a candidate."""
+        del candidate
+        return None
+
+    def step(self, what: str) -> None:
+        """Hear what is done after the searches."""
+
+    def warn(self, what: str) -> None:
+        """Say a sentence that the user must see."""
+
+
+class NoProgress(SearchProgress):
+    """Shows nothing but warnings."""
+
+    def warn(self, what: str) -> None:
+        """Write the sentence to standard error."""
+        print(what, file=sys.stderr)  # noqa: T201 - where there is no console
+
+
+class TrialCounts:
+    """Counts trials by how they ended, and remembers the best."""
+
+    def __init__(self) -> None:
+        self.by_state = {"complete": 0, "pruned": 0, "failed": 0}
+        self._best: TrialRecord | None = None
+
+    @property
+    def n_done(self) -> int:
+        """Complete and pruned trials: those that use up the budget."""
+        return self.by_state["complete"] + self.by_state["pruned"]
+
+    def add(self, trial: TrialRecord) -> None:
+        """Count a trial; one that is still running does not count."""
+        if trial.state in self.by_state:
+            self.by_state[trial.state] += 1
+        best = None if self._best is None else self._best.value
+        if trial.value is not None and (best is None or trial.value < best):
+            self._best = trial
+
+    @property
+    def states(self) -> list[str]:
+        """How many there are of each state: ``["5 complete", "3 pruned"]``."""
+        return [f"{count} {state}" for state, count in self.by_state.items() if count]
+
+    @property
+    def best(self) -> str:
+        """The best value and its trial: ``"best 0.9034 (#42)"``; empty without one."""
+        if self._best is None:
+            return ""
+        return f"best {self._best.value:.4f} (#{self._best.number})"
+
+
+class ConsoleProgress(SearchProgress):
+    """Shows trials done, the best so far, the time left, and which family is searched."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or say_console()
+        self._said: set[str] = set()
+        self._candidates: list[str] = []
+        self._n_trials = 1
+        self._is_live = self.console.is_terminal or self.console.is_jupyter
+        self._bar = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self._is_live,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting workers")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def begin(self, prepared: "PreparedExperiment", candidates: list[str]) -> None:
+        """Introduce data, split, families and budget; start the bar."""
+        self._introduce(prepared)
+        self._candidates = candidates
+        self._n_trials = prepared.spec.budget.n_trials
+        self._bar.update(self._task, total=self._n_trials * len(candidates))
+        self._bar.start()
+
+    def _introduce(self, prepared: "PreparedExperiment") -> None:
+        dataset, facts = prepared.dataset, prepared.split.facts
+        say = self.console.print
+        for line in dataset.introduction():
+            say(line)
+        families = [plan.family for plan in prepared.plans.values()]
+        for note in dict.fromkeys(
+            note
+            for family in families
+            for note in family.notes_on(dataset.catalogue, dataset.ratings)
+        ):
+            say(f"  {note}")
+        sealed = (
+            "no test set (split none)"
+            if prepared.split.test is None
+            else f"{facts['n_test']:,} test ratings sealed ({facts['method']})"
+        )
+        n, jobs = len(families), prepared.settings.jobs
+        budget = prepared.spec.budget.describe()
+        say(
+            f"{prepared.name}: {facts['n_train']:,} training ratings in "
+            f"{prepared.spec.search.folds} folds, {sealed}; "
+            + (f"{n} families, {budget} each, " if n > 1 else f"{budget}, ")
+            + f"{jobs} worker{'s' if jobs > 1 else ''}"
+        )
+
+    def listener(self, candidate: str) -> StudyListener:
+        """Listen to the search of a candidate."""
+        return _CandidateProgress(self, candidate)
+
+    @property
+    def n_trials(self) -> int:
+        """Trials of each family."""
+        return self._n_trials
+
+    def warn(self, what: str) -> None:
+        """Say a sentence, unless it was said before."""
+        if what not in self._said:
+            self._said.add(what)
+            self.console.print(what)
+
+    def step(self, what: str) -> None:
+        """Show what is done after the searches."""
+        self._bar.update(self._task, description=what)
+
+    def resume(self, study: StudyRecord, counts: TrialCounts) -> None:
+        """Say that a study goes on where it was stopped."""
+        if counts.n_done:
+            self.console.print(
+                f"Resuming {study.name}: {counts.n_done} trials done, "
+                f"{max(0, self._n_trials - counts.n_done)} to go."
+            )
+
+    def show(self, candidate: str, counts: TrialCounts, pace: str) -> None:
+        """Show how the search of a candidate goes."""
+        place = self._candidates.index(candidate)
+        parts = [*counts.states, counts.best, pace]
+        if len(self._candidates) > 1:
+            parts.insert(0, candidate)
+            parts.append(f"family {place + 1} of {len(self._candidates)}")
+        described = " · ".join(filter(None, parts))
+        self._bar.update(
+            self._task,
+            completed=place * self._n_trials + counts.n_done,
+            description=described,
+        )
+        every = max(1, self._n_trials // N_LINES)
+        alone = len(self._candidates) == 1
+        if not self._is_live and alone and counts.n_done % every == 0:
+            self.console.print(f"  {counts.n_done}/{self._n_trials} {described}")
+
+    def summarise(self, candidate: str, counts: TrialCounts, seconds: float) -> None:
+        """Leave a line about a search that has ended, where there are several."""
+        if len(self._candidates) > 1:
+            parts = [", ".join(counts.states) or "no trial", counts.best]
+            shown = " · ".join(filter(None, [*parts, f"{seconds:.0f} s"]))
+            self.console.print(f"  {candidate}: {shown}")
+
+
+class _CandidateProgress:
+    """Counts the trials of one candidate."""
+
+    def __init__(self, whole: ConsoleProgress, candidate: str) -> None:
+        self._whole = whole
+        self._candidate = candidate
+        self._counts = TrialCounts()
+        self._n_before = 0
+        self._start = time.monotonic()
+
+    def on_study_start(self, study: StudyRecord) -> None:
+        for trial in study.trials:
+            self._counts.add(trial)
+        self._n_before = self._counts.n_done
+        self._start = time.monotonic()
+        self._whole.resume(study, self._counts)
+
+    def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
+        del study
+        self._counts.add(trial)
+        self._whole.show(self._candidate, self._counts, self._pace())
+
+    def on_study_end(self, study: StudyRecord) -> None:
+        del study
+        seconds = time.monotonic() - self._start
+        self._whole.summarise(self._candidate, self._counts, seconds)
+
+    def _pace(self) -> str:
+        n_here = self._counts.n_done - self._n_before
+        if not n_here:
+            return ""
+        seconds = (time.monotonic() - self._start) / n_here
+        left = seconds * max(0, self._whole.n_trials - self._counts.n_done)
+        return f"{seconds:.2f} s/trial · {left:.0f} s left"

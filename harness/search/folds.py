@@ -1,0 +1,217 @@
+"""Fold tasks: one model, trained on all folds but one and scored on that one."""
+
+import pickle
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings
+from harness.errors import StudyError
+from harness.evaluation.metrics import OBJECTIVE, score
+from harness.evaluation.splits import cut_fold
+from harness.models.base import IterativeRecommender, Recommender
+
+__all__ = [
+    "FoldResult",
+    "FoldTask",
+    "TrainingData",
+    "Workbench",
+    "best_position_in",
+    "run_with_shared_data",
+    "score_on_folds",
+    "share",
+]
+
+
+_CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingData:
+    """All that a worker needs to know: there is no place for test ratings.
+
+    `fold_of` has the fold in which each rating is held out, see `assign_folds`.
+    """
+
+    family: type[Recommender]
+    train: Ratings
+    catalogue: Catalogue
+    fold_of: npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTask:
+    """What to train, and the fold that is held out.
+
+    With `patience`, the model is scored after every epoch, and training stops so many
+    epochs after the best; without, only the fitted model is scored.
+    """
+
+    params: Mapping[str, Any]
+    seed: int
+    fold: int
+    patience: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldResult:
+    """Scores on one fold: a curve for each metric, or the traceback of a failure.
+
+    `metrics` have ``fit_seconds`` so far, too. A curve has one value for each of `epochs`;
+    where epochs were not scored one by one, `epochs` is empty and the value is one.
+    """
+
+    metrics: Mapping[str, npt.NDArray[np.float64]]
+    epochs: tuple[int, ...] = ()
+    error: str | None = None
+
+
+class Workbench:
+    """What a worker keeps between tasks: the ratings, cut into folds once."""
+
+    def __init__(
+        self,
+        family: type[Recommender],
+        train: Ratings,
+        catalogue: Catalogue,
+        fold_of: npt.NDArray[np.int16],
+    ) -> None:
+        self._family = family
+        self._train = train
+        self._catalogue = catalogue
+        self._fold_of = fold_of
+        fits = _CACHE_BYTES // max(1, len(train) * 24)
+        self._parts = lru_cache(maxsize=max(1, int(fits)))(self._cut)
+
+    def _cut(self, fold: int) -> tuple[Ratings, Ratings]:
+        learnt, held_out = cut_fold(self._fold_of, fold)
+        return self._train.take(learnt), self._train.take(held_out)
+
+    def run(self, task: FoldTask) -> FoldResult:
+        """Carry out a task."""
+        try:
+            return self._score(task)
+        except Exception:  # noqa: BLE001 - whatever a model raises fails its trial only
+            return FoldResult(metrics={}, error=traceback.format_exc())
+
+    def _score(self, task: FoldTask) -> FoldResult:
+        train, valid = self._parts(task.fold)
+        params = dict(task.params)
+        if "seed" in self._family.__dataclass_fields__:
+            params["seed"] = task.seed
+        model = self._family(**params)
+        if isinstance(model, IterativeRecommender) and task.patience is not None:
+            by_epoch = self._score_epochs(model, train, valid, task.patience)
+            return FoldResult(
+                metrics=_as_curves(list(by_epoch.values())), epochs=tuple(by_epoch)
+            )
+        start = time.perf_counter()
+        model.fit(train, self._catalogue)
+        scores = _scores(model, valid, time.perf_counter() - start)
+        return FoldResult(metrics=_as_curves([scores]))
+
+    def _score_epochs(
+        self,
+        model: IterativeRecommender,
+        train: Ratings,
+        valid: Ratings,
+        patience: int,
+    ) -> dict[int, dict[str, float]]:
+        sign = 1.0 if OBJECTIVE.direction == "minimize" else -1.0
+        scored: dict[int, dict[str, float]] = {}
+        best, best_epoch, fit_seconds = float("inf"), 0, 0.0
+        start = time.perf_counter()
+        for epoch in model.fit_epochs(train, self._catalogue):
+            fit_seconds += time.perf_counter() - start
+            scored[epoch] = _scores(model, valid, fit_seconds)
+            value = sign * scored[epoch][OBJECTIVE.name]
+            if value < best:
+                best, best_epoch = value, epoch
+            if epoch - best_epoch >= patience:
+                break
+            start = time.perf_counter()
+        return scored
+
+
+def _as_curves(scored: list[dict[str, float]]) -> dict[str, npt.NDArray[np.float64]]:
+    return {name: np.array([scores[name] for scores in scored]) for name in scored[0]}
+
+
+def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str, float]:
+    prediction = model.predict(valid.users, valid.items, valid.timestamps)
+    scores = score(valid.values, prediction)
+    return scores | {"fit_seconds": fit_seconds}
+
+
+def best_position_in(results: list[FoldResult]) -> int:
+    """Find where in the curves the mean over the folds is best."""
+    curves = [result.metrics[OBJECTIVE.name] for result in results]
+    n_common = min(len(curve) for curve in curves)
+    mean = np.mean([curve[:n_common] for curve in curves], axis=0)
+    best = np.argmin(mean) if OBJECTIVE.direction == "minimize" else np.argmax(mean)
+    return int(best)
+
+
+def score_on_folds(
+    data: Workbench, params: Mapping[str, Any], *, seed: int, n_folds: int
+) -> float:
+    """Evaluate parameters outside a search.
+
+    The best of many trials looks better than it is, because it was chosen for its
+    values; on other folds this is the same measurement without the choice.
+    """
+    values = []
+    for fold in range(n_folds):
+        result = data.run(FoldTask(params=params, seed=seed, fold=fold))
+        if result.error is not None:
+            reason = result.error.strip().splitlines()[-1]
+            raise StudyError(
+                f"The settings {dict(params)} failed on fold {fold} after the search: "
+                f"{reason}"
+            )
+        values.append(result.metrics[OBJECTIVE.name][-1])
+    return float(np.mean(values))
+
+
+_ARRAYS = ("users", "items", "values", "rows", "timestamps")
+_REST = "rest.pickle"
+
+
+def share(data: TrainingData, folder: Path) -> None:
+    """Write data once for all workers of this machine: arrays to map, the rest to read."""
+    train = data.train
+    arrays = {name: getattr(train, name) for name in _ARRAYS}
+    for name, array in {**arrays, "fold_of": data.fold_of}.items():
+        if array is not None:
+            np.save(folder / f"{name}.npy", array)
+    ids = {
+        "user_ids": train.user_ids,
+        "item_ids": train.item_ids,
+        "scale": train.scale,
+    }
+    with (folder / _REST).open("wb") as file:
+        pickle.dump((data.family, data.catalogue, ids), file, protocol=5)
+
+
+@lru_cache(maxsize=1)
+def _workbench_of(folder: str) -> Workbench:
+    path = Path(folder)
+    arrays = {file.stem: np.load(file, mmap_mode="r") for file in path.glob("*.npy")}
+    # Written a moment ago by the owner, in a folder that nobody else can write to.
+    with (path / _REST).open("rb") as file:
+        family, catalogue, ids = pickle.load(file)  # noqa: S301
+    fold_of = arrays.pop("fold_of")
+    return Workbench(family, Ratings(**arrays, **ids), catalogue, fold_of)
+
+
+def run_with_shared_data(folder: str, task: FoldTask) -> FoldResult:
+    """Carry out a task in a worker, with the data that `share` has written."""
+    return _workbench_of(folder).run(task)
