@@ -207,6 +207,7 @@ def differences(models, error=0.004):
     ranked = [*tuned, *(name for name in rmse if name == BIAS_BASELINE)]
     groups = {
         "families": [(a, b) for k, a in enumerate(ranked) for b in ranked[k + 1 :]],
+        "floor": [(name, MEAN_BASELINE) for name in ranked if MEAN_BASELINE in rmse],
         "tuning": [(of[c, "tuned"], of[c, "initial"]) for c, r in of if r == "tuned"],
         "variants": [
             (of[m.candidate, "initial"], m.name)
@@ -290,7 +291,6 @@ def make_judging(
         n_test_users=520,
         test_variance=VARIANCE,
         confidence=0.95,
-        n_resamples=2000,
         best_trials=best_trials or dict.fromkeys(tuned, 7),
         models=tuple(_with_gains(scored, compared)),
         differences=compared,

@@ -151,6 +151,11 @@ def test_families_are_compared_pairwise_and_corrected_together():
             ("svd, tuned", floor),
             ("baseline, tuned", floor),
         ],
+        "floor": [
+            ("svd, tuned", "global mean"),
+            ("baseline, tuned", "global mean"),
+            (floor, "global mean"),
+        ],
         "tuning": [
             ("svd, tuned", "svd, initial"),
             ("baseline, tuned", "baseline, initial"),
