@@ -143,9 +143,6 @@ class Recommender(ABC):
     name: ClassVar[str]
     """Name of the family on the command line and in files."""
 
-    came_later: ClassVar[Mapping[str, Any]] = {}
-    """Hyperparameters that older settings do not have, and what their absence means."""
-
     uses_time: ClassVar[bool] = False
     """Whether predictions can depend on when they are made for."""
 
@@ -438,7 +435,7 @@ class Recommender(ABC):
             If the folder does not hold a model of this family.
         """
         header, learnt = read_state(folder, cls.name)
-        model = cls._revive({**cls.came_later, **header["hyperparameters"]})
+        model = cls._revive(header["hyperparameters"])
         model.scale_ = RatingScale(**header["scale"])
         for name, value in learnt.items():
             setattr(model, name, value)

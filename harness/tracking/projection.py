@@ -55,8 +55,7 @@ _STATUS: dict[str, RunStatus] = {
 
 def study_identity(study: StudyRecord) -> str:
     """Identify a study among all that are logged to one store."""
-    parts = [study.identity, study.name]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256(study.identity.encode()).hexdigest()[:16]
 
 
 def experiment_identity(record: ExperimentRecord) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from harness.experiment.study import StudySettings, prepare
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
@@ -11,7 +12,6 @@ from harness.data.ratings import Ratings
 from harness.errors import MissingExtraError
 from harness.evaluation.final import Entry, fit_entries
 from harness.evaluation.splits import split_off_test
-from harness.experiment.study import StudySettings, prepare
 from harness.models.families import family_names, load_family
 from harness.search.records import NoListener
 from tests.models.conftest import make_catalogue, make_ratings

@@ -1,10 +1,6 @@
 import math
 
 import pytest
-
-from harness.errors import UnknownNameError
-from harness.evaluation.final import BIAS_BASELINE
-from harness.evaluation.metrics import METRICS
 from harness.experiment.measures import (
     BLOCK,
     MEASURES,
@@ -14,6 +10,10 @@ from harness.experiment.measures import (
     measured,
     measured_value,
 )
+
+from harness.errors import UnknownNameError
+from harness.evaluation.final import BIAS_BASELINE
+from harness.evaluation.metrics import METRICS
 from harness.experiment.spec import PREFERENCES
 from tests.experiment.records import make_record
 from tests.experiment.scores import make_final, model

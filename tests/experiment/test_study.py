@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from harness.experiment.study import StudySettings, prepare
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.splits import assign_folds, cut_fold
 from harness.experiment import refit as remeasure
-from harness.experiment.study import StudySettings, prepare
 from harness.search.records import NoListener
 
 

@@ -20,8 +20,8 @@ import pytest
 import harness
 from harness import MLflowCallback, sync_study
 from harness.errors import TrackingError
-from harness.tracking import SyncCounts
 from harness.tracking.optuna_runs import Names, allowed_name
+from harness.tracking.store import SyncCounts
 
 HEAVY = ("numba", "pandas", "lightfm", "surprise", "scipy", "sklearn", "mlflow")
 FINISHED, FAILED, KILLED, RUNNING = "FINISHED", "FAILED", "KILLED", "RUNNING"

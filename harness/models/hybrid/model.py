@@ -1,6 +1,6 @@
 """LightFM on ratings in stars: collaborative filtering with features of both sides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
@@ -142,7 +142,6 @@ class Hybrid(IterativeRecommender):
     """
 
     name: ClassVar[str] = "hybrid"
-    came_later: ClassVar[Mapping[str, Any]] = {"genre_interaction": 0.0}
 
     loss: Loss = "logistic"
     n_factors: int = 40

@@ -1,6 +1,6 @@
 """Biased matrix factorisation, trained by stochastic gradient descent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -156,7 +156,6 @@ class SVD(IterativeRecommender):
     """
 
     name: ClassVar[str] = "svd"
-    came_later: ClassVar[Mapping[str, Any]] = {"genre_interaction": 0.0}
 
     n_epochs: int = 20
     n_factors: int = 100
