@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.cold_start import DEPTHS, known_share, rmse_by_depth
+from harness.evaluation.results import DepthError
 from harness.evaluation.metrics import rmse
 
 
@@ -69,13 +70,7 @@ def test_values_are_means_over_the_seeds():
 def test_a_depth_without_pairs_has_no_value():
     train, test = make_parts([1, 1])
     found = rmse_by_depth(train, test, [np.full(len(test), 3.0)])["users"]
-    assert of_depth(found, ">20") == {
-        "depth": ">20",
-        "n_pairs": 0,
-        "value": None,
-        "low": None,
-        "high": None,
-    }
+    assert of_depth(found, ">20") == DepthError(depth=">20", n_pairs=0, rmse=None)
 
 
 def test_pairs_of_one_user_have_a_value_without_an_interval():

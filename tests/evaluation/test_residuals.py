@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.final import describe_residuals
+from harness.evaluation.results import CalibrationGroup
 from harness.evaluation.metrics import rmse
 
 
@@ -82,7 +83,7 @@ def test_calibration_is_told_in_ten_groups_of_equal_size():
 def test_equal_predictions_are_in_one_group():
     test = rated([1.0, 2.0, 3.0, 4.0])
     found = describe_residuals(test, [np.full(4, 3.0)]).calibration
-    assert found == [{"predicted": 3.0, "actual": 2.5, "n": 4}]
+    assert found == (CalibrationGroup(predicted=3.0, actual=2.5, n=4),)
 
 
 def test_groups_are_by_the_mean_prediction_of_the_seeds():
@@ -103,6 +104,6 @@ def test_groups_of_calibration_keep_all_pairs_and_both_means(case):
         ("predicted", np.mean(predictions, axis=0)),
         ("actual", test.values),
     ]:
-        means = np.array([row[name] for row in rows])
+        means = np.array([getattr(row, name) for row in rows])
         assert (n * means).sum() / n.sum() == pytest.approx(values.mean())
     assert (np.diff([row.predicted for row in rows]) > 0).all()

@@ -76,9 +76,9 @@ def test_studies_and_final_models_stand_below_their_experiment(
 
 
 def test_says_which_run_is_whose_final_one(small_record, store_uri):
-    final_ids = log(small_record(), store_uri)
+    logged = log(small_record(), store_uri)
     client = MlflowClient(store_uri)
-    names = {c: client.get_run(run_id).info.run_name for c, run_id in final_ids.items()}
+    names = {c: client.get_run(run_id).info.run_name for c, run_id in final_ids(logged).items()}
     assert names == {
         "cf": "published-cf final, test rmse 0.6000",
         "content": "published-content final, test rmse 0.6800",
@@ -89,8 +89,8 @@ def test_says_which_run_is_whose_final_one(small_record, store_uri):
 
 def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_uri):
     record = small_record(final={"best_trials": {"svd": 8}})
-    final_ids = log(record, store_uri)
-    run = MlflowClient(store_uri).get_run(final_ids["svd"])
+    logged = log(record, store_uri)
+    run = MlflowClient(store_uri).get_run(final_ids(logged)["svd"])
     tuned = PARAMS["svd", "tuned"]
     assert run.data.params == {name: str(value) for name, value in tuned.items()}
     expected = {
@@ -103,30 +103,30 @@ def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_u
         "gain_over_bias": 0.088,
         "fit_seconds": 0.62,
         "latency_p95_ms": 0.42,
-        "peak_memory_mb": 186.5,
-        "model_mb": 1.3,
-        "test_pairs_known_share": 0.987,
-        "novelty_bits": 7.928,
+        "peak_memory_bytes": 186.5e6,
+        "model_bytes": 1.3e6,
+        "test_coverage": 0.987,
+        "novelty": 7.928,
     }
     found = {name: run.data.metrics[name] for name in expected}
     assert found == pytest.approx(expected)
     assert "test_rmse_users_over_20" in run.data.metrics
-    tags = {"family", "study", "best_trial", "seeds", "verdict", "test_looks"}
+    tags = {"family", "study", "best_trial", "seeds", "verdict", "test_opening"}
     assert {name: run.data.tags[name] for name in tags} == {
         "family": "svd",
         "study": "published-svd",
         "best_trial": "8",
         "seeds": "7, 8, 9",
         "verdict": "chosen",
-        "test_looks": "1",
+        "test_opening": "1",
     }
     # Three fits of 0.75 s each.
     assert run.info.end_time - run.info.start_time == 2250
 
 
 def test_the_test_part_is_an_input_of_its_own(small_record, store_uri):
-    final_ids = log(small_record(), store_uri)
-    run = MlflowClient(store_uri).get_run(final_ids["cf"])
+    logged = log(small_record(), store_uri)
+    run = MlflowClient(store_uri).get_run(final_ids(logged)["cf"])
     inputs = {
         used.dataset.name: (used.dataset.digest, used.tags[0].value)
         for used in run.inputs.dataset_inputs
@@ -141,7 +141,7 @@ def test_an_experiment_that_goes_on_is_one_run_throughout(
     small_record, store_uri, runs_of
 ):
     begun = replace(small_record(opened=False), studies={})
-    assert log(begun, store_uri) == {}
+    assert log(begun, store_uri).candidates == {}
     [run] = runs_of().values()
     assert (run.info.run_name, run.info.status) == ("published: searching", "RUNNING")
     log(small_record(), store_uri)
@@ -174,12 +174,11 @@ def test_a_study_that_was_logged_before_moves_below_its_experiment(
 
 
 def test_what_was_judged_before_stays_on_record(small_record, store_uri, runs_of):
-    first = log(small_record(), store_uri)
-    again = small_record()
+    first = final_ids(log(small_record(), store_uri))
     tuned = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.570}
-    changes = {"opened": "2026-03-02T12:30:00+00:00", "looks": 2}
+    changes = {"opened": "2026-03-02T12:30:00+00:00", "openings": 2}
     again = small_record(final={"tuned": tuned, "changes": changes})
-    second = log(again, store_uri)
+    second = final_ids(log(again, store_uri))
     assert not set(first.values()) & set(second.values())
     old = runs_of()["published-svd final, test rmse 0.5720 (superseded)"]
     assert old.data.tags["superseded_by"] == second["svd"]
@@ -216,42 +215,68 @@ def test_a_store_that_is_down_is_one_sentence(small_record):
         log(small_record(), "http://127.0.0.1:9")
 
 
-def test_the_runs_that_hold_the_numbers_are_found_by_what_was_judged(
-    small_record, store_uri, runs_of
-):
-    judged = small_record(final={"best_trials": {"cf": 1, "svd": 1}})
-    assert find_run_ids(judged, tracking_uri=store_uri)["candidates"] == {
-        "cf": {"trial": 1},
-        "svd": {"trial": 1},
-    }
-    log(judged, store_uri)
-    before = find_run_ids(judged, tracking_uri=store_uri)
+def test_the_runs_that_hold_the_numbers_are_told(small_record, store_uri, runs_of):
+    logged = log(small_record(final={"best_trials": {"cf": 1, "svd": 1}}), store_uri)
     runs = {run.info.run_id: run for run in runs_of().values()}
-    assert runs[before["experiment"]].info.run_name.startswith("published: svd wins")
-    svd = before["candidates"]["svd"]
-    assert runs[svd["trial_run"]].data.tags["trial"] == "1"
-    assert runs[svd["trial_run"]].info.run_name.startswith("svd #1")
-    assert (
-        runs[svd["final_run"]].info.run_name == "published-svd final, test rmse 0.5720"
-    )
+    assert runs[logged.experiment].info.run_name.startswith("published: svd wins")
+    svd = logged.candidates["svd"]
+    assert runs[svd.trial_run].data.tags["trial"] == "1"
+    assert runs[svd.trial_run].info.run_name.startswith("published-svd #1")
+    assert runs[svd.final_run].info.run_name == "published-svd final, test rmse 0.5720"
 
 
 def test_a_final_run_that_is_superseded_does_not_hold_the_numbers(
     small_record, store_uri
 ):
     first = small_record(final={"best_trials": {"cf": 1, "svd": 0}})
-    log(first, store_uri)
-    old = find_run_ids(first, tracking_uri=store_uri)["candidates"]
+    old = log(first, store_uri).candidates
     again = small_record(
         final={"best_trials": {"cf": 1, "svd": 1}, "tuned": TUNED | {"svd": 0.57}}
     )
-    log(again, store_uri)
-    new = find_run_ids(again, tracking_uri=store_uri)["candidates"]
+    new = log(again, store_uri).candidates
     assert new["cf"] == old["cf"]
-    assert new["svd"]["final_run"] != old["svd"]["final_run"]
-    assert new["svd"]["trial_run"] != old["svd"]["trial_run"]
+    assert new["svd"].final_run != old["svd"].final_run
+    assert new["svd"].trial_run != old["svd"].trial_run
 
 
-def test_a_store_that_is_down_is_an_error_of_tracking(small_record):
-    with pytest.raises(TrackingError):
-        find_run_ids(small_record(), tracking_uri="http://127.0.0.1:9")
+def test_a_toy_measure_is_a_metric_of_the_final_run(
+    small_record, store_uri, monkeypatch
+):
+    toy = Measure(name="worst", label="worst error", compute=lambda _: 1.25)
+    monkeypatch.setitem(MEASURES, "worst", toy)
+    logged = log(small_record(final={"best_trials": {"svd": 1}}), store_uri)
+    run = MlflowClient(store_uri).get_run(logged.candidates["svd"].final_run)
+    assert run.data.metrics["test_worst"] == 1.25
+
+
+def test_a_study_by_itself_holds_its_verdict_and_a_final_run(
+    small_record, store_uri, runs_of
+):
+    study = small_record(final={"best_trials": {"cf": 1, "svd": 1}}).only("svd")
+    logged = log(study, store_uri)
+    runs = {run.info.run_id: run for run in runs_of().values()}
+    top = runs[logged.experiment]
+    assert parent_of(top) is None
+    assert top.info.run_name == "published-svd study, best rmse 0.5750"
+    assert top.data.metrics["test_rmse"] == pytest.approx(0.572)
+    assert parent_of(runs[logged.candidates["svd"].final_run]) == logged.experiment
+    n_runs = 1 + N_TRIALS + 1
+    assert sync(study, store_uri) == SyncCounts(unchanged=n_runs)
+
+
+def test_a_study_that_was_continued_shows_its_newest_figures(small_record, store_uri):
+    """Of two values at one step MLflow shows the larger."""
+    first = small_record(final={"best_trials": {"cf": 1, "svd": 0}}).only("svd")
+    log(first, store_uri)
+    changes = {"openings": 2}
+    again = small_record(
+        final={
+            "best_trials": {"cf": 1, "svd": 1},
+            "tuned": TUNED | {"svd": 0.56},
+            "changes": changes,
+        }
+    ).only("svd")
+    top = log(again, store_uri).experiment
+    metrics = MlflowClient(store_uri).get_run(top).data.metrics
+    assert metrics["test_rmse"] == pytest.approx(0.56)
+    assert sync(again, store_uri) == SyncCounts(unchanged=1 + N_TRIALS + 1)
