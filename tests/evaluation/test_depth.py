@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.cold_start import DEPTHS, known_share, rmse_by_depth
-from harness.evaluation.results import DepthError
 from harness.evaluation.metrics import rmse
+from harness.evaluation.results import DepthError
 
 
 def make_parts(n_training_ratings):

@@ -56,7 +56,9 @@ def test_every_pair_is_compared_on_the_pairs_of_its_depth_alone(parts, predictio
         chosen = np.isin(titles, wanted)
         intervals = ScoreIntervals(test.take(chosen))
         for row in rows:
-            one, other = (predictions[getattr(row, k)][0][chosen] for k in ("one", "other"))
+            one, other = (
+                predictions[getattr(row, k)][0][chosen] for k in ("one", "other")
+            )
             estimate, p_value = intervals.difference([one], [other])
             assert row.value == pytest.approx(estimate.value)
             expected = np.sqrt(np.mean((one - 3) ** 2)) - np.sqrt(

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.final import describe_residuals
-from harness.evaluation.results import CalibrationGroup
 from harness.evaluation.metrics import rmse
+from harness.evaluation.results import CalibrationGroup
 
 
 def rated(values, scale=(1, 5)):

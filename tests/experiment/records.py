@@ -1,14 +1,20 @@
 """A made-up experiment of four families, whose numbers tests can vary and work out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from harness.evaluation.final import BIAS_BASELINE
-from harness.experiment.results import ExperimentRecord
-from harness.experiment.spec import PREFERENCES, ExperimentSpec
+from harness.evaluation.measures import MEASURES
+from harness.evaluation.results import BIAS_BASELINE, Costs, Factor
+from harness.experiment.decision import conclude
+from harness.experiment.results import ExperimentRecord, LoggedCandidate, LoggedRuns
+from harness.experiment.spec import ExperimentSpec
 from harness.search.records import StudyRecord, TrialRecord
-from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_final, metrics
+from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_judging, metrics
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+PREFERENCES = [name for name, m in MEASURES.items() if m.direction is not None]
+"""What may decide among families that are tied."""
+
 FOLDS = (-0.010, -0.004, 0.0, 0.004, 0.010)
 
 PROGRESS = (0.0, 0.3, 0.5, None, 0.4, 0.7, None, 1.0, 0.9, "failed", 0.8, 0.95)
@@ -91,17 +97,15 @@ PROFILE = {
     "genre_diversity": None,
 }
 
-RUNS = {
-    "experiment": f"{0:032x}",
-    "candidates": {
-        candidate: {
-            "trial": 7,
-            "trial_run": f"{16 + k:032x}",
-            "final_run": f"{32 + k:032x}",
-        }
+RUNS = LoggedRuns(
+    experiment=f"{0:032x}",
+    candidates={
+        candidate: LoggedCandidate(
+            trial=7, trial_run=f"{16 + k:032x}", final_run=f"{32 + k:032x}"
+        )
         for k, candidate in enumerate(LABELS)
     },
-}
+)
 """Ids of runs: 0 of the experiment, from 10 and 20 (hexadecimal) those of candidates."""
 
 PUBLISHED = (
@@ -183,7 +187,7 @@ def make_trial(number, value, state="complete", candidate="svd", params=None):
         params=params or dict(PARAMS[candidate, "initial"]),
         value=value if state == "complete" else None,
         fold_values=seen,
-        metrics={n: m["value"] for n, m in metrics(value).items()}
+        metrics={n: m.value for n, m in metrics(value).items()}
         | {"fit_seconds": 0.7}
         if seen
         else {},
@@ -239,7 +243,7 @@ def make_study(candidate, *, initial=None, best=None, progress=PROGRESS, **chang
     return StudyRecord(**(facts | changes))
 
 
-def make_efficiency(p95=None, **changes):
+def make_costs(p95=None, **changes):
     """Costs by candidate; `p95` maps candidates to their latency in milliseconds."""
     usual = {"cf": 6.1, "content": 3.2, "hybrid": 0.9, "svd": 0.42, BIAS_BASELINE: 0.2}
     megabytes = {"cf": 21, "content": 34, "hybrid": 4.1, "svd": 1.3, BIAS_BASELINE: 0.1}
@@ -251,42 +255,43 @@ def make_efficiency(p95=None, **changes):
         BIAS_BASELINE: 0.1,
     }
     return {
-        name: {
-            "fit_seconds": seconds[name],
-            "latency_ms": {
-                "p50": 0.8 * value,
-                "p95": value,
-                "p99": 1.6 * value,
+        name: Costs(
+            **{
+                "fit_seconds": seconds[name],
+                "latency_p50_ms": 0.8 * value,
+                "latency_p95_ms": value,
+                "latency_p99_ms": 1.6 * value,
                 "n_calls": 1000,
-            },
-            "n_titles": 740,
-            "peak_memory_bytes": 180_000_000 + round(5e6 * megabytes[name]),
-            "model_bytes": round(1e6 * megabytes[name]),
-            **changes.get(name, {}),
-        }
+                "n_titles": 740,
+                "peak_memory_bytes": 180_000_000 + round(5e6 * megabytes[name]),
+                "model_bytes": round(1e6 * megabytes[name]),
+                **changes.get(name, {}),
+            }
+        )
         for name, value in (usual | (p95 or {})).items()
     }
 
 
 def make_factors():
     return {
-        "svd": [
-            {
-                "label": f"factor {k}",
-                "share": 0.3 / k,
-                "trait": ("Dramas", "the 1990s", None)[k % 3],
-                "correlation": 0.6 / k,
-                "positive": [f"Title {k}{letter}" for letter in "ABC"],
-                "negative": [f"Title {k}{letter}" for letter in "XYZ"],
-            }
+        "svd": tuple(
+            Factor(
+                label=f"factor {k}",
+                share=0.3 / k,
+                trait=("Dramas", "the 1990s", None)[k % 3],
+                correlation=0.6 / k,
+                positive=tuple(f"Title {k}{letter}" for letter in "ABC"),
+                negative=tuple(f"Title {k}{letter}" for letter in "XYZ"),
+            )
             for k in range(1, 6)
-        ]
+        )
     }
 
 
-def make_record(*, final=None, opened=True, **changes):
-    """The experiment, its search done; `final` are arguments of `make_final`."""
+def make_record(*, judged=None, opened=True, **changes):
+    """The experiment, its search done; `judged` are arguments of `make_judging`."""
     candidates = tuple(LABELS)
+    costs = changes.get("costs", make_costs())
     facts = {
         "name": "published",
         "spec": make_spec(),
@@ -307,8 +312,48 @@ def make_record(*, final=None, opened=True, **changes):
         "fresh_folds": {
             candidate: TUNED[candidate] + 0.005 for candidate in candidates
         },
-        "efficiency": make_efficiency(),
+        "costs": costs,
         "factors": make_factors(),
-        "final": make_final(**(final or {})) if opened else None,
+        "judging": make_judging(**({"costs": costs} | (judged or {})))
+        if opened
+        else None,
     }
-    return ExperimentRecord(**(facts | changes))
+    return conclude(ExperimentRecord(**(facts | changes)))
+
+
+def make_study_record(candidate="svd", *, study=None, judged=None, **changes):
+    """One family, as `harness study` makes it: no file, no claims, no criteria."""
+    study = study or make_study(candidate)
+    spec = ExperimentSpec.model_validate(
+        {
+            "title": f"Study of {candidate}",
+            "seed": 7,
+            "budget": {"trials": 12},
+            "families": {candidate: {}},
+        }
+    )
+    scores = {"tuned": {candidate: TUNED[candidate]}, "variants": {}}
+    facts = {
+        "name": study.name,
+        "spec": spec,
+        "studies": {candidate: study},
+        "dataset": study.dataset,
+        "split": study.split,
+        "settings": {**study.settings, "file": None},
+        "fresh_folds": {candidate: TUNED[candidate] + 0.005},
+        "factors": {},
+        "judged": scores | (judged or {}),
+    }
+    return make_record(**(facts | changes))
+
+
+def with_models(record, change):
+    """Change models by a function, and draw the conclusions again."""
+    judging = record.judging
+    models = tuple(change(model) for model in judging.models)
+    return conclude(replace(record, judging=replace(judging, models=models)))
+
+
+def concluded(record, **changes):
+    """Change a record, and draw the conclusions again."""
+    return conclude(replace(record, **changes))

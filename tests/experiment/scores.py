@@ -1,10 +1,27 @@
 """A result on the test set made from the RMSE of each model, with all its sections."""
 
 import math
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from itertools import combinations
 
-from harness.evaluation.final import BIAS_BASELINE, MEAN_BASELINE
-from harness.evaluation.statistics import holm
+from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.measures import Evidence, take_measures
+from harness.evaluation.results import (
+    BIAS_BASELINE,
+    MEAN_BASELINE,
+    CalibrationGroup,
+    DepthDifference,
+    DepthError,
+    Difference,
+    Judging,
+    ModelResult,
+    Residuals,
+    StarGroup,
+    without_interval,
+)
+from harness.evaluation.statistics import Estimate, holm
 
 TUNED = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.572}
 INITIAL = {"cf": 0.893, "content": 0.917, "hybrid": 0.700, "svd": 0.578}
@@ -62,7 +79,7 @@ _GROUPS = {"0": (40, 1.3), "1-5": (260, 1.15), "6-20": (900, 1.02), ">20": (2800
 
 
 def estimate(value, half_width=0.008):
-    return {"value": value, "low": value - half_width, "high": value + half_width}
+    return Estimate(value=value, low=value - half_width, high=value + half_width)
 
 
 def metrics(rmse, variance=VARIANCE):
@@ -81,158 +98,202 @@ def depth(rmse):
     """Errors that fall with the number of ratings and are `rmse` over all pairs."""
     total = sum(n for n, _ in _GROUPS.values())
     level = math.sqrt(sum(n * f**2 for n, f in _GROUPS.values()) / total)
-    return [
-        {"depth": name, "n_pairs": n, **estimate(rmse * f / level, 2 / math.sqrt(n))}
+    return tuple(
+        DepthError(
+            depth=name, n_pairs=n, rmse=estimate(rmse * f / level, 2 / math.sqrt(n))
+        )
         for name, (n, f) in _GROUPS.items()
-    ]
+    )
 
 
 def residuals(rmse):
     shares = {1.0: 0.05, 2.0: 0.10, 3.0: 0.25, 4.0: 0.35, 5.0: 0.25}
     pull = rmse**2 / VARIANCE
-    return {
-        "by_star": [
-            {
-                "star": star,
-                "n": round(share * N_TEST),
-                "mean_error": pull * (3.65 - star),
-                "rmse": math.hypot(pull * (3.65 - star), 0.8 * rmse),
-            }
+    return Residuals(
+        by_star=tuple(
+            StarGroup(
+                star=star,
+                n=round(share * N_TEST),
+                mean_error=pull * (3.65 - star),
+                rmse=math.hypot(pull * (3.65 - star), 0.8 * rmse),
+            )
             for star, share in shares.items()
-        ],
-        "calibration": [
-            {"predicted": 2.2 + 0.3 * k, "actual": 2.15 + 0.31 * k, "n": N_TEST // 10}
+        ),
+        calibration=tuple(
+            CalibrationGroup(
+                predicted=2.2 + 0.3 * k, actual=2.15 + 0.31 * k, n=N_TEST // 10
+            )
             for k in range(10)
-        ],
-    }
+        ),
+    )
 
 
 def ranking(rmse):
     better = 1 - rmse
     return {
-        "ndcg_at_10": 0.05 + 0.3 * better,
-        "recall_at_10": 0.03 + 0.2 * better,
-        "catalogue_coverage": 0.1 + better,
-        "intra_list_diversity": 0.55 + 0.2 * rmse,
-        "novelty": 7.5 + better,
-        "serendipity": 0.02 + 0.05 * better,
-        "n_users": 480,
+        "ndcg_at_10": estimate(0.05 + 0.3 * better, 0.004),
+        "recall_at_10": estimate(0.03 + 0.2 * better, 0.004),
+        "catalogue_coverage": without_interval(0.1 + better),
+        "intra_list_diversity": without_interval(0.55 + 0.2 * rmse),
+        "novelty": without_interval(7.5 + better),
+        "serendipity": estimate(0.02 + 0.05 * better, 0.004),
     }
 
 
-def model(name, rmse, role, candidate=None, **changes):
+_NOBODY = Ratings.from_columns(["u"], ["i"], [3.0], scale=RatingScale(1, 5))
+
+
+def model(name, rmse, role, candidate=None, *, costs=None, params=None, **changes):
+    """A model, measured by everything in the table of measures."""
     seeds = (0,) if role == "baseline" else (-0.0008, 0.0, 0.0008)
+    params = dict(PARAMS.get((candidate, role), {})) | (params or {})
+    by_depth = {"users": depth(rmse), "items": depth(1.02 * rmse)}
+    evidence = Evidence(
+        params=params,
+        blocks_off=changes.get("blocks_off", ()),
+        train=_NOBODY,
+        test=_NOBODY,
+        catalogue=Catalogue.empty(),
+        predictions=[],
+        accuracy=metrics(rmse),
+        ranking=ranking(rmse),
+        depth=changes.get("depth", by_depth),
+        coverage=0.987,
+        fit_seconds=0.75,
+        costs=costs,
+    )
     facts = {
         "name": name,
         "candidate": candidate,
         "family": candidate or "baseline",
         "role": role,
-        "params": dict(PARAMS.get((candidate, role), {})),
-        "metrics": metrics(rmse),
-        "rmse_by_seed": [rmse + shift for shift in seeds],
-        "fit_seconds": 0.75,
-        "depth": {"users": depth(rmse), "items": depth(1.02 * rmse)},
-        "coverage": 0.987,
+        "params": params,
+        "measures": take_measures(evidence),
+        "rmse_by_seed": tuple(rmse + shift for shift in seeds),
+        "depth": by_depth,
         "residuals": residuals(rmse),
-        "ranking": ranking(rmse),
+        "n_ranked_users": 480,
     }
-    return facts | changes
+    return ModelResult(**(facts | changes))
 
 
-def models(tuned=TUNED, initial=INITIAL, variants=VARIANTS, baselines=BASELINES):
+def models(
+    tuned=TUNED, initial=INITIAL, variants=VARIANTS, baselines=BASELINES, costs=None
+):
+    costs = costs or {}
     found = []
     for candidate, rmse in tuned.items():
         found += [
             model(f"{candidate}, initial", initial[candidate], "initial", candidate),
-            model(f"{candidate}, tuned", rmse, "tuned", candidate),
+            model(
+                f"{candidate}, tuned",
+                rmse,
+                "tuned",
+                candidate,
+                costs=costs.get(candidate),
+            ),
         ]
     found += [model(n, rmse, "variant", c) for n, (c, rmse) in variants.items()]
-    return found + [model(n, rmse, "baseline") for n, rmse in baselines.items()]
+    return found + [
+        model(n, rmse, "baseline", costs=costs.get(n)) for n, rmse in baselines.items()
+    ]
 
 
 def differences(models, error=0.004):
     """Compare by z-tests, as if every difference had the same standard error in stars."""
-    rmse = {m["name"]: m["metrics"]["rmse"]["value"] for m in models}
-    tuned = [m["name"] for m in models if m["role"] == "tuned"]
-    of = {(m["candidate"], m["role"]): m["name"] for m in models}
+    rmse = {m.name: m.rmse.value for m in models}
+    tuned = [m.name for m in models if m.role == "tuned"]
+    of = {(m.candidate, m.role): m.name for m in models}
     ranked = [*tuned, *(name for name in rmse if name == BIAS_BASELINE)]
     groups = {
         "families": [(a, b) for k, a in enumerate(ranked) for b in ranked[k + 1 :]],
+        "floor": [(name, MEAN_BASELINE) for name in ranked if MEAN_BASELINE in rmse],
         "tuning": [(of[c, "tuned"], of[c, "initial"]) for c, r in of if r == "tuned"],
         "variants": [
-            (of[m["candidate"], "initial"], m["name"])
+            (of[m.candidate, "initial"], m.name)
             for m in models
-            if m["role"] == "variant" and (m["candidate"], "initial") in of
+            if m.role == "variant" and (m.candidate, "initial") in of
         ],
     }
-    found = []
-    for group, pairs in groups.items():
-        gaps = [rmse[one] - rmse[other] for one, other in pairs]
-        p_values = [math.erfc(abs(gap) / error / math.sqrt(2)) for gap in gaps]
-        found += [
-            {
-                "group": group,
-                "one": one,
-                "other": other,
-                **estimate(gap, 1.96 * error),
-                "p_value": p_value,
-                "p_holm": p_holm,
-            }
-            for (one, other), gap, p_value, p_holm in zip(
-                pairs, gaps, p_values, holm(p_values), strict=True
-            )
-        ]
-    return found
+    return tuple(
+        Difference(group=group, **facts)
+        for group, pairs in groups.items()
+        for facts in _z_tests(rmse, pairs, error)
+    )
+
+
+def _z_tests(rmse, pairs, error):
+    gaps = [rmse[one] - rmse[other] for one, other in pairs]
+    p_values = [math.erfc(abs(gap) / error / math.sqrt(2)) for gap in gaps]
+    for (one, other), gap, p_value, p_holm in zip(
+        pairs, gaps, p_values, holm(p_values), strict=True
+    ):
+        yield {
+            "one": one,
+            "other": other,
+            **asdict(estimate(gap, 1.96 * error)),
+            "p_value": p_value,
+            "p_holm": p_holm,
+        }
 
 
 def depth_differences(models, error=0.02):
     """Compare tuned models on pairs of which little is known: z-tests, corrected."""
-    rivals = [m for m in models if m["role"] == "tuned" or m["name"] == BIAS_BASELINE]
+    rivals = [m for m in models if m.role == "tuned" or m.name == BIAS_BASELINE]
     found = []
     for side in ("users", "items"):
         for name, groups in (("0", "0"), ("0-5", "1-5"), ("6-20", "6-20")):
             rmse = {
-                m["name"]: next(
-                    g["value"] for g in m["depth"][side] if g["depth"] == groups
+                m.name: next(
+                    g.rmse.value for g in m.depth[side] if g.depth == groups and g.rmse
                 )
                 for m in rivals
             }
             pairs = list(combinations(rmse, 2))
-            gaps = [rmse[one] - rmse[other] for one, other in pairs]
-            p_values = [math.erfc(abs(gap) / error / math.sqrt(2)) for gap in gaps]
             found += [
-                {
-                    "side": side,
-                    "depth": name,
-                    "one": one,
-                    "other": other,
-                    **estimate(gap, 1.96 * error),
-                    "p_value": p_value,
-                    "p_holm": p_holm,
-                }
-                for (one, other), gap, p_value, p_holm in zip(
-                    pairs, gaps, p_values, holm(p_values), strict=True
-                )
+                DepthDifference(group="families", side=side, depth=name, **facts)
+                for facts in _z_tests(rmse, pairs, error)
             ]
-    return found
+    return tuple(found)
 
 
-def make_final(
+def _with_gains(models, compared):
+    """Add by how much each model beats the bias baseline."""
+    rmse = {m.name: m.rmse.value for m in models}
+    if BIAS_BASELINE not in rmse:
+        return models
+    against = {d.one: d for d in compared if d.other == BIAS_BASELINE}
+    gains = {}
+    for each in models:
+        found = against.get(each.name)
+        gain = rmse[BIAS_BASELINE] - each.rmse.value
+        gains[each.name] = (
+            without_interval(gain)
+            if found is None
+            else Estimate(value=gain, low=-found.high, high=-found.low)
+        )
+    return [m.with_measures({"gain_over_bias": gains[m.name]}) for m in models]
+
+
+def make_judging(
     *, error=0.004, depth_error=0.02, best_trials=None, changes=None, **rmse
 ):
-    """Build `ExperimentRecord.final`; `rmse` as the arguments of `models`."""
+    """Build `ExperimentRecord.judging`; `rmse` as the arguments of `models`."""
     scored = models(**rmse)
-    tuned = [m["candidate"] for m in scored if m["role"] == "tuned"]
-    return {
-        "opened": "2026-03-01T12:30:00+00:00",
-        "looks": 1,
-        "seeds": [7, 8, 9],
-        "n_test": N_TEST,
-        "n_test_users": 520,
-        "confidence": 0.95,
-        "best_trials": best_trials or dict.fromkeys(tuned, 7),
-        "test_variance": VARIANCE,
-        "models": scored,
-        "differences": differences(scored, error),
-        "depth_differences": depth_differences(scored, depth_error),
-    } | (changes or {})
+    tuned = [m.candidate for m in scored if m.role == "tuned"]
+    compared = differences(scored, error)
+    judging = Judging(
+        opened=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
+        openings=1,
+        code_version="0.1.0+gabc1234",
+        seeds=(7, 8, 9),
+        n_test=N_TEST,
+        n_test_users=520,
+        test_variance=VARIANCE,
+        confidence=0.95,
+        best_trials=best_trials or dict.fromkeys(tuned, 7),
+        models=tuple(_with_gains(scored, compared)),
+        differences=compared,
+        depth_differences=depth_differences(scored, depth_error),
+    )
+    return replace(judging, **(changes or {}))

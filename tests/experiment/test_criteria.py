@@ -1,16 +1,15 @@
 import pytest
 
-from harness.experiment.decision import check_criteria
-from tests.experiment.records import make_efficiency, make_record, make_spec
+from tests.experiment.records import make_costs, make_record, make_spec
 
 
 def check(record=None, **criterion):
     spec = make_spec(criteria=[criterion])
-    return check_criteria(make_record(spec=spec, **(record or {})))[0]
+    return make_record(spec=spec, **(record or {})).criteria[0]
 
 
 def test_criteria_are_checked_in_the_order_of_the_file(record):
-    found = check_criteria(record)
+    found = record.criteria
     assert [c.passed for c in found] == [True, True, False]
     assert [c.candidate for c in found] == ["svd", "svd", "cf"]
 
@@ -39,7 +38,7 @@ def test_the_sentence_says_by_how_much_a_criterion_failed():
     )
     size = check(metric="model_bytes", candidate="cf", at_most=20e6)
     assert size.sentence == (
-        "The model size of collaborative filtering is 21 MB: 1 MB above the 20 MB allowed."
+        "The model size of collaborative filtering is 21 MB: 1.0 MB above the 20 MB allowed."
     )
 
 
@@ -55,21 +54,21 @@ def test_a_gain_that_may_be_chance_is_said_to_be_so():
     # 0.66 - 0.572 is 22 standard errors of 0.004, and less than one of 0.1.
     found = check(metric="gain_over_bias", at_least=0.05)
     assert (found.passed, found.doubt) == (True, "")
-    unsure = check({"final": {"error": 0.1}}, metric="gain_over_bias", at_least=0.05)
+    unsure = check({"judged": {"error": 0.1}}, metric="gain_over_bias", at_least=0.05)
     assert unsure.passed
     assert unsure.sentence == (
         "The gain over the bias baseline of SVD is 0.0880 stars: at least 0.05 stars, as "
         "required; but the difference to the baseline may be chance."
     )
-    failed = check({"final": {"error": 0.1}}, metric="gain_over_bias", at_least=0.09)
+    failed = check({"judged": {"error": 0.1}}, metric="gain_over_bias", at_least=0.09)
     assert "chance" not in failed.sentence
 
 
 def test_the_winner_is_the_one_that_the_rule_chooses():
     found = check(
         {
-            "final": {"error": 1.0},
-            "efficiency": make_efficiency({"cf": 0.001}),
+            "judged": {"error": 1.0},
+            "costs": make_costs({"cf": 0.001}),
         },
         metric="rmse",
         at_most=1,
@@ -83,11 +82,11 @@ def test_what_was_not_measured_has_not_passed_and_says_why():
     assert sealed.candidate == "winner"
     assert "the test set has not been opened" in sealed.sentence
     left_out = check(
-        {"final": {"tuned": {"cf": 0.6}}}, metric="rmse", candidate="svd", at_most=9
+        {"judged": {"tuned": {"cf": 0.6}}}, metric="rmse", candidate="svd", at_most=9
     )
     assert not left_out.passed
     assert "was not scored" in left_out.sentence
-    no_cost = check({"efficiency": {}}, metric="latency_p95_ms", at_most=9)
+    no_cost = check({"costs": {}}, metric="latency_p95_ms", at_most=9)
     assert not no_cost.passed
     assert "was not measured" in no_cost.sentence
 

@@ -4,12 +4,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.experiment.decision import beats_bias_of, decide
-from harness.experiment.spec import PREFERENCES
-from tests.experiment.records import make_efficiency, make_record, make_spec
+from harness.evaluation.statistics import Estimate
+from harness.experiment.decision import beats_bias_of
+from tests.experiment.records import (
+    PREFERENCES,
+    concluded,
+    make_costs,
+    make_record,
+    make_spec,
+    with_models,
+)
 
 CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}
 """RMSE of four families that an error of 0.004 stars cannot tell apart."""
+
+
+def decide(record):
+    return record.decision
 
 
 def rule(**decision):
@@ -33,8 +44,8 @@ def test_the_lowest_rmse_wins_when_nobody_is_tied_with_it(record):
 def test_the_first_criterion_decides_among_the_tied():
     found = decide(
         make_record(
-            final={"tuned": CLOSE | {"content": 0.68}},
-            efficiency=make_efficiency({"cf": 6.1, "hybrid": 0.1, "svd": 0.4}),
+            judged={"tuned": CLOSE | {"content": 0.68}},
+            costs=make_costs({"cf": 6.1, "hybrid": 0.1, "svd": 0.4}),
         )
     )
     assert found.best == "svd"
@@ -45,16 +56,15 @@ def test_the_first_criterion_decides_among_the_tied():
 
 
 def test_a_family_that_is_worse_cannot_win_however_fast_it_is():
-    fast = make_efficiency({"content": 0.001})
-    assert decide(make_record(efficiency=fast)).winner == "svd"
+    fast = make_costs({"content": 0.001})
+    assert decide(make_record(costs=fast)).winner == "svd"
 
 
 def test_within_the_margin_the_next_criterion_decides():
     # 0.39 and 0.40 ms are within 5 %; hybrid trains faster.
-    efficiency = make_efficiency({"svd": 0.39, "hybrid": 0.40})
-    efficiency["hybrid"]["fit_seconds"] = 0.2
+    costs = make_costs({"svd": 0.39, "hybrid": 0.40}, hybrid={"fit_seconds": 0.2})
     found = decide(
-        make_record(spec=rule(), final={"tuned": CLOSE}, efficiency=efficiency)
+        make_record(spec=rule(), judged={"tuned": CLOSE}, costs=costs)
     )
     assert found.winner == "hybrid"
     assert found.decided_by == "fit_seconds"
@@ -64,10 +74,9 @@ def test_within_the_margin_the_next_criterion_decides():
 
 
 def test_a_family_dropped_by_a_criterion_does_not_come_back_on_a_later_one():
-    efficiency = make_efficiency({"svd": 0.39, "hybrid": 0.40})
-    efficiency["cf"]["fit_seconds"] = 0.001
+    costs = make_costs({"svd": 0.39, "hybrid": 0.40}, cf={"fit_seconds": 0.001})
     found = decide(
-        make_record(spec=rule(), final={"tuned": CLOSE}, efficiency=efficiency)
+        make_record(spec=rule(), judged={"tuned": CLOSE}, costs=costs)
     )
     assert found.winner == "svd"
 
@@ -78,8 +87,8 @@ def test_the_margin_is_a_share_of_the_worse_value(other, winner):
     found = decide(
         make_record(
             spec=rule(prefer=["latency_p95_ms"]),
-            final={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
-            efficiency=make_efficiency({"svd": other, "hybrid": 1.0}),
+            judged={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
+            costs=make_costs({"svd": other, "hybrid": 1.0}),
         )
     )
     assert found.winner == winner
@@ -90,8 +99,8 @@ def test_a_margin_of_zero_lets_any_difference_decide():
     found = decide(
         make_record(
             spec=rule(prefer=["latency_p95_ms"], margin=0),
-            final={"tuned": CLOSE},
-            efficiency=make_efficiency({"svd": 0.1001, "hybrid": 0.1}),
+            judged={"tuned": CLOSE},
+            costs=make_costs({"svd": 0.1001, "hybrid": 0.1}),
         )
     )
     assert found.winner == "hybrid"
@@ -105,8 +114,8 @@ def test_what_nobody_would_notice_decides_nothing(slower, decided_by):
     found = decide(
         make_record(
             spec=make_spec(decision={"prefer": ["latency_p95_ms"]}),
-            final={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
-            efficiency=make_efficiency({"svd": slower, "hybrid": 0.1}),
+            judged={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
+            costs=make_costs({"svd": slower, "hybrid": 0.1}),
         )
     )
     assert found.decided_by == decided_by
@@ -118,42 +127,48 @@ def test_where_more_is_better_the_highest_wins():
     found = decide(
         make_record(
             spec=rule(prefer=["catalogue_coverage"]),
-            final={"tuned": tuned, "error": 1.0},
+            judged={"tuned": tuned, "error": 1.0},
         )
     )
     assert found.winner == "cf"
     found = decide(
         make_record(
             spec=rule(prefer=["intra_list_diversity"], margin=0.01),
-            final={"tuned": tuned, "error": 1.0},
+            judged={"tuned": tuned, "error": 1.0},
         )
     )
     assert found.winner == "content"
 
 
 def test_a_family_without_a_value_cannot_win_on_it():
-    efficiency = make_efficiency({"hybrid": 3.0, "cf": 5.0, "content": 5.0})
-    del efficiency["svd"]
-    found = decide(make_record(final={"tuned": CLOSE}, efficiency=efficiency))
+    costs = make_costs({"hybrid": 3.0, "cf": 5.0, "content": 5.0})
+    del costs["svd"]
+    found = decide(make_record(judged={"tuned": CLOSE}, costs=costs))
     assert found.best == "svd"
     assert found.winner == "hybrid"
     assert found.values["svd"] is None
 
 
 def test_a_criterion_that_nobody_has_a_value_for_is_passed_over():
+    sizes = {c: {"model_bytes": 10 + k} for k, c in enumerate(sorted(CLOSE))}
     record = make_record(
         spec=rule(prefer=["latency_p95_ms", "model_bytes"]),
-        final={"tuned": CLOSE},
-        efficiency={c: {"model_bytes": 10 + k} for k, c in enumerate(sorted(CLOSE))},
+        judged={"tuned": CLOSE},
+        costs=make_costs(**sizes),
     )
-    found = decide(record)
+
+    def without_latency(model):
+        kept = {n: e for n, e in model.measures.items() if "latency" not in n}
+        return dataclasses.replace(model, measures=kept)
+
+    found = decide(with_models(record, without_latency))
     assert found.winner == "cf"
     assert found.decided_by == "model_bytes"
 
 
 def test_if_no_criterion_decides_the_lowest_rmse_does():
     found = decide(
-        make_record(spec=rule(prefer=[]), final={"tuned": CLOSE}, efficiency={})
+        make_record(spec=rule(prefer=[]), judged={"tuned": CLOSE}, costs={})
     )
     assert found.winner == "svd"
     assert found.decided_by == "rmse"
@@ -164,30 +179,30 @@ def test_if_no_criterion_decides_the_lowest_rmse_does():
 @pytest.mark.parametrize(("p_holm", "tied"), [(0.049, ()), (0.05, ("hybrid",))])
 def test_families_are_tied_from_the_significance_level_upwards(p_holm, tied):
     record = make_record()
-    changed = [
-        d | {"p_holm": p_holm}
-        if {d["one"], d["other"]} == {"svd, tuned", "hybrid, tuned"}
+    changed = tuple(
+        dataclasses.replace(d, p_holm=p_holm)
+        if {d.one, d.other} == {"svd, tuned", "hybrid, tuned"}
         else d
-        for d in record.final["differences"]
-    ]
-    final = {**record.final, "differences": changed}
-    assert decide(dataclasses.replace(record, final=final)).tied == tied
+        for d in record.judging.differences
+    )
+    judging = dataclasses.replace(record.judging, differences=changed)
+    assert decide(concluded(record, judging=judging)).tied == tied
 
 
 def test_only_families_that_were_scored_take_part():
-    found = decide(make_record(final={"tuned": {"cf": 0.6, "content": 0.68}}))
+    found = decide(make_record(judged={"tuned": {"cf": 0.6, "content": 0.68}}))
     assert found.best == "cf"
 
 
 def test_a_winner_that_does_not_beat_the_bias_model_is_said_not_to():
     tuned = dict.fromkeys(CLOSE, 0.7) | {"svd": 0.659}
-    found = decide(make_record(final={"tuned": tuned}))
+    found = decide(make_record(judged={"tuned": tuned}))
     assert found.winner == "svd"
     assert not found.beats_bias
 
 
 def test_a_family_beats_the_bias_model_only_beyond_chance():
-    record = make_record(final={"tuned": {"cf": 0.6, "content": 0.68, "svd": 0.659}})
+    record = make_record(judged={"tuned": {"cf": 0.6, "content": 0.68, "svd": 0.659}})
     beaten = {c: beats_bias_of(record, c) for c in ("cf", "content", "svd", "hybrid")}
     assert beaten == {"cf": True, "content": False, "svd": False, "hybrid": False}
 
@@ -200,12 +215,12 @@ def test_a_family_beats_the_bias_model_only_beyond_chance():
 def test_the_winner_is_the_best_or_tied_with_it_and_never_slower(rmse, latency):
     record = make_record(
         spec=rule(prefer=["latency_p95_ms"]),
-        final={"tuned": dict(zip(CLOSE, rmse, strict=True))},
-        efficiency=make_efficiency(dict(zip(CLOSE, latency, strict=True))),
+        judged={"tuned": dict(zip(CLOSE, rmse, strict=True))},
+        costs=make_costs(dict(zip(CLOSE, latency, strict=True))),
     )
     found = decide(record)
     assert found.winner in found.contenders
-    p95 = {c: record.efficiency[c]["latency_ms"]["p95"] for c in found.contenders}
+    p95 = {c: record.costs[c].latency_p95_ms for c in found.contenders}
     assert p95[found.winner] * (1 - 0.05) <= min(p95.values()) * (1 + 1e-9)
 
 
@@ -214,11 +229,11 @@ def test_a_tied_family_that_does_not_beat_the_baseline_cannot_win_by_being_cheap
     # Holm's correction does not let pass; cf is 1.75 above svd, and so tied with it.
     record = make_record(
         spec=rule(),
-        final={
+        judged={
             "tuned": {"svd": 0.645, "cf": 0.652, "hybrid": 0.7, "content": 0.7},
             "baselines": {"user and item bias": 0.660, "global mean": 0.9},
         },
-        efficiency=make_efficiency({"cf": 0.001}),
+        costs=make_costs({"cf": 0.001}),
     )
     assert beats_bias_of(record, "svd")
     assert not beats_bias_of(record, "cf")
@@ -230,11 +245,11 @@ def test_a_tied_family_that_does_not_beat_the_baseline_cannot_win_by_being_cheap
 
 def test_where_the_best_does_not_beat_the_baseline_the_rule_goes_on_as_usual():
     record = make_record(
-        final={
+        judged={
             "tuned": CLOSE,
             "baselines": {"user and item bias": 0.5725, "global mean": 0.9},
         },
-        efficiency=make_efficiency({"cf": 0.001}),
+        costs=make_costs({"cf": 0.001}),
         spec=rule(),
     )
     found = decide(record)
@@ -248,8 +263,8 @@ def test_where_the_best_does_not_beat_the_baseline_the_rule_goes_on_as_usual():
 def test_an_error_on_cold_titles_decides_only_beyond_chance(error, decided_by):
     record = make_record(
         spec=rule(prefer=["cold_item_rmse", "latency_p95_ms"], margin=0),
-        final={"tuned": CLOSE, "depth_error": error / 100},
-        efficiency=make_efficiency({"cf": 0.001}),
+        judged={"tuned": CLOSE, "depth_error": error / 100},
+        costs=make_costs({"cf": 0.001}),
     )
     found = decide(record)
     assert found.decided_by == decided_by
@@ -259,13 +274,17 @@ def test_an_error_on_cold_titles_decides_only_beyond_chance(error, decided_by):
 @pytest.mark.parametrize(("error", "winner"), [(0.001, "hybrid"), (0.01, "svd")])
 def test_hits_of_the_lists_decide_only_beyond_chance(error, winner):
     # 0.178 of svd and 0.19 of hybrid: 0.012 are 8.5 or 0.85 times root 2 standard errors.
-    final = make_record(final={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}}).final
     hits = {"svd, tuned": 0.178, "hybrid, tuned": 0.19}
-    for model in final["models"]:
-        if model["name"] in hits:
-            model["ranking"] |= {
-                "ndcg_at_10": hits[model["name"]],
-                "ndcg_error": error,
-            }
-    spec = rule(prefer=["ndcg_at_10"])
-    assert decide(make_record(spec=spec, final={"changes": final})).winner == winner
+
+    def change(model):
+        if model.name not in hits:
+            return model
+        value, reach = hits[model.name], 1.96 * error
+        found = Estimate(value=value, low=value - reach, high=value + reach)
+        return model.with_measures({"ndcg_at_10": found})
+
+    record = make_record(
+        spec=rule(prefer=["ndcg_at_10"]),
+        judged={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
+    )
+    assert decide(with_models(record, change)).winner == winner

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harness.experiment.study import StudySettings, prepare
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
@@ -12,6 +11,7 @@ from harness.data.ratings import Ratings
 from harness.errors import MissingExtraError
 from harness.evaluation.final import Entry, fit_entries
 from harness.evaluation.splits import split_off_test
+from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.models.families import family_names, load_family
 from harness.search.records import NoListener
 from tests.models.conftest import make_catalogue, make_ratings
@@ -52,15 +52,15 @@ def permute_test(dataset, *, seed):
 
 def outcome(dataset, family, folder):
     """Everything that a search decides, and the models that are fitted after it."""
-    settings = StudySettings(
-        family=family.name, storage=str(folder / "o.log"), n_trials=N_TRIALS, n_folds=2
-    )
-    prepared = prepare(settings, lambda: dataset)
-    study = prepared.search(NoListener())
+    spec = study_spec(family.name, n_trials=N_TRIALS, search={"folds": 2})
+    settings = RunSettings(storage=str(folder / "o.log"))
+    prepared = prepare_study(spec, settings, load=lambda _: dataset)
+    prepared.begin()
+    study = prepared.search(family.name, NoListener())
     entries = [
         Entry(name=role, family=family, params=params, role=role, candidate=family.name)
         for role, params in (
-            ("initial", prepared.plan.space.initial),
+            ("initial", prepared.plans[family.name].space.initial),
             ("tuned", study.best.params),
         )
     ]
@@ -69,6 +69,7 @@ def outcome(dataset, family, folder):
         prepared.split.train,
         dataset.catalogue,
         seeds=[0],
+        costs={},
         on_fitted=lambda _: None,
     )
     trials = [

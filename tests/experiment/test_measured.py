@@ -1,30 +1,31 @@
 import math
 
 import pytest
-from harness.experiment.measures import (
-    BLOCK,
-    MEASURES,
-    METRIC_NAMES,
+
+from harness.errors import UnknownNameError
+from harness.evaluation.measures import BLOCK, MEASURES
+from harness.evaluation.metrics import METRICS
+from harness.evaluation.results import BIAS_BASELINE, DepthError, without_interval
+from harness.experiment.measured import (
+    DATA_NAMES,
     check_metric,
-    interval,
+    estimate,
     measured,
     measured_value,
 )
-
-from harness.errors import UnknownNameError
-from harness.evaluation.final import BIAS_BASELINE
-from harness.evaluation.metrics import METRICS
-from harness.experiment.spec import PREFERENCES
-from tests.experiment.records import make_record
-from tests.experiment.scores import make_final, model
+from tests.experiment.records import PROFILE, make_record
+from tests.experiment.scores import model
 
 
 def with_models(*models):
-    return make_record(final={"changes": {"models": list(models), "differences": []}})
+    return make_record(
+        judged={"changes": {"models": tuple(models), "differences": ()}}
+    )
 
 
-@pytest.mark.parametrize("name", METRIC_NAMES)
-def test_every_metric_is_found_in_a_full_record(record, name):
+@pytest.mark.parametrize("name", [*MEASURES, *DATA_NAMES])
+def test_every_metric_is_found_in_a_full_record(name):
+    record = make_record(profile=PROFILE | {"genre_diversity": 0.6, "peak_hours": 20})
     candidate = "content" if name.startswith(BLOCK) else "svd"
     assert math.isfinite(measured(record, name, candidate))
 
@@ -35,14 +36,13 @@ def test_weights_of_content_blocks_are_shares_of_their_sum(record):
     assert measured(record, "block.genre", "svd") is None
 
 
-@pytest.mark.parametrize("name", METRIC_NAMES)
-def test_nothing_but_costs_is_known_before_the_test_set_is_opened(name):
-    value = measured(make_record(opened=False), name, "svd")
-    assert (value is not None) == MEASURES[name].is_cost
+@pytest.mark.parametrize("name", MEASURES)
+def test_nothing_of_a_model_is_known_before_the_test_set_is_opened(name):
+    assert measured(make_record(opened=False), name, "svd") is None
 
 
-def test_all_metrics_of_predictions_and_all_preferences_can_be_named():
-    assert {*METRICS, *PREFERENCES} <= {*METRIC_NAMES}
+def test_all_metrics_of_predictions_can_be_named():
+    assert {*METRICS} <= {*MEASURES}
 
 
 def test_initial_and_tuned_settings_are_told_apart(record):
@@ -73,19 +73,26 @@ def test_the_gain_over_bias_is_the_baselines_rmse_minus_the_models(record):
 
 
 def test_the_interval_of_the_gain_has_the_sign_of_the_gain(record):
-    low, high = interval(record, "gain_over_bias", "svd")
+    low, high = ends(record, "gain_over_bias", "svd")
     assert low < 0.088 < high
     # 1.96 standard errors of 0.004
     assert (low, high) == pytest.approx((0.08016, 0.09584))
 
 
+def depth_errors(*groups):
+    return tuple(
+        DepthError(
+            depth=depth,
+            n_pairs=n_pairs,
+            rmse=None if value is None else without_interval(value),
+        )
+        for depth, n_pairs, value in groups
+    )
+
+
 def test_cold_rmse_pools_the_pairs_of_both_cold_groups():
-    groups = [
-        {"depth": "0", "n_pairs": 1, "value": 3.0},
-        {"depth": "1-5", "n_pairs": 3, "value": 1.0},
-        {"depth": "6-20", "n_pairs": 50, "value": 0.5},
-    ]
-    depth = {"users": groups, "items": []}
+    groups = depth_errors(("0", 1, 3.0), ("1-5", 3, 1.0), ("6-20", 50, 0.5))
+    depth = {"users": groups, "items": ()}
     found = with_models(model("svd, tuned", 0.6, "tuned", "svd", depth=depth))
     # Squares: 9 + 3 * 1 = 12 over 4 pairs.
     assert measured(found, "cold_user_rmse", "svd") == pytest.approx(math.sqrt(3))
@@ -93,10 +100,7 @@ def test_cold_rmse_pools_the_pairs_of_both_cold_groups():
 
 
 def test_a_cold_group_without_pairs_does_not_count():
-    groups = [
-        {"depth": "0", "n_pairs": 0, "value": None},
-        {"depth": "1-5", "n_pairs": 2, "value": 1.5},
-    ]
+    groups = depth_errors(("0", 0, None), ("1-5", 2, 1.5))
     depth = {"users": groups, "items": groups[:1]}
     found = with_models(model("svd, tuned", 0.6, "tuned", "svd", depth=depth))
     assert measured(found, "cold_user_rmse", "svd") == 1.5
@@ -119,29 +123,34 @@ def test_characteristics_of_the_data_belong_to_no_candidate(record):
 
 
 def test_what_is_not_a_number_was_not_measured():
-    metrics = {"r2": {"value": math.nan, "low": math.nan, "high": math.nan}}
-    found = with_models(model("svd, tuned", 0.6, "tuned", "svd", metrics=metrics))
+    measures = {"r2": without_interval(math.nan)}
+    found = with_models(model("svd, tuned", 0.6, "tuned", "svd", measures=measures))
     assert measured(found, "r2", "svd") is None
     assert measured(found, "mae", "svd") is None
 
 
+def ends(record, name, candidate):
+    found = estimate(record, name, candidate)
+    return None if found is None else (found.low, found.high)
+
+
 def test_intervals_are_those_of_the_test_set(record):
-    assert interval(record, "rmse", "svd") == pytest.approx((0.564, 0.580))
-    for name in ("latency_p95_ms", "ndcg_at_10", "param.n_factors", "cold_user_rmse"):
-        assert interval(record, name, "svd") is None
-    assert interval(record, "data.mean", None) is None
+    assert ends(record, "rmse", "svd") == pytest.approx((0.564, 0.580))
+    for name in ("latency_p95_ms", "param.n_factors", "cold_user_rmse"):
+        assert ends(record, name, "svd") is None
+    assert ends(record, "data.mean", None) is None
 
 
 def test_a_family_that_was_not_scored_has_no_values():
-    found = make_record(final={"tuned": {"svd": 0.57}})
+    found = make_record(judged={"tuned": {"svd": 0.57}})
     assert measured(found, "rmse", "cf") is None
-    assert interval(found, "rmse", "cf") is None
+    assert ends(found, "rmse", "cf") is None
 
 
 def test_a_gain_over_a_baseline_that_was_not_scored_is_unknown():
-    found = make_record(final={"baselines": {}})
+    found = make_record(judged={"baselines": {}})
     assert measured(found, "gain_over_bias", "svd") is None
-    assert interval(found, "gain_over_bias", "svd") is None
+    assert ends(found, "gain_over_bias", "svd") is None
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,7 @@ def test_a_name_that_stands_for_nothing_is_refused(record, name):
     with pytest.raises(UnknownNameError):
         measured(record, name, "svd")
     with pytest.raises(UnknownNameError):
-        interval(record, name, "svd")
+        estimate(record, name, "svd")
 
 
 def test_a_misspelt_name_is_put_right():
@@ -162,12 +171,10 @@ def test_a_misspelt_name_is_put_right():
 
 
 def test_the_record_made_for_tests_agrees_with_itself(record):
-    final = make_final()
-    for found in final["models"]:
-        groups = found["depth"]["users"]
-        squares = sum(g["n_pairs"] * g["value"] ** 2 for g in groups)
-        n_pairs = sum(g["n_pairs"] for g in groups)
-        rmse = found["metrics"]["rmse"]["value"]
-        assert math.sqrt(squares / n_pairs) == pytest.approx(rmse)
+    for found in record.judging.models:
+        groups = found.depth["users"]
+        squares = sum(g.n_pairs * g.rmse.value**2 for g in groups)
+        n_pairs = sum(g.n_pairs for g in groups)
+        assert math.sqrt(squares / n_pairs) == pytest.approx(found.rmse.value)
     for candidate, study in record.studies.items():
-        assert record.final["best_trials"][candidate] == study.best.number
+        assert record.judging.best_trials[candidate] == study.best.number

@@ -2,17 +2,18 @@ import numpy as np
 import pytest
 
 from harness.errors import ExperimentError, StudyError, UnknownNameError
+from harness.evaluation.results import Costs
 from harness.evaluation.splits import SealedTest
 from harness.experiment import judge as judgement
-from harness.experiment.decision import changed_since_opened, check_criteria, decide
 from harness.experiment.file import load_experiment
 from harness.experiment.judge import judge_experiment
-from harness.experiment.run import ExperimentSettings, prepare_experiment
+from harness.experiment.run import RunSettings, prepare_experiment
 from harness.experiment.spec import Criterion
 from harness.experiment.store import (
     read_experiment,
     read_study_or_winner,
     take_over_rules,
+    to_json,
 )
 from harness.search.records import NoListener
 from harness.search.storage import MARK, read_experiment_facts, save_experiment_facts
@@ -42,13 +43,16 @@ candidate = "svd"
 params = { biased = false }
 shows = "leaving biases out"
 """
-COSTS = {
-    "fit_seconds": 0.1,
-    "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "n_calls": 10},
-    "n_titles": 40,
-    "peak_memory_bytes": 1000,
-    "model_bytes": 100,
-}
+COSTS = Costs(
+    fit_seconds=0.1,
+    latency_p50_ms=1.0,
+    latency_p95_ms=2.0,
+    latency_p99_ms=3.0,
+    n_calls=10,
+    n_titles=40,
+    peak_memory_bytes=1000,
+    model_bytes=100,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +81,9 @@ def measured(monkeypatch):
     return calls
 
 
-def prepare(**changes):
-    settings = {"file": "toy.toml", "storage": "o.log", "jobs": 1} | changes
-    return prepare_experiment(ExperimentSettings(**settings))
+def prepare(*, changes=None, name=None):
+    settings = RunSettings(storage="o.log", name=name)
+    return prepare_experiment("toy.toml", settings, changes=changes)
 
 
 def run(**changes):
@@ -93,7 +97,7 @@ def run(**changes):
 def test_all_models_are_judged_on_the_same_test_set():
     judged = run()
     record = judged.record
-    assert [m["name"] for m in record.models] == [
+    assert [m.name for m in record.models] == [
         "svd, initial",
         "svd, tuned",
         "baseline, initial",
@@ -102,16 +106,16 @@ def test_all_models_are_judged_on_the_same_test_set():
         "user and item bias",
         "global mean",
     ]
-    assert record.final["looks"] == 1
-    assert record.final["n_test"] == record.split["n_test"] == 180
+    assert record.judging.openings == 1
+    assert record.judging.n_test == record.split["n_test"] == 180
     assert set(judged.models) == {"svd", "baseline"}
-    assert set(record.efficiency) == {"svd", "baseline", "user and item bias"}
+    assert set(record.costs) == {"svd", "baseline", "user and item bias"}
     assert set(record.fresh_folds) == {"svd", "baseline"}
     tuned = record.model("svd")
-    assert tuned["params"] == dict(record.studies["svd"].best.params)
-    assert len(tuned["rmse_by_seed"]) == 2
-    assert record.model("baseline")["rmse_by_seed"] == pytest.approx(
-        [record.model("baseline")["metrics"]["rmse"]["value"]]
+    assert tuned.params == dict(record.studies["svd"].best.params)
+    assert len(tuned.rmse_by_seed) == 2
+    assert record.model("baseline").rmse_by_seed == pytest.approx(
+        [record.model("baseline").rmse.value]
     )
 
 
@@ -121,7 +125,7 @@ def test_the_scores_are_those_of_the_models_on_the_test_set():
     for candidate, role in (("baseline", "tuned"), ("svd", "tuned")):
         model = judged.models[candidate]
         errors = model.predict(test.users, test.items) - test.values
-        by_seed = judged.record.model(candidate, role)["rmse_by_seed"]
+        by_seed = judged.record.model(candidate, role).rmse_by_seed
         assert np.sqrt(np.mean(errors.astype(float) ** 2)) == pytest.approx(by_seed[0])
 
 
@@ -129,23 +133,28 @@ def test_what_a_family_lacks_metadata_for_is_kept_with_its_models(monkeypatch):
     from harness.models.svd.model import SVD
 
     monkeypatch.setattr(SVD, "notes_on", classmethod(lambda *_: ["Nothing is known."]))
-    notes = {m["name"]: m["notes"] for m in run().record.models}
-    assert notes["svd, tuned"] == ["Nothing is known."]
-    assert notes["baseline, tuned"] == []
+    notes = {m.name: m.notes for m in run().record.models}
+    assert notes["svd, tuned"] == ("Nothing is known.",)
+    assert notes["baseline, tuned"] == ()
 
 
 def test_families_are_compared_pairwise_and_corrected_together():
     record = run().record
     groups = {}
-    for found in record.final["differences"]:
-        groups.setdefault(found["group"], []).append((found["one"], found["other"]))
-        assert found["p_holm"] >= found["p_value"]
+    for found in record.judging.differences:
+        groups.setdefault(found.group, []).append((found.one, found.other))
+        assert found.p_holm >= found.p_value
     floor = "user and item bias"
     assert groups == {
         "families": [
             ("svd, tuned", "baseline, tuned"),
             ("svd, tuned", floor),
             ("baseline, tuned", floor),
+        ],
+        "floor": [
+            ("svd, tuned", "global mean"),
+            ("baseline, tuned", "global mean"),
+            (floor, "global mean"),
         ],
         "tuning": [
             ("svd, tuned", "svd, initial"),
@@ -157,7 +166,7 @@ def test_families_are_compared_pairwise_and_corrected_together():
 
 def test_the_record_is_read_back_as_it_was_judged():
     judged = run()
-    assert read_experiment("o.log", "toy") == judged.record
+    assert to_json(read_experiment("o.log", "toy")) == to_json(judged.record)
 
 
 def test_what_is_judged_is_not_judged_again(measured):
@@ -176,7 +185,7 @@ def test_more_trials_that_find_nothing_better_leave_the_seal_alone():
         more.studies[c].best.number == first.studies[c].best.number
         for c in more.studies
     )
-    assert more.final["looks"] == (1 if same_best else 2)
+    assert more.judging.openings == (1 if same_best else 2)
     assert len(more.studies["svd"].trials) == 4
 
 
@@ -184,15 +193,15 @@ def test_a_better_trial_is_judged_and_the_look_counted():
     run()
     space = {"families": {"svd": {"initial": {"n_epochs": 4, "n_factors": 16}}}}
     changed = {"variants": []}
-    assert run(changes=changed).record.final["looks"] == 2
+    assert run(changes=changed).record.judging.openings == 2
     with pytest.raises(StudyError, match="exists with another initial"):
         run(changes=space)
 
 
 def test_looks_of_a_second_experiment_on_the_same_split_are_added():
-    assert run().record.final["looks"] == 1
-    assert run(name="second").record.final["looks"] == 2
-    assert run(name="other split", changes={"seed": 1}).record.final["looks"] == 1
+    assert run().record.judging.openings == 1
+    assert run(name="second").record.judging.openings == 2
+    assert run(name="other split", changes={"seed": 1}).record.judging.openings == 1
 
 
 def test_a_look_that_ends_in_a_crash_counts(monkeypatch):
@@ -203,8 +212,8 @@ def test_a_look_that_ends_in_a_crash_counts(monkeypatch):
         patch.setattr(SealedTest, "open", crash)
         with pytest.raises(MemoryError):
             run()
-    assert read_experiment("o.log", "toy").final is None
-    assert run().record.final["looks"] == 2
+    assert read_experiment("o.log", "toy").judging is None
+    assert run().record.judging.openings == 2
 
 
 def test_after_an_interruption_only_the_rest_is_measured(measured, monkeypatch):
@@ -290,21 +299,21 @@ def test_a_study_and_an_experiment_cannot_have_the_same_name():
 
 
 def test_a_rule_that_is_changed_after_the_look_is_told_from_the_one_before():
-    assert changed_since_opened(run().record) == ()
+    assert run().record.changed_since_opened == ()
     changed = run(changes={"decision": {"prefer": ["model_bytes"]}}).record
-    assert changed.final["looks"] == 1
+    assert changed.judging.openings == 1
     assert changed.spec.decision.prefer == ("model_bytes",)
-    assert changed_since_opened(changed) == ("decision rule",)
+    assert changed.changed_since_opened == ("decision rule",)
     # Another look does not make the changed rule one that was declared before.
     again = run(changes={"decision": {"prefer": ["model_bytes"]}, "variants": []})
-    assert again.record.final["looks"] == 2
-    assert changed_since_opened(again.record) == ("decision rule",)
+    assert again.record.judging.openings == 2
+    assert again.record.changed_since_opened == ("decision rule",)
 
 
 def test_a_rule_that_is_changed_before_the_look_is_the_rule():
     prepare().begin()
     changes = {"decision": {"prefer": ["model_bytes"]}}
-    assert changed_since_opened(run(changes=changes).record) == ()
+    assert run(changes=changes).record.changed_since_opened == ()
 
 
 def test_a_family_taken_out_of_the_file_leaves_nothing_behind(folder):
@@ -312,12 +321,12 @@ def test_a_family_taken_out_of_the_file_leaves_nothing_behind(folder):
     (folder / "toy.toml").write_text(FILE.replace("[families.baseline]", ""))
     prepare().begin()
     there = read_experiment("o.log", "toy")
-    assert {m["candidate"] for m in there.models} == {"svd", None}
-    assert set(there.efficiency) == {"svd", "user and item bias"}
+    assert {m.candidate for m in there.models} == {"svd", None}
+    assert set(there.costs) == {"svd", "user and item bias"}
     assert set(there.fresh_folds) == {"svd"}
     judged = run().record
-    assert judged.final["looks"] == 2
-    assert changed_since_opened(judged) == ("families",)
+    assert judged.judging.openings == 2
+    assert judged.changed_since_opened == ("families",)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +363,7 @@ def test_an_experiment_stands_for_the_study_of_its_winner():
     with pytest.raises(StudyError, match="'toy' has chosen no family yet"):
         read_study_or_winner("o.log", "toy")
     record = run().record
-    winner = decide(record).winner
+    winner = record.decision.winner
     assert read_study_or_winner("o.log", "toy") == record.studies[winner]
     assert read_study_or_winner("o.log", "toy-baseline").family == "baseline"
     with pytest.raises(UnknownNameError):
@@ -367,9 +376,9 @@ def test_criteria_that_are_changed_later_need_no_training(folder):
     strict = Criterion(metric="rmse", at_most=0.01)
     changed = spec.model_copy(update={"criteria": (strict,)})
     record = take_over_rules("o.log", "toy", changed)
-    assert [c.passed for c in check_criteria(record)] == [False]
+    assert [c.passed for c in record.criteria] == [False]
     assert read_experiment("o.log", "toy") == record
-    assert "acceptance criteria" in changed_since_opened(record)
+    assert "acceptance criteria" in record.changed_since_opened
 
 
 def test_rules_are_not_taken_over_from_a_file_with_other_families(folder):

@@ -103,8 +103,8 @@ def test_preferences_have_to_exist_and_are_named_once():
     assert "Did you mean 'latency_p95_ms'" in rule
     ((_, rule),) = found(decision={"prefer": ["rmse", "rmse"]})
     assert "once" in rule
-    ((key, rule),) = found(decision={"negligible": {"latency": 1}})
-    assert key == "decision.negligible.latency"
+    ((key, rule),) = found(decision={"negligible": {"latency_p95": 1}})
+    assert key == "decision.negligible.latency_p95"
     assert "latency_p95_ms" in rule
 
 

@@ -1,10 +1,13 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from mlflow import MlflowClient
 
 from harness.errors import TrackingError
+from harness.evaluation.measures import MEASURES, Measure
 from harness.tracking import runs as tracking
+from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
 from harness.tracking.store import SyncCounts
 from tests.experiment.records import SPLIT, make_record, make_study
@@ -78,7 +81,10 @@ def test_studies_and_final_models_stand_below_their_experiment(
 def test_says_which_run_is_whose_final_one(small_record, store_uri):
     logged = log(small_record(), store_uri)
     client = MlflowClient(store_uri)
-    names = {c: client.get_run(run_id).info.run_name for c, run_id in final_ids(logged).items()}
+    names = {
+        c: client.get_run(run_id).info.run_name
+        for c, run_id in final_ids(logged).items()
+    }
     assert names == {
         "cf": "published-cf final, test rmse 0.6000",
         "content": "published-content final, test rmse 0.6800",
@@ -88,7 +94,7 @@ def test_says_which_run_is_whose_final_one(small_record, store_uri):
 
 
 def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_uri):
-    record = small_record(final={"best_trials": {"svd": 8}})
+    record = small_record(judged={"best_trials": {"svd": 8}})
     logged = log(record, store_uri)
     run = MlflowClient(store_uri).get_run(final_ids(logged)["svd"])
     tuned = PARAMS["svd", "tuned"]
@@ -165,19 +171,19 @@ def test_a_study_that_was_logged_before_moves_below_its_experiment(
 ):
     record = small_record()
     for study in record.studies.values():
-        sync(study, store_uri)
+        with MLflowTracker(locate(store_uri)) as tracker:
+            tracker.on_study_start(study)
+            tracker.on_study_end(study)
     assert sync(record, store_uri).repaired == 2
     [top] = [run for run in runs_of().values() if parent_of(run) is None]
     assert "harness.experiment_id" in top.data.tags
-    # Synchronised alone, it stays there.
-    assert sync(record.studies["cf"], store_uri) == SyncCounts(unchanged=1 + N_TRIALS)
 
 
 def test_what_was_judged_before_stays_on_record(small_record, store_uri, runs_of):
     first = final_ids(log(small_record(), store_uri))
     tuned = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.570}
-    changes = {"opened": "2026-03-02T12:30:00+00:00", "openings": 2}
-    again = small_record(final={"tuned": tuned, "changes": changes})
+    changes = {"opened": datetime(2026, 3, 2, 12, 30, tzinfo=UTC), "openings": 2}
+    again = small_record(judged={"tuned": tuned, "changes": changes})
     second = final_ids(log(again, store_uri))
     assert not set(first.values()) & set(second.values())
     old = runs_of()["published-svd final, test rmse 0.5720 (superseded)"]
@@ -216,7 +222,7 @@ def test_a_store_that_is_down_is_one_sentence(small_record):
 
 
 def test_the_runs_that_hold_the_numbers_are_told(small_record, store_uri, runs_of):
-    logged = log(small_record(final={"best_trials": {"cf": 1, "svd": 1}}), store_uri)
+    logged = log(small_record(judged={"best_trials": {"cf": 1, "svd": 1}}), store_uri)
     runs = {run.info.run_id: run for run in runs_of().values()}
     assert runs[logged.experiment].info.run_name.startswith("published: svd wins")
     svd = logged.candidates["svd"]
@@ -228,10 +234,10 @@ def test_the_runs_that_hold_the_numbers_are_told(small_record, store_uri, runs_o
 def test_a_final_run_that_is_superseded_does_not_hold_the_numbers(
     small_record, store_uri
 ):
-    first = small_record(final={"best_trials": {"cf": 1, "svd": 0}})
+    first = small_record(judged={"best_trials": {"cf": 1, "svd": 0}})
     old = log(first, store_uri).candidates
     again = small_record(
-        final={"best_trials": {"cf": 1, "svd": 1}, "tuned": TUNED | {"svd": 0.57}}
+        judged={"best_trials": {"cf": 1, "svd": 1}, "tuned": TUNED | {"svd": 0.57}}
     )
     new = log(again, store_uri).candidates
     assert new["cf"] == old["cf"]
@@ -244,7 +250,7 @@ def test_a_toy_measure_is_a_metric_of_the_final_run(
 ):
     toy = Measure(name="worst", label="worst error", compute=lambda _: 1.25)
     monkeypatch.setitem(MEASURES, "worst", toy)
-    logged = log(small_record(final={"best_trials": {"svd": 1}}), store_uri)
+    logged = log(small_record(judged={"best_trials": {"svd": 1}}), store_uri)
     run = MlflowClient(store_uri).get_run(logged.candidates["svd"].final_run)
     assert run.data.metrics["test_worst"] == 1.25
 
@@ -252,7 +258,7 @@ def test_a_toy_measure_is_a_metric_of_the_final_run(
 def test_a_study_by_itself_holds_its_verdict_and_a_final_run(
     small_record, store_uri, runs_of
 ):
-    study = small_record(final={"best_trials": {"cf": 1, "svd": 1}}).only("svd")
+    study = small_record(judged={"best_trials": {"cf": 1, "svd": 1}}).only("svd")
     logged = log(study, store_uri)
     runs = {run.info.run_id: run for run in runs_of().values()}
     top = runs[logged.experiment]
@@ -266,11 +272,11 @@ def test_a_study_by_itself_holds_its_verdict_and_a_final_run(
 
 def test_a_study_that_was_continued_shows_its_newest_figures(small_record, store_uri):
     """Of two values at one step MLflow shows the larger."""
-    first = small_record(final={"best_trials": {"cf": 1, "svd": 0}}).only("svd")
+    first = small_record(judged={"best_trials": {"cf": 1, "svd": 0}}).only("svd")
     log(first, store_uri)
     changes = {"openings": 2}
     again = small_record(
-        final={
+        judged={
             "best_trials": {"cf": 1, "svd": 1},
             "tuned": TUNED | {"svd": 0.56},
             "changes": changes,
