@@ -57,14 +57,14 @@ def test_a_score_that_points_the_wrong_way_is_ignored():
 
 
 def test_what_is_kept_aside_is_not_learnt(ratings):
-    learn, aside = set_aside(ratings, share=0.1, seed=0)
+    learn, aside = set_aside(ratings, share=0.1)
     assert len(aside) == round(0.1 * len(ratings))
     assert len(learn) + len(aside) == len(ratings)
     assert not set(learn.rows.tolist()) & set(aside.rows.tolist())
 
 
 def test_a_single_rating_is_not_kept_aside(ratings):
-    assert set_aside(ratings.take(np.array([0])), share=0.5, seed=0) is None
+    assert set_aside(ratings.take(np.array([0])), share=0.5) is None
 
 
 # Features

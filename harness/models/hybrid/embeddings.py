@@ -128,7 +128,8 @@ class KernelTrainer:
             np.abs(signals.values),
             signals.values > 0,
         )
-        self._liked = _lists(*self._pairs[:2], n_users)
+        if learning.loss != "logistic":
+            self._liked = _lists(*self._pairs[:2], n_users)
         self._allocate(features)
 
     def _allocate(self, features: "tuple[csr_matrix, csr_matrix]") -> None:
@@ -218,7 +219,7 @@ def _join(
         [users.indices.astype(np.int64), items.indices + np.int64(users.shape[1])]
     )
     weights = np.concatenate([users.data, items.data])
-    return rows.astype(np.int32), codes * width, weights.astype(np.float32)
+    return rows.astype(np.uint64), codes * width, weights.astype(np.float32)
 
 
 def _lists(
