@@ -55,8 +55,7 @@ _STATUS: dict[str, RunStatus] = {
 
 def study_identity(study: StudyRecord) -> str:
     """Identify a study among all that are logged to one store."""
-    parts = [study.identity, study.name]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256(study.identity.encode()).hexdigest()[:16]
 
 
 def experiment_identity(record: ExperimentRecord) -> str:
@@ -271,7 +270,7 @@ def project_final(record: ExperimentRecord, candidate: str) -> RunImage | None:
     opened = _opened(record)
     seconds = (model.value("fit_seconds") or 0.0) * len(model.rmse_by_seed)
     study = record.studies.get(candidate)
-    owner = record.name if study is None else study.name
+    owner = f"{record.name}-{candidate}" if study is None else study.name
     return RunImage(
         name=f"{owner} final, test rmse {model.rmse.value:.4f}",
         status="FINISHED",

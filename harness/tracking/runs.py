@@ -187,28 +187,39 @@ class ExperimentRuns:
             self._store.offer(NESTED_VIEW)
             above, outcome = self._write_parent()
             outcomes.append(outcome)
-        candidates: dict[str, LoggedCandidate] = {}
-        top = above
+        top, trials = above, dict[str, str | None]()
+        best = {} if record.judging is None else record.judging.best_trials
         for candidate, study in record.studies.items():
             judged = record if record.is_study else None
             runs = StudyRuns(self._store, study, above=above, judged=judged)
             outcomes += runs.write(study)
             top = above or runs.parent_id
-            final_run = None
-            image = project_final(record, candidate)
-            if image is not None:
-                self._store.offer(FINALS_VIEW)
-                final_run, outcome = self._write_final(candidate, image, top)
-                outcomes.append(outcome)
-            best = {} if record.judging is None else record.judging.best_trials
             if candidate in best:
-                candidates[candidate] = LoggedCandidate(
-                    trial=best[candidate],
-                    trial_run=runs.trial_id(best[candidate]),
-                    final_run=final_run,
+                trials[candidate] = runs.trial_id(best[candidate])
+        finals = self._write_finals(top, outcomes)
+        self.logged = LoggedRuns(
+            experiment=top,
+            candidates={
+                candidate: LoggedCandidate(
+                    trial=number,
+                    trial_run=trials.get(candidate),
+                    final_run=finals.get(candidate),
                 )
-        self.logged = LoggedRuns(experiment=top, candidates=candidates)
+                for candidate, number in best.items()
+                if candidate in record.spec.families
+            },
+        )
         return outcomes
+
+    def _write_finals(self, top: str | None, outcomes: list[Outcome]) -> dict[str, str]:
+        finals = {}
+        for candidate in self._record.spec.families:
+            image = project_final(self._record, candidate)
+            if image is not None and top is not None:
+                self._store.offer(FINALS_VIEW)
+                finals[candidate], outcome = self._write_final(candidate, image, top)
+                outcomes.append(outcome)
+        return finals
 
     def _write_parent(self) -> tuple[str, Outcome]:
         image = project_experiment(self._record)

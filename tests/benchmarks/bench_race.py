@@ -11,8 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.data.load import load_dataset
 from harness.experiment.study import StudySettings, prepare
+
+from harness.data.load import load_dataset
 from harness.search.records import NoListener
 
 ROOT = Path(__file__).parents[2]

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
+from harness.tracking.experiment_projection import log_experiment
 from mlflow import MlflowClient
 
 from harness.serving import promotion_material
 from harness.serving.promotion import PromotionSettings, promote
 from harness.serving.web import serve
-from harness.tracking.experiment_projection import log_experiment
 from harness.tracking.location import locate
 from tests.experiment.records import make_record
 from tests.serving.promotion_workspace import COSTS, copy

@@ -47,8 +47,8 @@ def test_every_pair_is_compared_on_the_pairs_of_its_depth_alone(parts, predictio
         ("0-5", ["new", "cold"]),
         ("6-20", ["sparse"]),
     ):
-        rows = [f for f in found if (f["side"], f["depth"]) == ("items", depth)]
-        assert [(f["one"], f["other"]) for f in rows] == [
+        rows = [f for f in found if (f.side, f.depth) == ("items", depth)]
+        assert [(f.one, f.other) for f in rows] == [
             ("a", "b"),
             ("a", "c"),
             ("b", "c"),
@@ -56,22 +56,24 @@ def test_every_pair_is_compared_on_the_pairs_of_its_depth_alone(parts, predictio
         chosen = np.isin(titles, wanted)
         intervals = ScoreIntervals(test.take(chosen))
         for row in rows:
-            one, other = (predictions[row[k]][0][chosen] for k in ("one", "other"))
+            one, other = (
+                predictions[getattr(row, k)][0][chosen] for k in ("one", "other")
+            )
             estimate, p_value = intervals.difference([one], [other])
-            assert row["value"] == pytest.approx(estimate.value)
+            assert row.value == pytest.approx(estimate.value)
             expected = np.sqrt(np.mean((one - 3) ** 2)) - np.sqrt(
                 np.mean((other - 3) ** 2)
             )
-            assert row["value"] == pytest.approx(expected)
-            assert row["p_value"] == pytest.approx(p_value)
-        assert [r["p_holm"] for r in rows] == holm([r["p_value"] for r in rows])
+            assert row.value == pytest.approx(expected)
+            assert row.p_value == pytest.approx(p_value)
+        assert [r.p_holm for r in rows] == holm([r.p_value for r in rows])
 
 
 def test_depths_without_pairs_of_two_users_are_left_out(parts, predictions):
     train, test = parts
     found = compare_by_depth(train, test, predictions)
     # All users have between 1 and 4 training ratings.
-    assert {f["depth"] for f in found if f["side"] == "users"} == {"1-5", "0-5"}
+    assert {f.depth for f in found if f.side == "users"} == {"1-5", "0-5"}
     alone = test.users == test.users[0]
     part = {name: [p[alone] for p in each] for name, each in predictions.items()}
-    assert compare_by_depth(train, test.take(alone), part) == []
+    assert compare_by_depth(train, test.take(alone), part) == ()

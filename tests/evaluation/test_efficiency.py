@@ -111,15 +111,19 @@ def probe(monkeypatch, small_ratings):
 def test_a_fresh_process_measures_time_memory_and_size(
     measured, small_ratings, tmp_path
 ):
-    assert measured["fit_seconds"] > 0
-    latency = measured["latency_ms"]
-    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
-    assert latency["n_calls"] == 40
-    assert measured["n_titles"] == 40
-    assert measured["peak_memory_bytes"] >= 0
+    assert measured.fit_seconds > 0
+    assert (
+        0
+        < measured.latency_p50_ms
+        <= measured.latency_p95_ms
+        <= measured.latency_p99_ms
+    )
+    assert measured.n_calls == 40
+    assert measured.n_titles == 40
+    assert measured.peak_memory_bytes >= 0
     Baseline(n_epochs=3).fit(small_ratings, NOTHING_KNOWN).save(tmp_path / "model")
     written = [path.stat().st_size for path in (tmp_path / "model").iterdir()]
-    assert measured["model_bytes"] == sum(written)
+    assert measured.model_bytes == sum(written)
 
 
 def test_a_process_that_dies_is_an_error_that_says_so(toy, small_ratings):

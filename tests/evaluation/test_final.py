@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
-from harness.evaluation.final import Contestant, evaluate_final
+from harness.evaluation.final import Entry, fit_entries, judge_entries
+from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import SealedTest
 from harness.models.base import Recommender
@@ -53,36 +54,76 @@ def parts(small_ratings):
 def final(parts):
     train, test = parts
     sealed = SealedTest(test, looks=1)
-    contestants = [
-        Contestant(name="tuned", family=Constant, params={"stars": 3.0}),
-        Contestant(name="initial", family=Mean, params={}),
+    entries = [
+        Entry(
+            name="c, tuned",
+            family=Constant,
+            params={"stars": 3.0},
+            role="tuned",
+            candidate="c",
+        ),
+        Entry(name="c, initial", family=Mean, params={}, role="initial", candidate="c"),
     ]
-    return evaluate_final(
-        contestants, train, Catalogue.empty(), sealed, seeds=[0, 1, 2]
+    seeds = [0, 1, 2]
+    fitted = fit_entries(
+        entries,
+        train,
+        Catalogue.empty(),
+        seeds=seeds,
+        costs={},
+        on_fitted=lambda _: None,
+    )
+    return judge_entries(
+        fitted,
+        train,
+        Catalogue.empty(),
+        sealed,
+        seeds=seeds,
+        on_judged=lambda _: None,
     )
 
 
-def test_the_test_set_is_looked_at_once_for_all_contestants(final, parts):
-    assert final["looks"] == 2
-    assert final["n_test"] == len(parts[1])
+def test_the_size_of_the_test_set_is_told(final, parts):
+    assert final.n_test == len(parts[1])
+    assert final.n_test_users == len(np.unique(parts[1].users))
 
 
 def test_a_family_with_a_seed_is_refitted_for_each_and_scored_by_the_mean(final, parts):
     truth = parts[1].values
     expected = [rmse(truth, np.full(len(truth), 3 + k / 10)) for k in range(3)]
-    tuned = final["models"][0]
-    assert tuned["rmse_by_seed"] == pytest.approx(expected, abs=1e-6)
-    assert tuned["metrics"]["rmse"]["value"] == pytest.approx(np.mean(expected))
+    tuned = final.model("c")
+    assert tuned.rmse_by_seed == pytest.approx(expected, abs=1e-6)
+    assert tuned.rmse.value == pytest.approx(np.mean(expected))
 
 
 def test_a_family_without_a_seed_is_fitted_once_on_the_training_part(final, parts):
     train, test = parts
     expected = rmse(test.values, np.full(len(test), train.mean))
-    assert final["models"][1]["rmse_by_seed"] == pytest.approx([expected], abs=1e-6)
+    initial = final.model("c", "initial")
+    assert initial.rmse_by_seed == pytest.approx([expected], abs=1e-6)
 
 
-def test_differences_are_those_of_the_first_to_each_other_one(final):
-    one, other = (model["metrics"]["rmse"]["value"] for model in final["models"])
-    [difference] = final["differences"]
-    assert (difference["one"], difference["other"]) == ("tuned", "initial")
-    assert difference["value"] == pytest.approx(one - other)
+def test_a_difference_is_that_of_the_scores_and_can_be_turned(final):
+    one, other = (final.model("c", role) for role in ("tuned", "initial"))
+    found = final.difference(one.name, other.name)
+    assert found.group == "tuning"
+    assert found.value == pytest.approx(one.rmse.value - other.rmse.value)
+    turned = final.difference(other.name, one.name)
+    assert (turned.value, turned.low, turned.high) == (
+        -found.value,
+        -found.high,
+        -found.low,
+    )
+
+
+def test_a_measure_of_the_table_is_measured_of_every_model(parts, monkeypatch, request):
+    def worst(evidence):
+        errors = [abs(p - evidence.test.values).max() for p in evidence.predictions]
+        return float(np.mean(errors))
+
+    toy = Measure(name="worst", label="worst error", unit="rating", compute=worst)
+    monkeypatch.setitem(MEASURES, "worst", toy)
+    final = request.getfixturevalue("final")
+    truth = parts[1].values
+    expected = np.mean([abs(truth - (3 + k / 10)).max() for k in range(3)])
+    assert final.model("c").value("worst") == pytest.approx(expected, abs=1e-5)

@@ -52,7 +52,12 @@ def rank(scores, train, test, catalogue=NOTHING_KNOWN, **options):
     n_users, n_items = scores.shape
     parts = make_parts(train, test, n_users=n_users, n_items=n_items)
     model = Table(scores=scores).fit(parts[0], catalogue)
-    return rank_test_users(model, *parts, catalogue, **options)
+    found, n_users = rank_test_users(model, *parts, catalogue, **options)
+    return {name: each.value for name, each in found.items()}, n_users
+
+
+def rank_measures(*given, **options):
+    return rank(*given, **options)[0]
 
 
 @st.composite
@@ -81,8 +86,8 @@ def test_ndcg_equals_that_of_scikit_learn(case):
     for pair in train:
         ranked[pair] = -1.0  # what was seen is not recommended
     asked = relevant.any(axis=1)
-    found = rank(scores, train, test)
-    assert found["n_users"] == asked.sum()
+    found, n_users = rank(scores, train, test)
+    assert n_users == asked.sum()
     if asked.any():
         expected = ndcg_score(relevant[asked], ranked[asked], k=10)
         assert found["ndcg_at_10"] == pytest.approx(expected)
@@ -107,7 +112,7 @@ def test_lists_are_judged_by_the_titles_that_were_liked():
     scores = np.array([[0.9, 0.8, 0.7, 0.1]])
     # The best three are seen, disliked and liked; the other title liked is the last.
     test = {(0, 1): 2.0, (0, 2): 4.0, (0, 3): 5.0}
-    found = rank(scores, {(0, 0): 5.0}, test, n=2)
+    found = rank_measures(scores, {(0, 0): 5.0}, test, n=2)
     assert found["recall_at_2"] == 1 / 2
     # Found in the second place, of two titles that could fill both.
     gain, ideal = 1 / np.log2(3), 1 + 1 / np.log2(3)
@@ -118,38 +123,48 @@ def test_lists_are_judged_by_the_titles_that_were_liked():
 def test_four_of_five_stars_are_relevant_unless_said_otherwise(relevant_from, expected):
     scores = np.array([[0.0, 0.9, 0.1]])
     test = {(0, 1): 4.0, (0, 2): 5.0}
-    found = rank(scores, {(0, 0): 3.0}, test, n=1, relevant_from=relevant_from)
+    found = rank_measures(scores, {(0, 0): 3.0}, test, n=1, relevant_from=relevant_from)
     assert found["ndcg_at_1"] == expected
 
 
 def test_means_are_over_users_with_a_relevant_title():
     scores = np.array([[0.0, 0.9, 0.1], [0.0, 0.9, 0.1], [0.0, 0.9, 0.1]])
     test = {(0, 1): 5.0, (1, 1): 1.0, (2, 2): 5.0}
-    found = rank(scores, {(0, 0): 3.0}, test, n=1)
-    assert (found["n_users"], found["recall_at_1"]) == (2, 1 / 2)
+    found, n_users = rank(scores, {(0, 0): 3.0}, test, n=1)
+    assert (n_users, found["recall_at_1"]) == (2, 1 / 2)
 
 
 def test_the_standard_error_of_ndcg_is_that_of_a_mean_over_users():
     scores = np.array([[0.0, 0.9, 0.1]] * 3)
     # Found, not found, found: a deviation of root 1/3 among three users.
     test = {(0, 1): 5.0, (1, 2): 5.0, (2, 1): 5.0}
-    found = rank(scores, {(0, 0): 3.0}, test, n=1)
-    assert found["ndcg_error"] == pytest.approx(1 / 3)
-    alone = rank(scores, {(0, 0): 3.0}, {(0, 1): 5.0, (1, 1): 1.0}, n=1)
-    assert alone["ndcg_error"] is None
+    parts = make_parts({(0, 0): 3.0}, test, n_users=3, n_items=3)
+    model = Table(scores=scores).fit(parts[0], NOTHING_KNOWN)
+    found = rank_test_users(model, *parts, NOTHING_KNOWN, n=1)[0]["ndcg_at_1"]
+    assert found.high - found.value == pytest.approx(1.96 / 3)
+    assert found.value - found.low == pytest.approx(1.96 / 3)
+
+
+def test_a_single_user_leaves_nothing_to_estimate_an_error_from():
+    scores = np.array([[0.0, 0.9, 0.1]] * 2)
+    test = {(0, 1): 5.0, (1, 1): 1.0}
+    parts = make_parts({(0, 0): 3.0}, test, n_users=2, n_items=3)
+    model = Table(scores=scores).fit(parts[0], NOTHING_KNOWN)
+    alone = rank_test_users(model, *parts, NOTHING_KNOWN, n=1)[0]["ndcg_at_1"]
+    assert np.isnan([alone.low, alone.high]).all()
 
 
 def test_without_a_relevant_title_there_is_no_accuracy_of_ranking():
-    found = rank(np.array([[0.0, 0.9]]), {(0, 0): 3.0}, {(0, 1): 1.0})
-    assert found["n_users"] == 0
-    assert found["ndcg_at_10"] is found["recall_at_10"] is found["serendipity"] is None
+    found, n_users = rank(np.array([[0.0, 0.9]]), {(0, 0): 3.0}, {(0, 1): 1.0})
+    assert n_users == 0
+    assert not {"ndcg_at_10", "recall_at_10", "serendipity"} & found.keys()
     assert found["catalogue_coverage"] == 1 / 2
 
 
 def test_diversity_needs_a_catalogue():
     scores = np.array([[0.0, 0.9, 0.8]])
     train, test = {(0, 0): 3.0}, {(0, 1): 5.0}
-    assert rank(scores, train, test)["intra_list_diversity"] is None
+    assert "intra_list_diversity" not in rank_measures(scores, train, test)
     genres = pd.DataFrame({"listed_in": ["Drama", "Drama", "Comedy"]})
-    found = rank(scores, train, test, Catalogue(genres))
+    found = rank_measures(scores, train, test, Catalogue(genres))
     assert found["intra_list_diversity"] == 1.0

@@ -63,9 +63,7 @@ def test_a_family_that_is_worse_cannot_win_however_fast_it_is():
 def test_within_the_margin_the_next_criterion_decides():
     # 0.39 and 0.40 ms are within 5 %; hybrid trains faster.
     costs = make_costs({"svd": 0.39, "hybrid": 0.40}, hybrid={"fit_seconds": 0.2})
-    found = decide(
-        make_record(spec=rule(), judged={"tuned": CLOSE}, costs=costs)
-    )
+    found = decide(make_record(spec=rule(), judged={"tuned": CLOSE}, costs=costs))
     assert found.winner == "hybrid"
     assert found.decided_by == "fit_seconds"
     assert [r.criterion for r in found.rounds] == ["latency_p95_ms", "fit_seconds"]
@@ -75,9 +73,7 @@ def test_within_the_margin_the_next_criterion_decides():
 
 def test_a_family_dropped_by_a_criterion_does_not_come_back_on_a_later_one():
     costs = make_costs({"svd": 0.39, "hybrid": 0.40}, cf={"fit_seconds": 0.001})
-    found = decide(
-        make_record(spec=rule(), judged={"tuned": CLOSE}, costs=costs)
-    )
+    found = decide(make_record(spec=rule(), judged={"tuned": CLOSE}, costs=costs))
     assert found.winner == "svd"
 
 
@@ -167,9 +163,7 @@ def test_a_criterion_that_nobody_has_a_value_for_is_passed_over():
 
 
 def test_if_no_criterion_decides_the_lowest_rmse_does():
-    found = decide(
-        make_record(spec=rule(prefer=[]), judged={"tuned": CLOSE}, costs={})
-    )
+    found = decide(make_record(spec=rule(prefer=[]), judged={"tuned": CLOSE}, costs={}))
     assert found.winner == "svd"
     assert found.decided_by == "rmse"
     assert found.values == CLOSE

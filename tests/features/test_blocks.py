@@ -8,7 +8,7 @@ from harness.features import blocks as module
 from harness.features.blocks import (
     BLOCK_COLUMNS,
     PUBLISHED_WEIGHTS,
-    missing_blocks,
+    explain_blocks_off,
     title_blocks,
 )
 
@@ -31,19 +31,19 @@ def test_the_weights_are_those_of_the_study():
 def test_what_a_catalogue_of_films_allows():
     assert list(title_blocks(Catalogue(films()))) == ["metadata", "genre", "text"]
     why = "the catalogue has no director or cast or production_company"
-    assert missing_blocks(Catalogue(films())) == [
+    assert explain_blocks_off(Catalogue(films())) == [
         f"Title features: block people is off: {why}."
     ]
 
 
 def test_an_empty_catalogue_has_no_block():
     assert title_blocks(Catalogue.empty()) == {}
-    assert len(missing_blocks(Catalogue.empty())) == 4
+    assert len(explain_blocks_off(Catalogue.empty())) == 4
 
 
 def test_columns_that_say_nothing_are_a_reason_of_their_own():
     catalogue = Catalogue(films().assign(cast=["A", "B", "C"]))
-    (note,) = missing_blocks(catalogue)
+    (note,) = explain_blocks_off(catalogue)
     assert note.endswith(
         "people is off: no two titles can be told apart or related by cast."
     )

@@ -199,6 +199,7 @@ class TestText:
 
     def test_each_tuned_model_is_traced_to_study_trial_and_run(self, tmp_path):
         from harness.tracking.experiment_projection import experiment_identity
+
         from harness.tracking.projection import study_identity
 
         record = make_record()

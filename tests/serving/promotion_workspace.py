@@ -4,8 +4,9 @@ import shutil
 from contextlib import chdir
 from pathlib import Path
 
-from harness.data.load import load_source
 from harness.experiment.study import StudySettings, prepare
+
+from harness.data.load import load_source
 from harness.search.records import NoListener
 from harness.tracking import sync
 

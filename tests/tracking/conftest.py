@@ -4,10 +4,41 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from harness.experiment.results import ExperimentRecord
+from harness.experiment.run import study_spec
 from harness.search.records import StudyRecord, TrialRecord
+from harness.tracking import runs
+from harness.tracking.live import MLflowTracker
+from harness.tracking.location import locate
 from harness.tracking.store import quieten
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def as_experiment(study, **changes):
+    """The experiment that a study is by itself."""
+    facts = {
+        "name": study.name,
+        "spec": study_spec(study.family),
+        "storage": study.storage,
+        "dataset": study.dataset,
+        "split": study.split,
+        "settings": {"file": None, "seed": 7},
+        "code_version": study.code_version,
+        "started": START,
+        "studies": {study.family: study},
+    }
+    return ExperimentRecord(**(facts | changes))
+
+
+def sync(study, uri):
+    """Synchronise a study."""
+    return runs.sync(as_experiment(study), locate(uri))
+
+
+def track(uri, **options):
+    """Make a tracker for a store."""
+    return MLflowTracker(locate(uri), **options)
 
 
 @pytest.fixture(autouse=True)

@@ -1,19 +1,31 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from mlflow import MlflowClient
 
 from harness.errors import TrackingError
-from harness.tracking import SyncCounts, sync
-from harness.tracking.experiment_projection import (
-    find_run_ids,
-    log_experiment,
-    sync_experiment,
-)
+from harness.evaluation.measures import MEASURES, Measure
+from harness.tracking import runs as tracking
+from harness.tracking.live import MLflowTracker
+from harness.tracking.location import locate
+from harness.tracking.store import SyncCounts
 from tests.experiment.records import SPLIT, make_record, make_study
 from tests.experiment.scores import PARAMS, TUNED
 
 N_TRIALS = 2
+
+
+def log(record, uri):
+    return tracking.log_experiment(record, locate(uri))
+
+
+def sync(record, uri):
+    return tracking.sync(record, locate(uri))
+
+
+def final_ids(logged):
+    return {c: each.final_run for c, each in logged.candidates.items()}
 
 
 @pytest.fixture
@@ -48,18 +60,18 @@ def parent_of(run):
 def test_studies_and_final_models_stand_below_their_experiment(
     small_record, store_uri, runs_of
 ):
-    log_experiment(small_record(), None, tracking_uri=store_uri)
+    log(small_record(), store_uri)
     runs = runs_of()
     [top] = [run for run in runs.values() if parent_of(run) is None]
     assert top.info.run_name == "published: svd wins, test rmse 0.5720"
     below = [name for name, run in runs.items() if parent_of(run) == top.info.run_id]
     assert sorted(below) == [
-        "cf final, test rmse 0.6000",
-        "content final, test rmse 0.6800",
-        "hybrid final, test rmse 0.5900",
+        "published-cf final, test rmse 0.6000",
         "published-cf study, best rmse 0.6030",
+        "published-content final, test rmse 0.6800",
+        "published-hybrid final, test rmse 0.5900",
+        "published-svd final, test rmse 0.5720",
         "published-svd study, best rmse 0.5750",
-        "svd final, test rmse 0.5720",
     ]
     study = runs["published-svd study, best rmse 0.5750"]
     trials = [r for r in runs.values() if parent_of(r) == study.info.run_id]
@@ -67,21 +79,24 @@ def test_studies_and_final_models_stand_below_their_experiment(
 
 
 def test_says_which_run_is_whose_final_one(small_record, store_uri):
-    final_ids = log_experiment(small_record(), None, tracking_uri=store_uri)
+    logged = log(small_record(), store_uri)
     client = MlflowClient(store_uri)
-    names = {c: client.get_run(run_id).info.run_name for c, run_id in final_ids.items()}
+    names = {
+        c: client.get_run(run_id).info.run_name
+        for c, run_id in final_ids(logged).items()
+    }
     assert names == {
-        "cf": "cf final, test rmse 0.6000",
-        "content": "content final, test rmse 0.6800",
-        "hybrid": "hybrid final, test rmse 0.5900",
-        "svd": "svd final, test rmse 0.5720",
+        "cf": "published-cf final, test rmse 0.6000",
+        "content": "published-content final, test rmse 0.6800",
+        "hybrid": "published-hybrid final, test rmse 0.5900",
+        "svd": "published-svd final, test rmse 0.5720",
     }
 
 
 def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_uri):
-    record = small_record(final={"best_trials": {"svd": 8}})
-    final_ids = log_experiment(record, None, tracking_uri=store_uri)
-    run = MlflowClient(store_uri).get_run(final_ids["svd"])
+    record = small_record(judged={"best_trials": {"svd": 8}})
+    logged = log(record, store_uri)
+    run = MlflowClient(store_uri).get_run(final_ids(logged)["svd"])
     tuned = PARAMS["svd", "tuned"]
     assert run.data.params == {name: str(value) for name, value in tuned.items()}
     expected = {
@@ -91,33 +106,33 @@ def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_u
         "search_rmse": 0.575,
         "fresh_folds_rmse": 0.577,
         "initial_test_rmse": 0.578,
-        "gain_over_bias": 0.088,
+        "test_gain_over_bias": 0.088,
         "fit_seconds": 0.62,
         "latency_p95_ms": 0.42,
-        "peak_memory_mb": 186.5,
-        "model_mb": 1.3,
-        "test_pairs_known_share": 0.987,
-        "novelty_bits": 7.928,
+        "peak_memory_bytes": 186.5e6,
+        "model_bytes": 1.3e6,
+        "test_coverage": 0.987,
+        "novelty": 7.928,
     }
     found = {name: run.data.metrics[name] for name in expected}
     assert found == pytest.approx(expected)
     assert "test_rmse_users_over_20" in run.data.metrics
-    tags = {"family", "study", "best_trial", "seeds", "verdict", "test_looks"}
+    tags = {"family", "study", "best_trial", "seeds", "verdict", "test_opening"}
     assert {name: run.data.tags[name] for name in tags} == {
         "family": "svd",
         "study": "published-svd",
         "best_trial": "8",
         "seeds": "7, 8, 9",
         "verdict": "chosen",
-        "test_looks": "1",
+        "test_opening": "1",
     }
-    # Three fits of 0.75 s each.
-    assert run.info.end_time - run.info.start_time == 2250
+    # Three fits of 0.62 s each.
+    assert run.info.end_time - run.info.start_time == 1860
 
 
 def test_the_test_part_is_an_input_of_its_own(small_record, store_uri):
-    final_ids = log_experiment(small_record(), None, tracking_uri=store_uri)
-    run = MlflowClient(store_uri).get_run(final_ids["cf"])
+    logged = log(small_record(), store_uri)
+    run = MlflowClient(store_uri).get_run(final_ids(logged)["cf"])
     inputs = {
         used.dataset.name: (used.dataset.digest, used.tags[0].value)
         for used in run.inputs.dataset_inputs
@@ -132,10 +147,10 @@ def test_an_experiment_that_goes_on_is_one_run_throughout(
     small_record, store_uri, runs_of
 ):
     begun = replace(small_record(opened=False), studies={})
-    assert log_experiment(begun, None, tracking_uri=store_uri) == {}
+    assert log(begun, store_uri).candidates == {}
     [run] = runs_of().values()
     assert (run.info.run_name, run.info.status) == ("published: searching", "RUNNING")
-    log_experiment(small_record(), None, tracking_uri=store_uri)
+    log(small_record(), store_uri)
     ended = MlflowClient(store_uri).get_run(run.info.run_id)
     assert ended.info.status == "FINISHED"
     assert ended.data.tags["winner"] == "svd"
@@ -144,11 +159,11 @@ def test_an_experiment_that_goes_on_is_one_run_throughout(
 def test_a_second_time_changes_nothing(small_record, store_uri):
     record = small_record()
     n_runs = 1 + 2 + 2 * N_TRIALS + 4
-    counts = sync_experiment(record, store_uri)
+    counts = sync(record, store_uri)
     assert counts == SyncCounts(created=n_runs)
-    assert sync_experiment(record, store_uri) == SyncCounts(unchanged=n_runs)
-    log_experiment(record, None, tracking_uri=store_uri)
-    assert sync_experiment(record, store_uri) == SyncCounts(unchanged=n_runs)
+    assert sync(record, store_uri) == SyncCounts(unchanged=n_runs)
+    log(record, store_uri)
+    assert sync(record, store_uri) == SyncCounts(unchanged=n_runs)
 
 
 def test_a_study_that_was_logged_before_moves_below_its_experiment(
@@ -156,25 +171,24 @@ def test_a_study_that_was_logged_before_moves_below_its_experiment(
 ):
     record = small_record()
     for study in record.studies.values():
-        sync(study, store_uri)
-    assert sync_experiment(record, store_uri).repaired == 2
+        with MLflowTracker(locate(store_uri)) as tracker:
+            tracker.on_study_start(study)
+            tracker.on_study_end(study)
+    assert sync(record, store_uri).repaired == 2
     [top] = [run for run in runs_of().values() if parent_of(run) is None]
     assert "harness.experiment_id" in top.data.tags
-    # Synchronised alone, it stays there.
-    assert sync(record.studies["cf"], store_uri) == SyncCounts(unchanged=1 + N_TRIALS)
 
 
 def test_what_was_judged_before_stays_on_record(small_record, store_uri, runs_of):
-    first = log_experiment(small_record(), None, tracking_uri=store_uri)
-    again = small_record()
+    first = final_ids(log(small_record(), store_uri))
     tuned = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.570}
-    changes = {"opened": "2026-03-02T12:30:00+00:00", "looks": 2}
-    again = small_record(final={"tuned": tuned, "changes": changes})
-    second = log_experiment(again, None, tracking_uri=store_uri)
+    changes = {"opened": datetime(2026, 3, 2, 12, 30, tzinfo=UTC), "openings": 2}
+    again = small_record(judged={"tuned": tuned, "changes": changes})
+    second = final_ids(log(again, store_uri))
     assert not set(first.values()) & set(second.values())
-    old = runs_of()["svd final, test rmse 0.5720 (superseded)"]
+    old = runs_of()["published-svd final, test rmse 0.5720 (superseded)"]
     assert old.data.tags["superseded_by"] == second["svd"]
-    assert sync_experiment(again, store_uri).unchanged == 1 + 2 + 2 * N_TRIALS + 4
+    assert sync(again, store_uri).unchanged == 1 + 2 + 2 * N_TRIALS + 4
 
 
 def test_experiments_of_the_same_name_on_other_splits_are_kept_apart(
@@ -182,8 +196,8 @@ def test_experiments_of_the_same_name_on_other_splits_are_kept_apart(
 ):
     record = small_record()
     other = replace(record, split={**SPLIT, "fingerprint": "0ther"})
-    sync_experiment(record, store_uri)
-    counts = sync_experiment(replace(other, studies={}), store_uri)
+    sync(record, store_uri)
+    counts = sync(replace(other, studies={}), store_uri)
     assert counts == SyncCounts(created=1 + 4)
 
 
@@ -194,7 +208,8 @@ def test_the_report_is_among_the_artefacts_of_the_experiment(
     (folder / "figures").mkdir(parents=True)
     (folder / "report.md").write_text("# Verdict\n")
     (folder / "figures" / "rmse.png").write_bytes(b"png")
-    log_experiment(small_record(), folder, tracking_uri=store_uri)
+    logged = log(small_record(), store_uri)
+    tracking.attach_report(logged.experiment, folder, locate(store_uri))
     run_id = runs_of()["published: svd wins, test rmse 0.5720"].info.run_id
     client = MlflowClient(store_uri)
     found = [f.path for f in client.list_artifacts(run_id, "report")]
@@ -203,43 +218,71 @@ def test_the_report_is_among_the_artefacts_of_the_experiment(
 
 def test_a_store_that_is_down_is_one_sentence(small_record):
     with pytest.raises(TrackingError, match=r"must be reachable and writable, but: "):
-        log_experiment(small_record(), None, tracking_uri="http://127.0.0.1:9")
+        log(small_record(), "http://127.0.0.1:9")
 
 
-def test_the_runs_that_hold_the_numbers_are_found_by_what_was_judged(
-    small_record, store_uri, runs_of
-):
-    judged = small_record(final={"best_trials": {"cf": 1, "svd": 1}})
-    assert find_run_ids(judged, tracking_uri=store_uri)["candidates"] == {
-        "cf": {"trial": 1},
-        "svd": {"trial": 1},
-    }
-    log_experiment(judged, None, tracking_uri=store_uri)
-    before = find_run_ids(judged, tracking_uri=store_uri)
+def test_the_runs_that_hold_the_numbers_are_told(small_record, store_uri, runs_of):
+    logged = log(small_record(judged={"best_trials": {"cf": 1, "svd": 1}}), store_uri)
     runs = {run.info.run_id: run for run in runs_of().values()}
-    assert runs[before["experiment"]].info.run_name.startswith("published: svd wins")
-    svd = before["candidates"]["svd"]
-    assert runs[svd["trial_run"]].data.tags["trial"] == "1"
-    assert runs[svd["trial_run"]].info.run_name.startswith("svd #1")
-    assert runs[svd["final_run"]].info.run_name == "svd final, test rmse 0.5720"
+    assert runs[logged.experiment].info.run_name.startswith("published: svd wins")
+    svd = logged.candidates["svd"]
+    assert runs[svd.trial_run].data.tags["trial"] == "1"
+    assert runs[svd.trial_run].info.run_name.startswith("published-svd #1")
+    assert runs[svd.final_run].info.run_name == "published-svd final, test rmse 0.5720"
 
 
 def test_a_final_run_that_is_superseded_does_not_hold_the_numbers(
     small_record, store_uri
 ):
-    first = small_record(final={"best_trials": {"cf": 1, "svd": 0}})
-    log_experiment(first, None, tracking_uri=store_uri)
-    old = find_run_ids(first, tracking_uri=store_uri)["candidates"]
+    first = small_record(judged={"best_trials": {"cf": 1, "svd": 0}})
+    old = log(first, store_uri).candidates
     again = small_record(
-        final={"best_trials": {"cf": 1, "svd": 1}, "tuned": TUNED | {"svd": 0.57}}
+        judged={"best_trials": {"cf": 1, "svd": 1}, "tuned": TUNED | {"svd": 0.57}}
     )
-    log_experiment(again, None, tracking_uri=store_uri)
-    new = find_run_ids(again, tracking_uri=store_uri)["candidates"]
+    new = log(again, store_uri).candidates
     assert new["cf"] == old["cf"]
-    assert new["svd"]["final_run"] != old["svd"]["final_run"]
-    assert new["svd"]["trial_run"] != old["svd"]["trial_run"]
+    assert new["svd"].final_run != old["svd"].final_run
+    assert new["svd"].trial_run != old["svd"].trial_run
 
 
-def test_a_store_that_is_down_is_an_error_of_tracking(small_record):
-    with pytest.raises(TrackingError):
-        find_run_ids(small_record(), tracking_uri="http://127.0.0.1:9")
+def test_a_toy_measure_is_a_metric_of_the_final_run(
+    small_record, store_uri, monkeypatch
+):
+    toy = Measure(name="worst", label="worst error", compute=lambda _: 1.25)
+    monkeypatch.setitem(MEASURES, "worst", toy)
+    logged = log(small_record(judged={"best_trials": {"svd": 1}}), store_uri)
+    run = MlflowClient(store_uri).get_run(logged.candidates["svd"].final_run)
+    assert run.data.metrics["test_worst"] == 1.25
+
+
+def test_a_study_by_itself_holds_its_verdict_and_a_final_run(
+    small_record, store_uri, runs_of
+):
+    study = small_record(judged={"best_trials": {"cf": 1, "svd": 1}}).only("svd")
+    logged = log(study, store_uri)
+    runs = {run.info.run_id: run for run in runs_of().values()}
+    top = runs[logged.experiment]
+    assert parent_of(top) is None
+    assert top.info.run_name == "published-svd study, best rmse 0.5750"
+    assert top.data.metrics["test_rmse"] == pytest.approx(0.572)
+    assert parent_of(runs[logged.candidates["svd"].final_run]) == logged.experiment
+    n_runs = 1 + N_TRIALS + 1
+    assert sync(study, store_uri) == SyncCounts(unchanged=n_runs)
+
+
+def test_a_study_that_was_continued_shows_its_newest_figures(small_record, store_uri):
+    """Of two values at one step MLflow shows the larger."""
+    first = small_record(judged={"best_trials": {"cf": 1, "svd": 0}}).only("svd")
+    log(first, store_uri)
+    changes = {"openings": 2, "opened": datetime(2026, 3, 2, 12, 30, tzinfo=UTC)}
+    again = small_record(
+        judged={
+            "best_trials": {"cf": 1, "svd": 1},
+            "tuned": TUNED | {"svd": 0.56},
+            "changes": changes,
+        }
+    ).only("svd")
+    top = log(again, store_uri).experiment
+    metrics = MlflowClient(store_uri).get_run(top).data.metrics
+    assert metrics["test_rmse"] == pytest.approx(0.56)
+    assert sync(again, store_uri) == SyncCounts(unchanged=1 + N_TRIALS + 1)

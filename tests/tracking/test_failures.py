@@ -17,9 +17,9 @@ import pytest
 
 from harness.errors import TrackingError
 from harness.serving.web import serve
-from harness.tracking import MLflowTracker, SyncCounts, sync
 from harness.tracking.location import locate
-from harness.tracking.store import reason
+from harness.tracking.store import SyncCounts, reason
+from tests.tracking.conftest import sync, track
 
 MOST_SECONDS_PER_CALL = 0.25
 """Measured in microseconds; two shared cores may be busy with anything else."""
@@ -76,7 +76,7 @@ def test_a_server_that_is_down_is_said_once_and_costs_nothing(
     said = []
     trials = [make_trial(n) for n in range(20)]
     uri = f"http://127.0.0.1:{free_port()}"
-    tracker = MLflowTracker(uri, warn=said.append)
+    tracker = track(uri, warn=said.append)
     assert tell(tracker, make_study, trials) < MOST_SECONDS_PER_CALL
     assert not tracker.close(timeout=20)
     [message] = said
@@ -94,7 +94,7 @@ def test_a_server_that_never_answers_is_given_up_when_the_time_is_over(
 ):
     said = []
     trials = [make_trial(n) for n in range(20)]
-    tracker = MLflowTracker(slow_server, warn=said.append)
+    tracker = track(slow_server, warn=said.append)
     assert tell(tracker, make_study, trials) < MOST_SECONDS_PER_CALL
     begun = time.perf_counter()
     assert not tracker.close(timeout=0.5)
@@ -112,7 +112,7 @@ def test_a_server_that_has_failed_is_not_waited_for_at_the_end(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setattr("harness.tracking.live.LONGEST_WAIT_FOR_FAILING_SECONDS", 0.2)
     said = []
-    tracker = MLflowTracker(slow_server, warn=said.append)
+    tracker = track(slow_server, warn=said.append)
     tell(tracker, make_study, [make_trial(0)])
     wait_until(lambda: said)
     begun = time.perf_counter()
@@ -128,7 +128,7 @@ def test_a_server_that_dies_in_the_middle_is_caught_up_with_by_sync(
     trials = [make_trial(n) for n in range(6)]
     with serve(locate(store_uri), free_port()) as interface:
         address = interface.address
-        tracker = MLflowTracker(address, warn=said.append)
+        tracker = track(address, warn=said.append)
         tracker.on_study_start(make_study())
         for trial in trials[:3]:
             tracker.on_trial_end(make_study(), trial)
@@ -154,7 +154,7 @@ def test_a_store_that_comes_back_gets_everything(
     path.mkdir()
     said = []
     trials = [make_trial(n) for n in range(3)]
-    tracker = MLflowTracker(store_uri, warn=said.append)
+    tracker = track(store_uri, warn=said.append)
     tell(tracker, make_study, trials)
     wait_until(lambda: said)
     path.rmdir()
@@ -171,7 +171,7 @@ def test_a_corrupt_database_is_said_once_and_sync_explains_it(
     path.write_bytes(b"not a database" * 100)
     said = []
     trials = [make_trial(0)]
-    tracker = MLflowTracker(f"sqlite:///{path}", warn=said.append)
+    tracker = track(f"sqlite:///{path}", warn=said.append)
     assert tell(tracker, make_study, trials) < MOST_SECONDS_PER_CALL
     assert not tracker.close(timeout=20)
     assert len(said) == 1
@@ -237,9 +237,10 @@ def test_a_process_killed_while_it_logs_leaves_nothing_that_sync_cannot_mend(
     script = Path(tmp_path / "study.py")
     script.write_text(
         "import pickle, sys, time\n"
-        "from harness.tracking import MLflowTracker\n"
+        "from harness.tracking.live import MLflowTracker\n"
+        "from harness.tracking.location import locate\n"
         "study, trials = pickle.loads(sys.stdin.buffer.read())\n"
-        "tracker = MLflowTracker(sys.argv[1])\n"
+        "tracker = MLflowTracker(locate(sys.argv[1]))\n"
         "tracker.on_study_start(study)\n"
         "for trial in trials: tracker.on_trial_end(study, trial)\n"
         "time.sleep(60)\n"

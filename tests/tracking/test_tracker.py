@@ -1,7 +1,8 @@
 import pytest
 from mlflow import MlflowClient
 
-from harness.tracking import MLflowTracker, SyncCounts, sync
+from harness.tracking.store import SyncCounts
+from tests.tracking.conftest import sync, track
 
 
 def log(tracker, study, trials):
@@ -15,14 +16,14 @@ def test_a_study_becomes_a_parent_run_with_a_nested_run_per_trial(
     make_study, make_trial, store_uri, read_runs
 ):
     trials = [make_trial(0), make_trial(1, "pruned"), make_trial(2, "failed")]
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study(), trials)
         tracker.on_study_end(make_study(trials))
     [parent], children = read_runs(store_uri)
     assert [c.info.run_name for c in children] == [
-        "svd #0 rmse 0.9400",
-        "svd #1 pruned",
-        "svd #2 failed",
+        "svd-toy #0 rmse 0.9400",
+        "svd-toy #1 pruned",
+        "svd-toy #2 failed",
     ]
     assert [c.info.status for c in children] == ["FINISHED", "KILLED", "FAILED"]
     assert {c.data.tags["mlflow.parentRunId"] for c in children} == {parent.info.run_id}
@@ -36,7 +37,7 @@ def test_a_run_has_the_times_values_tags_and_dataset_of_its_trial(
     make_study, make_trial, store_uri, read_runs
 ):
     trial = make_trial(3)
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study(), [trial])
     _, [run] = read_runs(store_uri)
     assert run.info.start_time == trial.started.timestamp() * 1000
@@ -68,7 +69,7 @@ def test_a_run_has_the_times_values_tags_and_dataset_of_its_trial(
 def test_a_failed_trial_keeps_its_traceback(
     make_study, make_trial, store_uri, read_runs
 ):
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study(), [make_trial(0, "failed")])
     _, [run] = read_runs(store_uri)
     assert run.data.tags["traceback"] == "Traceback\nValueError: diverged"
@@ -78,14 +79,14 @@ def test_a_study_that_continues_goes_on_in_its_run(
     make_study, make_trial, store_uri, read_runs
 ):
     first, second = make_trial(0), make_trial(1)
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study(), [first])
         tracker.on_study_end(make_study([first]))
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study([first]), [])
     [parent], _ = read_runs(store_uri)
     assert parent.info.status == "RUNNING"
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study([first]), [second])
         tracker.on_study_end(make_study([first, second]))
     [parent], children = read_runs(store_uri)
@@ -96,7 +97,7 @@ def test_a_study_that_continues_goes_on_in_its_run(
 
 def test_what_the_tracker_wrote_needs_no_sync(make_study, make_trial, store_uri):
     study = make_study([make_trial(0), make_trial(1, "pruned")])
-    with MLflowTracker(store_uri) as tracker:
+    with track(store_uri) as tracker:
         log(tracker, make_study(), study.trials)
         tracker.on_study_end(study)
     assert sync(study, store_uri) == SyncCounts(unchanged=3)

@@ -1,6 +1,5 @@
 import json
 
-from harness.tracking import sync
 from harness.tracking.views import (
     FINALS_VIEW,
     TRIALS_VIEW,
@@ -8,6 +7,7 @@ from harness.tracking.views import (
     merge_trials_view,
     trial_parameters,
 )
+from tests.tracking.conftest import sync
 
 
 def state_of(view):
