@@ -30,7 +30,7 @@ NOTHING = "-"
 
 NAMES = {
     "sparsity": "sparsity",
-    "mean": "mean rating, stars",
+    "mean": "mean rating",
     "variance": "variance of ratings",
     "ratings_per_week": "ratings per user and week",
     "average_watch_minutes": "minutes watched, mean",
