@@ -287,9 +287,7 @@ class TestText:
         assert "simulated." not in text.split("## Published")[0]
 
     def test_each_tuned_model_is_traced_to_study_trial_and_run(self, tmp_path):
-        from harness.tracking.experiment_projection import experiment_identity
-
-        from harness.tracking.projection import study_identity
+        from harness.tracking.projection import experiment_identity, study_identity
 
         record = make_record()
         text = write_report(record, tmp_path / "r").read_text()

@@ -211,11 +211,11 @@ def test_what_may_be_chance_on_cold_titles_is_no_reason():
 
 
 def test_what_the_file_prefers_is_the_reason_of_its_kind():
-    spec = make_spec(decision={"prefer": ["novelty"]})
+    spec = make_spec(decision={"prefer": ["catalogue_coverage"]})
     found = traits(make_record(spec=spec), "svd")
     said = {trait.measure.kind: trait.measure.name for trait in found if trait.measure}
     # The ranking measures of the made-up models rise as the RMSE falls.
-    assert said["ranking"] == "novelty"
+    assert said["ranking"] == "catalogue_coverage"
     assert "NDCG" in reasons(make_record(), "svd")
 
 
