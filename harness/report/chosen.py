@@ -22,7 +22,6 @@ from harness.report.families import tuning
 from harness.report.figures.results import (
     draw_blocks,
     draw_residuals,
-    draw_rmse,
     effective_weights,
     star_names,
     statistics_weight,
@@ -54,9 +53,6 @@ def chosen_model(context: Context) -> str:
             {**models, "tuned": tuned}, measures_of(record, "accuracy"), last="tuned"
         ),
         _about_intervals(record),
-        context.figure(draw_rmse, "rmse.png", "Test RMSE, initial and tuned")
-        if record.is_study
-        else "",
         _beside_published(context, decision.winner, tuned),
         tuning(context),
         _about_seeds(record, tuned),

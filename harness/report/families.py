@@ -63,7 +63,7 @@ def comparison(context: Context) -> str:
     return paragraphs(
         "## RMSE of all families",
         _family_table(context, found),
-        _how(record, found),
+        _how(record),
         _about_bias(record),
         context.figure(draw_rmse, "rmse.png", "Test RMSE, initial and tuned"),
         _notes(record),
@@ -136,15 +136,9 @@ def _p(record: ExperimentRecord, model: ModelResult) -> str:
     return "-" if found is None else found.p_text.removeprefix("= ")
 
 
-def _how(record: ExperimentRecord, found: dict[str, list["Trait"]]) -> str:
+def _how(record: ExperimentRecord) -> str:
     judging = record.judging
     assert judging is not None
-    speaks_of_cold = any(
-        trait.measure.name in DEPTH_MEASURES
-        for each in found.values()
-        for trait in each
-        if trait.measure is not None
-    )
     return (
         f"RMSE in {unit(record)} on the sealed test set: {judging.n_test:,} ratings of "
         f"{judging.n_test_users:,} users. Models were trained on the whole training part, "
@@ -152,11 +146,6 @@ def _how(record: ExperimentRecord, found: dict[str, list["Trait"]]) -> str:
         "for ratings that share a user or a title, and for seeds. Models are compared on "
         "the same ratings, so differences are known better than each RMSE. p: against the "
         "best, Holm-adjusted for all pairs; intervals are not adjusted."
-        + (
-            " Cold users and titles have at most 5 training ratings."
-            if speaks_of_cold
-            else ""
-        )
     )
 
 
@@ -430,7 +419,7 @@ def _cold_start_table(
     for model in models:
         cells = {group.depth: _cell(group) for group in model.depth[side]}
         rows.append([name_of(record, model), *(cells[g.depth] for g in groups)])
-    head = ["training ratings", *(escape(group.depth) for group in groups)]
+    head = ["training ratings", *(group.depth for group in groups)]
     return table(head, rows, align="l" + "r" * len(groups))
 
 

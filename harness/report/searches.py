@@ -182,7 +182,7 @@ def searches(context: Context) -> str:
         history,
         importance,
         _IMPORTANCE if importance else "",
-        *(_settings(record, c, study) for c, study in record.studies.items()),
+        _all_settings(record),
     )
 
 
@@ -250,6 +250,12 @@ def _about_falling(record: ExperimentRecord) -> str:
         "might lower it further"
         + ("." if record.is_study else ", and might change the comparison.")
     )
+
+
+def _all_settings(record: ExperimentRecord) -> str:
+    parts = [_settings(record, c, study) for c, study in record.studies.items()]
+    body = paragraphs(*parts)
+    return body if record.is_study else fold("Best settings of each family", body)
 
 
 def _settings(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:

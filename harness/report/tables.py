@@ -25,7 +25,7 @@ def models_by_measure(
         [name_of(record, model), *cells]
         for model, *cells in zip(models, *columns, strict=True)
     ]
-    head = ["tuned model", *(escape(measure.label) for measure in measures)]
+    head = ["model", *(escape(measure.label) for measure in measures)]
     return table(head, rows, align="l" + "r" * len(columns))
 
 

@@ -572,10 +572,11 @@ def opening(context: Context) -> str:
     """Write title and verdict."""
     record, verdict = context.record, verdict_of(context.record)
     simulated = bool(record.dataset.get("simulated"))
-    first, *more = [escape(line.text, longest=LONGEST) for line in verdict.lines]
+    first, *more = map(_said, verdict.lines)
     title = "" if record.is_study else f"*{escape(record.spec.title)}*"
     return paragraphs(
         f"# {_heading(record)}{' (SIMULATED ratings)' if simulated else ''}",
+        title,
         SIMULATED if simulated else "",
         f"**{first}**",
         *more,
@@ -583,7 +584,6 @@ def opening(context: Context) -> str:
         _list(verdict.reasons),
         "**What limits it**" if verdict.caveats else "",
         _list(verdict.caveats),
-        title,
         escape(record.spec.about, longest=LONGEST) if record.spec.about else "",
     )
 
@@ -596,7 +596,12 @@ def _heading(record: ExperimentRecord) -> str:
 
 
 def _list(statements: Iterable[Statement]) -> str:
-    return listed([escape(said.text, longest=LONGEST) for said in statements])
+    return listed([_said(statement) for statement in statements])
+
+
+def _said(statement: Statement) -> str:
+    # Before a blank it opens no tag, and p < 0.001 can be read in the source, too.
+    return escape(statement.text, longest=LONGEST).replace("&lt; ", "< ")
 
 
 def criteria(context: Context) -> str:
@@ -633,6 +638,6 @@ def _row(record: ExperimentRecord, checked: CheckedCriterion) -> list[str]:
         escape(measure.label),
         label(record, checked.candidate),
         write(criterion.metric, checked.measured),
-        ", ".join(required).replace("<", "&lt;").replace(">", "&gt;"),
+        ", ".join(required),
         passed if checked.passed else "**FAIL**",
     ]
