@@ -28,8 +28,8 @@ __all__ = ["Comparison", "ModelScore", "WinnerCorrection", "compare_predictions"
 
 Predictions: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 
-FEWEST_TITLES = 50
-"""With fewer equally popular titles, two-way intervals cover the truth too rarely."""
+FEWEST_TITLES = 20
+"""Coverage was measured down to so many equally popular titles."""
 
 COMPARED = ("rmse", "mae", "user_rmse")
 """Measures in stars of which less is better."""
@@ -225,9 +225,9 @@ class Comparison:
             )
         elif self.n_effective_titles < FEWEST_TITLES:
             found.append(
-                f"The titles count like {self.n_effective_titles:.0f} equally popular "
-                f"ones: below {FEWEST_TITLES}, intervals cover the truth less often than "
-                "they say."
+                f"The titles count like {self.n_effective_titles:.1f} equally popular "
+                f"ones: below {FEWEST_TITLES}, how often intervals cover the truth was "
+                "not measured."
             )
         if any(len(model.by_seed) == 1 for model in self.models):
             names = ", ".join(m.name for m in self.models if len(m.by_seed) == 1)

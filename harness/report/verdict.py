@@ -99,7 +99,7 @@ class Statement:
 
     kind: Kind
     text: str
-    facts: Mapping[str, float | int | str] = field(default_factory=dict)
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

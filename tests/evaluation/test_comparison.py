@@ -93,7 +93,7 @@ def test_few_users_and_few_titles_are_caveats(data):
     part = {
         "truth": data["truth"][rows],
         "users": data["users"][rows],
-        "items": data["items"][rows] % 20,
+        "items": data["items"][rows] % 12,
         "predictions": {n: data["predictions"][n][rows] for n in ("good", "poor")},
     }
     caveats = " ".join(compare_predictions(**part).caveats)
