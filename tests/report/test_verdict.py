@@ -98,9 +98,11 @@ def test_why_not_the_lowest_rmse_is_told_with_the_values_that_decided():
     assert verdict.lines[0].facts["candidate"] == "cf"
     assert verdict.question == "Why not SVD, which has the lowest RMSE?"
     tie, decided = verdict.reasons
-    # The only two that are tied: p as it is in the fixture, 0.3 / 4 standard errors.
-    assert (tie.kind, tie.facts["candidate"]) == ("tie", "cf")
-    assert tie.facts["p"] == pytest.approx(0.940, abs=5e-4)
+    assert (tie.kind, tie.facts["candidate"]) == ("undecided", "cf")
+    assert tie.facts["value"] == pytest.approx(0.0003)
+    # 2.8 standard errors of 0.004 would show with 80 % power.
+    assert tie.facts["detectable"] == pytest.approx(0.0112)
+    assert "0.0003 stars (-0.0075 to 0.0081)" in tie.text
     assert decided.facts == {"criterion": "latency_p95_ms", "left": "cf"}
     assert "(0.10 ms)" in decided.text
     assert "(0.42 ms)" in decided.text
@@ -110,15 +112,15 @@ def test_all_that_are_tied_are_named():
     record = make_record(
         judged={"tuned": CLOSE | {"hybrid": 0.5722}}, costs=make_costs({"hybrid": 0.1})
     )
-    ties = [r for r in verdict_of(record).reasons if r.kind == "tie"]
+    ties = [r for r in verdict_of(record).reasons if r.kind == "undecided"]
     assert [tie.facts["candidate"] for tie in ties] == ["hybrid", "cf"]
 
 
 def test_the_best_can_win_a_tie_too():
     verdict = verdict_of(make_record(judged={"tuned": CLOSE}))
     assert verdict.lines[0].facts["candidate"] == "svd"
-    assert verdict.question == "Why SVD, although others are tied with it?"
-    assert kinds(verdict.reasons) == ["tie", "round"]
+    assert verdict.question == "Why SVD, although others are not shown to be worse?"
+    assert kinds(verdict.reasons) == ["undecided", "round"]
 
 
 def test_criteria_are_told_in_the_order_they_were_applied():
@@ -151,13 +153,15 @@ def test_a_tied_family_that_may_be_no_better_than_the_baseline_drops_out_by_name
     assert "collaborative filtering (0.0080)" in verdict.reasons[-1].text
 
 
-def test_a_tie_whose_interval_excludes_zero_is_said_to_be_one_by_adjustment():
-    # 0.0085 is 2.125 standard errors: p = 0.0336. Of the ten pairs three are this or less:
-    # two of 0.0085 and one of nothing, so it is corrected to 3 * 0.0336.
-    tuned = TUNED | {"hybrid": 0.5805, "cf": 0.5805}
-    tie = verdict_of(make_record(judged={"tuned": tuned})).reasons[0]
-    assert tie.facts["p"] == pytest.approx(0.101, abs=5e-4)
-    assert "adjusted for all pairs" in tie.text
+def test_a_family_within_the_margin_is_as_good_and_not_merely_untold():
+    # 0.0003 is 6 standard errors of 0.001 within a margin of 0.006.
+    judged = {"tuned": CLOSE, "error": 0.001, "margin": 0.006}
+    record = make_record(judged=judged, costs=make_costs({"cf": 0.1}))
+    found = verdict_of(record).reasons[0]
+    assert (found.kind, found.facts["candidate"]) == ("equivalent", "cf")
+    assert found.facts["margin"] == 0.006
+    assert "within the 0.006 stars that do not matter" in found.text
+    assert verdict_of(record).lines[0].facts["candidate"] == "cf"
 
 
 @pytest.mark.parametrize(
