@@ -65,9 +65,13 @@ class Catalogue:
         `CATALOGUE_COLUMNS`, `OPTIONAL_COLUMNS` and `DERIVED_COLUMNS`; those of
         `LIST_COLUMNS` are comma-separated text. What is unknown is missing (NaN / None /
         NaT). An item without any metadata is a row of missing values.
+    users : DataFrame, shape (n_users, n_columns), optional
+        What the source knows about the users: row ``k`` describes user code ``k``.
+        Columns are numbers, or text with few values; their names are free.
     """
 
     frame: "pd.DataFrame"
+    users: "pd.DataFrame | None" = None
 
     @classmethod
     def empty(cls) -> "Catalogue":
@@ -109,6 +113,8 @@ class Catalogue:
             16 hexadecimal digits (of SHA-256).
         """
         text = self.frame.to_csv(index=False)
+        if self.users is not None:
+            text += self.users.to_csv(index=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -34,6 +34,7 @@ class _Content:
     name: str
     sidecar: Sidecar
     films: "pd.DataFrame | None" = None
+    users: "pd.DataFrame | None" = None
     notes: tuple[str, ...] = ()
 
 
@@ -130,6 +131,7 @@ def _read_movielens(layout: Layout, options: ReadOptions, name: str) -> _Content
     options = options.over(sidecar.options)
     table = layout.read_ratings(options)
     films, notes = layout.read_films()
+    users = layout.read_users()
     scale = options.scale or layout.scale_of(table)
     return _Content(
         table=table,
@@ -137,6 +139,7 @@ def _read_movielens(layout: Layout, options: ReadOptions, name: str) -> _Content
         name=name,
         sidecar=sidecar,
         films=films,
+        users=users,
         notes=tuple(notes),
     )
 
@@ -160,6 +163,9 @@ def _put_together(content: _Content, source: str) -> Dataset:
     catalogue = Catalogue.empty()
     if films is not None:
         catalogue = align_catalogue(films, ids, ratings.item_ids)
+    if content.users is not None:
+        aligned = content.users.reindex(ratings.user_ids).reset_index(drop=True)
+        catalogue = replace(catalogue, users=aligned)
     tested, watched = table.in_test, table.watch_minutes
     return Dataset(
         name=content.sidecar.name or content.name,

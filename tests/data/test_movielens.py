@@ -38,6 +38,48 @@ def test_the_layout_of_100k(write):
     dataset = load_dataset(str(folder))
     check(dataset, "Animation, Children's, Comedy")
     assert dataset.ratings.scale == RatingScale(1, 5)
+    assert dataset.catalogue.users is None
+
+
+@pytest.mark.parametrize(
+    ("films", "ratings", "people", "lines"),
+    [
+        (
+            "u.item",
+            "7\t2\t3\t10\n5\t2\t5\t30\n5\t1\t5\t30\n",
+            "u.user",
+            "5|24|M|writer|85711\n6|53|F|other|94043\n",
+        ),
+        (
+            "movies.dat",
+            "7::2::3::10\n5::2::5::30\n5::1::5::30\n",
+            "users.dat",
+            "5::M::24::writer::85711\n6::F::53::other::94043\n",
+        ),
+    ],
+)
+def test_users_are_described_where_the_source_knows_them(
+    write, films, ratings, people, lines
+):
+    title = "2::Léon (1994)::Drama\n"
+    flags = "|".join(["2", "Léon (1994)", "", "", "", *["0"] * 19])
+    write((flags if films == "u.item" else title).encode("latin-1"), f"films/{films}")
+    write(lines, f"films/{people}")
+    name = "u.data" if films == "u.item" else "ratings.dat"
+    folder = write(ratings, f"films/{name}").parent
+    users = load_dataset(str(folder)).catalogue.users
+    # In the order of the ratings: 7 is not described, 6 has not rated.
+    assert users["age"].tolist()[1] == 24
+    assert users.iloc[1][["gender", "occupation", "region"]].tolist() == [
+        "M",
+        "writer",
+        "8",
+    ]
+    assert users.iloc[0].isna().all()
+    assert len(users) == 2
+    write("5|24|M\n" if people == "u.user" else "5::M::x::y::z\n", f"films/{people}")
+    with pytest.raises(DataError, match=people):
+        load_dataset(str(folder))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
