@@ -65,31 +65,17 @@ def test_predicts_what_myfm_predicts(ratings, catalogue, settings):
     model.fit(ratings, catalogue)
     reference = MyFMRegressor(rank=3, random_seed=0, init_stdev=0.1)
     reference.fit(
-<<<<<<< HEAD
-        features,
-        ratings.on_five_stars().values.astype(float),
-=======
         None,
-        ratings.values.astype(float),
+        ratings.on_five_stars().values.astype(float),
         X_rel=blocks,
->>>>>>> 23f8c35 (bfm: days, users' profiles, ordered probit; myFM is an ordinary dependency)
         n_iter=10,
         n_kept_samples=8,
         group_shapes=widths,
     )
-<<<<<<< HEAD
-    expected = 0.5 + 1.125 * (reference.predict(features) - 1)
-    # One flat matrix in place of two blocks: the same sampler, other rounding.
-    np.testing.assert_allclose(
-        model.predict(ratings.users, ratings.items),
-        np.clip(expected, 0.5, 5),
-        atol=0.02,
-=======
     np.testing.assert_allclose(
         model.predict(ratings.users, ratings.items, ratings.timestamps),
-        np.clip(reference.predict(None, blocks), 0.5, 5),
+        np.clip(0.5 + 1.125 * (reference.predict(None, blocks) - 1), 0.5, 5),
         atol=1e-4,
->>>>>>> 23f8c35 (bfm: days, users' profiles, ordered probit; myFM is an ordinary dependency)
     )
 
 
@@ -116,7 +102,7 @@ def test_predicts_the_expected_level_of_an_ordered_probit(ratings, catalogue):
 
 def test_stars_of_a_score_are_the_expected_level():
     # Two levels: 1 + P(score + noise > 0); half the slope where the variance is 1 + 3.
-    link = Link(np.array([1.0, 2.0]), np.array([0.0]), 0.0)
+    link = Link((1.0, 1.0), np.array([1.0, 2.0]), np.array([0.0]), 0.0)
     wide = replace(link, spread=3.0)
     probability = NormalDist().cdf
     np.testing.assert_allclose(

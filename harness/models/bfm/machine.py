@@ -25,9 +25,11 @@ class Link:
     cutpoints :math:`c_k` and variance :math:`v` of the score over the samples is
     :math:`y_0 + \sum_k (y_k - y_{k-1}) \Phi((s - c_k) / \sqrt{1 + v})`. One mean variance
     stands for that of each pair: on ml-100k that costs 0.0001 RMSE, and one score orders
-    the titles. Without cutpoints, scores are stars.
+    the titles. Without cutpoints, scores are stars on a scale of 1 to 5, and `unit` is
+    what 1 means, and the length of a star.
     """
 
+    unit: tuple[float, float]
     levels: Doubles
     cutpoints: Doubles
     spread: float
@@ -35,7 +37,9 @@ class Link:
     def __call__(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Turn scores to stars."""
         if not len(self.cutpoints):
-            return scores
+            low, star = self.unit
+            stars: npt.NDArray[Any] = low + (scores - 1) * star
+            return stars
         from scipy.special import ndtr
 
         scale = 1 / np.sqrt(1 + self.spread)

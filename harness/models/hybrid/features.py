@@ -2,12 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-<<<<<<< HEAD
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
-=======
 from typing import TYPE_CHECKING, Any, Literal
->>>>>>> 23f8c35 (bfm: days, users' profiles, ordered probit; myFM is an ordinary dependency)
 
 import numpy as np
 import numpy.typing as npt
