@@ -19,8 +19,8 @@ import numpy as np
 
 from harness.data.options import ReadOptions
 from harness.data.readers.checks import RatingTable, stack
+from harness.data.readers.files import open_text
 from harness.data.readers.table import read_table
-from harness.data.readers.text import open_text
 from harness.data.wording import counted
 from harness.errors import DataError
 
