@@ -10,7 +10,7 @@ from harness.data.dataset import Dataset
 from harness.data.options import ReadOptions
 from harness.errors import DataError
 
-__all__ = ["DOWNLOAD_FOLDER", "load_again", "load_dataset", "load_source"]
+__all__ = ["DOWNLOAD_FOLDER", "EMBEDDED", "load_again", "load_dataset", "load_source"]
 
 
 EMBEDDED = "ott"
