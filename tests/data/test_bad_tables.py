@@ -82,10 +82,11 @@ def test_a_bad_table_is_refused(load, text, message):
         load(text)
 
 
-def test_utf_16_is_recognised_and_read_when_named(load):
+def test_utf_16_is_recognised_by_its_mark(load):
     text = "user,item,rating\na,é,3\nb,y,4\n".encode("utf-16")
+    assert list(load(text).ratings.item_ids) == ["é", "y"]
     with pytest.raises(DataError, match=r"UTF-16; .* --encoding utf-16"):
-        load(text)
+        load(text, encoding="utf-8")
     assert list(load(text, encoding="utf-16").ratings.item_ids) == ["é", "y"]
     with pytest.raises(DataError, match="no text encoding named 'klingon'"):
         load(text, encoding="klingon")

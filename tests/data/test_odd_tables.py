@@ -234,3 +234,35 @@ def test_a_name_that_is_no_path_is_looked_for_where_downloads_go(
     write(table(), "harness-data/mine/ratings.csv")
     monkeypatch.chdir(tmp_path)
     assert triples(load_dataset("mine")) == WANTED
+
+
+@pytest.mark.parametrize("mark", ["#", "%", "# "])
+def test_comments_at_the_top_are_skipped_and_a_header_may_be_one(load, mark):
+    comment = f"{mark}made by a program\n{mark}in 2020\n"
+    assert triples(load(comment + table())) == WANTED
+    assert triples(load(comment + table(header=None))) == WANTED
+    assert triples(load(f"{mark}user,item,rating\n" + table(header=None))) == WANTED
+    with pytest.raises(DataError, match="line 64, column 'rating'"):
+        load(comment + table() + "m99,f99,x\n")
+
+
+def test_what_stands_in_brackets_belongs_to_no_name(load):
+    assert triples(load(table(header="User ID,Item (code),Rating (1-5)"))) == WANTED
+
+
+def test_ids_that_differ_in_capital_letters_only_are_told(load):
+    text = table() + "m00,F01,3\nm01,F01,4\n"
+    dataset = load(text)
+    assert dataset.ratings.n_items == 10
+    assert said(dataset, "1 id of column 'item'", "'F01' and 'f01'")
+
+
+def test_lines_quoted_as_a_whole_are_told(load):
+    text = "".join(f'"{line}"\n' for line in table().splitlines())
+    with pytest.raises(DataError, match="each line is quoted as a whole"):
+        load(text)
+
+
+def test_aligned_columns_are_told(load):
+    with pytest.raises(DataError, match="aligned with blanks"):
+        load(table("{u}   {i}   {s}", "user  item  rating"))

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 
 import pandas as pd
@@ -193,3 +194,30 @@ def test_five_thousand_columns_make_no_long_message(write):
         with pytest.raises(DataError) as caught:
             load_dataset(str(path), options)
         assert len(str(caught.value)) < 1500
+
+
+def test_json_may_hold_columns(write):
+    as_lists = {name: FRAME[name].tolist() for name in NAMES}
+    for text in (
+        json.dumps(as_lists),
+        FRAME.to_json(),
+        FRAME.to_json(orient="records"),
+    ):
+        assert columns_of(load_dataset(str(write(text, "r.json")))) == sorted(ROWS)
+
+
+def test_nested_values_are_no_ids(write):
+    rows = [{"user": [1], "item": {"id": k}, "rating": k} for k in range(3)]
+    with pytest.raises(DataError, match="entry 1, column 'user': ids must be text"):
+        load_dataset(str(write(json.dumps(rows), "r.json")))
+
+
+def test_a_tar_archive_is_told(write):
+    def write_tar(buffer):
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            member = tarfile.TarInfo("ratings.csv")
+            member.size = len(CSV)
+            archive.addfile(member, io.BytesIO(CSV.encode()))
+
+    with pytest.raises(DataError, match="tar archive"):
+        load_dataset(str(write(packed(write_tar), "r.tar.gz")))

@@ -51,7 +51,7 @@ USUAL_NAMES = {
 
 def plain_word(name: str) -> str:
     """Write a column's name as `USUAL_NAMES` does."""
-    return re.sub(r"[\s_-]", "", name).lower()
+    return re.sub(r"\(.*\)|[\s_-]", "", name).lower()
 
 
 def part_of(name: str) -> str | None:
@@ -121,6 +121,14 @@ def clean_ids(values: Sequence[str], name: str) -> tuple[list[str], list[str]]:
             f"{counted(len(floats), 'different id')} of column {name!r} written as "
             "float (7.0) read as whole numbers."
         )
+    by_letters: dict[str, str] = {}
+    twins = [v for v in clean if by_letters.setdefault(v.casefold(), v) != v]
+    if twins:
+        notes.append(
+            f"{counted(len(twins), 'id')} of column {name!r} differ from others only in "
+            f"capital letters, such as {shorten(twins[0])} and "
+            f"{shorten(by_letters[twins[0].casefold()])}: they are taken for different."
+        )
     return clean, notes
 
 
@@ -150,9 +158,13 @@ def _numbered(
     import pyarrow as pa
 
     types, column = pa.types, _in_plain_types(column)
-    if not types.is_dictionary(column.type):
+    kind = column.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    elif types.is_nested(kind):
+        raise _no_ids(kind, name, places)
+    else:
         column = column.dictionary_encode()
-    kind = column.type.value_type
     # As 32 bits with sign, whatever they were: -1 stands for what is missing.
     column = column.cast(pa.dictionary(pa.int32(), kind)).unify_dictionaries()
     array = column.combine_chunks()
@@ -176,11 +188,15 @@ def _numbered(
         or types.is_null(kind)
         or types.is_large_string(kind)
     ):
-        raise DataError(
-            f"{places.of(0)}, column {name!r}: ids must be text or whole numbers, but "
-            f"this column holds values of type {kind}."
-        )
+        raise _no_ids(kind, name, places)
     return codes.astype(np.int32, copy=False), [str(v) for v in values]
+
+
+def _no_ids(kind: object, name: str, places: Places) -> DataError:
+    return DataError(
+        f"{places.of(0)}, column {name!r}: ids must be text or whole numbers, but this "
+        f"column holds values of type {str(kind)[:60]}."
+    )
 
 
 def _in_plain_types(column: Any) -> Any:
@@ -207,7 +223,7 @@ def _cleaned(
     if floats:
         whole = [k for k, v in enumerate(clean) if WHOLE.fullmatch(v)]
         raise _mixed(clean, floats[0], whole, (codes, name, places))
-    if not notes:
+    if clean == values:
         return IdColumn(codes, _objects(values)), notes
     position = {v: k for k, v in enumerate(dict.fromkeys(clean))}
     renumber = np.array([position[v] for v in clean], dtype=np.int32)
@@ -288,7 +304,9 @@ def to_numbers(column: Any, name: str, places: Places) -> npt.NDArray[np.float64
         or pa.types.is_decimal(kind)
         or pa.types.is_null(kind)
     ):
-        raise _no_number(0, name, places, f"this column holds values of type {kind}")
+        raise _no_number(
+            0, name, places, f"this column holds values of type {str(kind)[:60]}"
+        )
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
         raise _no_number(row, name, places, "this cell is empty")

@@ -102,6 +102,8 @@ def read_head(path: Path) -> bytes:
     """Read the first bytes of the unpacked file; refuse what is no table."""
     with reading(path), open_plain(path) as file:
         head = file.read(HEAD_BYTES)
+    if head[257:262] == b"ustar":
+        raise DataError(f"{path}: is a tar archive; unpack it, and name the file.")
     for start, what in FOREIGN.items():
         if head.startswith(start):
             raise DataError(

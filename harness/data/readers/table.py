@@ -126,6 +126,7 @@ def _open_json(path: Path, encoding: str | None) -> ArrowTable:
         rows, word = _json_array(path, encoding), "entry"
     else:
         rows, word = _json_lines(path, encoding), "line"
+    rows = _from_columns(rows)
     names = list(dict.fromkeys(name for row in rows[:1000] for name in row))
 
     def load(wanted: list[str]) -> Any:
@@ -141,6 +142,20 @@ def _open_json(path: Path, encoding: str | None) -> ArrowTable:
         return pa.table(columns)
 
     return ArrowTable(path, "JSON", tuple(names), load, row_word=word)
+
+
+def _from_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Turn a single object of columns, as pandas writes it, into objects of rows."""
+    if len(rows) != 1:
+        return rows
+    columns = {
+        name: [*cells.values()] if isinstance(cells, dict) else cells
+        for name, cells in rows[0].items()
+    }
+    if not all(isinstance(cells, list) for cells in columns.values()):
+        return rows
+    names, cells = [*columns], zip(*columns.values(), strict=False)
+    return [dict(zip(names, row, strict=True)) for row in cells]
 
 
 def _json_array(path: Path, encoding: str | None) -> list[dict[str, Any]]:

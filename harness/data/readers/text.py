@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.readers.columns import clean_id, part_of
-from harness.data.readers.files import is_packed, open_plain, open_text, reading
+from harness.data.readers.files import (
+    is_packed,
+    open_plain,
+    open_text,
+    read_head,
+    reading,
+)
 from harness.data.wording import shorten
 from harness.errors import DataError
 
@@ -29,6 +35,9 @@ NUMBER = re.compile(r"\s*[-+]?\d+([.,]\d*)?([eE][-+]?\d+)?\s*")
 SEPARATOR_LINE = re.compile(r"sep=(.)\s*")
 """First line that spreadsheets write for other spreadsheets."""
 
+COMMENT = re.compile(r"\s*[#%]")
+"""Start of a line that says what the file is; only at the top of a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
@@ -45,7 +54,7 @@ class TextTable:
     has_header: bool = False
     sample: tuple[tuple[str, ...], ...] = ()
     written: tuple[str, ...] = ()
-    has_separator_line: bool = False
+    n_above: int = 0  # lines above the header or the first row
 
     @property
     def form(self) -> str:
@@ -104,7 +113,7 @@ class TextTable:
                     block_size=BLOCK_BYTES,
                     column_names=names,
                     encoding=self.encoding,
-                    skip_rows=int(self.has_separator_line),
+                    skip_rows=self.n_above,
                 ),
                 parse_options=fast.ParseOptions(
                     delimiter=self.delimiter[0], newlines_in_values=True
@@ -146,16 +155,14 @@ class TextTable:
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line on which each record starts, and its cells; no blank lines."""
         with open_text(self.path, self.encoding) as file, _long_fields():
-            start = 1
-            if self.has_separator_line:
+            for _ in range(self.n_above):
                 file.readline()
-                start = 2
-            offset = start - 1
+            start = self.n_above + 1
             reader = csv.reader(file, delimiter=self.delimiter[0])
             for record in reader:
                 if record:
                     yield start, record
-                start = reader.line_num + 1 + offset
+                start = self.n_above + reader.line_num + 1
 
 
 @contextmanager
@@ -169,10 +176,10 @@ def _long_fields() -> Iterator[None]:
 
 def open_delimited(path: Path, encoding: str | None = None) -> TextTable:
     """Find out the form of a delimited text file from its first lines."""
-    encoding = _known_encoding(path, encoding or "utf-8")
+    encoding = _known_encoding(path, encoding or _marked_encoding(path))
     try:
         with reading(path):
-            first, separator = _first_line(path, encoding)
+            first, separator, n_above = _first_line(path, encoding)
     except UnicodeError:
         refuse_undecodable(path, encoding)
         raise
@@ -186,15 +193,13 @@ def open_delimited(path: Path, encoding: str | None = None) -> TextTable:
         if delimiter == "::"
         else next(csv.reader([first.rstrip("\r\n")], delimiter=delimiter))
     )
-    if len(cells) < 2:
+    if delimiter == " " and "" in cells:
         raise DataError(
-            f"{path}: the first line has a single column {shorten(cells[0])}; columns "
-            "must be separated by comma, tab, semicolon or '|'."
+            f"{path}: columns are aligned with blanks; separate them by comma or tab."
         )
+    _refuse_single_column(path, cells)
     numbered = tuple(map(str, range(1, len(cells) + 1)))
-    table = TextTable(
-        path, encoding, delimiter, numbered, has_separator_line=bool(separator)
-    )
+    table = TextTable(path, encoding, delimiter, numbered, n_above=n_above)
     table = replace(table, sample=_sample(table))
     return _with_header(table, cells) if _is_header(cells) else table
 
@@ -212,16 +217,41 @@ def _known_encoding(path: Path, encoding: str) -> str:
     return "utf-8" if name == "utf-8-sig" else name
 
 
-def _first_line(path: Path, encoding: str) -> tuple[str, str | None]:
-    """Return the first line that says something, and the separator it may name."""
-    separator = None
+def _marked_encoding(path: Path) -> str:
+    """Take the encoding from the mark at the start, as spreadsheets write it."""
+    head = read_head(path)
+    return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+
+
+def _first_line(path: Path, encoding: str) -> tuple[str, str | None, int]:
+    """Return the first row or header, the separator that is named, and the lines above."""
+    separator, n_above = None, 0
     with open_text(path, encoding) as file:
-        for line in iter(lambda: file.readline(LONGEST_HEADER), ""):
+        lines = iter(lambda: file.readline(LONGEST_HEADER), "")
+        for number, line in enumerate(lines, start=1):
             if separator is None and (found := SEPARATOR_LINE.fullmatch(line)):
-                separator = found[1]
+                separator, n_above = found[1], number
+            elif COMMENT.match(line) and not _names_columns(line):
+                n_above = number
             elif line.strip():
-                return line, separator
-    return "", separator
+                return line, separator, n_above
+    return "", separator, n_above
+
+
+def _names_columns(comment: str) -> bool:
+    words = re.split(r"[,;|\t ]+", comment.strip(" #%\r\n"))
+    return len({part_of(word) for word in words} - {None}) > 1
+
+
+def _refuse_single_column(path: Path, cells: Sequence[str]) -> None:
+    if len(cells) > 1:
+        return
+    whole = any(delimiter in cells[0] for delimiter in DELIMITERS)
+    more = " (each line is quoted as a whole: export it again)" if whole else ""
+    raise DataError(
+        f"{path}: the first line has a single column {shorten(cells[0])}{more}; columns "
+        "must be separated by comma, tab, semicolon or '|'."
+    )
 
 
 def _delimiter(line: str) -> str:
@@ -260,6 +290,8 @@ def _is_header(cells: Sequence[str]) -> bool:
 
 def _with_header(table: TextTable, cells: Sequence[str]) -> TextTable:
     columns = tuple(clean_id(cell) for cell in cells)
+    # A header may be written as a comment.
+    columns = (columns[0].lstrip("#% "), *columns[1:])
     twice = [c for c in columns if columns.count(c) > 1]
     if twice:
         raise DataError(
