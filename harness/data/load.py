@@ -1,7 +1,7 @@
 """One way in: a name, a folder or a file becomes a data set."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
