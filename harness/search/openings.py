@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import optuna
 
+from harness.search.attributes import read_attributes
 from harness.search.storage import MARK, attributes_of_all, open_storage
 
 __all__ = ["SealedRatings", "record_look"]
@@ -60,8 +61,9 @@ def record_look(storage: str, name: str) -> int:
     It is written before the seal is broken: a look that ends in a crash counts too.
     """
     study = optuna.load_study(study_name=name, storage=open_storage(storage))
-    study.set_user_attr(LOOKS, _own(study.user_attrs) + 1)
-    opened = _ratings_of(study.user_attrs)
+    attributes = read_attributes(study.user_attrs)
+    study.set_user_attr(LOOKS, _own(attributes) + 1)
+    opened = _ratings_of(attributes)
     return sum(
         _own(attrs)
         for _, attrs in attributes_of_all(storage)
