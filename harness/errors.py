@@ -42,9 +42,6 @@ __all__ = [
 ]
 
 
-_MOST_LISTED = 40
-
-
 class HarnessError(Exception):
     """Base class of every error the harness raises on purpose."""
 
@@ -108,14 +105,17 @@ class UnknownNameError(HarnessError, LookupError):
         The name that was not found.
     known : iterable of str
         The names that would have been.
+    meant : str, optional
+        The one that others call so; by default the one that is spelt nearly so.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], meant: str | None = None
+    ) -> None:
         known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=1)
-        more = len(known) - _MOST_LISTED
-        names = ", ".join(map(repr, known[:_MOST_LISTED]))
-        names += f" and {more:,} more" if more > 0 else ""
-        choice = f"Choose from {names}." if known else "None exists."
+        close = [meant] if meant else difflib.get_close_matches(name, known, n=1)
+        choice = (
+            f"Choose from {', '.join(map(repr, known))}." if known else "None exists."
+        )
         hint = f"Did you mean {close[0]!r}?" if close else choice
         super().__init__(f"There is no {kind} named {name!r}. {hint}")

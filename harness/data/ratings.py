@@ -213,8 +213,7 @@ class Ratings:
     def mean(self) -> float:
         """Mean rating in stars; the middle of the scale where there is no rating."""
         if not len(self):
-            low, high = self.scale.low, self.scale.high
-            return (low + high) / 2 if np.isfinite(high - low) else max(low, 0.0)
+            return (self.scale.low + self.scale.high) / 2
         return float(self.values.mean(dtype=np.float64))
 
     def on_five_stars(self) -> "Ratings":
