@@ -213,7 +213,8 @@ class Ratings:
     def mean(self) -> float:
         """Mean rating in stars; the middle of the scale where there is no rating."""
         if not len(self):
-            return (self.scale.low + self.scale.high) / 2
+            low, high = self.scale.low, self.scale.high
+            return (low + high) / 2 if np.isfinite(high - low) else max(low, 0.0)
         return float(self.values.mean(dtype=np.float64))
 
     def on_five_stars(self) -> "Ratings":

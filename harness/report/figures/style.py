@@ -43,6 +43,8 @@ _SETTINGS: Mapping[str, Any] = MappingProxyType(
     {
         "axes.axisbelow": True,
         "axes.edgecolor": "#555555",
+        # Numbers as they are, not as differences from one that stands in a corner.
+        "axes.formatter.useoffset": False,
         "axes.grid": True,
         "axes.labelsize": 10,
         "axes.spines.right": False,
