@@ -75,6 +75,7 @@ def _scaled(
         notes = [f"The rating scale was taken from the values: {low:g} to {high:g}."]
         notes += _about_codes(table.stars)
         return replace(table, notes=(*table.notes, *notes)), RatingScale(low, high)
+    table, scale = _with_ends(table, scale)
     allowed = RatingScale(*scale)
     outside = np.flatnonzero((table.stars < allowed.low) | (table.stars > allowed.high))
     if len(outside):
@@ -85,6 +86,25 @@ def _scaled(
             f"({counted(len(outside), 'such row')}); correct it or give another --scale."
         )
     return table, allowed
+
+
+def _with_ends(
+    table: RatingTable, scale: tuple[float, float]
+) -> tuple[RatingTable, tuple[float, float]]:
+    """Close a scale that is open, such as 0:inf for counts, by the ratings that are there.
+
+    A model of stars needs a unit and ends to keep its predictions between.
+    """
+    low, high = scale
+    found = float(table.stars.min()), float(table.stars.max())
+    closed = (low if low > -np.inf else found[0], high if high < np.inf else found[1])
+    if closed == scale:
+        return table, scale
+    note = (
+        f"The scale has an open end: {closed[0]:g} to {closed[1]:g} are taken, and "
+        "predictions stay between."
+    )
+    return replace(table, notes=(*table.notes, note)), closed
 
 
 LEAST_SHARE = 0.05
