@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 
+_MOST_LISTED = 40
+
+
 class HarnessError(Exception):
     """Base class of every error the harness raises on purpose."""
 
@@ -114,8 +117,9 @@ class UnknownNameError(HarnessError, LookupError):
     ) -> None:
         known = sorted(known)
         close = [meant] if meant else difflib.get_close_matches(name, known, n=1)
-        choice = (
-            f"Choose from {', '.join(map(repr, known))}." if known else "None exists."
-        )
+        more = len(known) - _MOST_LISTED
+        names = ", ".join(map(repr, known[:_MOST_LISTED]))
+        names += f" and {more:,} more" if more > 0 else ""
+        choice = f"Choose from {names}." if known else "None exists."
         hint = f"Did you mean {close[0]!r}?" if close else choice
         super().__init__(f"There is no {kind} named {name!r}. {hint}")

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.wording import shorten
-from harness.errors import DataError
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,7 +18,6 @@ __all__ = [
     "OPTIONAL_COLUMNS",
     "Catalogue",
     "align_catalogue",
-    "find_key",
 ]
 
 
@@ -65,9 +61,13 @@ class Catalogue:
         `CATALOGUE_COLUMNS`, `OPTIONAL_COLUMNS` and `DERIVED_COLUMNS`; those of
         `LIST_COLUMNS` are comma-separated text. What is unknown is missing (NaN / None /
         NaT). An item without any metadata is a row of missing values.
+    users : DataFrame, shape (n_users, n_columns), optional
+        What the source knows about the users: row ``k`` describes user code ``k``.
+        Columns are numbers, or text with few values; their names are free.
     """
 
     frame: "pd.DataFrame"
+    users: "pd.DataFrame | None" = None
 
     @classmethod
     def empty(cls) -> "Catalogue":
@@ -109,57 +109,13 @@ class Catalogue:
             16 hexadecimal digits (of SHA-256).
         """
         text = self.frame.to_csv(index=False)
+        if self.users is not None:
+            text += self.users.to_csv(index=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-KEYS = ("unique_id", "show_id")
-
-
-def find_key(
-    frame: "pd.DataFrame", item_ids: npt.NDArray[np.object_], source: str
-) -> str:
-    """Find the column of a catalogue that holds the ids of the rated items.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A catalogue with a column ``unique_id`` or ``show_id``.
-    item_ids : ndarray of str
-        Ids of the rated items.
-    source : str
-        Name of the catalogue, for messages.
-
-    Returns
-    -------
-    str
-        The column that matches most items.
-
-    Raises
-    ------
-    DataError
-        If none matches any item, or the best has an id twice.
-    """
-    wanted = set(item_ids.tolist())
-    matches = {k: int(frame[k].isin(wanted).sum()) for k in KEYS if k in frame}
-    key = max(matches, key=lambda k: matches[k], default="unique_id")
-    if not matches.get(key):
-        raise DataError(
-            f"{source}: none of the {len(wanted):,} rated items (such as "
-            f"{shorten(str(item_ids[0]))}) is in its columns {list(matches)}; link "
-            "ratings and catalogue by title with `harness data link`."
-        )
-    twice = frame[key][frame[key].duplicated() & frame[key].isin(wanted)]
-    if len(twice):
-        raise DataError(
-            f"{source}: each title must be there once, but {key} "
-            f"{shorten(str(twice.iloc[0]))} is there several times ({len(twice):,} rows "
-            "too many); remove them."
-        )
-    return key
-
-
 def align_catalogue(
-    frame: "pd.DataFrame", key: Sequence[str], item_ids: npt.NDArray[np.object_]
+    frame: "pd.DataFrame", key: Sequence[str | None], item_ids: npt.NDArray[np.object_]
 ) -> Catalogue:
     """Bring the rows of a catalogue into the order of item codes.
 
@@ -167,7 +123,7 @@ def align_catalogue(
     ----------
     frame : DataFrame, n_titles rows
         The catalogue.
-    key : sequence of str, length n_titles
+    key : sequence of str or None, length n_titles
         The id of each row among `item_ids`.
     item_ids : ndarray of str, shape (n_items,)
         Ids in the order of their codes.

@@ -1,40 +1,23 @@
 """One way in: a name, a folder or a file becomes a data set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.data.catalogue import Catalogue, align_catalogue, find_key
+from harness.data.catalogue import Catalogue, align_catalogue
 from harness.data.dataset import Dataset
-from harness.data.options import ReadOptions, Sidecar, read_sidecar
-from harness.data.readers.checks import RatingTable, build_ratings, stack
-from harness.data.readers.movielens import Layout, find_layout
-from harness.data.readers.table import read_table
+from harness.data.options import ReadOptions
 from harness.errors import DataError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["load_again", "load_dataset", "load_source"]
+__all__ = ["DOWNLOAD_FOLDER", "EMBEDDED", "load_again", "load_dataset", "load_source"]
 
 
 EMBEDDED = "ott"
 """Name of the simulated data set that ships with the package."""
 
-TABLES = ("csv", "csv.gz", "tsv", "parquet")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Content:
-    """What was found at a source, before it is put together."""
-
-    table: RatingTable
-    options: ReadOptions
-    name: str
-    sidecar: Sidecar
-    films: "pd.DataFrame | None" = None
-    notes: tuple[str, ...] = ()
+DOWNLOAD_FOLDER = "harness-data"
+"""Where `harness data get` writes, and where a name that is no path is looked for."""
 
 
 def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
@@ -42,8 +25,7 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     options = options or ReadOptions()
     if source == EMBEDDED:
         return _embedded(options)
-    dataset = _put_together(_read(source, options), source)
-    dataset = replace(dataset, options=options.given())
+    dataset = _read(source, options)
     if options.link:
         from harness.data.linking.link import link
         from harness.data.readers.streaming import read_streaming_catalogue
@@ -53,26 +35,18 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     return dataset
 
 
-def _read(source: str, options: ReadOptions) -> _Content:
-    path = Path(source).expanduser()
-    if not source.strip():
-        raise DataError(
-            "The source of the data must not be empty; give 'ott' or a path."
-        )
-    if path.is_dir():
-        return _read_folder(path, options)
-    if path.is_file():
-        return _read_file(path, options)
-    hint = (
-        f"fetch it with `harness data get {source}`"
-        if source.startswith("ml-")
-        else ("give a folder, a CSV or parquet file, or 'ott'")
-    )
-    raise DataError(f"There is no file or folder {source!r}; {hint}.")
+def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
+    """Load a data set with options as a command line or a file has them."""
+    return load_dataset(source, ReadOptions.of(given))
+
+
+def load_again(facts: Mapping[str, Any]) -> Dataset:
+    """Load the data set of a study or an experiment again."""
+    return load_source(facts["source"], facts.get("options", {}))
 
 
 def _embedded(options: ReadOptions) -> Dataset:
-    for field in fields(options):
+    for field in fields(ReadOptions):
         value = getattr(options, field.name)
         if value != field.default:
             raise DataError(
@@ -84,82 +58,50 @@ def _embedded(options: ReadOptions) -> Dataset:
     return generate_ott()
 
 
-def _read_file(path: Path, options: ReadOptions) -> _Content:
-    sidecar = read_sidecar(path)
-    options = options.over(sidecar.options)
-    name = path.name.partition(".")[0]
-    table = read_table(path, options)
-    return _Content(table=table, options=options, name=name, sidecar=sidecar)
-
-
-def _read_folder(folder: Path, options: ReadOptions) -> _Content:
-    name = folder.resolve().name
-    layout = find_layout(folder)
-    if layout is not None:
-        return _read_movielens(layout, options, name)
-    files = _tables_in(folder)
-    if "train" in files and "test" in files:
-        train, test = (_read_file(files[k], options) for k in ("train", "test"))
-        return replace(train, table=stack(train.table, test.table), name=name)
-    candidates = {k: p for k, p in files.items() if k != "catalogue"}
-    chosen = candidates.get("ratings") or (
-        next(iter(candidates.values())) if len(candidates) == 1 else None
-    )
-    if chosen is None:
-        there = sorted(p.name for p in folder.iterdir())[:10]
+def _find(source: str) -> Path:
+    if not source.strip():
         raise DataError(
-            f"{folder}: no ratings found: neither a MovieLens layout (u.data, "
-            "ratings.dat, ratings.csv) nor train.csv with test.csv nor a single table; "
-            f"it holds {there}. Name the file itself."
+            "The source of the data must not be empty; give 'ott' or a path."
         )
-    content = replace(_read_file(chosen, options), name=name)
-    if "catalogue" in files and not content.options.catalogue:
-        beside = replace(content.options, catalogue=(str(files["catalogue"]),))
-        return replace(content, options=beside)
-    return content
-
-
-def _tables_in(folder: Path) -> dict[str, Path]:
-    paths = [folder / p.name for p in sorted(folder.iterdir()) if p.is_file()]
-    split = ((p.name.partition("."), p) for p in paths)
-    return {stem: p for (stem, _, end), p in split if end in TABLES}
-
-
-def _read_movielens(layout: Layout, options: ReadOptions, name: str) -> _Content:
-    sidecar = read_sidecar(layout.ratings)
-    options = options.over(sidecar.options)
-    table = layout.read_ratings(options)
-    films, notes = layout.read_films()
-    scale = options.scale or layout.scale_of(table)
-    return _Content(
-        table=table,
-        options=replace(options, scale=scale),
-        name=name,
-        sidecar=sidecar,
-        films=films,
-        notes=tuple(notes),
+    path = Path(source).expanduser()
+    for found in (path, Path(DOWNLOAD_FOLDER) / source):
+        if found.exists():
+            return found
+    hint = (
+        f"fetch it with `harness data get {source}`"
+        if source.startswith("ml-")
+        else "give a folder, a CSV or parquet file, or 'ott'"
     )
+    raise DataError(f"There is no file or folder {source!r}; {hint}.")
 
 
-def _put_together(content: _Content, source: str) -> Dataset:
-    options, films, notes = content.options, content.films, list(content.notes)
-    key = "unique_id"
+def _read(source: str, given: ReadOptions) -> Dataset:
+    from harness.data.readers import read_source
+    from harness.data.readers.checks import build_ratings
+    from harness.data.readers.streaming import read_catalogues
+
+    content = read_source(_find(source), given)
+    options, titles, table = content.options, content.titles, content.table
     if options.catalogue:
-        from harness.data.readers.streaming import read_catalogues
-
-        films, more = read_catalogues(options.catalogue)
-        key = find_key(films, content.table.items.ids, ", ".join(options.catalogue))
-        notes = more
-    ids = [] if films is None else films[key].tolist()
+        titles = read_catalogues(
+            options.catalogue,
+            columns=options.catalogue_column,
+            item_column=table.item_column,
+        )
+    ids, notes = titles.keyed(table.items.ids) if titles else ([], [])
     ratings, table = build_ratings(
-        content.table,
+        table,
         scale=options.scale,
         duplicates=options.duplicates,
-        unrated_items=[i for i in ids if isinstance(i, str)],
+        unrated_items=[i for i in ids if i],
     )
     catalogue = Catalogue.empty()
-    if films is not None:
-        catalogue = align_catalogue(films, ids, ratings.item_ids)
+    if titles is not None:
+        catalogue = align_catalogue(titles.frame, ids, ratings.item_ids)
+        notes = [*titles.notes, *notes]
+    if content.users is not None:
+        users = content.users.reindex(ratings.user_ids).reset_index(drop=True)
+        catalogue = replace(catalogue, users=users)
     tested, watched = table.in_test, table.watch_minutes
     return Dataset(
         name=content.sidecar.name or content.name,
@@ -167,17 +109,12 @@ def _put_together(content: _Content, source: str) -> Dataset:
         catalogue=catalogue,
         source=source,
         simulated=content.sidecar.simulated,
-        notes=(*content.sidecar.notes, *table.notes, *notes),
+        notes=tuple(
+            dict.fromkeys(
+                [*content.sidecar.notes, *table.notes, *content.notes, *notes]
+            )
+        ),
         predefined_test=None if tested is None else tested[ratings.rows],
         watch_minutes=None if watched is None else watched[ratings.rows],
+        options=given.given(),
     )
-
-
-def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
-    """Load a data set with options as a command line or a file has them."""
-    return load_dataset(source, ReadOptions.of(given))
-
-
-def load_again(facts: Mapping[str, Any]) -> Dataset:
-    """Load the data set of a study or an experiment again."""
-    return load_source(facts["source"], facts.get("options", {}))

@@ -25,14 +25,14 @@ class RatingScale:
     Raises
     ------
     DataError
-        If the scale is empty.
+        If the scale is empty, or has no end.
     """
 
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
+        if not -np.inf < self.low < self.high < np.inf:
             raise DataError(
                 f"A rating scale needs low < high, but got {self.low:g} to {self.high:g}."
             )

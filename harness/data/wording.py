@@ -1,11 +1,15 @@
 """Wording of notes about what a reader did, and of places in a file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["ParquetPlaces", "Places", "by_name", "counted", "shorten"]
+__all__ = ["Places", "RowPlaces", "by_name", "counted", "listed", "shorten"]
+
+
+LONGEST_QUOTE = 40
+MOST_LISTED = 10
 
 
 def counted(count: int, noun: str) -> str:
@@ -27,10 +31,25 @@ def by_name(counts: Mapping[str, int]) -> str:
     >>> by_name({"title": 5, "cast": 0, "country": 1})
     'title 5, country 1'
     """
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    named = [f"{name} {count:,}" for name, count in counts.items() if count]
+    more = len(named) - MOST_LISTED
+    return ", ".join(named[:MOST_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-LONGEST_QUOTE = 40
+def listed(names: Iterable[object]) -> str:
+    """List names, but not thousands of them, and no megabyte of one.
+
+    Examples
+    --------
+    >>> listed(["user", "item"])
+    "['user', 'item']"
+    >>> listed(range(5000))[-25:]
+    '7, 8, 9] and 4,990 more'
+    """
+    names = list(names)
+    more = len(names) - MOST_LISTED
+    shown = f"[{', '.join(shorten(name) for name in names[:MOST_LISTED])}]"
+    return shown + (f" and {more:,} more" if more > 0 else "")
 
 
 class Places(Protocol):
@@ -42,14 +61,8 @@ class Places(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetPlaces:
-    """Names the rows of a file that has no lines.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
+class RowPlaces:
+    """Names the rows of a file that has no lines."""
 
     path: Path
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
@@ -21,6 +22,9 @@ from harness.evaluation.results import Costs
 from harness.evaluation.worker_process import end_with_parent
 from harness.models.base import Recommender
 from harness.models.families import load_family
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["CostTask", "peak_bytes", "report_costs", "restart_peak"]
 
@@ -164,11 +168,22 @@ def _small_part(train: Ratings, catalogue: Catalogue) -> tuple[Ratings, Catalogu
         scale=part.scale,
         timestamps=part.timestamps,
     )
-    if not len(catalogue):
-        return small, catalogue
-    code_of = {item: code for code, item in enumerate(train.item_ids.tolist())}
-    rows = catalogue.frame.iloc[[code_of[item] for item in small.item_ids.tolist()]]
-    return small, Catalogue(rows.reset_index(drop=True))
+    frame, people = catalogue.frame, catalogue.users
+    if len(frame):
+        frame = _rows_of(frame, train.item_ids, small.item_ids)
+    if people is not None:
+        people = _rows_of(people, train.user_ids, small.user_ids)
+    return small, Catalogue(frame, people)
+
+
+def _rows_of(
+    frame: "pd.DataFrame",
+    ids: npt.NDArray[np.object_],
+    wanted: npt.NDArray[np.object_],
+) -> "pd.DataFrame":
+    code_of = {one: code for code, one in enumerate(ids.tolist())}
+    rows = frame.iloc[[code_of[one] for one in wanted.tolist()]]
+    return rows.reset_index(drop=True)
 
 
 def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -14,6 +15,7 @@ from harness.errors import DataError, UnknownNameError
 from harness.evaluation.cold_start import known_share
 
 __all__ = [
+    "CAVEATS",
     "SPLIT_METHODS",
     "TIMED",
     "SealedTest",
@@ -25,15 +27,7 @@ __all__ = [
 
 
 class SealedTest:
-    """Test ratings that count how often they have been looked at.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The test part.
-    looks : int, default 0
-        How often it was opened before, in earlier sessions of the same study.
-    """
+    """Test ratings that count how often they were opened, in earlier sessions, too."""
 
     def __init__(self, ratings: Ratings, looks: int = 0) -> None:
         self._ratings = ratings
@@ -70,17 +64,10 @@ SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training part, the sealed test part, and how they came about.
+    """The training part, the sealed test part (None for method ``none``), and the facts.
 
-    Parameters
-    ----------
-    train : Ratings
-        What searches and models may see.
-    test : SealedTest or None
-        None where there is no test set (method ``none``).
-    facts : dict
-        JSON-like: ``method``, ``seed``, ``test_share``, ``fingerprint``, ``n_train``,
-        ``n_test``.
+    `facts` is JSON-like: ``method``, ``seed``, ``test_share``, ``fingerprint``,
+    ``n_train``, ``n_test``.
     """
 
     train: Ratings
@@ -152,9 +139,7 @@ def _choose_latest(
             f"The split {method!r} needs timestamps, and {dataset.name} has none: "
             "name their column, or choose another split, such as 'random'."
         )
-    if method == "temporal":
-        return _latest(ratings, ratings.timestamps, test_share)
-    return _latest_of_each_user(ratings, ratings.timestamps, test_share)
+    return _choose_latest_of(ratings, test_share, within_users=method != "temporal")
 
 
 def _random_positions(
@@ -186,27 +171,68 @@ def _random_group(
     return np.isin(codes, rng.choice(groups, size=n_chosen, replace=False))
 
 
-def _latest(
-    ratings: Ratings, timestamps: npt.NDArray[np.int64], test_share: float
-) -> npt.NDArray[np.bool_]:
-    by_time = np.lexsort((ratings.rows, timestamps))
-    chosen = np.zeros(len(ratings), dtype=bool)
-    chosen[by_time[len(ratings) - round(test_share * len(ratings)) :]] = True
-    return chosen
+@dataclass(frozen=True, eq=False)
+class _InTime:
+    """Ratings sorted by time within groups: the users, or all ratings as one group.
+
+    Ratings of one time stay together, so that the order of the rows changes nothing:
+    what was rated in one evening, or has only a date, is no past of one another.
+    """
+
+    order: npt.NDArray[np.intp]
+    rank: npt.NDArray[np.intp]
+    first_tied: npt.NDArray[np.intp]
+    last_tied: npt.NDArray[np.intp]
+    counts: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, ratings: Ratings, *, within_users: bool) -> "_InTime":
+        times = ratings.timestamps
+        assert times is not None, "the split itself needs them"
+        groups = ratings.users if within_users else np.zeros_like(ratings.users)
+        order = np.lexsort((times, groups))
+        counts = np.bincount(groups)
+        start = np.cumsum(counts) - counts
+        rank = np.arange(len(order)) - np.repeat(start, counts)
+        is_first = (rank == 0) | np.r_[True, np.diff(times[order]) != 0]
+        tie = np.cumsum(is_first) - 1
+        sizes = np.bincount(tie)
+        first = rank[is_first][tie]
+        return cls(
+            order, rank, first, first + sizes[tie] - 1, np.repeat(counts, counts)
+        )
+
+    def latest(
+        self, n_wanted: npt.NDArray[np.intp], *, may_be_none: bool
+    ) -> npt.NDArray[np.bool_]:
+        """Choose the latest of each group, as near as may be to the wanted numbers.
+
+        `n_wanted` has a number for each sorted rating: that of its group.
+        """
+        n_taken = self.counts - self.first_tied  # if the cut were before this rating
+        miss = np.abs(n_taken - n_wanted)
+        none = 2 * n_wanted if may_be_none else np.full(len(miss), 2 * len(miss) + 2)
+        # In doubt the smaller test part.
+        key = np.where(self.first_tied > 0, 2 * miss + (n_taken > n_wanted), none)
+        starts = np.flatnonzero(self.rank == 0)
+        best = np.minimum.reduceat(key, starts)
+        group = np.cumsum(self.rank == 0) - 1
+        cut = np.where(
+            (key == best[group]) & (self.first_tied > 0), self.rank, len(key)
+        )
+        chosen = np.zeros(len(key), dtype=bool)
+        chosen[self.order] = self.rank >= np.minimum.reduceat(cut, starts)[group]
+        return chosen
 
 
-def _latest_of_each_user(
-    ratings: Ratings, timestamps: npt.NDArray[np.int64], test_share: float
+def _choose_latest_of(
+    ratings: Ratings, test_share: float, *, within_users: bool
 ) -> npt.NDArray[np.bool_]:
-    order = np.lexsort((ratings.rows, timestamps, ratings.users))
-    counts = np.bincount(ratings.users, minlength=ratings.n_users)
-    first = np.cumsum(counts) - counts
-    rank = np.arange(len(ratings)) - np.repeat(first, counts)
+    in_time = _InTime.of(ratings, within_users=within_users)
     # Rounded down: whoever has few ratings keeps them all for training.
-    n_train = counts - np.floor(test_share * counts).astype(int)
-    chosen = np.zeros(len(ratings), dtype=bool)
-    chosen[order] = rank >= np.repeat(n_train, counts)
-    return chosen
+    rounding = np.floor if within_users else np.round
+    wanted = rounding(test_share * in_time.counts).astype(int)
+    return in_time.latest(wanted, may_be_none=within_users or not wanted.any())
 
 
 TIMED = frozenset({"temporal", "user-temporal"})
@@ -214,6 +240,14 @@ TIMED = frozenset({"temporal", "user-temporal"})
 
 MAX_FOLDS = 1000
 PAST = -1
+
+CAVEATS: Mapping[str, str] = {
+    "user-temporal": (
+        "Each user's latest ratings are the test set, whenever they were given: models "
+        "have seen later ratings by other users, which a service in operation has not."
+    )
+}
+"""By method: what a reader of the results has to know about the split."""
 
 
 def assign_folds(
@@ -270,16 +304,32 @@ def _deal_groups(
 def _blocks_of_time(
     train: Ratings, n_folds: int, *, within_users: bool
 ) -> npt.NDArray[np.int16]:
-    assert train.timestamps is not None, "the split itself needs them"
-    groups = train.users if within_users else np.zeros(len(train), dtype=np.int32)
-    order = np.lexsort((train.rows, train.timestamps, groups))
-    counts = np.bincount(groups)
-    first = np.cumsum(counts) - counts
-    rank = np.arange(len(train)) - np.repeat(first, counts)
-    block = rank * (n_folds + 1) // np.repeat(counts, counts)
+    in_time = _InTime.of(train, within_users=within_users)
+    middle = in_time.first_tied + in_time.last_tied  # twice, to stay whole
+    block = middle * (n_folds + 1) // (2 * in_time.counts)
     fold_of = np.empty(len(train), dtype=np.int16)
-    fold_of[order] = block + PAST
+    # The earliest are the past of all folds, however many they are.
+    fold_of[in_time.order] = np.where(in_time.first_tied == 0, PAST, block + PAST)
+    _refuse_empty_folds(fold_of, n_folds, within_users=within_users)
     return fold_of
+
+
+def _refuse_empty_folds(
+    fold_of: npt.NDArray[np.int16], n_folds: int, *, within_users: bool
+) -> None:
+    sizes = np.bincount(fold_of - PAST, minlength=n_folds + 1)
+    n_empty = int((sizes[1:] == 0).sum())
+    if not n_empty:
+        return
+    method, of_whom = (
+        ("user-temporal", " of a user") if within_users else ("temporal", "")
+    )
+    raise DataError(
+        f"{n_empty} of the {n_folds} folds of the split {method!r} would have no ratings: "
+        f"the {len(fold_of):,} training ratings{of_whom} must lie at more than {n_folds} "
+        "different times; ask for fewer folds, a smaller test share, or another split, "
+        "such as 'random'."
+    )
 
 
 def cut_fold(

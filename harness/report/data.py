@@ -30,7 +30,7 @@ NOTHING = "-"
 
 NAMES = {
     "sparsity": "sparsity",
-    "mean": "mean rating, stars",
+    "mean": "mean rating",
     "variance": "variance of ratings",
     "ratings_per_week": "ratings per user and week",
     "average_watch_minutes": "minutes watched, mean",
@@ -43,19 +43,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """A table of text.
-
-    Parameters
-    ----------
-    title : str
-        What it shows.
-    head : tuple of str
-        Heads of the columns.
-    rows : tuple of tuple of str
-        Numbers and words of our own, nothing that has to be escaped.
-    n_words : int, default 1
-        How many of the first columns hold words; the others hold numbers.
-    """
+    """A table of text of our own; `n_words` columns hold words, the others numbers."""
 
     title: str
     head: tuple[str, ...]
@@ -63,10 +51,14 @@ class DataTable:
     n_words: int = 1
 
 
-def data_tables(profile: DataProfile) -> tuple[DataTable, ...]:
-    """Lay out a profile."""
+def data_tables(
+    profile: DataProfile, *, published: bool = False
+) -> tuple[DataTable, ...]:
+    """Lay out a profile, beside what the published study prints of its data or alone."""
     tables = [
-        characteristics_table(profile.characteristics(), published_characteristics()),
+        characteristics_table(
+            profile.characteristics(), published_characteristics() if published else {}
+        ),
         _size(profile),
         _per_user_and_title(profile),
         _long_tail(profile),
@@ -112,19 +104,17 @@ def feature_tables(summaries: Sequence[FeatureSummary]) -> tuple[DataTable, ...]
 def characteristics_table(
     measured: Mapping[str, float | str | None], published: Mapping[str, float | str]
 ) -> DataTable:
-    """Lay measured characteristics of ratings beside published ones."""
-    rows = tuple(
-        (
-            NAMES[name],
-            _number(value),
-            _number(published.get(name)),
-            _gap(value, published.get(name)),
-        )
-        for name, value in measured.items()
-        if name in NAMES
+    """Lay out characteristics of ratings, beside published ones if there are any."""
+    shown = {name: value for name, value in measured.items() if name in NAMES}
+    if not published:
+        rows = tuple((NAMES[n], _number(v)) for n, v in shown.items() if v is not None)
+        return DataTable("Characteristics", ("characteristic", "measured"), rows)
+    beside = tuple(
+        (NAMES[n], _number(v), _number(published.get(n)), _gap(v, published.get(n)))
+        for n, v in shown.items()
     )
     head = ("characteristic", "measured", "published", "difference")
-    return DataTable("Characteristics", head, rows)
+    return DataTable("Characteristics", head, beside)
 
 
 def _size(profile: DataProfile) -> DataTable:
@@ -172,13 +162,15 @@ def _percent(share: float) -> str:
 
 def _fixed(value: float) -> str:
     # Adding 0 turns -0.0 into 0.0.
-    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 3) + 0.0:.3f}"
+    digits = 0 if abs(value) >= 100 else 3
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _number(value: float | str | None) -> str:
     if value is None:
         return NOTHING
-    return value if isinstance(value, str) else f"{value:.4g}"
+    # What rounding leaves of a mean of centred values is nothing.
+    return value if isinstance(value, str) else f"{round(value, 12) + 0.0:.4g}"
 
 
 def _gap(measured: float | str | None, published: float | str | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.readers.columns import clean_id
 from harness.errors import DataError, UnsupportedError
 from harness.models.base import Recommender
 from harness.models.explanation import Axis, Explanation, Neighbor, Part
@@ -99,11 +100,11 @@ class Answerer:
 
     def user_code(self, user: str) -> int:
         """Look up the code of a user; -1 for a stranger."""
-        return self._users.get(user, STRANGER)
+        return self._users.get(user, self._users.get(clean_id(user), STRANGER))
 
     def item_code(self, item: str) -> int:
         """Look up the code of a title; -1 for one that the model does not know."""
-        return self._items.get(item, STRANGER)
+        return self._items.get(item, self._items.get(clean_id(item), STRANGER))
 
     def title_of(self, item: int) -> str | None:
         """Look up the title of an item code; None where the catalogue has none."""

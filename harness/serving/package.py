@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points, metadata, requires, version
+from importlib.metadata import entry_points, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,23 +128,16 @@ def requirements(family: str) -> list[str]:
     """List what loading a model needs, each at the version that is installed."""
     from packaging.requirements import Requirement
 
-    # A family that needs a library of its own has an extra of its name.
-    extra = (
-        family
-        if family in (metadata("harness").get_all("Provides-Extra") or ())
-        else ""
-    )
     needed = [Requirement(line) for line in requires("harness") or ()]
     names = {
         one.name
         for one in needed
-        if one.marker is None or one.marker.evaluate({"extra": extra})
+        if one.marker is None or one.marker.evaluate({"extra": ""})
     }
     provider = next(e.dist for e in entry_points(group=GROUP) if e.name == family)
     if provider is not None and provider.name != "harness":
         names.add(provider.name)
-    own = f"harness[{extra}]" if extra else "harness"
-    return [f"{own}=={__version__}", *(f"{n}=={version(n)}" for n in sorted(names))]
+    return [f"harness=={__version__}", *(f"{n}=={version(n)}" for n in sorted(names))]
 
 
 CARD = "card.md"

@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
     ratings = ["1,1,5", "1,2,3.5", "1,3,1", "2,1,4", "2,2,0.5"]
     (films / "ratings.csv").write_text(
         "userId,movieId,rating,timestamp\n"
-        + "".join(f"{row},96498{n}\n" for n, row in enumerate(ratings))
+        + "".join(f"{row},96498000{n}\n" for n, row in enumerate(ratings))
     )
     matrix = (
         "Movie,The Matrix,Lana Wachowski,Keanu Reeves,,,1999,R,136 min,Action,Wake up."

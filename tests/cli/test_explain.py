@@ -104,8 +104,6 @@ def explain():
 @pytest.fixture(params=FAMILIES)
 def family(request):
     """One of the families."""
-    if request.param == "bfm":
-        pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
     return request.param
 
 

@@ -34,10 +34,55 @@ def test_the_layout_of_100k(write):
         for i, t in FILMS
     ]
     write("\n".join(lines).encode("latin-1"), "films/u.item")
-    folder = write("7\t2\t3\t10\n7\t1\t4\t20\n5\t2\t5\t30\n", "films/u.data").parent
+    folder = write(
+        "7\t2\t3\t1600000010\n7\t1\t4\t1600000020\n5\t2\t5\t1600000030\n",
+        "films/u.data",
+    ).parent
     dataset = load_dataset(str(folder))
     check(dataset, "Animation, Children's, Comedy")
     assert dataset.ratings.scale == RatingScale(1, 5)
+    assert dataset.catalogue.users is None
+
+
+@pytest.mark.parametrize(
+    ("films", "ratings", "people", "lines"),
+    [
+        (
+            "u.item",
+            "7\t2\t3\t10\n5\t2\t5\t30\n5\t1\t5\t30\n",
+            "u.user",
+            "5|24|M|writer|85711\n6|53|F|other|94043\n",
+        ),
+        (
+            "movies.dat",
+            "7::2::3::10\n5::2::5::30\n5::1::5::30\n",
+            "users.dat",
+            "5::M::24::writer::85711\n6::F::53::other::94043\n",
+        ),
+    ],
+)
+def test_users_are_described_where_the_source_knows_them(
+    write, films, ratings, people, lines
+):
+    title = "2::Léon (1994)::Drama\n"
+    flags = "|".join(["2", "Léon (1994)", "", "", "", *["0"] * 19])
+    write((flags if films == "u.item" else title).encode("latin-1"), f"films/{films}")
+    write(lines, f"films/{people}")
+    name = "u.data" if films == "u.item" else "ratings.dat"
+    folder = write(ratings, f"films/{name}").parent
+    users = load_dataset(str(folder)).catalogue.users
+    # In the order of the ratings: 7 is not described, 6 has not rated.
+    assert users["age"].tolist()[1] == 24
+    assert users.iloc[1][["gender", "occupation", "region"]].tolist() == [
+        "M",
+        "writer",
+        "8",
+    ]
+    assert users.iloc[0].isna().all()
+    assert len(users) == 2
+    write("5|24|M\n" if people == "u.user" else "5::M::x::y::z\n", f"films/{people}")
+    with pytest.raises(DataError, match=people):
+        load_dataset(str(folder))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
@@ -46,7 +91,7 @@ def test_the_layout_of_1m_and_10m(write, encoding, last, low):
     genres = {"1": "Animation|Comedy", "2": "Thriller", "9": "(no genres listed)"}
     films = "".join(f"{i}::{t}::{genres[i]}\n" for i, t in FILMS)
     write(films.encode(encoding), "films/movies.dat")
-    ratings = f"7::2::3::10\n7::1::4::20\n5::2::{last}::30\n"
+    ratings = f"7::2::3::1600000010\n7::1::4::1600000020\n5::2::{last}::1600000030\n"
     dataset = load_dataset(str(write(ratings, "films/ratings.dat").parent))
     assert dataset.ratings.scale == RatingScale(low, 5)
     if low == 1:
@@ -57,9 +102,7 @@ def test_the_layout_of_latest(write):
     genres = {"1": "Animation|Comedy", "2": "Thriller", "9": "(no genres listed)"}
     films = "".join(f'{i},"{t}",{genres[i]}\r\n' for i, t in FILMS)
     write("movieId,title,genres\r\n" + films, "films/movies.csv")
-    rows = (
-        "userId,movieId,rating,timestamp\r\n7,2,3.0,10\r\n7,1,4.0,20\r\n5,2,5.0,30\r\n"
-    )
+    rows = "userId,movieId,rating,timestamp\r\n7,2,3.0,1600000010\r\n7,1,4.0,1600000020\r\n5,2,5.0,1600000030\r\n"
     dataset = load_dataset(str(write(rows, "films/ratings.csv").parent))
     check(dataset, "Animation, Comedy")
     assert dataset.ratings.scale == RatingScale(0.5, 5)
@@ -83,7 +126,9 @@ def test_the_year_is_taken_out_of_the_title(text, title, year):
 
 def test_a_broken_file_of_titles_is_refused(write):
     write("1::Toy Story\n", "films/movies.dat")
-    folder = write("7::2::3::10\n5::1::4::20\n", "films/ratings.dat").parent
+    folder = write(
+        "7::2::3::1600000010\n5::1::4::1600000020\n", "films/ratings.dat"
+    ).parent
     with pytest.raises(DataError, match=r"movies\.dat: is not the file of titles"):
         load_dataset(str(folder))
 

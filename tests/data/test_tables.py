@@ -9,7 +9,9 @@ from harness.data.options import ReadOptions
 from harness.data.ratings import RatingScale
 from harness.errors import DataError
 
-TABLE = "user,item,rating,timestamp\nb,y,3,10\na,x,4,20\nb,x,5,30\n"
+TABLE = (
+    "user,item,rating,timestamp\nb,y,3,1600000010\na,x,4,1600000020\nb,x,5,1600000030\n"
+)
 
 
 def facts(dataset):
@@ -22,7 +24,7 @@ def facts(dataset):
 def test_ratings_are_sorted_by_user_with_codes_in_order_of_appearance(load):
     dataset = load(TABLE)
     assert facts(dataset) == [("b", "y", 3, 0), ("b", "x", 5, 2), ("a", "x", 4, 1)]
-    assert list(dataset.ratings.timestamps) == [10, 30, 20]
+    assert list(dataset.ratings.timestamps) == [1600000010, 1600000030, 1600000020]
     assert dataset.ratings.users.dtype == np.int32
     assert dataset.ratings.values.dtype == np.float32
     assert dataset.name == "ratings"
@@ -75,16 +77,20 @@ def test_a_table_without_header_is_user_item_rating_and_time(load):
 
 
 def test_ids_stay_the_text_they_are(load_rows):
-    dataset = load_rows("01,None,3,1", "1,True,4,1", "nan,NA,4,1")
+    dataset = load_rows(
+        "01,None,3,1600000001", "1,True,4,1600000001", "nan,NA,4,1600000001"
+    )
     assert list(dataset.ratings.user_ids) == ["01", "1", "nan"]
     assert list(dataset.ratings.item_ids) == ["None", "True", "NA"]
 
 
 def test_ids_that_became_floats_are_whole_numbers_again(load_rows):
-    dataset = load_rows("1.0,x,3,1", "2.0,x,4,1", " 2.0,y,4,1")
+    dataset = load_rows(
+        "1.0,x,3,1600000001", "2.0,x,4,1600000001", " 2.0,y,4,1600000001"
+    )
     assert list(dataset.ratings.user_ids) == ["1", "2"]
     assert any("read as whole numbers" in note for note in dataset.notes)
-    assert any("Spaces around 1 different id" in note for note in dataset.notes)
+    assert any("Blanks around 1 different id" in note for note in dataset.notes)
 
 
 def test_the_scale_is_that_of_the_values_unless_given(load):
@@ -93,14 +99,24 @@ def test_the_scale_is_that_of_the_values_unless_given(load):
 
 
 def test_the_latest_of_several_ratings_is_that_with_the_highest_time(load_rows):
-    rows = ["a,x,1,50", "b,x,2,10", "a,x,5,40", "a,y,4,10"]
+    rows = [
+        "a,x,1,1600000050",
+        "b,x,2,1600000010",
+        "a,x,5,1600000040",
+        "a,y,4,1600000010",
+    ]
     dataset = load_rows(*rows, duplicates="last")
     assert facts(dataset) == [("a", "x", 1, 0), ("a", "y", 4, 2), ("b", "x", 2, 1)]
     assert any("1 pair of user and item" in note for note in dataset.notes)
 
 
 def test_several_ratings_become_their_mean(load_rows):
-    rows = ["a,x,1,50", "b,x,2,10", "a,x,5,60", "a,y,4,10"]
+    rows = [
+        "a,x,1,1600000050",
+        "b,x,2,1600000010",
+        "a,x,5,1600000060",
+        "a,y,4,1600000010",
+    ]
     dataset = load_rows(*rows, duplicates="mean")
     assert facts(dataset) == [("b", "x", 2, 0), ("a", "x", 3, 1), ("a", "y", 4, 2)]
     assert dataset.ratings.scale == RatingScale(1, 5)

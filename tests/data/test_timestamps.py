@@ -1,5 +1,7 @@
 import pytest
 
+from harness.errors import DataError
+
 SECONDS = [1_600_000_000, 1_600_000_001, 1_600_003_600]
 
 
@@ -31,10 +33,25 @@ def test_dates_are_midnight_utc(load_rows):
     assert any("taken as UTC" in note for note in dataset.notes)
 
 
-def test_a_zero_says_nothing_about_the_unit(load_rows):
-    dataset = load_rows("a,x,3,0", "a,y,4,1600000001000", "b,x,5,1600003600000")
-    assert list(dataset.ratings.timestamps) == [0, *SECONDS[1:]]
-    assert "Column 'timestamp' was read as milliseconds." in dataset.notes
+def test_days_may_be_written_as_one_number(load_rows):
+    dataset = load_rows("a,x,3,20200913", "a,y,4,20200914", "b,x,5,20240229")
+    days = [1_599_955_200, 1_600_041_600, 1_709_164_800]
+    assert list(dataset.ratings.timestamps) == days
+    assert any("written like 20240501" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("value", ["0", "63", "2015", "631151999", "4102444800", "-5"])
+def test_a_number_that_is_no_time_since_1990_is_refused(load_rows, value):
+    with pytest.raises(
+        DataError, match=rf"line 3, column 'timestamp': .* {value}"
+    ) as e:
+        load_rows("a,x,3,1600000000", f"a,y,4,{value}", "b,x,5,1600000001")
+    assert "--timestamp-column none" in str(e.value)
+
+
+def test_milliseconds_are_held_to_the_same_years(load_rows):
+    with pytest.raises(DataError, match=r"line 2, .* got 631151999000"):
+        load_rows("a,x,3,631151999000", "a,y,4,1600000001000", "b,x,5,1600003600000")
 
 
 def test_times_can_be_left_out(load_rows):

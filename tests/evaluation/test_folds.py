@@ -77,3 +77,51 @@ def test_more_cold_folds_than_items_are_refused():
     )
     with pytest.raises(DataError, match=r"training items \(2\), but is 3"):
         assign_folds(ratings, n_folds=3, method="cold-items")
+
+
+def timed(pairs, times):
+    users, items = zip(*pairs, strict=True)
+    return Ratings.from_columns(
+        users,
+        items,
+        [1 + k % 5 for k in range(len(pairs))],
+        scale=RatingScale(1, 5),
+        timestamps=np.array(times),
+    )
+
+
+PAIRS = [(f"u{k % 10}", f"i{k // 10}") for k in range(200)]
+TIED = [1_600_000_000 + 1000 * (k * 7 % 200 // 16) for k in range(200)]
+
+
+@pytest.mark.parametrize("method", ["temporal", "user-temporal"])
+def test_folds_keep_equal_times_together_in_any_order_of_rows(method):
+    order = np.random.default_rng(1).permutation(200)
+    found = []
+    for rows in (range(200), order):
+        train = timed([PAIRS[k] for k in rows], [TIED[k] for k in rows])
+        fold_of = assign_folds(train, n_folds=3, method=method)
+        names = zip(
+            train.user_ids[train.users], train.item_ids[train.items], strict=True
+        )
+        found.append(dict(zip(names, fold_of.tolist(), strict=True)))
+        groups = train.users if method == "user-temporal" else np.zeros(200, dtype=int)
+        together = {}
+        for key, fold in zip(
+            zip(groups.tolist(), train.timestamps.tolist(), strict=True),
+            fold_of,
+            strict=True,
+        ):
+            assert together.setdefault(key, fold) == fold
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("method", ["temporal", "user-temporal"])
+def test_folds_without_ratings_are_refused_before_anything_is_tried(method):
+    alone = timed([(f"u{k}", f"i{k % 7}") for k in range(60)], range(60))
+    if method == "user-temporal":  # one rating each: all are past
+        with pytest.raises(DataError, match=r"5 of the 5 folds .* no ratings"):
+            assign_folds(alone, method=method)
+    few = timed(PAIRS, [1_600_000_000 + k % 2 for k in range(200)])
+    with pytest.raises(DataError, match="no ratings"):
+        assign_folds(few, method=method)

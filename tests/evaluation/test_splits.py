@@ -22,6 +22,7 @@ def ratings_of(draw):
     users = draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
     items = draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
     times = draw(st.lists(st.integers(0, 50), min_size=n, max_size=n))
+    times[:2] = [0, 50]  # at one moment nothing is later
     # At least two users and items, so that every method has something to leave over.
     users[:2], items[:2] = [0, 1], [0, 1]
     return Ratings.from_columns(
@@ -31,6 +32,12 @@ def ratings_of(draw):
         scale=RatingScale(0, 2),
         timestamps=np.array(times, dtype=np.int64),
     )
+
+
+def brute_force(times, wanted):
+    """Try every cut between two times, and none."""
+    cuts = [sum(t >= cut for t in times) for cut in sorted(set(times))[1:]]
+    return min([*cuts, 0], key=lambda n: (abs(n - wanted), n))
 
 
 SEEDED = [m for m in SPLIT_METHODS if m not in {"none", "predefined", "user-temporal"}]
@@ -50,26 +57,27 @@ def test_training_and_test_part_are_a_partition(method, ratings, seed):
 
 @given(ratings=ratings_of())
 @settings(max_examples=25, deadline=None)
-def test_temporal_test_ratings_are_the_latest(ratings):
+def test_temporal_test_ratings_are_later_than_all_training_ratings(ratings):
     split = split_off_test(dataset_of(ratings), method="temporal")
-    assert split.test.open().timestamps.min() >= split.train.timestamps.max()
+    assert split.test.open().timestamps.min() > split.train.timestamps.max()
 
 
 @given(ratings=ratings_of())
 @settings(max_examples=25, deadline=None)
-def test_user_temporal_takes_the_latest_fifth_of_each_user(ratings):
-    counts = np.bincount(ratings.users, minlength=ratings.n_users)
-    if counts.max() < 5:
+def test_user_temporal_takes_about_the_latest_fifth_of_each_user(ratings):
+    mine = [ratings.timestamps[ratings.users == u] for u in range(ratings.n_users)]
+    wanted = [brute_force(times, int(0.2 * len(times))) for times in mine]
+    if not any(wanted):
         with pytest.raises(DataError, match="0 test ratings"):
             split_off_test(dataset_of(ratings), method="user-temporal")
         return
     split = split_off_test(dataset_of(ratings), method="user-temporal")
     test = split.test.open()
+    assert np.bincount(test.users, minlength=ratings.n_users).tolist() == wanted
     for user in range(ratings.n_users):
         mine = test.timestamps[test.users == user]
-        assert len(mine) == int(0.2 * counts[user])
         kept = split.train.timestamps[split.train.users == user]
-        assert len(mine) == 0 or mine.min() >= kept.max()
+        assert len(mine) == 0 or mine.min() > kept.max()
 
 
 @pytest.mark.parametrize(
@@ -182,3 +190,60 @@ def test_more_folds_than_anyone_wants_are_refused():
 def test_impossible_numbers_of_folds_are_refused(small_ratings, n_folds):
     with pytest.raises(DataError, match=f"but is {n_folds}"):
         assign_folds(small_ratings, n_folds=n_folds)
+
+
+@pytest.mark.parametrize("method", ["temporal", "user-temporal"])
+def test_equal_times_stay_together_in_any_order_of_rows(method):
+    rng = np.random.default_rng(3)
+    pairs = [(f"u{k % 8}", f"i{k // 8}") for k in range(160)]
+    times = rng.integers(0, 12, 160)
+    found = []
+    for rows in (np.arange(160), rng.permutation(160)):
+        ratings = Ratings.from_columns(
+            [pairs[k][0] for k in rows],
+            [pairs[k][1] for k in rows],
+            [k % 5 + 1 for k in rows],
+            scale=RatingScale(1, 5),
+            timestamps=times[rows],
+        )
+        split = split_off_test(dataset_of(ratings), method=method)
+        test, train = split.test.open(), split.train
+        names = zip(test.user_ids[test.users], test.item_ids[test.items], strict=True)
+        found.append(sorted(names))
+        for user in range(8) if method == "user-temporal" else [slice(None)]:
+            of_user = slice(None) if method == "temporal" else test.users == user
+            before = slice(None) if method == "temporal" else train.users == user
+            if len(test.timestamps[of_user]):
+                assert train.timestamps[before].max() < test.timestamps[of_user].min()
+        # As near to a fifth as whole moments allow.
+        assert 0.1 < len(test) / 160 < 0.3
+    assert found[0] == found[1]
+
+
+def test_each_user_is_cut_nearest_to_the_share():
+    rng = np.random.default_rng(7)
+    users = np.repeat(np.arange(30), rng.integers(1, 15, 30))
+    times = rng.integers(0, 6, len(users))
+    ratings = Ratings.from_columns(
+        [f"u{u:02}" for u in users],
+        [f"i{k}" for k in range(len(users))],
+        [k % 5 + 1 for k in range(len(users))],
+        scale=RatingScale(1, 5),
+        timestamps=times,
+    )
+    split = split_off_test(dataset_of(ratings), method="user-temporal", test_share=0.3)
+    test = split.test.open()
+    taken = np.bincount(test.users, minlength=30)
+    for user in range(30):
+        of_user = times[users == user].tolist()
+        assert taken[user] == brute_force(of_user, int(0.3 * len(of_user)))
+
+
+def test_ratings_of_one_moment_cannot_be_split_by_time():
+    ratings = Ratings.from_columns(
+        list("abab"), list("xxyy"), [1, 2, 3, 4], scale=RatingScale(1, 4),
+        timestamps=np.full(4, 5),
+    )  # fmt: skip
+    for method in ("temporal", "user-temporal"):
+        with pytest.raises(DataError, match="both parts need"):
+            split_off_test(dataset_of(ratings), method=method, test_share=0.5)

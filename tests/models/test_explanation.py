@@ -1,7 +1,5 @@
 """Explanations: every family that can takes its predictions apart without remainder."""
 
-import importlib.util
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,8 +85,7 @@ def test_explaining_needs_a_fitted_model(name):
 
 def test_every_built_in_family_explains_itself():
     for name in family_names():
-        if name != "bfm" or importlib.util.find_spec("myfm"):
-            assert load_family(name).explain is not Recommender.explain
+        assert load_family(name).explain is not Recommender.explain
 
 
 def test_a_family_that_cannot_explain_says_what_it_lacks(ratings, catalogue):
@@ -191,7 +188,6 @@ def test_co_clustering_is_the_mean_of_a_block_and_two_corrections():
 
 
 def test_bfm_tells_weights_by_topic_and_the_interaction(ratings, catalogue):
-    pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
     model = load_family("bfm")(n_factors=2, n_iterations=10, user_features="all")
     model.fit(ratings, catalogue)
     pairs = [(0, 0), (3, 7), (-1, 2), (1, ratings.n_items), (99, 99)]

@@ -62,7 +62,6 @@ def test_titles_are_ranked_by_what_is_predicted_for_them(train, catalogue, name)
 
 
 def test_those_of_bfm_too(train, catalogue):
-    pytest.importorskip("myfm", reason="the optional extra bfm is not installed")
     model = load_family("bfm")(n_factors=2, n_iterations=5)
     assert_ranks_by_predictions(model.fit(train, catalogue), train)
 

@@ -166,3 +166,20 @@ def test_without_biases_the_lowest_rating_counts_as_one_star(small_ratings):
 def test_hyperparameters_outside_their_domain_are_refused(params, complaint):
     with pytest.raises(ParameterError, match=complaint):
         SVD(**params)
+
+
+def test_counts_of_any_size_are_learnt_and_not_replaced_by_their_mean():
+    """Play counts: most are small, a few are hundreds of times as large."""
+    rng = np.random.default_rng(0)
+    users, items = np.nonzero(rng.random((60, 40)) < 0.4)
+    level = rng.normal(2, 1.5, 60)[users] + rng.normal(0, 1, 40)[items]
+    counts = np.round(np.exp(level + rng.normal(0, 0.3, len(users)))) + 1
+    ratings = Ratings.from_columns(
+        users.astype(str), items.astype(str), counts, scale=RatingScale(1, counts.max())
+    )
+    assert counts.max() > 200 * np.median(counts) > 0
+    model = fit(ratings, n_epochs=40, init_std=0.01)
+    predicted = model._predict(ratings.users, ratings.items)
+    assert np.isfinite(predicted).all()
+    error = np.sqrt(np.mean((predicted - ratings.values) ** 2))
+    assert error < 0.8 * ratings.values.std()

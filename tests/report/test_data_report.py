@@ -1,5 +1,6 @@
 """The report on a data set shows what there is, and breaks on nothing that is not."""
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -83,12 +84,85 @@ def test_simulated_ratings_are_said_to_be_and_others_are_not(service, bare, tmp_
 
 
 def test_published_and_measured_stand_side_by_side(service, bare):
-    rows = {row[0]: row[1:] for row in data_tables(profile(service))[0].rows}
+    first = data_tables(profile(service), published=True)[0]
+    rows = {row[0]: row[1:] for row in first.rows}
     assert rows["peak hours, UTC"] == ("20:00-23:00", "20:00-23:00", "none")
     assert rows["minutes watched, mean"] == ("95", "95", "+0.0 %")
-    rows = {row[0]: row[1:] for row in data_tables(profile(bare))[0].rows}
+    first = data_tables(profile(bare), published=True)[0]
+    rows = {row[0]: row[1:] for row in first.rows}
     assert rows["sparsity"] == ("0.25", "0.95", "-73.7 %")  # 1 - 3 / (2 * 2)
     assert rows["peak hours, UTC"] == ("-", "20:00-23:00", "-")
+
+
+def test_own_data_are_not_compared_unasked(bare):
+    first = data_tables(profile(bare))[0]
+    assert first.head == ("characteristic", "measured")
+    assert ("sparsity", "0.25") in first.rows
+    assert not any("-" in row for row in first.rows)
+
+
+def many_values(shift=0.0, scale=1.0):
+    rng = np.random.default_rng(0)
+    values = np.round(shift + scale * rng.normal(size=4000), 6)
+    ratings = Ratings.from_columns(
+        [f"u{k % 50}" for k in range(4000)],
+        [f"i{k // 50}" for k in range(4000)],
+        values,
+        scale=RatingScale(values.min(), values.max()),
+    )
+    return Dataset(name="m", ratings=ratings, catalogue=Catalogue.empty(), source="m")
+
+
+def test_many_different_ratings_are_drawn_in_bins():
+    drawn = {f.name: figure for f, figure in draw_data_figures(many_values()).items()}
+    axes = drawn["ratings"].axes[0]
+    heights = [bar.get_height() for bar in axes.patches]
+    assert sum(heights) == 4000
+    assert len(heights) < 100
+    # Wide enough to be seen: at least a hundredth of what is drawn.
+    widths = [bar.get_width() for bar in axes.patches]
+    assert min(widths) > np.ptp(axes.get_xlim()) / 100
+
+
+def test_axes_show_numbers_not_differences_from_one_in_a_corner():
+    dataset = many_values(shift=3778.8, scale=0.01)
+    drawn = {f.name: figure for f, figure in draw_data_figures(dataset).items()}
+    axes = drawn["ratings"].axes[0]
+    drawn["ratings"].draw_without_rendering()
+    assert axes.xaxis.get_offset_text().get_text() == ""
+    mean = axes.get_title(loc="left").rpartition(" ")[2].replace(",", "")
+    assert float(mean) == pytest.approx(3778.8, abs=0.001)
+
+
+def test_nothing_is_minus_zero(tmp_path):
+    dataset = many_values()
+    centred = dataset.ratings.values - dataset.ratings.values.mean(dtype=np.float64)
+    ratings = replace(dataset.ratings, values=centred.astype(np.float32))
+    text = report(replace(dataset, ratings=ratings), tmp_path)
+    assert not re.search(r"-0(\.0*)?(?![\d.])", text)
+    drawn = next(iter(draw_data_figures(replace(dataset, ratings=ratings)).values()))
+    assert "-0.0" not in drawn.axes[0].get_title(loc="left")
+
+
+def test_a_long_tail_of_less_than_a_decade_has_plain_numbers():
+    drawn = {f.name: figure for f, figure in draw_data_figures(many_values()).items()}
+    axes = drawn["long-tail"].axes[0]
+    drawn["long-tail"].draw_without_rendering()
+    labels = axes.get_xticklabels(which="both")
+    assert not any("math" in label.get_text() for label in labels)
+
+
+def test_long_names_of_platforms_do_not_lie_on_each_other(bare):
+    names = [f"A streaming service with a long name {k}" for k in range(8)]
+    frame = pd.DataFrame({"source": names, "type": ["Movie", "TV Show"] * 4})
+    dataset = replace(bare, catalogue=Catalogue(frame))
+    drawn = {f.name: figure for f, figure in draw_data_figures(dataset).items()}
+    figure = drawn["titles-by-platform"]
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert len(boxes) == 8
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
 
 
 def test_every_table_has_a_cell_for_each_head(service):

@@ -67,6 +67,13 @@ def test_one_user_gets_ten_titles(ask, here):
     assert len(json.loads(text)["predictions"]) == 10
 
 
+@pytest.mark.parametrize("written", ['="u3"', " u3 ", '"u3"'])
+def test_an_id_is_known_however_it_is_marked(ask, here, written):
+    _, text = ask(records({"user": written}))
+    answers = [row | {"user": "u3"} for row in json.loads(text)["predictions"]]
+    assert answers == here(user=["u3"])
+
+
 def test_a_batch_of_users_gets_as_many_titles_as_it_asks_for(ask, here):
     status, text = ask(records({"user": "u3"}, {"user": "u5"}, n=2))
     assert status == 200

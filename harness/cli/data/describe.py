@@ -23,11 +23,19 @@ def describe(
             help="Folder of the report.", show_default="reports/data-<name of the data>"
         ),
     ] = None,
+    published: Annotated[
+        bool | None,
+        typer.Option(
+            help="Compare with what the published study prints of its data.",
+            show_default="only for ott",
+        ),
+    ] = None,
 ) -> None:
-    """Describe ratings and titles, beside what the published study prints.
+    """Describe ratings and titles.
 
-    Prints tables, and writes them with figures to describe.md.
+    Writes tables and figures to describe.md, and prints the tables.
     """
+    from harness.data.load import EMBEDDED
     from harness.data.profile import profile
     from harness.features.pairs import summarize_features
     from harness.report.data import (
@@ -39,15 +47,19 @@ def describe(
 
     dataset = data.load()
     features = summarize_features(dataset.ratings, dataset.catalogue)
-    tables = (*data_tables(profile(dataset)), *feature_tables(features))
+    beside = dataset.source == EMBEDDED if published is None else published
+    measured = data_tables(profile(dataset), published=beside)
+    tables = (*measured, *feature_tables(features))
+    # Written first: whoever reads only the head of the output closes it early.
+    folder = out or Path("reports") / f"data-{dataset.name}"
+    report = write_data_report(dataset, tables, folder)
     if dataset.simulated:
         typer.echo(SIMULATED)
     for note in dataset.notes:
         typer.echo(note)
     for table in tables:
         _print(table)
-    folder = out or Path("reports") / f"data-{dataset.name}"
-    typer.echo(f"Report: {write_data_report(dataset, tables, folder)}")
+    typer.echo(f"Report: {report}")
 
 
 def _print(shown: "DataTable") -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.data.download import BASE_URL, DOWNLOADS, Download, find_download
+from harness.data.load import DOWNLOAD_FOLDER
 
 __all__ = ["get"]
 
@@ -19,7 +20,7 @@ def get(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write.", show_default="harness-data/NAME"),
+        typer.Option(help="Folder to write.", show_default=f"{DOWNLOAD_FOLDER}/NAME"),
     ] = None,
     url: Annotated[
         str,
@@ -32,7 +33,7 @@ def get(
     from harness.data.download import fetch, is_fetched
 
     download = find_download(name)
-    folder = out or Path("harness-data") / name
+    folder = out or Path(DOWNLOAD_FOLDER) / name
     if is_fetched(download, folder):
         typer.echo(f"{name} is in {folder} already: nothing to do.")
     else:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from harness.data.options import DuplicateRule
 from harness.data.ratings import Ratings, RatingScale
-from harness.data.readers.columns import IdColumn, join_ids
+from harness.data.readers.columns import IdColumn, join_ids, take_ids
 from harness.data.wording import Places, counted, shorten
 from harness.errors import DataError
 
@@ -20,26 +20,8 @@ __all__ = ["RatingTable", "build_ratings", "stack"]
 class RatingTable:
     """Ratings in the order of their file, checked one by one but not together.
 
-    Parameters
-    ----------
-    users, items : IdColumn
-        Ids, n_ratings rows.
-    stars : ndarray of float64, shape (n_ratings,)
-        Finite ratings in stars.
-    timestamps : ndarray of int64, shape (n_ratings,), optional
-        Seconds since 1970-01-01 UTC.
-    in_test : ndarray of bool, shape (n_ratings,), optional
-        True for the test part of a split that the source defines.
-    watch_minutes : ndarray of float32, shape (n_ratings,), optional
-        Minutes watched.
-    rating_column : str
-        Name of the column of ratings, for messages.
-    source : str
-        Name of the file, for messages about all rows.
-    places : Places
-        Names the rows.
-    notes : tuple of str
-        What was repaired so far.
+    All arrays have a row for each rating; times are seconds since 1970-01-01 UTC, and
+    `in_test` is true for the test part of a split that the source defines.
     """
 
     users: IdColumn
@@ -48,6 +30,7 @@ class RatingTable:
     timestamps: npt.NDArray[np.int64] | None = None
     in_test: npt.NDArray[np.bool_] | None = None
     watch_minutes: npt.NDArray[np.float32] | None = None
+    item_column: str
     rating_column: str
     source: str
     places: Places
@@ -89,8 +72,10 @@ def _scaled(
                 f"{table.source}: ratings must differ for a model to learn from them, "
                 f"but all {len(table):,} are {low:g}."
             )
-        note = f"The rating scale was taken from the values: {low:g} to {high:g}."
-        return replace(table, notes=(*table.notes, note)), RatingScale(low, high)
+        notes = [f"The rating scale was taken from the values: {low:g} to {high:g}."]
+        notes += _about_codes(table.stars)
+        return replace(table, notes=(*table.notes, *notes)), RatingScale(low, high)
+    table, scale = _with_ends(table, scale)
     allowed = RatingScale(*scale)
     outside = np.flatnonzero((table.stars < allowed.low) | (table.stars > allowed.high))
     if len(outside):
@@ -101,6 +86,69 @@ def _scaled(
             f"({counted(len(outside), 'such row')}); correct it or give another --scale."
         )
     return table, allowed
+
+
+def _with_ends(
+    table: RatingTable, scale: tuple[float, float]
+) -> tuple[RatingTable, tuple[float, float]]:
+    """Close a scale that is open, such as 0:inf for counts, by the ratings that are there.
+
+    A model of stars needs a unit and ends to keep its predictions between.
+    """
+    low, high = scale
+    found = float(table.stars.min()), float(table.stars.max())
+    closed = (low if low > -np.inf else found[0], high if high < np.inf else found[1])
+    if closed == scale:
+        return table, scale
+    note = (
+        f"The scale has an open end: {closed[0]:g} to {closed[1]:g} are taken, and "
+        "predictions stay between."
+    )
+    return replace(table, notes=(*table.notes, note)), closed
+
+
+LEAST_SHARE = 0.05
+"""A code for "not rated" is frequent; a rare outlier is something else."""
+
+FAR = 1.5
+"""An end value stands apart if its gap is so many usual steps between the others."""
+
+MANY = 3
+"""A zero may be a code without a gap: where it is so many times as frequent as the next."""
+
+
+def _about_codes(stars: npt.NDArray[np.float64]) -> list[str]:
+    """Hint at an end of the scale that is probably a code for "not rated"."""
+    values, counts = _different(stars)
+    if len(values) < 5:
+        return []
+    steps, shares = np.diff(values), counts / len(stars)
+    notes = []
+    for end, others, gap in ((0, steps[1:], steps[0]), (-1, steps[:-1], steps[-1])):
+        usual = np.median(others)
+        is_even = others.max() <= max(2 * FAR * usual, 1)  # counts have a long tail
+        is_far = is_even and gap >= 1 and gap > FAR * usual
+        is_below_zero = end == 0 and values[0] < 0 <= values[1]
+        apart = (is_far or is_below_zero) and shares[end] >= LEAST_SHARE
+        is_zero = end == 0 and values[0] == 0 and counts[0] >= MANY * counts[1]
+        if apart or (is_zero and shares[0] >= 4 * LEAST_SHARE):
+            notes.append(
+                f"{shares[end]:.0%} of the ratings are {values[end]:g}, apart from the "
+                f"others: is it a code for 'not rated'? --missing {values[end]:g} leaves "
+                "them out."
+            )
+    return notes
+
+
+def _different(
+    stars: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Count each value, in ascending order, without sorting all ratings."""
+    import pandas as pd
+
+    codes, values = pd.factorize(stars)
+    order = np.argsort(values)
+    return np.asarray(values)[order], np.bincount(codes)[order]
 
 
 def _refuse_nothing_to_learn(table: RatingTable) -> None:
@@ -156,15 +204,16 @@ def _merged(
     if rule == "mean":
         stars = (np.bincount(group, weights=stars) / count)[group]
     n_dropped = len(table) - len(kept)
-    verb = "became their mean" if rule == "mean" else "kept only the latest"
+    latest = "latest" if times is not None else "last in the file (there are no times)"
+    verb = "became their mean" if rule == "mean" else f"kept only the {latest}"
     note = (
         f"{counted(int((count > 1).sum()), 'pair')} of user and item rated more than "
         f"once {verb}: {counted(n_dropped, 'rating')} fewer."
     )
     return replace(
         table,
-        users=IdColumn(table.users.codes[kept], table.users.ids),
-        items=IdColumn(table.items.codes[kept], table.items.ids),
+        users=take_ids(table.users, kept),
+        items=take_ids(table.items, kept),
         stars=stars[kept],
         timestamps=_take(table.timestamps, kept),
         in_test=_take(table.in_test, kept),

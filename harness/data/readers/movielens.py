@@ -19,8 +19,8 @@ import numpy as np
 
 from harness.data.options import ReadOptions
 from harness.data.readers.checks import RatingTable, stack
+from harness.data.readers.files import open_text
 from harness.data.readers.table import read_table
-from harness.data.readers.text import open_text
 from harness.data.wording import counted
 from harness.errors import DataError
 
@@ -46,17 +46,7 @@ TITLE = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\N{EN DASH}]\d{0,4})?\)(?: \(V\))?")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A MovieLens folder in one of its forms.
-
-    Parameters
-    ----------
-    ratings : Path
-        File with the ratings.
-    films : Path
-        File with the titles; need not exist.
-    parse_films : callable
-        Yields the films of that file.
-    """
+    """A MovieLens folder in one of its forms; the file of titles need not be there."""
 
     ratings: Path
     films: Path
@@ -101,6 +91,40 @@ class Layout:
                 f"{self.ratings.name}: {error}."
             ) from error
         return _frame(films)
+
+    def read_users(self) -> "pd.DataFrame | None":
+        """Read age, gender, occupation and the first character of the zip code, by user.
+
+        MovieLens 100K and 1M tell them; None for the others.
+        """
+        for name, separator, order in (
+            ("u.user", "|", ("age", "gender", "occupation", "zip")),
+            ("users.dat", "::", ("gender", "age", "occupation", "zip")),
+        ):
+            path = self.ratings.parent / name
+            if path.is_file():
+                return _read_users(path, separator, order)
+        return None
+
+
+def _read_users(path: Path, separator: str, order: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    with open_text(path, "latin-1") as file:
+        lines = [line.rstrip("\r\n").split(separator) for line in file if line.strip()]
+    try:
+        users = pd.DataFrame(
+            [dict(zip(order, cells[1:], strict=True)) for cells in lines],
+            index=pd.Index([cells[0] for cells in lines], dtype=object),
+            columns=list(order),
+        )
+        users["age"] = users["age"].astype(float)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: is not the file of users that belongs to the ratings: {error}."
+        ) from error
+    users["region"] = users.pop("zip").str[:1]
+    return users[~users.index.duplicated()]
 
 
 def find_layout(folder: Path) -> Layout | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from harness.data.wording import by_name, counted, shorten
+from harness.data.wording import by_name, counted, listed, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +180,7 @@ def _drop_placeholders(frame: "pd.DataFrame") -> list[str]:
         wrong = (frame[column] != "") & frame[column].map(rule).astype(bool)
         if wrong.any():
             counts = frame.loc[wrong, column].value_counts().to_dict()
-            values = by_name({repr(k): n for k, n in counts.items()})
+            values = by_name({shorten(k): n for k, n in counts.items()})
             frame.loc[wrong, column] = ""
             notes.append(
                 f"{counted(int(wrong.sum()), 'placeholder')} in {column} set to missing "
@@ -227,7 +227,8 @@ def derive_columns(frame: "pd.DataFrame") -> tuple["pd.DataFrame", list[str]]:
         if unknown := unknown_labels(labels):
             count = int(frame["rating"].isin(unknown).sum())
             notes.append(
-                f"{counted(count, 'content rating')} of no known system: {unknown}."
+                f"{counted(count, 'content rating')} of no known system: "
+                f"{listed(unknown)}."
             )
     return frame, notes
 

@@ -1,33 +1,315 @@
-"""Delimited text files and their encodings."""
+"""Delimited text files, their encodings, and whether their first line is a header."""
 
+import codecs
 import csv
-import gzip
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from harness.data.readers.columns import clean_id, part_of
+from harness.data.readers.files import (
+    is_packed,
+    open_plain,
+    open_text,
+    read_head,
+    reading,
+)
 from harness.data.wording import shorten
 from harness.errors import DataError
 
-__all__ = ["TextTable", "open_text", "sniff"]
+__all__ = ["TextTable", "open_delimited"]
 
 
-def open_text(path: Path, encoding: str) -> TextIO:
-    """Open a text file, unpacking ``.gz``, keeping its line ends."""
-    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
+DELIMITERS = ",\t;|"
+BLOCK_BYTES = 8 * 2**20
+LONGEST_HEADER = 2**20
+N_SAMPLED = 20
+WIDE = 8
+"""So many different numbers behind a word name the columns of a matrix."""
+
+NUMBER = re.compile(r"\s*[-+]?\d+([.,]\d*)?([eE][-+]?\d+)?\s*")
+SEPARATOR_LINE = re.compile(r"sep=(.)\s*")
+"""First line that spreadsheets write for other spreadsheets."""
+
+COMMENT = re.compile(r"\s*[#%]")
+"""Start of a line that says what the file is; only at the top of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A delimited text file whose form is known.
+
+    Without header the columns are called ``"1"``, ``"2"`` ...; `written` are the names
+    as they stand in the file, with their blanks and quotation marks.
+    """
+
+    path: Path
+    encoding: str
+    delimiter: str
+    columns: tuple[str, ...]
+    has_header: bool = False
+    sample: tuple[tuple[str, ...], ...] = ()
+    written: tuple[str, ...] = ()
+    n_above: int = 0  # lines above the header or the first row
+
+    @property
+    def form(self) -> str:
+        """Name the kind of file."""
+        names = {"\t": "tab", " ": "blank"}
+        return f"text, separated by {names.get(self.delimiter, self.delimiter)!r}"
+
+    def read(self, types: Mapping[str, Any]) -> Any:
+        """Read some columns; numbers that are none come as text, for all to be named."""
+        import pyarrow as pa
+
+        try:
+            return self._checked(types)
+        except pa.ArrowInvalid:
+            slow = {
+                k: t if t and pa.types.is_dictionary(t) else pa.string()
+                for k, t in types.items()
+            }
+            return self._checked(slow)
+
+    def _checked(self, types: Mapping[str, Any]) -> Any:
+        import pyarrow as pa
+
+        try:
+            with reading(self.path):
+                table = self._read(types)
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            self.refuse_broken_text()
+            if "Empty CSV" in str(error):
+                raise self._no_rows() from error
+            if isinstance(error, pa.ArrowInvalid) and "conversion" in str(error):
+                raise
+            raise DataError(f"{self.path}: is not a table of text: {error}") from error
+        if not len(table):
+            raise self._no_rows()
+        return table.unify_dictionaries()
+
+    def _no_rows(self) -> DataError:
+        return DataError(
+            f"{self.path}: has a header but no rows; at least two are needed."
+        )
+
+    def _read(self, types: Mapping[str, Any]) -> Any:
+        from pyarrow import csv as fast
+
+        written = dict(zip(self.columns, self.written or self.columns, strict=True))
+        names = None if self.has_header else [*self.columns]
+        if self.delimiter == "::":  # read as ":" with empty columns between
+            names = [part for c in self.columns for part in (c, f"{c}:")][:-1]
+        # The streaming reader: read_csv reads ahead of its parser, at three times the
+        # memory for 20 million ratings.
+        with open_plain(self.path) as packed:
+            reader = fast.open_csv(
+                packed if is_packed(self.path) else self.path,
+                read_options=fast.ReadOptions(
+                    block_size=BLOCK_BYTES,
+                    column_names=names,
+                    encoding=self.encoding,
+                    skip_rows=self.n_above,
+                ),
+                parse_options=fast.ParseOptions(
+                    delimiter=self.delimiter[0], newlines_in_values=True
+                ),
+                convert_options=fast.ConvertOptions(
+                    include_columns=[written[name] for name in types],
+                    column_types={
+                        written[k]: t for k, t in types.items() if t is not None
+                    },
+                    # "None" and "NA" are names of people and films, not missing values.
+                    null_values=[""],
+                    strings_can_be_null=False,
+                ),
+            )
+            with reader:
+                return reader.read_all().rename_columns([*types])
+
+    def of(self, row: int) -> str:
+        """Name the place of a row; see `harness.data.wording.Places`."""
+        wanted = row + self.has_header
+        for number, (line, _) in enumerate(self.records()):
+            if number == wanted:
+                return f"{self.path}, line {line}"
+        return f"{self.path}, row {row + 1}"
+
+    def refuse_broken_text(self) -> None:
+        """Find the first line that is no text in this encoding, or no row."""
+        refuse_undecodable(self.path, self.encoding)
+        width = len(self.columns) * len(self.delimiter) - (len(self.delimiter) - 1)
+        for line, record in self.records():
+            if len(record) != width:
+                raise DataError(
+                    f"{self.path}, line {line}: a row must have {len(self.columns)} "
+                    f"cells like the first, separated by {self.delimiter!r}, but this "
+                    f"has {1 + (len(record) - 1) // len(self.delimiter)}: "
+                    f"{shorten(self.delimiter[0].join(record))}."
+                )
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the line on which each record starts, and its cells; no blank lines."""
+        with open_text(self.path, self.encoding) as file, _long_fields():
+            for _ in range(self.n_above):
+                file.readline()
+            start = self.n_above + 1
+            reader = csv.reader(file, delimiter=self.delimiter[0])
+            for record in reader:
+                if record:
+                    yield start, record
+                start = self.n_above + reader.line_num + 1
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def open_delimited(path: Path, encoding: str | None = None) -> TextTable:
+    """Find out the form of a delimited text file from its first lines."""
+    encoding = _known_encoding(path, encoding or _marked_encoding(path))
+    try:
+        with reading(path):
+            first, separator, n_above = _first_line(path, encoding)
+    except UnicodeError:
+        refuse_undecodable(path, encoding)
+        raise
+    if not first.strip():
+        raise DataError(
+            f"{path}: is empty; a line with the names of the columns and rows are needed."
+        )
+    delimiter = separator or _delimiter(first)
+    cells = (
+        first.strip().split("::")
+        if delimiter == "::"
+        else next(csv.reader([first.rstrip("\r\n")], delimiter=delimiter))
+    )
+    if delimiter == " " and "" in cells:
+        raise DataError(
+            f"{path}: columns are aligned with blanks; separate them by comma or tab."
+        )
+    _refuse_single_column(path, cells)
+    numbered = tuple(map(str, range(1, len(cells) + 1)))
+    table = TextTable(path, encoding, delimiter, numbered, n_above=n_above)
+    table = replace(table, sample=_sample(table))
+    return _with_header(table, cells) if _is_header(cells) else table
+
+
+def _known_encoding(path: Path, encoding: str) -> str:
+    """Bring the many spellings of an encoding to one, so that each is treated alike."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError as error:
+        raise DataError(
+            f"{path}: there is no text encoding named {encoding!r}; "
+            "usual ones are utf-8, latin-1, cp1252 and utf-16."
+        ) from error
+    # Without its mark: the reader of UTF-8 removes it wherever it is there.
+    return "utf-8" if name == "utf-8-sig" else name
+
+
+def _marked_encoding(path: Path) -> str:
+    """Take the encoding from the mark at the start, as spreadsheets write it."""
+    head = read_head(path)
+    return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+
+
+def _first_line(path: Path, encoding: str) -> tuple[str, str | None, int]:
+    """Return the first row or header, the separator that is named, and the lines above."""
+    separator, n_above = None, 0
+    with open_text(path, encoding) as file:
+        lines = iter(lambda: file.readline(LONGEST_HEADER), "")
+        for number, line in enumerate(lines, start=1):
+            if separator is None and (found := SEPARATOR_LINE.fullmatch(line)):
+                separator, n_above = found[1], number
+            elif COMMENT.match(line) and not _names_columns(line):
+                n_above = number
+            elif line.strip():
+                return line, separator, n_above
+    return "", separator, n_above
+
+
+def _names_columns(comment: str) -> bool:
+    words = re.split(r"[,;|\t ]+", comment.strip(" #%\r\n"))
+    return len({part_of(word) for word in words} - {None}) > 1
+
+
+def _refuse_single_column(path: Path, cells: Sequence[str]) -> None:
+    if len(cells) > 1:
+        return
+    whole = any(delimiter in cells[0] for delimiter in DELIMITERS)
+    more = " (each line is quoted as a whole: export it again)" if whole else ""
+    raise DataError(
+        f"{path}: the first line has a single column {shorten(cells[0])}{more}; columns "
+        "must be separated by comma, tab, semicolon or '|'."
+    )
+
+
+def _delimiter(line: str) -> str:
+    if "::" in line and not any(c in line for c in ",\t;"):
+        return "::"
+    unquoted = re.sub(r'"[^"]*"', "", line)
+    best = max(DELIMITERS, key=unquoted.count)
+    return best if unquoted.count(best) or " " not in unquoted.strip() else " "
+
+
+def _sample(table: TextTable) -> tuple[tuple[str, ...], ...]:
+    """Take the first rows, as far as they can be read."""
+    step = len(table.delimiter)
+    try:
+        rows = [record[::step] for _, record in islice(table.records(), N_SAMPLED)]
+    except (UnicodeError, csv.Error, OSError, EOFError):
+        return ()  # the reader itself will say what is wrong
+    return tuple(map(tuple, rows))
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Tell names of columns from a row: they are words, above numbers or not.
+
+    The titles of a matrix of users and titles may be numbers, below an empty corner or
+    a name such as "user".
+    """
+    cells = [clean_id(cell) for cell in cells]
+    if not any(NUMBER.fullmatch(cell) for cell in cells):
+        return True
+    if sum(part_of(cell) is not None for cell in cells) > 1:
+        return True
+    corner, titles = cells[0], cells[1:]
+    is_corner = not corner or part_of(corner) is not None or len(titles) >= WIDE
+    return is_corner and corner not in titles and len({*titles}) == len(titles) > 2
+
+
+def _with_header(table: TextTable, cells: Sequence[str]) -> TextTable:
+    columns = tuple(clean_id(cell) for cell in cells)
+    # A header may be written as a comment.
+    columns = (columns[0].lstrip("#% "), *columns[1:])
+    twice = [c for c in columns if columns.count(c) > 1]
+    if twice:
+        raise DataError(
+            f"{table.path}, line 1: column names must differ, but {shorten(twice[0])} is "
+            f"there {columns.count(twice[0])} times."
+        )
+    return replace(
+        table,
+        columns=columns,
+        written=tuple(cells),
+        has_header=True,
+        sample=table.sample[1:],
+    )
 
 
 def refuse_undecodable(path: Path, encoding: str) -> None:
     """Name the first line that is not in the encoding, and an encoding that helps."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
+    with reading(path), open_plain(path) as file:
         start = file.read(4)
         if start[:2] in (b"\xff\xfe", b"\xfe\xff") and "16" not in encoding:
             raise DataError(
@@ -67,185 +349,3 @@ def _helping_encoding(line: bytes) -> str:
         f"it reads as {name}: save the file as UTF-8 (for ratings, --encoding {name} "
         "will do as well)"
     )
-
-
-DELIMITERS = ",\t;|"
-BLOCK_BYTES = 8 * 2**20
-LONGEST_HEADER = 2**20
-NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
-
-
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """A delimited text file whose form is known.
-
-    Parameters
-    ----------
-    path : Path
-        The file; ``.gz`` is unpacked on the way.
-    encoding : str
-        Text encoding.
-    delimiter : str
-        One character, or ``"::"``.
-    columns : tuple of str
-        Names in the header; numbers (``"1"``, ``"2"`` ...) where there is none.
-    has_header : bool
-        Whether the first line names the columns.
-    """
-
-    path: Path
-    encoding: str
-    delimiter: str
-    columns: tuple[str, ...]
-    has_header: bool
-
-    def read(self, types: Mapping[str, Any]) -> Any:
-        """Read some columns."""
-        import pyarrow as pa
-
-        try:
-            table = self._read(types)
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read: {error}.") from error
-        except (pa.ArrowInvalid, UnicodeError) as error:
-            self.refuse_broken_text()
-            if "Empty CSV" in str(error):
-                raise self._no_rows() from error
-            if isinstance(error, pa.ArrowInvalid) and "conversion" in str(error):
-                raise
-            raise DataError(f"{self.path}: is not a table of text: {error}") from error
-        if not len(table):
-            raise self._no_rows()
-        return table.unify_dictionaries()
-
-    def _no_rows(self) -> DataError:
-        return DataError(
-            f"{self.path}: has a header but no rows; at least two are needed."
-        )
-
-    def _read(self, types: Mapping[str, Any]) -> Any:
-        from pyarrow import csv as fast
-
-        names = None if self.has_header else [*self.columns]
-        if self.delimiter == "::":  # read as ":" with empty columns between
-            names = [part for c in self.columns for part in (c, f"{c}:")][:-1]
-        # The streaming reader: read_csv reads ahead of its parser, at three times the
-        # memory for 20 million ratings.
-        reader = fast.open_csv(
-            self.path,
-            read_options=fast.ReadOptions(
-                block_size=BLOCK_BYTES, column_names=names, encoding=self.encoding
-            ),
-            parse_options=fast.ParseOptions(
-                delimiter=self.delimiter[0], newlines_in_values=True
-            ),
-            convert_options=fast.ConvertOptions(
-                include_columns=list(types),
-                column_types={k: t for k, t in types.items() if t is not None},
-                # "None" and "NA" are names of people and films, not missing values.
-                null_values=[""],
-                strings_can_be_null=False,
-            ),
-        )
-        with reader:
-            return reader.read_all()
-
-    def of(self, row: int) -> str:
-        """Name the place of a row; see `harness.data.wording.Places`."""
-        wanted = row + self.has_header
-        for number, (line, _) in enumerate(self._records()):
-            if number == wanted:
-                return f"{self.path}, line {line}"
-        return f"{self.path}, row {row + 1}"
-
-    def refuse_broken_text(self) -> None:
-        """Find the first line that is no text in this encoding, or no row."""
-        refuse_undecodable(self.path, self.encoding)
-        width = len(self.columns) * len(self.delimiter) - (len(self.delimiter) - 1)
-        for line, record in self._records():
-            if len(record) != width:
-                raise DataError(
-                    f"{self.path}, line {line}: a row must have {len(self.columns)} "
-                    f"cells like the first, separated by {self.delimiter!r}, but this "
-                    f"has {1 + (len(record) - 1) // len(self.delimiter)}: "
-                    f"{shorten(self.delimiter[0].join(record))}."
-                )
-
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the line on which each record starts, and its cells; no blank lines."""
-        with open_text(self.path, self.encoding) as file, _long_fields():
-            reader = csv.reader(file, delimiter=self.delimiter[0])
-            start = 1
-            for record in reader:
-                if record:
-                    yield start, record
-                start = reader.line_num + 1
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def sniff(path: Path, encoding: str | None = None) -> TextTable:
-    """Find out the form of a delimited text file from its first line."""
-    encoding = encoding or "utf-8"
-    try:
-        first = _first_line(path, encoding)
-    except LookupError as error:
-        raise DataError(
-            f"{path}: there is no text encoding named {encoding!r}; "
-            "usual ones are utf-8, latin-1, cp1252 and utf-16."
-        ) from error
-    except UnicodeError:
-        refuse_undecodable(path, encoding)
-        raise
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}.") from error
-    if not first.strip():
-        raise DataError(
-            f"{path}: is empty; a line with the names of the columns and rows are needed."
-        )
-    delimiter = _delimiter(first)
-    if delimiter == "::":
-        return _table(path, encoding, delimiter, first.strip().split("::"))
-    cells = next(csv.reader([first.rstrip("\r\n")], delimiter=delimiter))
-    return _table(path, encoding, delimiter, cells)
-
-
-def _first_line(path: Path, encoding: str) -> str:
-    with open_text(path, encoding) as file:
-        for line in iter(lambda: file.readline(LONGEST_HEADER), ""):
-            if line.strip():
-                return line
-    return ""
-
-
-def _delimiter(line: str) -> str:
-    if "::" in line and not any(c in line for c in ",\t;"):
-        return "::"
-    unquoted = re.sub(r'"[^"]*"', "", line)
-    return max(DELIMITERS, key=unquoted.count)
-
-
-def _table(
-    path: Path, encoding: str, delimiter: str, cells: Sequence[str]
-) -> TextTable:
-    if len(cells) < 2:
-        raise DataError(
-            f"{path}: the first line has a single column {shorten(cells[0])}; columns "
-            "must be separated by comma, tab, semicolon or '|'."
-        )
-    has_header = not (len(cells) >= 3 and NUMBER.fullmatch(cells[2]))
-    columns = tuple(cells if has_header else map(str, range(1, len(cells) + 1)))
-    twice = [c for c in columns if columns.count(c) > 1]
-    if twice:
-        raise DataError(
-            f"{path}, line 1: column names must differ, but {shorten(twice[0])} is "
-            f"there {columns.count(twice[0])} times."
-        )
-    return TextTable(path, encoding, delimiter, columns, has_header)

@@ -2,39 +2,54 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from myfm import MyFMRegressor, RelationBlock
+from tqdm import tqdm
+
+with warnings.catch_warnings():
+    # myFM 0.4, the last for Python 3.11, imports pkg_resources, which warns about itself.
+    warnings.simplefilter("ignore")
+    from myfm import MyFMOrderedProbit, MyFMRegressor, RelationBlock
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["Block", "PosteriorMean", "sample_machine"]
-
+__all__ = ["Block", "Posterior", "Side", "sample_machine"]
 
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
+_N_SPREAD_PAIRS = 4096
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Features of the users, or of the items.
+    """Features of users, of titles, or of days, and which of them each rating has.
 
     Parameters
     ----------
+    rows : ndarray of int, shape (n_ratings,)
+        Row of the groups that each rating belongs to.
     groups : sequence of csr_matrix, each n_rows rows
         Features that belong together: each group has its own prior.
     topic_of : ndarray of int, shape (n_features,)
         To which of the topics, numbered from 0, each feature belongs: what the linear
         weights add is told topic by topic.
+    parents : mapping of int to ndarray of int, shape (n_rows,)
+        Earlier blocks, by position, whose row follows from the row of this one: a day of
+        a user has a user. The product of both is part of the bias then.
     """
 
+    rows: npt.NDArray[np.integer[Any]]
     groups: "Sequence[csr_matrix]"
     topic_of: npt.NDArray[np.integer[Any]]
+    parents: Mapping[int, npt.NDArray[np.integer[Any]]] = field(default_factory=dict)
 
     @property
     def widths(self) -> list[int]:
@@ -49,69 +64,113 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PosteriorMean:
-    """Mean prediction over samples: ``level + user + item + product of factors``.
+class Side:
+    """What the rows of one block come down to.
 
     Parameters
     ----------
-    level : float
-        Mean of the intercept in stars.
-    user_bias, item_bias : ndarray of float64, shapes (n_users,) and (n_items,)
-        What a user, an item adds whatever the other is, in stars.
-    user_factors, item_factors : ndarray of float32, shapes (n_users, n_samples * \
-n_factors), (n_items, n_samples * n_factors)
-        Factors of all samples side by side; the items' are divided by their number.
-    user_topics, item_topics : ndarray of float64, shapes (n_users, n_topics + 1), \
-(n_items, n_topics + 1)
-        The biases by topic, in stars; last what pairs of features of the side add.
+    bias : ndarray of float64, shape (n_rows,)
+        What a row adds whatever the other blocks are: weights, and pairs of its features,
+        or of one with one of a parent.
+    factors : ndarray of float32, shape (n_rows, n_samples * n_factors)
+        Factors of all samples side by side, not divided by their number.
+    topics : ndarray of float64, shape (n_rows, n_topics + 1)
+        The bias by topic; last what pairs of features of the block add.
     """
 
+    bias: Doubles
+    factors: Singles
+    topics: Doubles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Mean score over samples: level, biases, and products of factors of two blocks.
+
+    Parameters
+    ----------
+    n_samples : int
+        By which the products of `Side.factors` are to be divided.
+    level : float
+        Mean of the intercept.
+    sides : tuple of Side
+        One for each block.
+    cutpoints : ndarray of float64, shape (n_levels - 1,)
+        Mean scores that separate the levels of an ordered probit; empty for a regression.
+    spread : float
+        Mean variance over the samples of the score of a pair.
+    """
+
+    n_samples: int
     level: float
-    user_bias: Doubles
-    item_bias: Doubles
-    user_factors: Singles
-    item_factors: Singles
-    user_topics: Doubles
-    item_topics: Doubles
+    sides: tuple[Side, ...]
+    cutpoints: Doubles
+    spread: float
 
 
 def sample_machine(
-    pairs: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
+    blocks: Sequence[Block],
     values: npt.NDArray[Any],
-    blocks: tuple[Block, Block],
     *,
+    ordered: bool,
     n_iterations: int,
+    n_discarded: int,
     **arguments: Any,
-) -> PosteriorMean:
+) -> Posterior:
     r"""Draw samples by Gibbs sampling [1]_, and average what they predict.
 
-    A machine over features :math:`x` of a user and an item predicts
+    A machine over features :math:`x` gives a pair the score
     :math:`w_0 + w^\top x + \sum_{f < g} v_f^\top v_g x_f x_g`. Pairs of features of the
-    same side depend on that side alone, so that each sample comes down to a bias and
-    a vector for each user and item.
+    same block depend on its row alone, so that each sample comes down to a bias and a
+    vector for each row of each block. Blocks are relations [2]_: time grows with the
+    ratings plus the features of all rows, not with the features of all ratings.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Users, titles, and what else a rating depends on.
+    values : ndarray, shape (n_ratings,)
+        Ratings in stars; for an ordered probit their level, numbered from 0.
+    ordered : bool
+        Whether to fit an ordered probit in place of a regression.
+    n_iterations, n_discarded : int
+        Samples to draw, and how many of the first to throw away; fewer than are drawn.
+    **arguments
+        Arguments of ``myfm.MyFMRegressor``: rank, init_stdev, random_seed.
 
     References
     ----------
     .. [1] S. Rendle, "Factorization machines with libFM", ACM TIST 3(3), 2012.
+    .. [2] S. Rendle, "Scaling factorization machines to relational data", PVLDB 6(5),
+       2013.
     """
-    matrices = blocks[0].matrix(), blocks[1].matrix()
-    relations = [
-        RelationBlock(rows.tolist(), matrix)
-        for rows, matrix in zip(pairs, matrices, strict=True)
-    ]
-    model = MyFMRegressor(**arguments)
-    # It draws a progress bar whatever it is told.
+    average = _Average.over(blocks, n_iterations - n_discarded, arguments["rank"])
+
+    def look(i: int, sample: Any, *_: object) -> tuple[bool, None]:
+        if i >= n_discarded:
+            average.add(sample)
+        return False, None
+
+    kind = MyFMOrderedProbit if ordered else MyFMRegressor
+    model = kind(**arguments)
+    # It draws a progress bar whatever it is told, with a lock between processes, which a
+    # worker that is ended would leave behind.
+    tqdm.set_lock(threading.RLock())
     with contextlib.redirect_stderr(io.StringIO()):
         model.fit(
             None,
             np.asarray(values, dtype=np.float64),
-            X_rel=relations,
+            X_rel=[
+                RelationBlock(block.rows.tolist(), matrix)
+                for block, matrix in zip(blocks, average.matrices, strict=True)
+            ],
             n_iter=n_iterations,
-            n_kept_samples=max(1, n_iterations - n_iterations // 5),
-            group_shapes=[*blocks[0].widths, *blocks[1].widths],
+            # Its own copies of the samples take twice the memory of what is made of them.
+            n_kept_samples=0,
+            group_shapes=[width for block in blocks for width in block.widths],
+            callback=look,
         )
-    topics = _topic_columns(blocks[0]), _topic_columns(blocks[1])
-    return _average(model.predictor_.samples, matrices, topics)
+    return average.result([_topic_columns(block) for block in blocks])
 
 
 def _topic_columns(block: Block) -> Doubles:
@@ -120,35 +179,89 @@ def _topic_columns(block: Block) -> Doubles:
     return columns
 
 
-def _average(
-    samples: Sequence[Any],
-    matrices: "tuple[csr_matrix, csr_matrix]",
-    topics: tuple[Doubles, Doubles],
-) -> PosteriorMean:
-    cut = matrices[0].shape[1]
-    biases = [np.zeros(matrix.shape[0]) for matrix in matrices]
-    weights = [np.zeros(matrix.shape[1]) for matrix in matrices]
-    factors: list[list[Singles]] = [[], []]
-    squares = [matrix.power(2) for matrix in matrices]
-    for sample in samples:
+@dataclass(slots=True, eq=False)
+class _Average:
+    """Sums over the samples that were seen so far."""
+
+    blocks: Sequence[Block]
+    matrices: "list[csr_matrix]"
+    squares: "list[csr_matrix]"
+    pairs: list[npt.NDArray[np.integer[Any]]]
+    biases: list[Doubles]
+    weights: list[Doubles]
+    factors: list[Singles]
+    scores: Doubles
+    score_squares: Doubles
+    n_samples: int = 0
+    level: float = 0.0
+    cutpoints: Doubles = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def over(cls, blocks: Sequence[Block], n_samples: int, rank: int) -> "_Average":
+        matrices = [block.matrix() for block in blocks]
+        n_ratings = len(blocks[0].rows)
+        some = np.linspace(0, n_ratings - 1, min(n_ratings, _N_SPREAD_PAIRS)).astype(
+            int
+        )
+        return cls(
+            blocks=blocks,
+            matrices=matrices,
+            squares=[matrix.power(2) for matrix in matrices],
+            pairs=[block.rows[some] for block in blocks],
+            biases=[np.zeros(matrix.shape[0]) for matrix in matrices],
+            weights=[np.zeros(matrix.shape[1]) for matrix in matrices],
+            factors=[
+                np.empty((matrix.shape[0], n_samples * rank), dtype=np.float32)
+                for matrix in matrices
+            ],
+            scores=np.zeros(len(some)),
+            score_squares=np.zeros(len(some)),
+        )
+
+    def add(self, sample: Any) -> None:
         linear, quadratic = np.asarray(sample.w), np.asarray(sample.V)
-        for side, rows in enumerate((slice(None, cut), slice(cut, None))):
-            own = matrices[side] @ quadratic[rows]
-            within = (own**2 - squares[side] @ quadratic[rows] ** 2).sum(axis=1) / 2
-            biases[side] += matrices[side] @ linear[rows] + within
-            weights[side] += linear[rows]
-            factors[side].append(own.astype(np.float32))
-    n = len(samples)
-    by_topic = []
-    for side in (0, 1):
-        each = matrices[side] @ (weights[side][:, None] * topics[side]) / n
-        rest = biases[side] / n - each.sum(axis=1)
-        by_topic.append(np.column_stack([each, rest]))
-    return PosteriorMean(
-        float(np.mean([sample.w0 for sample in samples])),
-        biases[0] / n,
-        biases[1] / n,
-        np.hstack(factors[0]),
-        np.hstack(factors[1]) / np.float32(n),
-        *by_topic,
-    )
+        rank, start = quadratic.shape[1], 0
+        score = np.full(len(self.scores), sample.w0)
+        total = np.zeros((len(self.scores), rank))
+        owns: list[Doubles] = []
+        for k, (matrix, square) in enumerate(
+            zip(self.matrices, self.squares, strict=True)
+        ):
+            rows = slice(start, start := start + matrix.shape[1])
+            own = matrix @ quadratic[rows]
+            within = (own**2 - square @ quadratic[rows] ** 2).sum(axis=1) / 2
+            bias = matrix @ linear[rows] + within
+            there = own[self.pairs[k]]
+            score += bias[self.pairs[k]] + (total * there).sum(axis=1)
+            total += there
+            for parent, of_row in self.blocks[k].parents.items():
+                bias += (own * owns[parent][of_row]).sum(axis=1)
+            at = self.n_samples * rank
+            self.factors[k][:, at : at + rank] = own
+            self.biases[k] += bias
+            self.weights[k] += linear[rows]
+            owns.append(own)
+        self.scores += score
+        self.score_squares += score**2
+        self.level += sample.w0
+        self.n_samples += 1
+        for cutpoints in sample.cutpoints:
+            self.cutpoints = np.resize(self.cutpoints, len(cutpoints)) + cutpoints
+
+    def result(self, topics: list[Doubles]) -> Posterior:
+        n = self.n_samples
+        sides = []
+        for k, matrix in enumerate(self.matrices):
+            each = matrix @ (self.weights[k][:, None] * topics[k]) / n
+            rest = self.biases[k] / n - each.sum(axis=1)
+            sides.append(
+                Side(self.biases[k] / n, self.factors[k], np.column_stack([each, rest]))
+            )
+        variance = self.score_squares / n - (self.scores / n) ** 2
+        return Posterior(
+            n_samples=n,
+            level=float(self.level) / n,
+            sides=tuple(sides),
+            cutpoints=self.cutpoints / n,
+            spread=float(np.maximum(0, variance).mean()),
+        )

@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.hybrid.features import Flags, UserFeatures, title_flags, user_flags
+from harness.models.hybrid.features import (
+    Flags,
+    UserFeatures,
+    profile_flags,
+    title_flags,
+    user_flags,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -51,6 +57,7 @@ def describe_sides(
     *,
     implicit: bool,
     title_features: bool,
+    user_profile: bool,
     user_features: UserFeatures,
 ) -> tuple[SideFeatures, SideFeatures]:
     """Describe users and titles."""
@@ -67,17 +74,26 @@ def describe_sides(
         raters = ["users who have rated the title"] * n_users
         items.append((_scaled(csr_matrix(seen.T)), raters))
     if title_features:
-        items.append(_by_prefix(title_flags(catalogue, n_items)))
-    users.append(_by_prefix(user_flags(ratings, catalogue, user_features)))
+        items += _by_prefix(title_flags(catalogue, n_items))
+    if user_profile:
+        users += _by_prefix(profile_flags(catalogue, n_users))
+    users += _by_prefix(user_flags(ratings, catalogue, user_features))
     return SideFeatures.of(users), SideFeatures.of(items)
 
 
-def _by_prefix(flags: Flags) -> "tuple[csr_matrix, list[str]]":
-    """Take the name of a flag's block, ``"genre"`` of ``"genre=Drama"``, as its topic."""
+def _by_prefix(flags: Flags) -> "list[tuple[csr_matrix, list[str]]]":
+    """One group for each block, whose name, ``"genre"`` of ``"genre=Drama"``, is its topic.
+
+    Blocks differ in how much they tell, so that each has its own prior.
+    """
     from scipy.sparse import csr_matrix
 
     topics = [name.partition("=")[0].replace("_", " ") for name in flags.names]
-    return csr_matrix(flags.values), topics
+    groups = []
+    for topic in dict.fromkeys(topics):
+        chosen = [k for k, name in enumerate(topics) if name == topic]
+        groups.append((csr_matrix(flags.values[:, chosen]), [topic] * len(chosen)))
+    return groups
 
 
 def _scaled(seen: Any) -> Any:

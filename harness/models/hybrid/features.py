@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-__all__ = ["Flags", "UserFeatures", "title_flags", "user_flags", "with_identity"]
+__all__ = [
+    "Flags",
+    "UserFeatures",
+    "profile_flags",
+    "title_flags",
+    "user_flags",
+    "with_identity",
+]
 
 
 UserFeatures = Literal["none", "activity", "all"]
 
 _N_BINS = 5
+_N_PROFILE_BINS = 12
+_MOST_CATEGORIES = 100
 _N_FAVOURITES = 2
 _ACTIVITY = ("n_ratings", "per_week", "weekend", "diversity", "drift")
 _LEVEL = ("mean", "variance", "bias")
@@ -113,7 +122,7 @@ def _behaviour_flags(
     rated = table.columns["n_ratings"] > 0
     names = _ACTIVITY if wanted == "activity" else (*_ACTIVITY, *_LEVEL)
     blocks = [
-        _quintiles(name, np.where(rated, table.columns[name], np.nan))
+        _quantiles(name, np.where(rated, table.columns[name], np.nan))
         for name in names
         if name in table.columns
     ]
@@ -123,14 +132,35 @@ def _behaviour_flags(
     return _join(blocks, ratings.n_users)
 
 
-def _quintiles(name: str, values: npt.NDArray[np.float64]) -> Flags:
+def profile_flags(catalogue: Catalogue, n_users: int) -> Flags:
+    """Describe users by what the source knows about them: age, occupation."""
+    columns = {} if catalogue.users is None else dict(catalogue.users.items())
+    blocks = []
+    for name, values in columns.items():
+        if values.nunique() > _MOST_CATEGORIES and not _is_number(values):
+            continue
+        if values.nunique() > _N_PROFILE_BINS and _is_number(values):
+            numbers = values.to_numpy(dtype=np.float64)
+            blocks.append(_quantiles(str(name), numbers, _N_PROFILE_BINS))
+        else:
+            blocks.append(_one_hot(str(name), values, "{}"))
+    return _join(blocks, n_users)
+
+
+def _is_number(values: "pd.Series[Any]") -> bool:
+    return bool(np.issubdtype(values.to_numpy().dtype, np.number))
+
+
+def _quantiles(
+    name: str, values: npt.NDArray[np.float64], n_bins: int = _N_BINS
+) -> Flags:
     known = np.isfinite(values)
-    has = np.zeros((len(values), _N_BINS), dtype=bool)
+    has = np.zeros((len(values), n_bins), dtype=bool)
     if known.any():
-        cuts = np.quantile(values[known], np.arange(1, _N_BINS) / _N_BINS)
+        cuts = np.quantile(values[known], np.arange(1, n_bins) / n_bins)
         # Below a cut or on it belongs to the lower bin.
         has[known, np.searchsorted(cuts, values[known])] = True
-    return _block(name, [f"{k + 1}/{_N_BINS}" for k in range(_N_BINS)], has)
+    return _block(name, [f"{k + 1}/{n_bins}" for k in range(n_bins)], has)
 
 
 def _largest(table: BehaviourTable, prefix: str, n: int) -> list[Flags]:

@@ -1,5 +1,6 @@
 """Figures of a data set."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,23 +34,15 @@ __all__ = ["DATA_FIGURES", "DataFigure", "draw_characteristics", "draw_data_figu
 
 N_GENRES_SHOWN = 20
 MOST_TICKS = 15
+MOST_BARS = 100
+N_BINS = 40
 LONGEST_LABEL = 28
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True, slots=True)
 class DataFigure:
-    """A figure that can be drawn of some data sets.
-
-    Parameters
-    ----------
-    name : str
-        Name of its file, without ending.
-    caption : str
-        What it shows.
-    draw : callable
-        Takes a data set; None where the data does not have what it shows.
-    """
+    """A figure: its file's name, what it shows, and how; None where there is no data."""
 
     name: str
     caption: str
@@ -84,13 +77,18 @@ def _rating_distribution(dataset: Dataset) -> "Figure":
     figure, (axes,) = _panels(1)
     values, counts = np.unique(dataset.ratings.values, return_counts=True)
     mean = dataset.ratings.mean
-    if len(values) > 1:
+    if len(values) > MOST_BARS:  # as bars they would be thinner than a pixel
+        axes.hist(dataset.ratings.values, bins=N_BINS, color=LIGHT, edgecolor="white")
+    elif len(values) > 1:
         axes.bar(values, counts, width=0.8 * np.diff(values).min(), color=LIGHT)
     else:
         axes.bar(values, counts, color=LIGHT)
     axes.axvline(mean, color=ACCENT, linestyle="--", linewidth=1.6)
-    axes.set_title(f"{len(dataset.ratings):,} ratings, dashed: mean {mean:.2f}")
-    axes.set(xlabel="stars", ylabel="ratings")
+    digits = max(2, 2 - math.floor(math.log10(max(float(np.ptp(values)), 1e-9))))
+    # Adding 0 turns -0.0 into 0.0.
+    shown = f"{round(mean, digits) + 0.0:,.{digits}f}"
+    axes.set_title(f"{len(dataset.ratings):,} ratings, dashed: mean {shown}")
+    axes.set(xlabel="rating", ylabel="ratings")
     if len(values) <= MOST_TICKS:
         axes.set_xticks(values, [f"{v:g}" for v in values])
     axes.grid(visible=False, axis="x")
@@ -112,8 +110,6 @@ def _long_tail(dataset: Dataset) -> "Figure":
 
 
 def _draw_counts(axes: "Axes", counts: npt.NDArray[np.int64], what: str) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     # Edges at halves: each bin holds whole numbers, and none of them lies on an edge.
     span = np.geomspace(counts.min(), counts.max() + 1, 22)
     edges = np.unique(np.round(span)) - 0.5
@@ -122,8 +118,8 @@ def _draw_counts(axes: "Axes", counts: npt.NDArray[np.int64], what: str) -> None
     )
     median = float(np.median(counts))
     axes.axvline(median, color=ACCENT, linestyle="--", linewidth=1.6)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlim(edges[0], edges[-1])
+    label_logarithmic(axes)
     axes.set_xlabel(f"ratings per {what} (log)")
     axes.set_title(f"Per {what}, dashed: median {median:,g}")
     _thousands(axes)
@@ -183,7 +179,8 @@ def _titles_by_genre(dataset: Dataset) -> "Figure | None":
     for axes, numbers, what in zip(
         panels, (counts, given), ("titles", "ratings"), strict=True
     ):
-        axes.barh(labels, numbers[order], color=MEDIUM, height=0.75)
+        axes.barh(range(len(order)), numbers[order], color=MEDIUM, height=0.75)
+        axes.set_yticks(range(len(order)), labels)
         axes.set_xlabel(what)
         axes.grid(visible=False, axis="y")
         _thousands(axes, axis="x")
@@ -216,29 +213,34 @@ def _titles_by_platform(dataset: Dataset) -> "Figure | None":
 
 
 def _stacked_bars(table: Any) -> "Figure":
-    figure, (axes,) = _panels(1)
+    """Draw bars that lie, so that long names have room."""
+    table = table.iloc[:N_GENRES_SHOWN][::-1]
+    figure, (axes,) = _panels(1, height=1.2 + 0.3 * len(table))
     labels = [_shorten(name) for name in table.index]
-    bottom = np.zeros(len(labels))
+    # By place, not by name: names that are equal once shortened would share a bar.
+    places = range(len(labels))
+    left = np.zeros(len(labels))
     looks = ((DARK, ""), (LIGHT, "///"), (ACCENT, ".."), (MEDIUM, "xx"))
     for k, column in enumerate(table.columns):
         color, hatch = looks[k % len(looks)]
         counts = table[column].to_numpy()
-        axes.bar(
-            labels,
+        axes.barh(
+            places,
             counts,
-            0.6,
-            bottom,
+            0.7,
+            left,
             color=color,
             hatch=hatch,
             label=str(column),
             edgecolor="white",
         )
-        bottom += counts
+        left += counts
     if len(table.columns) > 1:
-        figure.legend(loc="outside upper right", ncols=len(table.columns))
-    axes.set_ylabel("titles")
-    axes.grid(visible=False, axis="x")
-    _thousands(axes)
+        figure.legend(loc="outside upper right", ncols=min(len(table.columns), 4))
+    axes.set_yticks(places, labels)
+    axes.set_xlabel("titles")
+    axes.grid(visible=False, axis="y")
+    _thousands(axes, axis="x")
     return figure
 
 

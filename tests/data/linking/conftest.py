@@ -59,7 +59,7 @@ def rated(*titles, seed=0):
         np.repeat(ids, 2),
         rng.integers(1, 6, 2 * len(ids)),
         scale=RatingScale(1, 5),
-        timestamps=np.arange(2 * len(ids)),
+        timestamps=np.arange(2 * len(ids)) + 1_600_000_000,
     )
     return Dataset(
         name="toy", ratings=ratings, catalogue=Catalogue(frame), source="toy"
