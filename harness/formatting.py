@@ -33,9 +33,11 @@ def percent(share: float, digits: int = 0) -> str:
 
     Examples
     --------
-    >>> percent(0.1333), percent(-0.001, 1)
-    ('13 %', '-0.1 %')
+    >>> percent(0.1333), percent(-0.001, 1), percent(0.004), percent(0)
+    ('13 %', '-0.1 %', '< 1 %', '0 %')
     """
+    if not digits and 0 < share < 0.005:
+        return "< 1 %"
     # Adding 0 turns -0.0 into 0.0.
     return f"{round(100 * share, digits) + 0.0:.{digits}f} %"
 

@@ -169,7 +169,8 @@ class Measure:
                 return _FORMATS[self.unit](value)
             case "ms" | "bits":
                 return f"{value:.6g} {self.unit}"
-        return f"{value:.6g}{tail}"
+        # "1 star", but "1.0000 stars".
+        return f"{value:.6g}{tail.removesuffix('s') if value == 1 else tail}"
 
     def difference(self, one: float, other: float) -> str:
         """Write by how much one value exceeds another, with its sign.

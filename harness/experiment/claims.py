@@ -13,6 +13,7 @@ from harness.experiment.results import (
     JudgedClaim,
 )
 from harness.experiment.spec import Claim, ExperimentSpec
+from harness.formatting import unit_of_scale
 
 __all__ = ["NO_FIGURE", "find_contradictions", "judge_claims"]
 
@@ -226,15 +227,17 @@ def _judge(
 def _compare(
     record: ExperimentRecord, claim: Claim, found: float | str | None
 ) -> tuple[ClaimVerdict, str]:
+    unit = unit_of_scale(record.dataset.get("scale"))
     if claim.value == NO_FIGURE:
-        shown = None if found is None else measure_named(claim.metric).sentence(found)
+        measure = measure_named(claim.metric)
+        shown = None if found is None else measure.sentence(found, unit)
         here = "" if shown is None else f"; here it is {shown}"
         return "not testable", f"The publication gives no figure{here}."
     if found is None:
         return "not testable", _why_not_measured(record, claim)
     if isinstance(claim.value, str) or isinstance(found, str):
         return _compare_texts(claim, found)
-    return _compare_numbers(claim, claim.value, found)
+    return _compare_numbers(claim, claim.value, found, unit)
 
 
 def _compare_texts(claim: Claim, found: float | str) -> tuple[ClaimVerdict, str]:
@@ -246,15 +249,16 @@ def _compare_texts(claim: Claim, found: float | str) -> tuple[ClaimVerdict, str]
 
 
 def _compare_numbers(
-    claim: Claim, published: float, found: float
+    claim: Claim, published: float, found: float, unit: str
 ) -> tuple[ClaimVerdict, str]:
     gap, measure = found - published, measure_named(claim.metric)
+    here = measure.sentence(found, unit)
     if abs(gap) <= _ROUNDING:
-        return "reproduced", f"Measured {measure.sentence(found)}, as published."
+        return "reproduced", f"Measured {here}, as published."
     if claim.at_most and gap < 0:
         return "reproduced", (
-            f"Measured {measure.sentence(found)}: within the published bound of "
-            f"{measure.given(published, 'stars')}."
+            f"Measured {here}: within the published bound of "
+            f"{measure.given(published, unit)}."
         )
     allowed = claim.tolerance * (abs(published) if claim.relative else 1)
     is_near = abs(gap) <= allowed + _ROUNDING
@@ -262,9 +266,9 @@ def _compare_numbers(
     if claim.relative:
         tolerance += f" ({100 * claim.tolerance:g} %)"
     why = (
-        f"Measured {measure.sentence(found)}: {measure.sentence(abs(gap))} "
+        f"Measured {here}: {measure.sentence(abs(gap), unit)} "
         f"{'above' if gap > 0 else 'below'} the published "
-        f"{measure.given(published, 'stars')}, "
+        f"{measure.given(published, unit)}, "
         f"{'within' if is_near else 'beyond'} {tolerance}."
     )
     return "reproduced" if is_near else "not reproduced", why

@@ -19,6 +19,7 @@ from harness.experiment.results import (
     Round,
 )
 from harness.experiment.spec import Criterion, ExperimentSpec
+from harness.formatting import unit_of_scale
 
 __all__ = ["FLOOR", "beats_bias_of", "conclude", "declare"]
 
@@ -196,12 +197,13 @@ def _check(
     if value is None:
         passed, sentence = False, f"{name} {_why_not_measured(record, candidate)}."
     else:
-        failures = _failures(criterion, value)
-        here = f"{name} is {measure_named(criterion.metric).sentence(value)}"
+        unit = unit_of_scale(record.dataset.get("scale"))
+        failures = _failures(criterion, value, unit)
+        here = f"{name} is {measure_named(criterion.metric).sentence(value, unit)}"
         passed = not failures
         doubt = _doubt(record, criterion, candidate, value) if passed else ""
         but = f"; but {doubt}" if doubt else ""
-        sentence = f"{here}: {failures or _bounds(criterion)}{but}."
+        sentence = f"{here}: {failures or _bounds(criterion, unit)}{but}."
     return CheckedCriterion(
         criterion=criterion,
         candidate=candidate,
@@ -228,15 +230,15 @@ def _why_not_measured(record: ExperimentRecord, candidate: str) -> str:
     return "was not measured, or is not a number"
 
 
-def _failures(criterion: Criterion, value: float) -> str:
+def _failures(criterion: Criterion, value: float, unit: str) -> str:
     low, high = criterion.at_least, criterion.at_most
     measure = measure_named(criterion.metric)
     if high is not None and value > high:
-        gap = measure.sentence(value - high)
-        return f"{gap} above the {measure.given(high, 'stars')} allowed"
+        gap = measure.sentence(value - high, unit)
+        return f"{gap} above the {measure.given(high, unit)} allowed"
     if low is not None and value < low:
-        gap = measure.sentence(low - value)
-        return f"{gap} below the {measure.given(low, 'stars')} required"
+        gap = measure.sentence(low - value, unit)
+        return f"{gap} below the {measure.given(low, unit)} required"
     return ""
 
 
@@ -250,10 +252,10 @@ def _doubt(
     return "the difference to the baseline may be chance"
 
 
-def _bounds(criterion: Criterion) -> str:
+def _bounds(criterion: Criterion, unit: str) -> str:
     bounds = {"at least": criterion.at_least, "at most": criterion.at_most}
     given = [
-        f"{words} {measure_named(criterion.metric).given(bound, 'stars')}"
+        f"{words} {measure_named(criterion.metric).given(bound, unit)}"
         for words, bound in bounds.items()
         if bound is not None
     ]

@@ -278,10 +278,13 @@ def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statemen
         return
     done = {"better": "lowered", "worse": "raised", "tied": "changed"}[found.outcome]
     chance = ", which may be chance" if found.outcome == "tied" else ""
+    # Else a reader who sees that the interval excludes zero sees a contradiction.
+    apart = found.outcome == "tied" and found.low * found.high > 0
+    adjusted = " when adjusted for all families" if apart else ""
     yield Statement(
         kind="tuning",
         text=f"Tuning {done} the RMSE from {error(error_of(initial))} to "
-        f"{error(error_of(tuned))}, by {_size(record, found)}{chance} (p {found.p_text}).",
+        f"{error(error_of(tuned))}, by {_size(record, found)}{chance} (p {found.p_text}{adjusted}).",
         facts={"value": found.value, "p": found.p_value, "outcome": found.outcome},
     )
 
@@ -348,7 +351,7 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     power = (
         ""
         if math.isnan(found.detectable)
-        else f"; differences from {error(found.detectable)} {unit(record)} would show"
+        else f"; {error(found.detectable)} {unit(record)} would be seen with 80 % power"
     )
     return Statement(
         kind="undecided",

@@ -254,6 +254,7 @@ def _flag(axes: "Axes") -> None:
         verticalalignment="top",
         color=ACCENT,
         fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
     )
 
 
