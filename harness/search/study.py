@@ -30,13 +30,14 @@ from harness.search.storage import (
     trial_record,
     without_password,
 )
+from harness.version import DISTRIBUTION
 
 __all__ = ["StudyPlan", "check_plan", "environment", "run_study"]
 
 
 def environment() -> dict[str, Any]:
     """Name Python, the platform and the packages that harness depends on."""
-    needed = [r for r in requires("harness") or () if "extra ==" not in r]
+    needed = [r for r in requires(DISTRIBUTION) or () if "extra ==" not in r]
     names = sorted(
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
     )

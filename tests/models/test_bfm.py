@@ -94,7 +94,7 @@ def test_a_missing_library_is_named_with_its_remedy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("MissingExtraError")
-    assert "pip install 'harness[bfm]'" in done.stdout
+    assert "pip install 'recommender-harness[bfm]'" in done.stdout
     assert importlib.util.find_spec("myfm") is not None
 
 

@@ -4,21 +4,26 @@ import shutil
 from contextlib import chdir
 from pathlib import Path
 
-from harness.experiment.study import StudySettings, prepare
-
-from harness.data.load import load_source
+from harness.evaluation.results import Costs
+from harness.experiment.judge import judge_experiment
+from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.experiment.spec import DataSpec, SearchSpec
 from harness.search.records import NoListener
-from harness.tracking import sync
+from harness.tracking.location import locate
+from harness.tracking.runs import log_experiment
 
 MEAN = 'family = "baseline"\n[parameters]\nkind = { type = "fixed", value = "mean" }\n'
 
-COSTS = {
-    "fit_seconds": 0.1,
-    "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "n_calls": 10},
-    "n_titles": 40,
-    "peak_memory_bytes": 1000,
-    "model_bytes": 100,
-}
+COSTS = Costs(
+    fit_seconds=0.1,
+    latency_p50_ms=1.0,
+    latency_p95_ms=2.0,
+    latency_p99_ms=3.0,
+    n_calls=10,
+    n_titles=40,
+    peak_memory_bytes=1000,
+    model_bytes=100,
+)
 
 
 def build(folder, ratings):
@@ -38,21 +43,25 @@ def build(folder, ratings):
     return folder
 
 
-def judge_study(name, **changes):
-    settings = StudySettings(
-        **{
-            "family": "baseline",
-            "name": name,
-            "storage": "optuna.log",
-            "n_trials": 2,
-            "n_folds": 2,
-            "seed": 7,
-            **changes,
-        }
+def judge_study(name, *, family="baseline", seed=7, criteria=(), **changes):
+    """Search two trials, judge the better one, and log the runs."""
+    spec = study_spec(
+        family,
+        n_trials=2,
+        seed=seed,
+        data=DataSpec(source="ratings.csv"),
+        search=SearchSpec(folds=2),
+        criteria=criteria,
+        **changes,
     )
-    prepared = prepare(settings, lambda: load_source("ratings.csv", {}))
-    study = prepared.judge(prepared.search(NoListener()))
-    sync(study, f"sqlite:///{Path.cwd()}/mlflow.db")
+    settings = RunSettings(name=name, storage="optuna.log")
+    prepared = prepare_study(spec, settings)
+    prepared.begin()
+    [candidate] = prepared.plans
+    prepared.search(candidate, NoListener())
+    judged = judge_experiment(prepared, on_step=lambda _: None)
+    log_experiment(judged.record, locate(f"sqlite:///{Path.cwd()}/mlflow.db"))
+    return judged.record
 
 
 def copy(template, folder):

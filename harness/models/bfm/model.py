@@ -59,7 +59,7 @@ def _by_topic(
 if find_spec("myfm") is None:
     raise MissingExtraError(
         "The family 'bfm' needs myFM, which is not installed: "
-        "pip install 'harness[bfm]' brings it."
+        "pip install 'recommender-harness[bfm]' brings it."
     )
 
 
