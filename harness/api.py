@@ -30,7 +30,7 @@ from harness.experiment.run import (
     prepare_study,
     study_spec,
 )
-from harness.experiment.spec import DataSpec, ExperimentSpec, SearchSpec, SplitSpec
+from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import read_experiment, read_named
 from harness.models.base import Recommender
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
@@ -361,9 +361,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         n_trials=trials,
         seconds=seconds,
         seed=seed,
-        data=_data_spec(data, reading),
-        search=SearchSpec(folds=folds, sampler=sampler, pruner=pruner),
-        split=SplitSpec(method=split, test_share=test_share),
+        data={"source": _source(data), **reading},
+        search={"folds": folds, "sampler": sampler, "pruner": pruner},
+        split={"method": split, "test_share": test_share},
     )
     settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
     prepared = prepare_study(spec, settings, load=_loader(data, reading))
@@ -614,9 +614,8 @@ FRAME = "<data frame>"
 """Source of data that was given as a table."""
 
 
-def _data_spec(data: Any, reading: Mapping[str, Any]) -> DataSpec:
-    source = str(data) if isinstance(data, str | Path) else FRAME
-    return DataSpec(source=source, **reading)
+def _source(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else FRAME
 
 
 def _loader(

@@ -11,6 +11,7 @@ The tree is::
     ├── ExperimentError      an experiment file that cannot be run
     ├── StudyError           a study that cannot be started, continued or read
     │   └── SearchFailedError   ... because its trials fail one after the other
+    ├── TrainingError        a training that ended in numbers that are not finite
     ├── TrackingError        an MLflow store that cannot be used
     ├── MissingExtraError    an optional library that is not installed
     ├── UnsupportedError     something that a family of models cannot do
@@ -35,6 +36,7 @@ __all__ = [
     "SpaceError",
     "StudyError",
     "TrackingError",
+    "TrainingError",
     "UnknownNameError",
     "UnsupportedError",
 ]
@@ -74,6 +76,10 @@ class SearchFailedError(StudyError):
 
 class TrackingError(HarnessError, RuntimeError):
     """An MLflow store that cannot be used."""
+
+
+class TrainingError(HarnessError, ArithmeticError):
+    """A training that ended in numbers that are not finite: says which settings to try."""
 
 
 class MissingExtraError(HarnessError, ImportError):

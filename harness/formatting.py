@@ -1,5 +1,6 @@
 """How numbers and differences are written: as many digits as they can bear."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,9 +10,11 @@ __all__ = [
     "interval",
     "metric",
     "milliseconds",
+    "percent",
     "setting",
     "size",
     "stars",
+    "unit_of_scale",
 ]
 
 
@@ -23,6 +26,32 @@ def stars(value: float) -> str:
     """Write an error in stars."""
     text = f"{value:.4f}"
     return "0.0000" if text == "-0.0000" else text
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share.
+
+    Examples
+    --------
+    >>> percent(0.1333), percent(-0.001, 1)
+    ('13 %', '-0.1 %')
+    """
+    # Adding 0 turns -0.0 into 0.0.
+    return f"{round(100 * share, digits) + 0.0:.{digits}f} %"
+
+
+def unit_of_scale(scale: Sequence[float] | None) -> str:
+    """Name the unit of ratings: stars on a scale that ends at 5, points on any other.
+
+    Examples
+    --------
+    >>> unit_of_scale((0.5, 5)), unit_of_scale((0, 100)), unit_of_scale(None)
+    ('stars', 'points', 'stars')
+    """
+    if scale is None:
+        return "stars"
+    low, high = scale
+    return "stars" if high == 5 and 0 <= low <= 1 else "points"
 
 
 def metric(name: str, value: float | None) -> str:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
+    "__main__",
     "cli",
+    "api",
+    "progress",
     "report",
     "serving",
     "tracking",
@@ -16,6 +19,7 @@ LAYERS = [
     "models",
     "features",
     "data",
+    "formatting",
     "toml",
     "version",
     "errors",

@@ -61,11 +61,16 @@ def _parameters_of(group: Any) -> list[inspect.Parameter]:
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty
             if field.default is MISSING
-            else field.default or None,
+            else _shown_default(field.default),
             annotation=_annotation(field, hints[field.name]),
         )
         for field in ordered
     ]
+
+
+def _shown_default(value: Any) -> Any:
+    # Typer has no empty tuple; None is what was not given. A seed of 0 is a seed.
+    return None if value == () else value
 
 
 def _annotation(field: "Field[Any]", kind: Any) -> Any:

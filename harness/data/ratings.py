@@ -37,6 +37,11 @@ class RatingScale:
                 f"A rating scale needs low < high, but got {self.low:g} to {self.high:g}."
             )
 
+    @property
+    def star(self) -> float:
+        """Width of a star if the scale had five: 1 on a scale of 1 to 5."""
+        return (self.high - self.low) / 4
+
     def clip(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Move values outside the scale to its nearer end.
 
@@ -210,6 +215,26 @@ class Ratings:
         if not len(self):
             return (self.scale.low + self.scale.high) / 2
         return float(self.values.mean(dtype=np.float64))
+
+    def on_five_stars(self) -> "Ratings":
+        r"""Bring the ratings to a scale of 1 to 5.
+
+        .. math:: z = 1 + (r - \text{low}) / \text{star}
+
+        Training on these makes a family independent of the unit: a step of the descent or
+        a penalty then means the same for stars, percent or hours watched.
+
+        Returns
+        -------
+        Ratings
+            These themselves where the scale is 1 to 5.
+        """
+        if (self.scale.low, self.scale.high) == (1.0, 5.0):
+            return self
+        stars = (self.values.astype(np.float64) - self.scale.low) / self.scale.star
+        return replace(
+            self, values=(1 + stars).astype(np.float32), scale=RatingScale(1.0, 5.0)
+        )
 
     def take(self, chosen: npt.NDArray[Any]) -> "Ratings":
         """Keep some of the ratings, with all codes and ids as they are.

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 from harness.evaluation.dependence import ScoreIntervals
+from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.results import (
     DepthDifference,
     DepthError,
     Side,
     without_interval,
 )
-from harness.evaluation.statistics import holm
 
 __all__ = ["COLD", "DEPTHS", "compare_by_depth", "known_share", "rmse_by_depth"]
 
@@ -94,7 +94,11 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 def compare_by_depth(
-    train: Ratings, test: Ratings, predictions: Mapping[str, Predictions]
+    train: Ratings,
+    test: Ratings,
+    predictions: Mapping[str, Predictions],
+    *,
+    margin: float = 0.0,
 ) -> tuple[DepthDifference, ...]:
     """Compare models pairwise on the test pairs of each depth.
 
@@ -107,7 +111,7 @@ def compare_by_depth(
         for side, depth_of in depths_of_pairs(train, test).items()
         for depth, depths in _GROUPS.items()
         for found in _compare(
-            (side, depth), test, np.isin(depth_of, depths), predictions
+            (side, depth), test, np.isin(depth_of, depths), predictions, margin=margin
         )
     )
 
@@ -117,27 +121,20 @@ def _compare(
     test: Ratings,
     chosen: npt.NDArray[np.bool_],
     predictions: Mapping[str, Predictions],
+    *,
+    margin: float,
 ) -> Iterator[DepthDifference]:
     if len(np.unique(test.users[chosen])) < 2:
         return
     intervals = ScoreIntervals(test.take(chosen))
     part = {name: [p[chosen] for p in each] for name, each in predictions.items()}
     pairs = list(combinations(part, 2))
-    compared = [intervals.difference(part[one], part[other]) for one, other in pairs]
-    adjusted = holm([p_value for _, p_value in compared])
+    found = [
+        (one, other, intervals.uncertain_difference(part[one], part[other]))
+        for one, other in pairs
+    ]
     side, depth = place
-    for (one, other), (estimate, p_value), p in zip(
-        pairs, compared, adjusted, strict=True
-    ):
-        yield DepthDifference(
-            group="depth",
-            side=side,
-            depth=depth,
-            one=one,
-            other=other,
-            value=estimate.value,
-            low=estimate.low,
-            high=estimate.high,
-            p_value=p_value,
-            p_holm=p,
+    for pair in answer_pairs(found, margin=margin, confidence=intervals.confidence):
+        yield DepthDifference.of(
+            "depth", pair, intervals.n_users, side=side, depth=depth
         )

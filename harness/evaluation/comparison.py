@@ -28,8 +28,8 @@ __all__ = ["Comparison", "ModelScore", "WinnerCorrection", "compare_predictions"
 
 Predictions: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 
-FEWEST_TITLES = 50
-"""With fewer equally popular titles, two-way intervals cover the truth too rarely."""
+FEWEST_TITLES = 20
+"""Coverage was measured down to so many equally popular titles."""
 
 COMPARED = ("rmse", "mae", "user_rmse")
 """Measures in stars of which less is better."""
@@ -225,9 +225,9 @@ class Comparison:
             )
         elif self.n_effective_titles < FEWEST_TITLES:
             found.append(
-                f"The titles count like {self.n_effective_titles:.0f} equally popular "
-                f"ones: below {FEWEST_TITLES}, intervals cover the truth less often than "
-                "they say."
+                f"The titles count like {self.n_effective_titles:.1f} equally popular "
+                f"ones: below {FEWEST_TITLES}, how often intervals cover the truth was "
+                "not measured."
             )
         if any(len(model.by_seed) == 1 for model in self.models):
             names = ", ".join(m.name for m in self.models if len(m.by_seed) == 1)
@@ -259,7 +259,7 @@ class Comparison:
         declared = "" if self.margin_declared else " (0.125 % of the scale's width)"
         return (
             f"{MEASURES[self.measure].label} on {self.n_ratings:,} ratings{titles} by "
-            f"{self.n_users:,} users, {self.confidence:.0%} intervals, "
+            f"{self.n_users:,} users, {100 * self.confidence:g} % intervals, "
             f"margin {self.margin:g}{declared}"
         )
 
@@ -291,7 +291,7 @@ class Comparison:
         }[pair.answer].format(self.best)
         gap = ""
         if pair.share_of_gap is not None and name != self.baseline:
-            gap = f", {pair.share_of_gap:.1%} of the gap to {self.baseline}"
+            gap = f", {100 * pair.share_of_gap:.1f} % of the gap to {self.baseline}"
         return (
             f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]{gap}: {words} "
             f"(P worse {_percent(p.worse)}, equivalent {_percent(p.equivalent)})"
@@ -593,7 +593,7 @@ def _check_length(what: str, column: npt.NDArray[Any], n_ratings: int) -> None:
 
 def _percent(probability: float) -> str:
     if probability < 0.001:
-        return "<0.1%"
+        return "<0.1 %"
     if probability > 0.999:
-        return ">99.9%"
-    return f"{probability:.1%}"
+        return ">99.9 %"
+    return f"{100 * probability:.1f} %"

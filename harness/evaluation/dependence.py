@@ -687,10 +687,27 @@ class ScoreIntervals:
         p_value : float
             Of no difference, two-sided; 1 with a single user.
         """
-        sums = ScoreSums(self._truth, [one, other], self._groups, MEASURES["rmse"])
-        found = sums.estimate(0, minus=1)
+        found = self.uncertain_difference(one, other)
         p_value = found.uncertainty.p_value(found.value)
         return found.interval(self.confidence), p_value
+
+    def uncertain_difference(
+        self, one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]
+    ) -> Uncertain:
+        """Estimate the difference in RMSE with all parts of its variance.
+
+        Parameters
+        ----------
+        one, other : sequence of ndarray of float, shape (n_ratings,)
+            As for `difference`.
+
+        Returns
+        -------
+        Uncertain
+            RMSE of `one` minus RMSE of `other`.
+        """
+        sums = ScoreSums(self._truth, [one, other], self._groups, MEASURES["rmse"])
+        return sums.estimate(0, minus=1)
 
 
 def _square(sums: Floats, clusters: Clusters) -> float:

@@ -14,6 +14,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
 from harness.evaluation.dependence import ScoreIntervals
+from harness.evaluation.equivalence import answer_pairs, check_margin
 from harness.evaluation.measures import Evidence, take_measures
 from harness.evaluation.metrics import rmse
 from harness.evaluation.ranking import rank_test_users
@@ -31,7 +32,7 @@ from harness.evaluation.results import (
     without_interval,
 )
 from harness.evaluation.splits import SealedTest
-from harness.evaluation.statistics import Estimate, holm
+from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
 from harness.version import code_version
 
@@ -197,7 +198,7 @@ def _calibration(truth: Doubles, predicted: Doubles) -> list[CalibrationGroup]:
     ]
 
 
-def judge_entries(
+def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     fitted: Sequence[FittedEntry],
     train: Ratings,
     catalogue: Catalogue,
@@ -205,6 +206,7 @@ def judge_entries(
     *,
     seeds: Sequence[int],
     on_judged: Callable[[str], None],
+    margin: float | None = None,
 ) -> Judging:
     """Open the test set, and score all models on it.
 
@@ -212,7 +214,8 @@ def judge_entries(
     """
     ratings = test.open()
     opened = datetime.now(UTC).replace(microsecond=0)
-    judge = _Judge(train, ratings, catalogue)
+    width, declared = check_margin(margin, (ratings.scale.low, ratings.scale.high))
+    judge = _Judge(train, ratings, catalogue, width)
     models = []
     for each in fitted:
         models.append(judge.score(each))
@@ -229,10 +232,12 @@ def judge_entries(
         n_test_users=len(np.unique(ratings.users)),
         test_variance=float(ratings.values.var(dtype=np.float64)),
         confidence=judge.intervals.confidence,
+        margin=width,
+        margin_declared=declared,
         best_trials={},
         models=tuple(models),
         differences=differences,
-        depth_differences=compare_by_depth(train, ratings, rivals),
+        depth_differences=compare_by_depth(train, ratings, rivals, margin=width),
     )
     return replace(judging, models=tuple(_with_gains(judging)))
 
@@ -240,8 +245,11 @@ def judge_entries(
 class _Judge:
     """Scores one model after the other on the same test ratings."""
 
-    def __init__(self, train: Ratings, test: Ratings, catalogue: Catalogue) -> None:
+    def __init__(
+        self, train: Ratings, test: Ratings, catalogue: Catalogue, margin: float
+    ) -> None:
         self._train, self._test, self._catalogue = train, test, catalogue
+        self.margin = margin
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
@@ -296,24 +304,20 @@ class _Judge:
         )
 
     def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
-        compared = [
-            self.intervals.difference(self.predictions[one], self.predictions[other])
+        found = [
+            (
+                one,
+                other,
+                self.intervals.uncertain_difference(
+                    self.predictions[one], self.predictions[other]
+                ),
+            )
             for one, other in pairs
         ]
-        adjusted = holm([p_value for _, p_value in compared])
         return [
-            Difference(
-                group=group,
-                one=one,
-                other=other,
-                value=estimate.value,
-                low=estimate.low,
-                high=estimate.high,
-                p_value=p_value,
-                p_holm=p_holm,
-            )
-            for (one, other), (estimate, p_value), p_holm in zip(
-                pairs, compared, adjusted, strict=True
+            Difference.of(group, pair, self.intervals.n_users)
+            for pair in answer_pairs(
+                found, margin=self.margin, confidence=self.intervals.confidence
             )
         ]
 

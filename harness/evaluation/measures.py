@@ -213,7 +213,8 @@ def _errors(value: float) -> str:
 _FORMATS: Mapping[Unit, Callable[[float], str]] = {
     "rating": _errors,
     "share": lambda value: f"{100 * value:.1f} %",
-    "index": lambda value: f"{value:.3f}",
+    # Adding 0 turns -0.0 into 0.0.
+    "index": lambda value: f"{round(value, 3) + 0.0:.3f}",
     "ms": milliseconds,
     "s": duration,
     "bytes": size,
@@ -342,7 +343,7 @@ MEASURES: dict[str, Measure] = _table(
     _accuracy(
         "r2",
         "R²",
-        "rating",
+        "index",
         direction="maximize",
         definition="Share of the variance of the test ratings that is explained.",
     ),

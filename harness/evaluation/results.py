@@ -4,8 +4,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
+from harness.evaluation.equivalence import (
+    Answer,
+    PairComparison,
+    Probabilities,
+    users_to_detect,
+)
 from harness.evaluation.statistics import Estimate
 
 __all__ = [
@@ -32,6 +38,8 @@ BIAS_BASELINE = "user and item bias"
 
 MEAN_BASELINE = "global mean"
 """Name of the model that knows nothing."""
+
+_OPPOSITE: Mapping[Answer, Answer] = {"better": "worse", "worse": "better"}
 
 ParamValue = str | int | float | bool | None
 Role = Literal["tuned", "initial", "variant", "baseline"]
@@ -242,6 +250,21 @@ class Difference:
     p_value, p_holm : float
         Of no difference, two-sided; the second adjusted for the other pairs of the
         question.
+    answer : {"better", "equivalent", "undecided", "worse"}
+        What `one` is, compared with `other`: better or worse by more than the margin,
+        equivalent within it, or undecided: the test set cannot tell.
+    p_beyond_margin, p_equivalent : float
+        Of no difference beyond the margin, two-sided; of a difference of at least the
+        margin (two one-sided tests). Adjusted like `p_holm`.
+    probability : Probabilities or None
+        That the truth is better, equivalent or worse; not adjusted.
+    detectable : float
+        Smallest true difference that this test set would show with 80 % power.
+    users_needed : int or None
+        Test users with which a difference as large as the margin would be shown with
+        80 % power; None where no number of users would do.
+    two_way_ratio : float or None
+        Standard error over users and titles over that of users alone.
     """
 
     group: str
@@ -252,9 +275,39 @@ class Difference:
     high: float
     p_value: float
     p_holm: float
+    answer: Answer = "undecided"
+    p_beyond_margin: float = 1.0
+    p_equivalent: float = 1.0
+    probability: Probabilities | None = None
+    detectable: float = math.nan
+    users_needed: int | None = None
+    two_way_ratio: float | None = None
+
+    @classmethod
+    def of(cls, group: str, pair: PairComparison, n_users: int, **more: Any) -> Self:
+        """Keep what is known of a pair."""
+        return cls(
+            group=group,
+            one=pair.one,
+            other=pair.other,
+            value=pair.difference.value,
+            low=pair.difference.low,
+            high=pair.difference.high,
+            p_value=pair.uncertainty.p_value(pair.difference.value),
+            p_holm=pair.p_difference,
+            answer=pair.answer,
+            p_beyond_margin=pair.p_beyond_margin,
+            p_equivalent=pair.p_equivalent,
+            probability=pair.probability,
+            detectable=pair.detectable,
+            users_needed=users_to_detect(pair, n_users=n_users),
+            two_way_ratio=pair.two_way_ratio,
+            **more,
+        )
 
     def turned(self) -> Self:
         """Turn it, as seen from the other model."""
+        chances = self.probability
         return replace(
             self,
             one=self.other,
@@ -262,6 +315,10 @@ class Difference:
             value=-self.value,
             low=-self.high,
             high=-self.low,
+            answer=_OPPOSITE.get(self.answer, self.answer),
+            probability=None
+            if chances is None
+            else replace(chances, better=chances.worse, worse=chances.better),
         )
 
 
@@ -302,6 +359,10 @@ class Judging:
         Of the test ratings.
     confidence : float
         Nominal coverage of the intervals.
+    margin : float
+        Smallest difference in RMSE that matters.
+    margin_declared : bool
+        Whether the experiment file declares it; else it is 0.125 % of the scale's width.
     best_trials : mapping of str to int
         Candidate to number of the trial that was judged.
     models : tuple of ModelResult
@@ -321,6 +382,8 @@ class Judging:
     n_test_users: int
     test_variance: float
     confidence: float
+    margin: float
+    margin_declared: bool
     best_trials: Mapping[str, int]
     models: tuple[ModelResult, ...]
     differences: tuple[Difference, ...] = ()

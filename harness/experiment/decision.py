@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.evaluation.equivalence import Answer
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
@@ -53,7 +54,8 @@ def _decide(record: ExperimentRecord) -> Decision | None:
     if not ranking:
         return None
     best, *others = ranking
-    tied = tuple(other for other in others if not _is_worse(record, other, best))
+    answers = {other: _answer(record, other, best) for other in others}
+    tied = tuple(other for other in others if answers[other] != "worse")
     rounds = _drop_the_worthless(record, (best, *tied))
     left = rounds[-1].left if rounds else (best, *tied)
     for criterion in record.spec.decision.prefer:
@@ -70,6 +72,7 @@ def _decide(record: ExperimentRecord) -> Decision | None:
         winner=winner,
         best=best,
         tied=tied,
+        answers=answers,
         decided_by=last.criterion if last else None,
         values=last.values if last else {},
         beats_bias=beats_bias_of(record, winner),
@@ -103,11 +106,13 @@ def _by_rmse(record: ExperimentRecord) -> list[str]:
     return [c for _, c in sorted(known, key=lambda pair: pair[0])]
 
 
-def _is_worse(record: ExperimentRecord, candidate: str, best: str) -> bool:
+def _answer(record: ExperimentRecord, candidate: str, best: str) -> Answer:
+    """Say what a candidate is, compared with the best; undecided if not compared."""
     one, other = record.model(candidate), record.model(best)
     assert one is not None
     assert other is not None
-    return _is_above(record, one.name, other.name)
+    found = record.difference(one.name, other.name)
+    return "undecided" if found is None else found.answer
 
 
 def _is_above(record: ExperimentRecord, one: str, other: str) -> bool:

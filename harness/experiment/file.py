@@ -268,9 +268,11 @@ def complaint(path: Path, key: str, rule: str) -> ExperimentError:
 def find_spaces(path: Path | None, spec: ExperimentSpec) -> dict[str, SearchSpace]:
     """Find family and search space of each candidate; without a path of a study."""
     if path is None:
+        # A family that does not exist is named before its search space.
+        families = {candidate: load_family(candidate) for candidate in spec.families}
         return {
             candidate: load_space(
-                find_space(entry.space or candidate), load_family(candidate)
+                find_space(entry.space or candidate), families[candidate]
             )
             for candidate, entry in spec.families.items()
         }

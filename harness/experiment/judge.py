@@ -237,6 +237,7 @@ class _Judge:
             self._prepared.dataset.catalogue,
             test,
             seeds=self._seeds,
+            margin=self._prepared.spec.decision.margin,
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
         best_trials = {c: trial.number for c, trial in self._best.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from harness.evaluation.equivalence import Answer
 from harness.evaluation.results import (
     BIAS_BASELINE,
     Costs,
@@ -92,7 +93,11 @@ class Decision:
     best : str
         The candidate with the lowest test RMSE of the tuned settings.
     tied : tuple of str
-        The others that cannot be told apart from the best, lowest RMSE first.
+        The others not shown to be worse than the best by more than the margin, lowest
+        RMSE first.
+    answers : mapping of str to str
+        What each other candidate is, compared with the best: "equivalent" within the
+        margin, "undecided", or "worse" by more than the margin.
     decided_by : str or None
         The criterion that left one candidate, ``"rmse"`` if none of them did; None if no
         other is tied with the best, so that nothing had to be decided.
@@ -113,6 +118,7 @@ class Decision:
     winner: str
     best: str
     tied: tuple[str, ...]
+    answers: Mapping[str, Answer]
     decided_by: str | None
     values: Mapping[str, float | None]
     beats_bias: bool
@@ -122,7 +128,7 @@ class Decision:
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """The best and those tied with it, lowest RMSE first."""
+        """The best and those not shown to be worse, lowest RMSE first."""
         return (self.best, *self.tied)
 
 

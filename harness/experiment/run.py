@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.profile import profile
-from harness.errors import StudyError
-from harness.evaluation.splits import Split, split_off_test
+from harness.errors import ExperimentError, StudyError
+from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.file import (
     complaint,
     find_experiment,
@@ -17,7 +19,7 @@ from harness.experiment.file import (
     load_experiment,
 )
 from harness.experiment.results import ExperimentRecord
-from harness.experiment.spec import BudgetSpec, ExperimentSpec, FamilySpec
+from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import read_experiment
 from harness.models.families import load_family
 from harness.search.engine import Budget
@@ -32,6 +34,7 @@ from harness.search.storage import (
     save_experiment_facts,
 )
 from harness.search.study import StudyPlan, check_plan, environment, run_study
+from harness.toml import broken_rule, first_problem
 from harness.version import code_version
 
 __all__ = [
@@ -115,9 +118,16 @@ class PreparedExperiment:
             "code_version": code_version(),
             "studies": {c: plan.name for c, plan in self.plans.items()},
         }
-        # Before anything is written: what the file says now must be what was searched.
+        # Before anything is written: what the file says now must be what was searched,
+        # and there must be ratings enough for the folds.
         for plan in self.plans.values():
             check_plan(plan)
+        assign_folds(
+            self.split.train,
+            n_folds=self.spec.search.folds,
+            seed=self.spec.seed,
+            method=self.spec.split.method,
+        )
         if not create_experiment(storage, self.name, facts):
             kept = read_experiment_facts(storage, self.name)
             _require_equal(self.name, kept[MARK], facts)
@@ -192,12 +202,19 @@ def study_spec(
 
     `tables` are ``data``, ``split`` and ``search`` as the file has them, and ``seed``.
     """
-    return ExperimentSpec(
-        title=f"Study of {family}",
-        families={family: FamilySpec(space=space)},
-        budget=BudgetSpec(trials=n_trials, seconds=seconds),
+    content = {
+        "title": f"Study of {family}",
+        "families": {family: {} if space is None else {"space": space}},
+        "budget": {"trials": n_trials, "seconds": seconds},
         **tables,
-    )
+    }
+    try:
+        return ExperimentSpec.model_validate(content)
+    except ValidationError as error:
+        first = first_problem(error)
+        key = ".".join(map(str, first["loc"]))
+        rule = broken_rule(first, ExperimentSpec).rstrip(".")
+        raise ExperimentError(f"{key}: {rule}.") from error
 
 
 def prepare_study(
@@ -282,7 +299,12 @@ def _check_search(spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]) -> No
 def _require_equal(
     name: str, there: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
+    kinds = [
+        "study" if f["settings"]["file"] is None else "experiment"
+        for f in (there, wanted)
+    ]
     pairs = {
+        f"kind (it is one {kinds[0]})": kinds,
         "data set": [f["dataset"]["fingerprint"] for f in (there, wanted)],
         "split": [f["split"]["fingerprint"] for f in (there, wanted)],
         "seed": [f["settings"]["seed"] for f in (there, wanted)],

@@ -63,20 +63,24 @@ class DecisionSpec(Part):
     prefer : tuple of str
         Criteria that decide among the families tied with the best on test RMSE, the
         first one first: any measure with a direction.
-    margin : float, default 0.05
+    margin : float, optional
+        Smallest difference in RMSE that matters, in the unit of the ratings; else 0.125 %
+        of the scale's width, which is 0.005 on 1 to 5.
+    noticeable : float, default 0.05
         By what share a family must be better on a criterion to win on it; within it the
         next criterion decides.
     negligible : mapping, optional
         By criterion: differences up to this decide nothing either; else what its measure calls negligible.
     significance : float, default 0.05
-        Families whose Holm-corrected p against the best is at least this are tied.
+        Level of the tests against the baselines.
     """
 
     prefer: Annotated[tuple[str, ...], Field(strict=False)] = (
         "latency_p95_ms",
         "fit_seconds",
     )
-    margin: Annotated[float, Field(ge=0)] = 0.05
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    noticeable: Annotated[float, Field(ge=0)] = 0.05
     negligible: Mapping[str, Annotated[float, Field(ge=0)]] = {}
     significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
@@ -84,7 +88,7 @@ class DecisionSpec(Part):
         """Say whether a difference is large enough to decide."""
         gap = abs(worse - better)
         least = self.negligible.get(criterion, MEASURES[criterion].negligible)
-        return gap > self.margin * abs(worse) and gap > least
+        return gap > self.noticeable * abs(worse) and gap > least
 
 
 # TOML has nan, which nothing exceeds.

@@ -12,10 +12,22 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.errors import DataError, NotFittedError, ParameterError, UnsupportedError
+from harness.errors import (
+    DataError,
+    NotFittedError,
+    ParameterError,
+    TrainingError,
+    UnsupportedError,
+)
 from harness.models.explanation import Explanation
 
-__all__ = ["IterativeRecommender", "Recommender", "check_range"]
+__all__ = [
+    "IterativeRecommender",
+    "Recommender",
+    "check_choice",
+    "check_range",
+    "check_training",
+]
 
 
 def write_state(
@@ -123,6 +135,54 @@ def check_range(
         must = " and ".join(rule for rule, _ in rules) or "be finite"
         raise ParameterError(
             f"{type(model).__name__}: {name} must {must}, but got {value!r}."
+        )
+
+
+def check_choice(model: object, name: str, allowed: tuple[Any, ...]) -> None:
+    """Check that a hyperparameter is one of some values.
+
+    Parameters
+    ----------
+    model : object
+        Holds the hyperparameter; its class is named in the error.
+    name : str
+        Name of the hyperparameter.
+    allowed : tuple
+        The values.
+
+    Raises
+    ------
+    ParameterError
+        If it is another one.
+    """
+    if getattr(model, name) not in allowed:
+        raise ParameterError(
+            f"{type(model).__name__}: {name} must be one of {allowed}, "
+            f"but got {getattr(model, name)!r}."
+        )
+
+
+def check_training(model: "Recommender", epoch: int, *learnt: Any) -> None:
+    """Check that what a training has learnt, or its error, is finite.
+
+    Parameters
+    ----------
+    model : Recommender
+        Is named in the error.
+    epoch : int
+        Number of epochs done.
+    *learnt : float or ndarray of float
+        To be checked.
+
+    Raises
+    ------
+    TrainingError
+        If one is not.
+    """
+    if not all(np.isfinite(values).all() for values in learnt):
+        raise TrainingError(
+            f"{model.name}: the training left the range of numbers by epoch {epoch}. "
+            "Its steps are too large: try a lower learning rate, or more regularization."
         )
 
 
@@ -260,13 +320,26 @@ class Recommender(ABC):
         ------
         NotFittedError
             If the model was not fitted.
+        TrainingError
+            If a prediction is not finite.
         """
         scale = self._fitted_scale()
         users, items = np.asarray(users), np.asarray(items)
         if when is None:
-            return scale.clip(self._predict(users, items))
-        times = np.broadcast_to(np.asarray(when, dtype=np.float64), users.shape)
-        return scale.clip(self._predict_at(users, items, times))
+            predicted = self._predict(users, items)
+        else:
+            times = np.broadcast_to(np.asarray(when, dtype=np.float64), users.shape)
+            predicted = self._predict_at(users, items, times)
+        # Clipping would make an honest rating of infinity.
+        self._check_prediction(predicted)
+        return scale.clip(predicted)
+
+    def _check_prediction(self, predicted: npt.NDArray[Any]) -> None:
+        if not np.isfinite(predicted).all():
+            raise TrainingError(
+                f"{self.name}: a prediction is not a finite number: either the training "
+                "of the family or its predict() left the range of numbers."
+            )
 
     def recommend(
         self,
@@ -309,6 +382,7 @@ class Recommender(ABC):
             else self._score_all_items_at(user, when)
         )
         scores = np.asarray(scored, dtype=np.float32)
+        self._check_prediction(scores)
         if exclude_seen:
             scores = scores.copy()
             scores[self.seen(user)] = -np.inf

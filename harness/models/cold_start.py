@@ -254,11 +254,9 @@ def _complete(
     ridge: FeatureRidge, bias: Reals, factors: Reals, *, biased: bool
 ) -> tuple[Reals, Reals, Reals]:
     learnt = np.column_stack([bias, factors])
-    # A learning rate far too high overflows; whoever predicts falls back to the mean.
-    with np.errstate(over="ignore", invalid="ignore"):
-        predicted, unknown = ridge.predict(learnt)
-        missing = predicted if biased else predicted - learnt
-        learnt += (1 - ridge.trust).astype(bias.dtype)[:, None] * missing
+    predicted, unknown = ridge.predict(learnt)
+    missing = predicted if biased else predicted - learnt
+    learnt += (1 - ridge.trust).astype(bias.dtype)[:, None] * missing
     # The kernels want factors without gaps between the rows.
     return learnt[:, 0].copy(), learnt[:, 1:].copy(), unknown
 

@@ -57,7 +57,7 @@ def explain_factors(
     (user, item), (of_users, of_items) = pair, factors
     if not (0 <= user < len(of_users) and 0 <= item < len(of_items)):
         return Explanation(parts=before)
-    if turn and all(np.isfinite(side).all() for side in factors):
+    if turn:
         of_users, of_items = turn_to_principal_axes(factors)
     each = of_users[user].astype(np.float64) * of_items[item]
     order = np.argsort(-np.abs(each), kind="stable")

@@ -1,170 +1,173 @@
 """The model that the rule has chosen, and what the models have learnt."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from harness.experiment.measures import BLOCK
+from harness.evaluation.measures import BLOCK, MEASURES
+from harness.evaluation.results import CalibrationGroup, Factor, ModelResult, StarGroup
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
-from harness.formatting import interval, metric, stars
 from harness.report.claims import published_rmse
 from harness.report.context import (
-    Draft,
-    Model,
+    Context,
+    baselines,
+    error,
     label,
+    listed,
+    measures_of,
     paragraphs,
     tuned_models,
-    write_published,
+    unit,
 )
-from harness.report.context import quantity_label as metric_label
-from harness.report.figures import draw_residuals
-from harness.report.figures.results import draw_blocks, statistics_weight
-from harness.report.markdown import escape, table
+from harness.report.families import tuning
+from harness.report.figures.results import (
+    draw_blocks,
+    draw_residuals,
+    effective_weights,
+    star_names,
+    statistics_weight,
+)
+from harness.report.markdown import escape, fold, table
+from harness.report.tables import measures_by_model
 from harness.search.importance import has_importance
 
 __all__ = ["chosen_model", "explainability"]
 
 
-_LENT = (
-    "Published: what the publication does not say of this family stands there of the one "
-    "with its lowest RMSE, named in brackets."
-)
-
-
-def chosen_model(draft: Draft) -> str:
-    """Describe the tuned model of the winner."""
-    record, decision = draft.record, draft.decision
+def chosen_model(context: Context) -> str:
+    """Describe the tuned model of the winner, beside its initial settings and the floor."""
+    record, decision = context.record, context.record.decision
     tuned = record.model(decision.winner) if decision is not None else None
     if decision is None or tuned is None:
         return ""
+    heading = (
+        "## Result on the sealed test set"
+        if record.is_study
+        else f"## The chosen model: {label(record, decision.winner)}"
+    )
+    initial = record.model(decision.winner, "initial")
+    models = {"initial": initial} if initial else {}
+    models |= {escape(model.name): model for model in baselines(record)}
     return paragraphs(
-        f"## The chosen model: {label(record, decision.winner)}",
-        _metric_table(draft, decision.winner, tuned),
+        heading,
+        measures_by_model(
+            {**models, "tuned": tuned}, measures_of(record, "accuracy"), last="tuned"
+        ),
+        _about_intervals(record),
+        _beside_published(context, decision.winner, tuned),
+        tuning(context),
         _about_seeds(record, tuned),
-        _residuals(draft, tuned),
+        _residuals(context, tuned),
     )
 
 
-def _metric_table(draft: Draft, winner: str, tuned: Model) -> str:
-    initial = draft.record.model(winner, "initial")
-    published = {name: _published(draft, name, winner) for name in tuned["metrics"]}
-    rows = [
-        [
-            metric_label(name),
-            *([published[name] or "-"] if any(published.values()) else []),
-            *([metric(name, initial["metrics"][name]["value"])] if initial else []),
-            interval(name, estimate),
-            _meaning(draft.record, name, estimate["value"]),
-        ]
-        for name, estimate in tuned["metrics"].items()
-    ]
-    head = [
-        "test set",
-        *(["published"] if any(published.values()) else []),
-        *(["initial"] if initial else []),
-        "tuned [95 % interval]",
-        "what it means",
-    ]
-    lent = any(" (of " in figure for figure in published.values())
-    return paragraphs(
-        table(head, rows, align="l" + "r" * (len(head) - 2) + "l"),
-        _LENT if lent else "",
+def _about_intervals(record: ExperimentRecord) -> str:
+    judging = record.judging
+    assert judging is not None
+    if not record.is_study:
+        return ""
+    return (
+        f"RMSE and MAE in {unit(record)}, on {judging.n_test:,} ratings of "
+        f"{judging.n_test_users:,} users, after training on the whole training part with "
+        f"{len(judging.seeds)} seeds where models draw random numbers. Intervals allow for "
+        "ratings that share a user or a title, and for seeds; differences of models are on "
+        "the same ratings, and so are known better."
     )
 
 
-def _published(draft: Draft, name: str, winner: str) -> str:
-    """Write a published figure of the winner, else that of the publication's own choice.
+def _beside_published(context: Context, winner: str, tuned: ModelResult) -> str:
+    """Lay published figures of the winner beside the measured ones.
 
-    Publications describe the family that they choose more closely than the others; here
-    that is taken to be the one with their lowest RMSE. Empty if there is neither figure.
+    Publications describe the family that they choose more closely than the others: what
+    is not said of the winner stands there of the one with the lowest published RMSE.
     """
-    for candidate in (winner, *list(published_rmse(draft))[:1]):
-        value = draft.published(name, candidate)
-        if isinstance(value, float | int):
-            whose = label(draft.record, candidate)
-            of = "" if candidate == winner else f" (of {whose})"
-            return f"{write_published(name, value)}{of}"
-    return ""
+    record, rows = context.record, []
+    for measure in measures_of(record, "accuracy"):
+        for candidate in (winner, *list(published_rmse(record))[:1]):
+            value = context.published(measure.name, candidate)
+            if not isinstance(value, float | int):
+                continue
+            found = tuned.value(measure.name)
+            rows.append(
+                [
+                    escape(measure.label),
+                    measure.given(value),
+                    label(record, candidate),
+                    measure.format(found),
+                ]
+            )
+            break
+    if not rows:
+        return ""
+    head = ["measure", "published", "of", f"{label(record, winner)}, tuned, here"]
+    return paragraphs("### Beside the publication", table(head, rows, align="lrlr"))
 
 
-def _meaning(record: ExperimentRecord, name: str, value: float | None) -> str:
-    """Put the value of a metric in words; numbers are rounded to be remembered."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN
-        return "not defined here"
-    variance = (record.final or {}).get("test_variance")
-    of = f" of {variance:.4g}" if variance else ""
-    meanings = {
-        "rmse": "typical error in stars; large ones count most",
-        "user_rmse": "RMSE of each user, averaged over users",
-        "mae": f"a prediction is {value:.2f} stars off on average",
-        "r2": f"explains {value:.0%} of the variance{of} of the test ratings"
-        if value >= 0
-        else "worse than predicting the mean of the test ratings",
-        "within_half_star": f"{100 * value:.0f} of 100 are at most half a star off",
-        "within_one_star": f"{100 * value:.0f} of 100 are at most a star off",
-    }
-    return meanings.get(name, "").replace("%", " %")
-
-
-def _about_seeds(record: ExperimentRecord, tuned: Model) -> str:
-    seeds, errors = (record.final or {}).get("seeds", ()), tuned["rmse_by_seed"]
+def _about_seeds(record: ExperimentRecord, tuned: ModelResult) -> str:
+    seeds = () if record.judging is None else record.judging.seeds
+    errors = tuned.rmse_by_seed
     if len(errors) < 2 or len(errors) != len(seeds):
         return ""
-    listed = ", ".join(
-        f"{stars(error)} (seed {seed})"
-        for seed, error in zip(seeds, errors, strict=True)
+    shown = ", ".join(
+        f"{error(value)} (seed {seed})"
+        for seed, value in zip(seeds, errors, strict=True)
     )
-    return f"The metrics are means over refits; the RMSE of each: {listed}."
+    return f"Measures are means over refits. RMSE of each: {shown}."
 
 
-def _residuals(draft: Draft, tuned: Model) -> str:
-    by_star = tuned.get("residuals", {}).get("by_star", [])
-    if not by_star:
+def _residuals(context: Context, tuned: ModelResult) -> str:
+    groups = tuned.residuals.by_star
+    if not groups:
         return ""
+    names = star_names(groups)
     rows = [
         [
-            f"{group['star']:g}",
-            f"{group['n']:,}",
-            f"{group['mean_error']:+.3f}",
-            stars(group["rmse"]),
+            name,
+            f"{group.n:,}",
+            # Adding 0 turns -0.0 into 0.0.
+            f"{round(group.mean_error, 3) + 0.0:+.3f}",
+            error(group.rmse),
         ]
-        for group in by_star
+        for name, group in zip(names, groups, strict=True)
     ]
-    head = ["stars given", "test ratings", "prediction minus truth, mean", "RMSE"]
+    head = ["rating given", "test ratings", "prediction minus rating, mean", "RMSE"]
     return paragraphs(
-        "### Errors by star, and calibration",
-        draft.figure(
+        "### Errors by rating, and calibration",
+        context.figure(
             draw_residuals,
             "residuals.png",
-            "Errors by the stars given, and mean rating against prediction",
+            "Errors by the rating given, and mean rating against prediction",
         ),
-        table(head, rows, align="rrrr"),
-        _about_ends(by_star),
-        _about_calibration(tuned["residuals"].get("calibration", [])),
+        _about_ends(context.record, groups, names),
+        _about_calibration(context.record, tuned.residuals.calibration),
+        fold("Errors by rating, as a table", table(head, rows, align="rrrr")),
     )
 
 
-def _about_ends(by_star: list[Model]) -> str:
-    low, high = by_star[0], by_star[-1]
-    if not (low["mean_error"] > 0 > high["mean_error"]):
+def _about_ends(
+    record: ExperimentRecord, groups: Sequence[StarGroup], names: Sequence[str]
+) -> str:
+    low, high = groups[0], groups[-1]
+    if not (low.mean_error > 0 > high.mean_error):
         return ""
     return (
         "Predictions lean towards the middle, as they must where they are unsure: ratings "
-        f"of {low['star']:g} are predicted {low['mean_error']:.2f} stars too high on "
-        f"average, those of {high['star']:g} {-high['mean_error']:.2f} too low."
+        f"of {names[0]} are predicted {low.mean_error:.2f} {unit(record)} too high on "
+        f"average, those of {names[-1]} {-high.mean_error:.2f} too low."
     )
 
 
-def _about_calibration(groups: list[Model]) -> str:
+def _about_calibration(
+    record: ExperimentRecord, groups: Sequence[CalibrationGroup]
+) -> str:
     if not groups:
         return ""
-    worst = max(groups, key=lambda group: abs(group["actual"] - group["predicted"]))
-    gap = worst["actual"] - worst["predicted"]
+    worst = max(groups, key=lambda group: abs(group.actual - group.predicted))
+    gap = worst.actual - worst.predicted
     way = "below" if gap < 0 else "above"
     return (
         f"Calibration: of {len(groups)} groups by prediction, none has a mean rating "
-        f"further from its mean prediction than {abs(gap):.2f} stars (mean rating "
-        f"{way} the prediction, near {worst['predicted']:.2f})."
+        f"further from its mean prediction than {abs(gap):.2f} {unit(record)} (mean rating "
+        f"{way} the prediction, near {worst.predicted:.2f})."
     )
 
 
@@ -172,25 +175,25 @@ N_FACTORS = 6
 N_TITLES = 3
 BLOCKS = tuple(PUBLISHED_WEIGHTS)
 STATISTICS = (
-    " Statistics (mean rating and popularity of a title, from the ratings of others) is "
-    "not of that sum, but relative to it."
+    " Statistics (mean rating and popularity of a title, from the ratings of others) are "
+    "not part of that sum, but relative to it."
 )
 
 
-def explainability(draft: Draft) -> str:
+def explainability(context: Context) -> str:
     """Show the strongest latent factors, and the weights of content."""
-    body = paragraphs(*_factors(draft), _weights(draft))
-    return paragraphs("## Explainability", body) if body else ""
+    body = paragraphs(*_factors(context.record), _weights(context))
+    return paragraphs("## What the models have learnt", body) if body else ""
 
 
-def _factors(draft: Draft) -> list[str]:
+def _factors(record: ExperimentRecord) -> list[str]:
     parts: list[str] = []
-    for candidate, factors in draft.record.factors.items():
+    for candidate, factors in record.factors.items():
         if not factors:
             continue
         head = ["", "share", "goes with", "titles at one end", "titles at the other"]
         parts += [
-            f"### Latent factors: {label(draft.record, candidate)}",
+            f"### Latent factors: {label(record, candidate)}",
             table(head, map(_factor_row, factors[:N_FACTORS]), align="lrlll"),
         ]
     if parts:
@@ -202,75 +205,75 @@ def _factors(draft: Draft) -> list[str]:
     return parts
 
 
-def _factor_row(factor: Mapping[str, Any]) -> list[str]:
-    trait = factor.get("trait")
-    goes_with = f"{escape(trait)} ({factor['correlation']:+.2f})" if trait else "-"
+def _factor_row(factor: Factor) -> list[str]:
+    goes_with = "-"
+    if factor.trait:
+        how = "" if factor.correlation is None else f" ({factor.correlation:+.2f})"
+        goes_with = f"{escape(factor.trait)}{how}"
     ends = [
-        "; ".join(escape(title) for title in factor[end][:N_TITLES])
-        for end in ("positive", "negative")
+        "; ".join(escape(title) for title in titles[:N_TITLES])
+        for titles in (factor.positive, factor.negative)
     ]
-    return [escape(factor["label"]), f"{100 * factor['share']:.1f} %", goes_with, *ends]
+    return [escape(factor.label), f"{100 * factor.share:.1f} %", goes_with, *ends]
 
 
-def _weights(draft: Draft) -> str:
-    tuned = [m for m in tuned_models(draft.record) if block_weights(m["params"])]
+def _weights(context: Context) -> str:
+    record = context.record
+    tuned = [m for m in tuned_models(record) if block_weights(m.params)]
     if not tuned:
         return ""
-    beside = {m["candidate"]: statistics_weight(m["params"]) for m in tuned}
-    used = any(beside.values())
-    rows = [[*_published_row(draft, list(beside)), *(["-"] if used else [])]]
-    for model in tuned:
-        candidate, weights = model["candidate"], block_weights(model["params"])
-        shares = [f"{weights[block]:.2f}" for block in BLOCKS]
-        more = [f"{beside[candidate]:.2f}" if beside[candidate] else "-"]
-        name = f"{label(draft.record, candidate)}, tuned"
-        rows.append([name, *shares, *(more if used else [])])
+    used = any(statistics_weight(model.params) for model in tuned)
+    claimed = _claimed(context, [str(model.candidate) for model in tuned])
+    rows = [["published", *claimed, *(["-"] if used else [])]] if claimed else []
+    rows += [_weight_row(record, model, statistics=used) for model in tuned]
     head = ["", *BLOCKS, *(["statistics"] if used else [])]
     return paragraphs(
         "### Weights of the content blocks",
-        draft.figure(
+        context.figure(
             draw_blocks, "blocks.png", "Weights of the content blocks, each family"
         ),
         table(head, rows, align="l" + "r" * (len(head) - 1)),
-        _how(draft) + (STATISTICS if used else ""),
+        _about_weights(record) + (STATISTICS if used else ""),
         _blocks_off(tuned),
     )
 
 
-def _published_row(draft: Draft, candidates: Sequence[str]) -> list[str]:
-    claimed = {b: _claimed(draft, b, candidates) for b in BLOCKS}
-    known = {b: v for b, v in claimed.items() if v is not None}
-    weights = {**PUBLISHED_WEIGHTS, **known}
-    name = "published study" if known else "published study, the defaults"
-    return [name, *(f"{weights[block]:.2f}" for block in BLOCKS)]
+def _weight_row(
+    record: ExperimentRecord, model: ModelResult, *, statistics: bool
+) -> list[str]:
+    shares = effective_weights(model.params, model.blocks_off)
+    cells = [f"{shares[block]:.2f}" if block in shares else "off" for block in BLOCKS]
+    beside = statistics_weight(model.params)
+    more = [f"{beside:.2f}" if beside else "-"] if statistics else []
+    return [f"{label(record, str(model.candidate))}, tuned", *cells, *more]
 
 
-def _claimed(draft: Draft, block: str, candidates: Sequence[str]) -> float | None:
-    values = (draft.published(f"{BLOCK}{block}", each) for each in candidates)
-    return next((float(v) for v in values if isinstance(v, float | int)), None)
+def _claimed(context: Context, candidates: Sequence[str]) -> list[str]:
+    """Find the weights that the file claims; empty where it claims none."""
+    cells = []
+    for block in BLOCKS:
+        values = (context.published(f"{BLOCK}{block}", each) for each in candidates)
+        found = next((v for v in values if isinstance(v, float | int)), None)
+        cells.append(MEASURES[f"{BLOCK}{block}"].format(found))
+    return cells if set(cells) != {"-"} else []
 
 
-def _how(draft: Draft) -> str:
-    drawn = any(has_importance(study) for study in draft.record.studies.values())
+def _about_weights(record: ExperimentRecord) -> str:
+    drawn = any(has_importance(study) for study in record.studies.values())
     see = " (see importance)" if drawn else ""
     return (
-        f"The weights of {_join(BLOCKS)} are normalised to a sum of 1. Tuned weights are "
-        f"those of the best trial; where the search found that they hardly matter{see}, "
-        "they are little more than where it happened to be."
+        "The weights of the blocks that have something to work on are normalised to a sum "
+        "of 1. Tuned weights are those of the best trial; where the search found that they "
+        f"hardly matter{see}, they are little more than where it happened to be."
     )
 
 
-def _blocks_off(tuned: Sequence[Model]) -> str:
+def _blocks_off(tuned: Sequence[ModelResult]) -> str:
     """Say which weights count for nothing, because the catalogue has nothing for them."""
-    notes = dict.fromkeys(note for m in tuned for note in m.get("notes", ()))
+    notes = list(dict.fromkeys(note for model in tuned for note in model.notes))
     if not notes:
         return ""
-    listed = "\n".join(f"- {escape(note)}" for note in notes)
     return paragraphs(
         "What the catalogue has nothing for counts for nothing, whatever its weight:",
-        listed,
+        listed([escape(note) for note in notes]),
     )
-
-
-def _join(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

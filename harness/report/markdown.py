@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["code", "escape", "table"]
+__all__ = ["FOLD_END", "FOLD_START", "code", "escape", "fold", "table"]
 
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -58,6 +58,29 @@ def table(
     rules = ["---:" if side == "r" else ":---" for side in align.ljust(len(head), "l")]
     lines = [head, rules, *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+FOLD_START = re.compile(r"<details>\n<summary>([^<>]+)</summary>")
+FOLD_END = "</details>"
+
+
+def fold(summary: str, body: str) -> str:
+    """Write a part that is shown when its summary is clicked; nothing without a body.
+
+    Examples
+    --------
+    >>> print(fold("All pairs", "Text."))
+    <details>
+    <summary>All pairs</summary>
+    <BLANKLINE>
+    Text.
+    <BLANKLINE>
+    </details>
+    """
+    if not body:
+        return ""
+    opening = f"<details>\n<summary>{summary}</summary>"
+    return f"{opening}\n\n{body}\n\n{FOLD_END}"
 
 
 def _cell(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from harness.errors import StudyError
+from harness.report.markdown import FOLD_END, FOLD_START
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -61,7 +62,7 @@ def write_html(markdown_file: Path, html_file: Path) -> None:
 def _compose(text: str, source: Path) -> str:
     parser = _parser()
     environment: dict[str, Any] = {}
-    tokens = parser.parse(text, environment)
+    tokens = _with_folds(parser.parse(text, environment))
     headings = list(_anchored_headings(tokens))
     _mark_numbers(tokens)
     for image in _images(tokens):
@@ -117,6 +118,33 @@ def _is_harmless(url: str, *_: object) -> bool:
         return scheme[1].lower() in {"http", "https"}
     # Two slashes begin the name of a host, one the root of a disk.
     return not url.lstrip().startswith("/")
+
+
+def _with_folds(tokens: "Sequence[Token]") -> "list[Token]":
+    """Turn the paragraphs that begin and end a folded part into its tags.
+
+    Nothing else of HTML is taken over; foreign text has no ``<`` that is not escaped.
+    """
+    found: list[Token] = []
+    skip = 0
+    for place, token in enumerate(tokens):
+        if skip:
+            skip -= 1
+            continue
+        inline = tokens[place + 1] if token.type == "paragraph_open" else None
+        tag = "" if inline is None else _fold_tag(inline.content)
+        if tag:
+            token.type, token.content, token.nesting = "html_block", tag, 0
+            skip = 2
+        found.append(token)
+    return found
+
+
+def _fold_tag(text: str) -> str:
+    start = FOLD_START.fullmatch(text)
+    if start:
+        return f"<details>\n<summary>{escape_html(start[1])}</summary>\n"
+    return f"{FOLD_END}\n" if text == FOLD_END else ""
 
 
 def _anchored_headings(tokens: Sequence["Token"]) -> Iterator[tuple[str, str, str]]:

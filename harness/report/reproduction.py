@@ -8,13 +8,25 @@ from typing import Any
 
 from harness.experiment.convergence import n_judged_trials
 from harness.experiment.results import ExperimentRecord
-from harness.report.context import Draft, label, paragraphs
-from harness.report.markdown import code, escape, table
+from harness.report.context import Context, label, paragraphs
+from harness.report.markdown import code, escape, fold, table
+from harness.report.verdict import describe_openings
 from harness.search.records import StudyRecord
-from harness.tracking.experiment_projection import EXPERIMENT_TAG, experiment_identity
-from harness.tracking.projection import STUDY_TAG, TRIAL_TAG, study_identity
+from harness.tracking.projection import (
+    EXPERIMENT_TAG,
+    STUDY_TAG,
+    TRIAL_TAG,
+    experiment_identity,
+    study_identity,
+)
 
-__all__ = ["environment_table", "local_name", "reproduction", "reproduction_command"]
+__all__ = ["SPACE", "command_of", "local_name", "reproduction", "traces"]
+
+SPACE = "space.toml"
+"""Search space of a study, beside its report."""
+
+AGAIN = "reproduction"
+"""Folder of the repetition: in the same stores all trials would be there twice."""
 
 
 def local_name(storage: str) -> str:
@@ -31,33 +43,51 @@ def local_name(storage: str) -> str:
     return scheme + mark + (Path(path).name if Path(path).is_absolute() else path)
 
 
-def reproduction_command(study: StudyRecord, space_file: Path) -> str:
-    """Build the command that runs the search and the final evaluation again."""
-    settings, split = study.settings, study.split
-    n_trials = sum(t.state in {"complete", "pruned"} for t in study.trials)
-    options: list[tuple[str, object]] = [
-        ("--data", study.dataset["source"]),
-        *_read_options(study.dataset.get("options", {})),
-        ("--split", split["method"]),
-        ("--test-share", split.get("test_share")),
-        ("--folds", settings["n_folds"]),
-        ("--space", space_file),
-        ("--trials", n_trials or None),
-        ("--sampler", settings["sampler"]["name"]),
-        ("--pruner", settings["pruner"]["name"]),
-        ("--seed", settings["seed"]),
-        ("--jobs", settings.get("jobs")),
-        ("--name", study.name),
-        ("--storage", "again.log"),
-        ("--reports", "again"),
+def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
+    """Build the command that runs the searches and the judging again.
+
+    `folder` is where the report lies, as seen from where it is run: the space of a study
+    is a file in it.
+    """
+    spec = record.spec
+    study, given = _lone_study(record), spec.data.read_options().given()
+    start = f"harness run {_quoted(_file(record))}"
+    options: list[tuple[str, object]] = [("--data", spec.data.source)]
+    if study is not None:
+        start = f"harness study {_quoted(study.family)}"
+        options += [
+            *_read_options(given),
+            ("--split", spec.split.method),
+            ("--test-share", spec.split.test_share),
+            ("--folds", spec.search.folds),
+            ("--space", folder / SPACE),
+            ("--sampler", spec.search.sampler),
+            ("--pruner", spec.search.pruner),
+        ]
+    else:
+        options += _read_options({k: v for k, v in given.items() if k == "link"})
+    options += [
+        ("--trials", _n_trials(record)),
+        ("--seconds", spec.budget.seconds),
+        ("--seed", spec.seed),
+        ("--jobs", record.settings.get("jobs")),
+        ("--name", record.name),
+        ("--storage", f"{AGAIN}/optuna.log"),
+        ("--tracking-uri", f"sqlite:///{AGAIN}/mlflow.db"),
+        ("--reports", f"{AGAIN}/reports"),
     ]
-    lines = [f"harness study {shlex.quote(study.family)}"]
-    lines += [
-        f"  {name} {shlex.quote(str(value))}"
-        for name, value in options
-        if value is not None
-    ]
+    lines = [start]
+    lines += [f"  {n} {_quoted(value)}" for n, value in options if value is not None]
     return " \\\n".join(lines)
+
+
+def _lone_study(record: ExperimentRecord) -> StudyRecord | None:
+    """Find the study that a record is about, unless an experiment file says it all."""
+    study = next(iter(record.studies.values()), None)
+    is_whole = bool(record.settings.get("file")) and (
+        study is None or study.name != record.name
+    )
+    return study if record.is_study and not is_whole else None
 
 
 def _read_options(options: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -67,24 +97,6 @@ def _read_options(options: Mapping[str, Any]) -> list[tuple[str, object]]:
         flag = f"--{name.replace('_', '-')}"
         pairs += [(flag, each) for each in values]
     return pairs
-
-
-def environment_table(study: StudyRecord) -> str:
-    """List what the study ran on."""
-    settings, final = study.settings, study.final or {}
-    rows = software_rows(study.code_version, settings.get("environment", {}))
-    rows += [
-        ["sampler", _describe(settings["sampler"])],
-        ["pruner", _describe(settings["pruner"])],
-        ["seed of split, folds, sampler, models", escape(settings["seed"])],
-        ["fingerprint of the data", code(study.dataset.get("fingerprint"))],
-        ["fingerprint of the split", code(study.split.get("fingerprint"))],
-        ["jobs", escape(settings.get("jobs", "-"))],
-    ]
-    if "seeds" in final:
-        seeds = ", ".join(map(str, final["seeds"]))
-        rows.append(["seeds of the final models", escape(seeds)])
-    return table(rows[0], rows[1:])
 
 
 def software_rows(code_version: str, environment: Mapping[str, Any]) -> list[list[str]]:
@@ -102,44 +114,25 @@ def software_rows(code_version: str, environment: Mapping[str, Any]) -> list[lis
     return rows
 
 
-def _describe(choice: Mapping[str, Any]) -> str:
-    arguments = [f"{k}={v}" for k, v in choice.items() if k != "name"]
-    return code(f"{choice['name']}({', '.join(arguments)})")
-
-
-def reproduction(draft: Draft) -> str:
-    """Name the command, versions, seeds, fingerprints and runs."""
-    record = draft.record
+def reproduction(context: Context) -> str:
+    """Name the command, and what else it takes."""
+    record = context.record
+    command = command_of(record, context.shown_folder)
+    where = ""
+    if _lone_study(record) is not None:
+        where = (
+            f" Run it where the study was run; {code(SPACE)} lies beside this report."
+        )
     return paragraphs(
         "## How to reproduce",
-        _command(record),
-        "The same data (see the fingerprint), file, seed, number of jobs and versions "
-        "give the same trials, the same choice and the same errors; times and memory "
-        "depend on the machine.",
-        _environment(record),
-        _traces(record),
+        f"```sh\nmkdir -p {AGAIN}\n{command}\n```",
+        f"It writes to stores of its own, in the folder {code(AGAIN)}.{where} The same data "
+        "(see the fingerprint), settings, seed, number of jobs and versions give the same "
+        "trials, the same choice and the same errors; times and memory depend on the "
+        "machine.",
         _more(record),
+        fold("Versions, seeds and fingerprints", _environment(record)),
     )
-
-
-def _command(record: ExperimentRecord) -> str:
-    """Name what the command line may have said otherwise than the file, too."""
-    spec, settings = record.spec, record.settings
-    options: list[tuple[str, object]] = [
-        ("--data", spec.data.source),
-        *(("--link", each) for each in spec.data.read_options().link),
-        ("--trials", _n_trials(record)),
-        ("--seconds", spec.budget.seconds),
-        ("--seed", spec.seed),
-        ("--jobs", settings.get("jobs")),
-        ("--name", record.name),
-        ("--storage", "again.log"),
-        ("--reports", "again"),
-    ]
-    lines = [f"harness run {_quoted(_file(record))}"]
-    lines += [f"  {n} {_quoted(value)}" for n, value in options if value is not None]
-    command = " \\\n".join(lines)
-    return f"```sh\n{command}\n```"
 
 
 def _n_trials(record: ExperimentRecord) -> int | None:
@@ -151,7 +144,7 @@ def _n_trials(record: ExperimentRecord) -> int | None:
 
 
 def _file(record: ExperimentRecord) -> str:
-    return local_name(str(record.settings.get("file", f"{record.name}.toml")))
+    return local_name(str(record.settings.get("file") or f"{record.name}.toml"))
 
 
 def _quoted(value: object) -> str:
@@ -164,36 +157,38 @@ def _environment(record: ExperimentRecord) -> str:
     rows = software_rows(record.code_version, settings.get("environment", {}))
     rows += _other_versions(record)
     rows += [
-        ["experiment", f"{code(record.name)}, begun {_day(record)}"],
-        [
-            "seed of split, folds, sampler, models",
-            escape(settings.get("seed", spec.seed)),
-        ],
+        ["name", f"{code(record.name)}, begun {_day(record)}"],
+        ["seed of split, folds, sampler, models", escape(spec.seed)],
         ["fingerprint of the data", code(record.dataset.get("fingerprint"))],
         ["fingerprint of the split", code(record.split.get("fingerprint"))],
-        ["folds", escape(settings.get("n_folds", spec.search.folds))],
-        ["sampler, pruner", f"{code(spec.search.sampler)}, {code(spec.search.pruner)}"],
+        ["folds", escape(spec.search.folds)],
+        ["sampler", _choice(record, "sampler", spec.search.sampler)],
+        ["pruner", _choice(record, "pruner", spec.search.pruner)],
         ["jobs", escape(settings.get("jobs", "-"))],
     ]
-    final = record.final or {}
-    if "seeds" in final:
-        seeds = ", ".join(map(str, final["seeds"]))
+    if record.judging is not None:
+        seeds = ", ".join(map(str, record.judging.seeds))
         rows.append(["seeds of the final models", escape(seeds)])
-    rows.append(
-        ["looks at the test set", escape(final.get("looks", "0, still sealed"))]
-    )
+    rows.append(["openings of the test set", describe_openings(record)])
     return table(rows[0], rows[1:])
+
+
+def _choice(record: ExperimentRecord, kind: str, name: str) -> str:
+    """Describe a sampler or pruner with its arguments, which are the same for all."""
+    study = next(iter(record.studies.values()), None)
+    chosen: Mapping[str, Any] = {} if study is None else study.settings.get(kind, {})
+    arguments = [f"{k}={v}" for k, v in chosen.items() if k != "name"]
+    return code(f"{name}({', '.join(arguments)})")
 
 
 def _other_versions(record: ExperimentRecord) -> list[list[str]]:
     """Name other versions of harness, by which an experiment was continued or judged."""
     used = {
-        **{
-            f"search of {label(record, c)}": s.code_version
-            for c, s in record.studies.items()
-        },
-        "judgement": (record.final or {}).get("code_version", record.code_version),
+        f"search of {label(record, c)}": study.code_version
+        for c, study in record.studies.items()
     }
+    if record.judging is not None:
+        used["judgement"] = record.judging.code_version
     others = [
         f"{what} {code(version)}"
         for what, version in used.items()
@@ -206,8 +201,10 @@ def _day(record: ExperimentRecord) -> str:
     return f"{record.started.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _traces(record: ExperimentRecord) -> str:
-    judged: Mapping[str, Any] = (record.final or {}).get("best_trials", {})
+def traces(context: Context) -> str:
+    """Say where the numbers come from: studies, trials and runs, folded."""
+    record = context.record
+    judged = {} if record.judging is None else record.judging.best_trials
     numbers = {
         c: judged.get(c, None if study.best is None else study.best.number)
         for c, study in record.studies.items()
@@ -225,17 +222,16 @@ def _traces(record: ExperimentRecord) -> str:
     ]
     head = ["family", "study", "its id in MLflow"]
     head.append("trial judged as tuned" if judged else "best trial so far")
-    return paragraphs(
-        "### Where the numbers come from",
+    body = paragraphs(
         table(head, rows, align="lllr"),
         "The initial settings are trial #0 of the same study. Each trial is a run in "
         "MLflow, with its parameters, fold values, seed, dataset and code version, and so "
-        "is each tuned model as it was judged on the test set. To find the run of a trial, "
-        "or the models that were judged, paste such a line into the search box of the "
-        "list that `harness ui` opens:",
+        "is each tuned model as it was judged on the test set. To find a run, paste such a "
+        "line into the search box of the list that `harness ui` opens:",
         _filters(record, numbers),
         _run_ids(record, numbers),
     )
+    return fold("Where the numbers come from: studies, trials and runs", body)
 
 
 def _filters(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str:
@@ -250,23 +246,20 @@ def _filters(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str
 def _run_ids(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str:
     """Name the runs that hold the numbers, where they were logged before the report."""
     rows = []
-    for c, known in record.runs.get("candidates", {}).items():
+    for c, known in record.runs.candidates.items():
         # Ids of what was judged before do not hold the numbers of this report.
-        if c not in numbers or known["trial"] != numbers[c]:
+        if c not in numbers or known.trial != numbers[c]:
             continue
-        measured = {
-            "trial_run": f"trial #{numbers[c]}, on the folds",
-            "final_run": "tuned model, on the test set",
-        }
-        rows += [
-            [label(record, c), what, code(known[key])]
-            for key, what in measured.items()
-            if key in known
-        ]
+        for what, run in (
+            (f"trial #{numbers[c]}, on the folds", known.trial_run),
+            ("tuned model, on the test set", known.final_run),
+        ):
+            if run is not None:
+                rows.append([label(record, c), what, code(run)])
     if not rows:
         return ""
-    top = record.runs.get("experiment")
-    rows += [["all", "the experiment", code(top)]] if top else []
+    if record.runs.experiment is not None:
+        rows.append(["all", "the experiment", code(record.runs.experiment)])
     return paragraphs(
         "Or go to a run by its id, with such a line as `attributes.run_id = '...'`; these "
         "are the runs as they were logged last:",

@@ -1,77 +1,224 @@
 """How each family was searched, what it found, and what selection added to its score."""
 
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.errors import HarnessError, ParameterError
 from harness.experiment.convergence import (
     NOTICEABLE,
     has_equal_budgets,
     n_judged_trials,
     still_falling,
 )
-from harness.experiment.measures import measured
+from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import duration, metric, stars
-from harness.report.context import Draft, label, paragraphs
-from harness.report.figures import draw_histories, draw_importance
-from harness.report.markdown import code, table
-from harness.report.study_verdict import edges
-from harness.report.tables import failure_table, parameter_table
-from harness.search.records import StudyRecord, busy_seconds
+from harness.formatting import duration, setting
+from harness.models.families import load_family
+from harness.report.context import Context, error, label, paragraphs, unit
+from harness.report.figures.search import (
+    draw_folds,
+    draw_histories,
+    draw_importance,
+    draw_slices,
+    drawable,
+)
+from harness.report.markdown import code, escape, fold, table
+from harness.search.records import StudyRecord, TrialRecord, busy_seconds
 
-__all__ = ["optimism", "searches"]
+__all__ = [
+    "describe_range",
+    "edge_of",
+    "edges",
+    "falling",
+    "gauge",
+    "optimism",
+    "position",
+    "searches",
+    "trials",
+]
 
 
-def searches(draft: Draft) -> str:
+EDGE_SHARE = 0.05
+_GAUGE_WIDTH = 11
+
+
+def _ends(distribution: Mapping[str, Any]) -> tuple[float, float] | None:
+    # A number of epochs found on the way starts at one.
+    low = 1 if distribution["type"] == "epochs" else distribution.get("low")
+    high = distribution.get("high")
+    return None if low is None or high is None or low >= high else (low, high)
+
+
+def position(distribution: Mapping[str, Any], value: object) -> float | None:
+    """Say how far along its range a value is.
+
+    Examples
+    --------
+    >>> position({"type": "float", "low": 0.01, "high": 1.0, "log": True}, 0.1)
+    0.5
+    """
+    ends = _ends(distribution)
+    if ends is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not ends[0] <= value <= ends[1]:
+        return None
+    low, high, here = (
+        (math.log(x) for x in (*ends, value))
+        if distribution.get("log")
+        else (*ends, value)
+    )
+    return (here - low) / (high - low)
+
+
+def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
+    """Say at which end of its range a value lies."""
+    where = position(distribution, value)
+    if where is None:
+        return None
+    # Rounding must not decide: 0.95 of a range is not always 0.95.
+    if where >= 1 - EDGE_SHARE - 1e-9:
+        return "high"
+    if where <= EDGE_SHARE + 1e-9 and distribution["type"] != "epochs":
+        return "low"
+    return None
+
+
+def edges(study: StudyRecord) -> dict[str, str]:
+    """Find the best values that lie at an end of their range which could be wider."""
+    if study.best is None:
+        return {}
+    space, params = study.settings.get("space", {}), study.best.params
+    ends = {name: edge_of(facts, params.get(name)) for name, facts in space.items()}
+    return {
+        name: end
+        for name, end in ends.items()
+        if end is not None and _can_be_wider(study.family, name, space[name], end)
+    }
+
+
+def _can_be_wider(
+    family: str, name: str, distribution: Mapping[str, Any], end: str
+) -> bool:
+    try:
+        make = load_family(family)
+    except (HarnessError, ImportError):  # of a package that is not installed here
+        return True
+    try:
+        make(**{name: _beyond(distribution, end)})
+    except ParameterError:
+        return False
+    except TypeError:  # the installed family has no such parameter
+        return True
+    return True
+
+
+def _beyond(distribution: Mapping[str, Any], end: str) -> float:
+    """Take a value that is just outside the range."""
+    low, high = distribution.get("low", 1), distribution["high"]
+    if distribution["type"] != "float":
+        return int(low) - 1 if end == "low" else int(high) + 1
+    # By so little that nothing which is allowed is jumped over.
+    step = 1e-6 * (high - low)
+    if end == "low":
+        return float(low * 0.999999 if low > 0 else low - step)
+    return float(high + step)
+
+
+def gauge(distribution: Mapping[str, Any], value: object) -> str:
+    """Draw where in its range a value lies."""
+    where = position(distribution, value)
+    if where is None:
+        return ""
+    left = round(where * (_GAUGE_WIDTH - 1))
+    return f"├{'─' * left}●{'─' * (_GAUGE_WIDTH - 1 - left)}┤"
+
+
+def describe_range(distribution: Mapping[str, Any]) -> str:
+    """Put a distribution in words.
+
+    Examples
+    --------
+    >>> describe_range({"type": "int", "low": 10, "high": 250, "log": True})
+    '10 to 250, log'
+    """
+    match distribution["type"]:
+        case "fixed":
+            return "fixed"
+        case "categorical":
+            return " or ".join(setting(choice) for choice in distribution["choices"])
+        case "epochs":
+            return f"up to {distribution['high']}, found on the way"
+    text = f"{setting(distribution['low'])} to {setting(distribution['high'])}"
+    step = distribution.get("step")
+    text += f" in steps of {setting(step)}" if step and step != 1 else ""
+    return text + (", log" if distribution.get("log") else "")
+
+
+def falling(record: ExperimentRecord) -> list[str]:
+    """List the candidates whose search still found better settings when it ended."""
+    return [c for c, study in record.studies.items() if still_falling(study)]
+
+
+def searches(context: Context) -> str:
     """Describe the searches."""
-    record = draft.record
+    record = context.record
     if not record.studies:
         return ""
-    history = draft.figure(
-        draw_histories, "histories.png", "Best RMSE so far against trials, each family"
+    history = context.figure(
+        draw_histories, "histories.png", "Best RMSE so far against trials"
     )
-    importance = draft.figure(
-        draw_importance, "importance.png", "Importance of the parameters, each family"
+    importance = context.figure(
+        draw_importance, "importance.png", "Importance of the hyperparameters"
     )
     return paragraphs(
         "## Search",
-        _budget(draft),
-        _table(draft),
-        _about_falling(draft),
+        _budget(record),
+        _table(record),
+        _about_falling(record),
         history,
         importance,
-        "Importance by functional ANOVA: which parameters made trials differ over the "
-        "ranges searched. A small share means that the range hardly matters, not that "
-        "any value will do. Where one choice takes more than half of it, which hides the "
-        "rest, a second panel has the shares among the trials that share this choice with "
-        "the best one."
-        if importance
-        else "",
-        *(_settings(draft, c, study) for c, study in record.studies.items()),
+        _IMPORTANCE if importance else "",
+        _all_settings(record),
     )
 
 
-def _budget(draft: Draft) -> str:
-    spec, settings = draft.record.spec, draft.record.settings
-    n_folds = settings.get("n_folds", spec.search.folds)
-    counts = n_judged_trials(draft.record)
+_IMPORTANCE = (
+    "Importance by functional ANOVA: which hyperparameters made trials differ over the "
+    "ranges searched. A small share means that the range hardly matters, not that any "
+    "value will do. Where one choice takes more than half of it, a second panel shows the "
+    "shares among the trials that made the same choice as the best one."
+)
+
+
+def _budget(record: ExperimentRecord) -> str:
+    spec = record.spec
+    n_folds = record.settings.get("n_folds", spec.search.folds)
+    counts = n_judged_trials(record)
     # A budget that was lowered after a run does not take trials back.
     size = spec.budget.describe(at_least=max(counts.values(), default=0))
+    same = has_equal_budgets(record)
     budget = (
-        f"gets the same budget of {size}, the same"
-        if has_equal_budgets(draft.record)
-        else "has had **another number of trials**, but the same"
+        f"The budget was {size}"
+        if record.is_study
+        else f"Every family had the same budget of {size}"
+        if same
+        else "The families had **different numbers of trials**"
     )
+    shared = "" if record.is_study else "the same "
     return (
-        f"Every family {budget} {n_folds} folds of the training part, the sampler "
-        f"{code(spec.search.sampler)} and the pruner {code(spec.search.pruner)}. Trial 0 "
-        "has the initial settings. A pruned trial has been stopped because its first "
-        "folds were worse than those of the best."
+        f"{budget}, on {shared}{n_folds} folds of the training part; sampler "
+        f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "
+        "initial settings. A pruned trial was stopped because its first folds were worse "
+        "than those of the best."
     )
 
 
-def _table(draft: Draft) -> str:
-    rows = [
-        [label(draft.record, c), *_row(study)]
-        for c, study in draft.record.studies.items()
-    ]
+def _table(record: ExperimentRecord) -> str:
+    rows = [[label(record, c), *_row(study)] for c, study in record.studies.items()]
     head = ["family", "complete", "pruned", "failed", "best trial"]
     head += ["RMSE, folds", "time", "remarks"]
     return table(head, rows, align="lrrrrrrl")
@@ -81,9 +228,7 @@ def _row(study: StudyRecord) -> list[str]:
     states = [trial.state for trial in study.trials]
     counts = [str(states.count(s)) for s in ("complete", "pruned", "failed")]
     best = study.best
-    found = ["-", "-"]
-    if best is not None and best.value is not None:
-        found = [f"#{best.number}", stars(best.value)]
+    found = ["-", "-"] if best is None else [f"#{best.number}", error(best.value)]
     return [*counts, *found, duration(busy_seconds(study)), ", ".join(_remarks(study))]
 
 
@@ -95,35 +240,198 @@ def _remarks(study: StudyRecord) -> list[str]:
     return remarks + ([f"{running} running"] if running else [])
 
 
-def _about_falling(draft: Draft) -> str:
-    record = draft.record
-    falling = [label(record, c) for c, s in record.studies.items() if still_falling(s)]
-    if not falling:
+def _about_falling(record: ExperimentRecord) -> str:
+    names = [label(record, c) for c in falling(record)]
+    if not names:
         return ""
     return (
-        f"**Not converged**: {', '.join(falling)}. The last quarter of the trials still "
-        f"lowered the best RMSE by more than {NOTICEABLE:g} stars; with more trials it "
-        "might fall further, and the comparison might change."
+        f"**Not converged**: {', '.join(names)}. The last quarter of the trials still "
+        f"lowered the best RMSE by more than {NOTICEABLE:g} {unit(record)}; more trials "
+        "might lower it further"
+        + ("." if record.is_study else ", and might change the comparison.")
     )
 
 
-def _settings(draft: Draft, candidate: str, study: StudyRecord) -> str:
+def _all_settings(record: ExperimentRecord) -> str:
+    parts = [_settings(record, c, study) for c, study in record.studies.items()]
+    body = paragraphs(*parts)
+    return body if record.is_study else fold("Best settings of each family", body)
+
+
+def _settings(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
     best = study.best
-    failed = any(trial.state == "failed" for trial in study.trials)
-    if best is None and not failed:
+    if best is None:
         return ""
-    which = "no complete trial" if best is None else f"best trial #{best.number}"
     return paragraphs(
-        f"### Settings: {label(draft.record, candidate)} ({which})",
-        "" if best is None else parameter_table(study),
-        "Failed trials:" if failed else "",
-        failure_table(study) if failed else "",
+        f"### Best settings: {label(record, candidate)} (trial #{best.number})",
+        parameter_table(study),
     )
 
 
-def optimism(draft: Draft) -> str:
+def parameter_table(study: StudyRecord) -> str:
+    """Show the best settings beside the initial ones, in their ranges."""
+    assert study.best is not None
+    initial = study.settings.get("initial", {})
+    ends = edges(study)
+    rows = []
+    for name, distribution in study.settings["space"].items():
+        active = name in study.best.params
+        value = study.best.params.get(name)
+        drawn = gauge(distribution, value)
+        rows.append(
+            [
+                code(name),
+                escape(setting(initial[name])) if name in initial else "-",
+                f"**{escape(setting(value))}**" if active else "not active",
+                escape(describe_range(distribution)),
+                code(drawn) if drawn else "",
+                f"**widen the range** ({ends[name]} end)" if name in ends else "",
+            ]
+        )
+    head = ["parameter", "initial", "best", "range", "best in its range"]
+    if any(row[-1] for row in rows):
+        return table([*head, "at an edge"], rows, align="lrrlll")
+    return table(head, [row[:-1] for row in rows], align="lrrll")
+
+
+def trials(context: Context) -> str:
+    """List the best trials of each search, failures, time, and panels of each, folded."""
+    record = context.record
+    parts = [_trials_of(context, c, study) for c, study in record.studies.items()]
+    return fold("Trials, failures and time of each search", paragraphs(*parts))
+
+
+def _trials_of(context: Context, candidate: str, study: StudyRecord) -> str:
+    states = [trial.state for trial in study.trials]
+    counts = ", ".join(
+        f"{states.count(state)} {state}"
+        for state in ("complete", "pruned", "failed", "running")
+        if state in states
+    )
+    n_trials = "1 trial" if len(states) == 1 else f"{len(states)} trials"
+    total = f"{n_trials}: {counts}." if states else "There are no trials."
+    return paragraphs(
+        f"### Trials: {label(context.record, candidate)}",
+        total,
+        trial_table(study) if study.best is not None else "",
+        *_panels(context, candidate, study),
+        "Failed trials:" if "failed" in states else "",
+        failure_table(study) if "failed" in states else "",
+        time_table(context.record, candidate, study) if study.trials else "",
+    )
+
+
+def _panels(context: Context, candidate: str, study: StudyRecord) -> list[str]:
+    """Draw folds and slices of a search, where its trials can be compared."""
+    if not drawable(study):
+        return []
+    name = label(context.record, candidate)
+    slices = context.figure(
+        lambda record, path: draw_slices(study, path, unit=unit(record)),
+        f"slices-{candidate}.png",
+        f"Value of the trials of {name} against each hyperparameter",
+    )
+    folds = context.figure(
+        lambda record, path: draw_folds(study, path, unit=unit(record)),
+        f"folds-{candidate}.png",
+        f"Fold values of the best trials of {name}",
+    )
+    return [
+        slices,
+        "Trials against each hyperparameter; dashed lines are the ends of its range. A "
+        "pruned trial is drawn at the best trial's value plus its mean difference to that "
+        "trial on the folds it has seen."
+        if slices
+        else "",
+        folds,
+        "Fold values of the best trials and of the initial settings. Lines that run in "
+        "parallel mean that all folds agree on which settings are better."
+        if folds
+        else "",
+    ]
+
+
+N_SHOWN = 10
+
+
+def trial_table(study: StudyRecord) -> str:
+    """List the best trials."""
+    complete = [t for t in study.trials if t.state == "complete"]
+    ranked = sorted(complete, key=lambda t: (t.value, t.number))[:N_SHOWN]
+    names = [
+        name
+        for name, distribution in study.settings["space"].items()
+        if distribution["type"] != "fixed"
+    ]
+    head = ["trial", "RMSE", "sd of folds", *map(code, names), "training a fold"]
+    rows = [_trial_row(trial, names) for trial in ranked]
+    return table(head, rows, align="l" + "r" * (len(head) - 1))
+
+
+def _trial_row(trial: TrialRecord, names: list[str]) -> list[str]:
+    number = f"#{trial.number}"
+    if trial.duplicate_of is not None:
+        number += f" (same as #{trial.duplicate_of})"
+    spread = np.std(trial.fold_values, ddof=1) if len(trial.fold_values) > 1 else None
+    seconds = trial.metrics.get("fit_seconds")
+    return [
+        number + (" (initial)" if trial.number == 0 else ""),
+        error(trial.value),
+        error(None if spread is None else float(spread)),
+        *(
+            escape(setting(trial.params[n])) if n in trial.params else "-"
+            for n in names
+        ),
+        "-" if seconds is None else duration(seconds),
+    ]
+
+
+def failure_table(study: StudyRecord) -> str:
+    """List why trials have failed, the most frequent reason first."""
+    failed = [t for t in study.trials if t.state == "failed"]
+    reasons = {t.number: _last_line(t.error) for t in failed}
+    rows = []
+    for reason, count in Counter(reasons.values()).most_common(N_SHOWN):
+        numbers = [f"#{number}" for number, why in reasons.items() if why == reason]
+        more = f" and {count - 5} more" if count > 5 else ""
+        rows.append([code(reason), ", ".join(numbers[:5]) + more])
+    return table(["why", "trials"], rows)
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1].strip() if lines else "unknown"
+
+
+def time_table(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
+    """Say how long the search and the training of the best settings took."""
+    spans = [(t.started, t.ended) for t in study.trials if t.ended is not None]
+    rows: list[tuple[str, float]] = []
+    if spans:
+        wall = max(end for _, end in spans) - min(start for start, _ in spans)
+        busy = busy_seconds(study)
+        rows = [
+            ("from the first start to the last end", wall.total_seconds()),
+            ("of it with a trial under way", busy),
+            ("of it per trial", busy / len(spans)),
+        ]
+    best = study.best
+    if best is not None and "fit_seconds" in best.metrics:
+        rows.append(
+            ("training of the best settings on a fold", best.metrics["fit_seconds"])
+        )
+    whole = measured(record, "fit_seconds", candidate)
+    if whole is not None:
+        rows.append(
+            ("training of the judged settings on the whole training part", whole)
+        )
+    cells = [[what, duration(seconds)] for what, seconds in rows]
+    return table(["", "time"], cells, align="lr")
+
+
+def optimism(context: Context) -> str:
     """Lay search score, fresh folds and test score of each family side by side."""
-    record = draft.record
+    record = context.record
     best = _search_scores(record)
     if not record.fresh_folds or not best:
         return ""
@@ -135,14 +443,18 @@ def optimism(draft: Draft) -> str:
         rows.append(
             [
                 label(record, candidate),
-                metric("rmse", search),
-                metric("rmse", fresh),
+                error(search),
+                error(fresh),
                 "-" if gap is None else f"{gap:+.4f}",
-                metric("rmse", measured(record, "rmse", candidate)),
+                error(measured(record, "rmse", candidate)),
             ]
         )
     head = ["best settings of", "search", "fresh folds", "difference", "test set"]
-    return paragraphs("## Optimism", table(head, rows, align="lrrrr"), _about(gaps))
+    return paragraphs(
+        "## Optimism of the search",
+        table(head, rows, align="lrrrr"),
+        _about_optimism(record, gaps),
+    )
 
 
 def _search_scores(record: ExperimentRecord) -> dict[str, float | None]:
@@ -150,7 +462,7 @@ def _search_scores(record: ExperimentRecord) -> dict[str, float | None]:
 
     A search may have gone on since, and have found others.
     """
-    judged = (record.final or {}).get("best_trials", {})
+    judged = {} if record.judging is None else record.judging.best_trials
     scores: dict[str, float | None] = {}
     for candidate, study in record.studies.items():
         number = judged.get(candidate)
@@ -160,25 +472,22 @@ def _search_scores(record: ExperimentRecord) -> dict[str, float | None]:
     return scores
 
 
-def _about(gaps: list[float]) -> str:
-    test = (
-        "The test score is of models trained on more ratings, and of other pairs, so it "
-        "may lie on either side."
+def _about_optimism(record: ExperimentRecord, gaps: list[float]) -> str:
+    about = (
+        f"RMSE in {unit(record)}. Search: on the folds that the settings were chosen by. "
+        "Fresh folds: the same settings and ratings, dealt into new folds. Test set: other "
+        "ratings, after training on more of them, so it may lie on either side."
     )
     if not gaps:
-        return (
-            "The folds follow each other in time and cannot be dealt anew, so what "
-            f"choosing the best of many trials adds to its score is not known. {test}"
+        found = (
+            "The folds follow each other in time and cannot be dealt anew, so the optimism "
+            "of the search score is not known."
         )
-    most = max(gaps)
-    here = (
-        f"at most {stars(most)} stars here" if most > 0 else "nothing to be seen here"
-    )
-    return (
-        "RMSE in stars: of the best trial on the folds it was chosen by, of the same "
-        "settings on the same ratings dealt into new folds, and on the sealed test set. "
-        "The difference is what choosing the best of many by its score has gained from the "
-        f"luck of these folds, give or take that of the new ones: {here}. What it has "
-        "gained from these ratings only other ratings can show, which is what the test "
-        f"set is for. {test}"
-    )
+    elif max(gaps) > 0:
+        found = (
+            f"The search score is optimistic by at most {error(max(gaps))} {unit(record)}, "
+            "give or take the luck of the deal."
+        )
+    else:
+        found = "The search score is not optimistic here."
+    return f"{about} {found}"

@@ -1,29 +1,29 @@
-"""The model-selection report of an experiment: markdown, figures, and a page of both."""
+"""The report of an experiment or a study: markdown, figures, a page of both, and data."""
 
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 from harness.experiment.results import ExperimentRecord
+from harness.experiment.store import to_json
 from harness.report.chosen import chosen_model, explainability
-from harness.report.claims import claims, data
-from harness.report.context import Draft, paragraphs
-from harness.report.families import (
-    beyond_accuracy,
-    cold_start,
-    comparison,
-    efficiency,
-    pairs,
-)
+from harness.report.claims import claims
+from harness.report.context import Context, paragraphs
+from harness.report.families import cold_start, comparison, costs, lists, pairs
 from harness.report.folder import write_folder
 from harness.report.page import write_html
-from harness.report.reproduction import reproduction
-from harness.report.searches import optimism, searches
-from harness.report.verdict import criteria, opening
+from harness.report.ratings import ratings
+from harness.report.reproduction import SPACE, reproduction, traces
+from harness.report.searches import optimism, searches, trials
+from harness.report.verdict import criteria, opening, verdict_of
 
-__all__ = ["write_experiment_report"]
+__all__ = ["write_report"]
 
 
 REPORT = "report.md"
 PAGE = "report.html"
+DATA = "report.json"
 FIGURES = (
     "rmse.png",
     "residuals.png",
@@ -37,29 +37,77 @@ FIGURES = (
 SECTIONS = (
     opening,
     comparison,
-    pairs,
     chosen_model,
-    data,
+    criteria,
+    ratings,
     cold_start,
-    beyond_accuracy,
-    efficiency,
+    lists,
+    costs,
     explainability,
     searches,
     optimism,
     claims,
-    criteria,
     reproduction,
 )
+APPENDIX = (pairs, trials, traces)
+"""What few readers need: folded until it is asked for."""
 
 
-def write_experiment_report(record: ExperimentRecord, folder: Path) -> Path:
-    """Write ``report.md``, its figures, and ``report.html`` that holds both."""
+def write_report(record: ExperimentRecord, folder: Path) -> Path:
+    """Write ``report.md``, its figures, ``report.html`` that holds both, ``report.json``.
+
+    A study, which is an experiment with one family, has its search space beside it.
+    Everything is replaced at once, or nothing is.
+    """
 
     def compose(scratch: Path) -> None:
-        draft = Draft.of(record, scratch)
-        text = paragraphs(*(section(draft) for section in SECTIONS)) + "\n"
-        (scratch / REPORT).write_text(text, encoding="utf-8", newline="\n")
+        shown = Path() if folder.is_absolute() else folder
+        context = Context(record=record, folder=scratch, shown_folder=shown)
+        parts = [section(context) for section in SECTIONS]
+        appendix = paragraphs(*(section(context) for section in APPENDIX))
+        if appendix:
+            parts.append(paragraphs("## Appendix", appendix))
+        _write(scratch / REPORT, paragraphs(*parts) + "\n")
         write_html(scratch / REPORT, scratch / PAGE)
+        _write(scratch / DATA, as_json(record))
+        _write_space(record, scratch)
 
-    write_folder(folder, compose, last=(REPORT, PAGE), replaced=FIGURES)
+    write_folder(folder, compose, last=(REPORT, PAGE), replaced=_left_over(folder))
     return folder / REPORT
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def as_json(record: ExperimentRecord) -> str:
+    """Write results as JSON; what is not a number is null."""
+    results = {"verdict": to_json(verdict_of(record)), **to_json(record)}
+    return json.dumps(_without_nan(results), indent=1, allow_nan=False) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _write_space(record: ExperimentRecord, folder: Path) -> None:
+    if not record.is_study:
+        return
+    from harness.search.space import space_toml
+
+    for study in record.studies.values():
+        settings = study.settings
+        space = space_toml(study.family, settings["space"], settings.get("initial", {}))
+        _write(folder / SPACE, space)
+
+
+def _left_over(folder: Path) -> list[str]:
+    """List what an earlier report may have left in the folder."""
+    panels = [*folder.glob("slices-*.png"), *folder.glob("folds-*.png")]
+    return [*FIGURES, SPACE, *(path.name for path in panels)]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import StudyError
+from harness.errors import StudyError, TrainingError
 from harness.evaluation.metrics import OBJECTIVE, score
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
@@ -129,15 +129,20 @@ class Workbench:
         scored: dict[int, dict[str, float]] = {}
         best, best_epoch, fit_seconds = float("inf"), 0, 0.0
         start = time.perf_counter()
-        for epoch in model.fit_epochs(train, self._catalogue):
-            fit_seconds += time.perf_counter() - start
-            scored[epoch] = _scores(model, valid, fit_seconds)
-            value = sign * scored[epoch][OBJECTIVE.name]
-            if value < best:
-                best, best_epoch = value, epoch
-            if epoch - best_epoch >= patience:
-                break
-            start = time.perf_counter()
+        try:
+            for epoch in model.fit_epochs(train, self._catalogue):
+                fit_seconds += time.perf_counter() - start
+                scored[epoch] = _scores(model, valid, fit_seconds)
+                value = sign * scored[epoch][OBJECTIVE.name]
+                if value < best:
+                    best, best_epoch = value, epoch
+                if epoch - best_epoch >= patience:
+                    break
+                start = time.perf_counter()
+        except TrainingError:
+            # What was good before the training left the range of numbers counts.
+            if not scored:
+                raise
         return scored
 
 

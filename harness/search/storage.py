@@ -211,15 +211,19 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
     """Make an experiment, unless it exists; ``facts["studies"]`` names its studies."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     opened = open_storage(storage)
-    if name in _homes(opened):
+    homes = _homes(opened)
+    if name in homes:
         return False
-    home = next(iter(facts["studies"].values()))
+    names = list(facts["studies"].values())
+    home = names[0]
+    taken = {study.study_name for study in opened.get_all_studies()}
+    # A name means one thing: an experiment, or a study within another one.
+    clash = next((n for n in {name, *names} & ({*taken, *homes} - {home})), None)
+    if clash is not None:
+        raise _taken(storage, clash)
     study = optuna.create_study(study_name=home, storage=opened, load_if_exists=True)
     if study.trials or study.user_attrs:
-        raise StudyError(
-            f"{without_password(storage)} has a study named {home!r} already: choose "
-            "another name with --name."
-        )
+        raise _taken(storage, home)
     own = {
         "name": name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -227,6 +231,13 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
     }
     study.set_user_attr(MARK, {**facts, **own})
     return True
+
+
+def _taken(storage: str, name: str) -> StudyError:
+    return StudyError(
+        f"{without_password(storage)} has a study named {name!r} already: choose another "
+        "name with --name."
+    )
 
 
 def list_experiments(storage: str) -> list[str]:

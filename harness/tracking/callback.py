@@ -41,6 +41,7 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _PROBE_SECONDS = 5.0
 # Long, because a short study on a busy machine waits for the import of MLflow here.
 _EXIT_SECONDS = 60.0
+_FLUSH_SECONDS = 300.0
 _PARENT_EVERY_SECONDS = 10.0
 
 
@@ -188,7 +189,7 @@ class MLflowCallback:
             while active in stack:
                 stack.pop()
 
-    def flush(self, timeout: float = 60.0) -> bool:
+    def flush(self, timeout: float = _FLUSH_SECONDS) -> bool:
         """Wait until everything is written, and look for trials that are missing.
 
         Trials for which Optuna calls no callback are found here: one whose error ends
@@ -196,7 +197,7 @@ class MLflowCallback:
 
         Parameters
         ----------
-        timeout : float, default 60
+        timeout : float, default 300
             Longest wait in seconds. A server that does not answer is not waited for.
 
         Returns
@@ -215,7 +216,7 @@ class MLflowCallback:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.flush()
+        self._writer.flush(_FLUSH_SECONDS, last=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For executors that send the callback to another process: it has its own
@@ -347,6 +348,7 @@ def _without_login(url: str) -> str:
 
 @dataclass
 class _Flush:
+    last: bool
     done: threading.Event = field(default_factory=threading.Event)
     complete: bool = False
 
@@ -456,7 +458,8 @@ class _Writer:
             self._thread = thread
             atexit.register(self._flush_at_exit)
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float, *, last: bool = False) -> bool:
+        """Wait until all is written; with `last`, end the thread if it is."""
         if self._pid != os.getpid() or not self._states:
             return True
         try:
@@ -465,10 +468,15 @@ class _Writer:
             self._warn(error)
             return False
         self._ensure_thread()
-        request = _Flush()
+        request = _Flush(last)
         self._queue.put(request)
         if not request.done.wait(timeout):
             self._warn(TimeoutError(f"it took longer than {timeout:g} s"))
+        if last and request.complete:
+            with self._starting:
+                self._thread = None
+            self._states.clear()
+            atexit.unregister(self._flush_at_exit)
         return request.complete
 
     def _flush_at_exit(self) -> None:
@@ -536,6 +544,8 @@ class _Writer:
             for request in flushes:
                 request.complete = complete
                 request.done.set()
+            if complete and any(request.last for request in flushes):
+                return
 
     def _take(self) -> list[_Flush]:
         """Wait for work, then take all there is: it is written as one batch."""
@@ -561,34 +571,40 @@ class _Writer:
         """Write what is due; say whether all is written."""
         if not final and time.monotonic() < self._retry_at:
             return False
+        states = self._states.copy().values()
+        written = [self._has_written(state, final=final) for state in states]
+        if all(written):
+            self._pause, self._retry_at = _FIRST_PAUSE_SECONDS, 0.0
+            return True
+        self._retry_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+        return False
+
+    def _has_written(self, state: _StudyState, *, final: bool) -> bool:
         try:
-            self._place.check_answer()
-            for state in self._states.copy().values():
-                self._write(state, final=final)
+            self._write(state, final=final)
         # Whatever MLflow, a database driver or a server raises: the study goes on.
         except Exception as error:  # noqa: BLE001
             self._warn(error)
-            for state in self._states.copy().values():
-                # Not kept in memory: the study itself has them.
-                state.behind = state.behind or bool(state.pending)
-                state.pending.clear()
-                if state.runs is not None:
-                    state.runs.start_again()
-            self._retry_at = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+            # Not kept in memory: the study itself has them.
+            state.behind = state.behind or bool(state.pending)
+            state.pending.clear()
+            if state.runs is not None:
+                state.runs.start_again()
             return False
-        self._pause, self._retry_at = _FIRST_PAUSE_SECONDS, 0.0
         return True
 
     def _write(self, state: _StudyState, *, final: bool) -> None:
         now = time.monotonic()
         if state.behind or (final and state.n_ended() not in (0, state.compared)):
+            self._place.check_answer()
             ended = state.n_ended()
             self._runs(state).reconcile(live=True)
             state.behind = False
             state.pending.clear()
             state.compared, state.refreshed = ended, now
         elif state.pending:
+            self._place.check_answer()
             runs = self._runs(state)
             runs.write(state.pending)
             state.pending.clear()

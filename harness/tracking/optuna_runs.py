@@ -57,6 +57,8 @@ _LONGEST_KEY = 250
 _PARAMS_PER_BATCH = 100
 _METRICS_PER_BATCH = 1000
 _MOST_PASSES = 5
+# Making the tables takes seconds; a second callback need not do it as well.
+_CREATING = threading.Lock()
 
 T = TypeVar("T")
 
@@ -132,7 +134,8 @@ def open_trial_store(location: Location, experiment_id: str | None) -> TrialStor
     try:
         if location.database is not None:
             check_database(location.database)
-            create_database(location.database)
+            with _CREATING:
+                create_database(location.database)
         from mlflow import MlflowClient
 
         client = MlflowClient(location.tracking_uri)

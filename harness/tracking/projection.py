@@ -349,8 +349,11 @@ def _opening_tags(record: ExperimentRecord) -> dict[str, str]:
 
 def _verdict_tags(record: ExperimentRecord, decision: Decision) -> dict[str, str]:
     tags = {"winner": decision.winner, "best": decision.best}
+    for answer in ("equivalent", "undecided"):
+        named = [c for c, found in decision.answers.items() if found == answer]
+        if named:
+            tags[f"{answer}_to_best"] = ", ".join(named)
     if decision.tied:
-        tags["tied_with_best"] = ", ".join(decision.tied)
         tags["decided_by"] = as_text(decision.decided_by)
     if record.criteria:
         failed = [c.criterion.metric for c in record.criteria if not c.passed]
@@ -407,15 +410,18 @@ def _final_tags(
 def _verdict(decision: Decision, candidate: str) -> str:
     if candidate == decision.winner:
         return "chosen"
-    return "tied" if candidate in decision.contenders else "worse"
+    return "best" if candidate == decision.best else decision.answers[candidate]
 
 
 def _verdict_in_words(decision: Decision, candidate: str) -> str:
     best = f"`{decision.best}`"
     return {
         "chosen": "this is the model that the rule of the experiment chooses",
-        "tied": f"it cannot be told apart from the best, {best}",
-        "worse": f"it is worse than the best, {best}, beyond chance",
+        "best": "it has the lowest RMSE, but the rule prefers another one",
+        "better": f"it is better than {best}",
+        "equivalent": f"it is equivalent to the best, {best}, within the margin",
+        "undecided": f"the test set cannot tell whether it is worse than the best, {best}",
+        "worse": f"it is worse than the best, {best}, by more than the margin",
     }[_verdict(decision, candidate)]
 
 

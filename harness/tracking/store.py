@@ -3,6 +3,7 @@
 import math
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -48,7 +49,9 @@ def create_database(path: Path) -> None:
     if path.exists():
         return
     _remove_stale(path)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    # Of this process and thread: two callbacks may open the same database at once.
+    mine = f"{os.getpid()}-{threading.get_ident()}"
+    scratch = path.with_name(f"{path.name}.{mine}.new")
     from mlflow import MlflowClient
 
     try:

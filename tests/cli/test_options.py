@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import Annotated
 
 import pytest
@@ -69,3 +70,20 @@ def test_help_lists_each_option_once(run):
     output = run("--help").output
     for name in ("--data", "--scale", "--timestamp-column", "--encoding", "--trials"):
         assert output.count(f"{name} ") == 1
+
+
+def test_a_default_of_zero_is_a_default():
+    @dataclass
+    class Numbers:
+        seed: Annotated[int, typer.Option("--seed")] = 0
+        share: Annotated[float, typer.Option("--share")] = 0.0
+        quiet: Annotated[bool, typer.Option("--quiet")] = False
+
+    app = typer.Typer()
+
+    @app.command()
+    @spread_options
+    def show(numbers: Numbers):
+        print(numbers.seed, numbers.share, numbers.quiet)
+
+    assert CliRunner().invoke(app, []).output == "0 0.0 False\n"

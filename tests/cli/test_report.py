@@ -7,7 +7,12 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.search.storage import open_storage
+from harness.experiment.run import study_spec
+from harness.search.storage import (
+    create_experiment,
+    open_storage,
+    save_experiment_facts,
+)
 
 
 @pytest.fixture
@@ -22,8 +27,22 @@ def store():
     """Put a study of two trials into a storage."""
 
     def put(name, storage="optuna.log"):
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.create_study(study_name=name, storage=open_storage(storage))
+        dataset = {"name": "toy", "source": "toy.csv", "fingerprint": "d"}
+        split = {"method": "none", "seed": 0, "fingerprint": "s"}
+        create_experiment(
+            storage,
+            name,
+            {
+                "dataset": dataset,
+                "split": split,
+                "settings": {"file": None, "seed": 0, "jobs": 1, "n_folds": 2},
+                "code_version": "0",
+                "studies": {"toy": name},
+            },
+        )
+        spec = study_spec("toy", n_trials=2, split={"method": "none"}).as_json()
+        save_experiment_facts(storage, name, "spec", spec)
+        study = optuna.load_study(study_name=name, storage=open_storage(storage))
         space = {"shift": {"type": "float", "low": -1.0, "high": 1.0}}
         study.set_user_attr(
             "harness",
@@ -37,9 +56,11 @@ def store():
                     "jobs": 1,
                     "space": space,
                     "initial": {"shift": 0.5},
+                    "defaults": {},
                 },
-                "dataset": {"name": "toy", "source": "toy.csv", "fingerprint": "d"},
-                "split": {"method": "none", "seed": 0, "fingerprint": "s"},
+                "dataset": dataset,
+                "split": split,
+                "identity": name,
                 "code_version": "0",
             },
         )
@@ -65,7 +86,7 @@ def test_the_only_study_of_a_storage_needs_no_name(invoke, store):
     assert result.exit_code == 0, result.output
     path = Path(result.output.strip())
     assert path == Path("reports/toy/report.md")
-    assert "**1.2500**" in path.read_text()
+    assert "1.2500" in path.read_text()
 
 
 def test_among_several_studies_one_has_to_be_named(invoke, store):
@@ -73,7 +94,7 @@ def test_among_several_studies_one_has_to_be_named(invoke, store):
     store("two")
     result = invoke()
     assert result.exit_code == 2
-    assert "optuna.log holds 2 studies: name one of one, two." in result.output
+    assert "name one of one, two." in result.output
     assert invoke("two").output.strip() == "reports/two/report.md"
 
 
@@ -118,7 +139,7 @@ def test_a_storage_without_studies_of_harness_says_so(invoke):
     optuna.create_study(study_name="foreign", storage=open_storage("optuna.log"))
     result = invoke()
     assert result.exit_code == 2
-    assert "There is no study of harness in optuna.log" in result.output
+    assert "There is no study or experiment in optuna.log" in result.output
 
 
 def test_the_space_goes_with_the_report(invoke, store):

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.experiment import judge as judgement
+from harness.evaluation.results import Costs
 from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
 
@@ -43,13 +44,16 @@ candidate = "svd"
 value = 0.5749
 quotation = "a | published `figure`"
 """
-COSTS = {
-    "fit_seconds": 0.1,
-    "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "n_calls": 10},
-    "n_titles": 40,
-    "peak_memory_bytes": 1000,
-    "model_bytes": 100,
-}
+COSTS = Costs(
+    fit_seconds=0.1,
+    latency_p50_ms=1.0,
+    latency_p95_ms=2.0,
+    latency_p99_ms=3.0,
+    n_calls=10,
+    n_titles=40,
+    peak_memory_bytes=1000,
+    model_bytes=100,
+)
 
 
 def write_files(folder, ratings):
@@ -125,7 +129,13 @@ def test_an_experiment_from_its_file_to_its_report_runs_and_models(finished, don
     # The report names the experiment, and the judged trial and final model of each family.
     named = re.findall(r"^\| .* \| `([0-9a-f]{32})` \|$", report, re.MULTILINE)
     told = [client.get_run(run_id).info.run_name for run_id in named]
-    starts = ("svd #", "svd final", "baseline #", "baseline final", "toy: ")
+    starts = (
+        "toy-svd #",
+        "toy-svd final",
+        "toy-baseline #",
+        "toy-baseline final",
+        "toy: ",
+    )
     assert len(told) == len(starts)
     assert all(map(str.startswith, told, starts)), told
     top = client.list_artifacts(named[-1], "report")
@@ -147,7 +157,7 @@ def test_an_experiment_that_is_done_is_not_done_again(done):
 
     before = runs()
     assert run("--check").exit_code == 1  # a criterion fails
-    assert read_experiment("optuna.log", "toy").final["looks"] == 1
+    assert read_experiment("optuna.log", "toy").judging.openings == 1
     assert runs() == before
 
 
@@ -157,10 +167,10 @@ def test_one_family_at_a_time_leaves_the_test_set_sealed():
     assert result.exit_code == 0, result.output
     assert "Not searched to the end yet: baseline" in result.output
     assert "still sealed" in result.output
-    assert read_experiment("optuna.log", "toy").final is None
+    assert read_experiment("optuna.log", "toy").judging is None
     assert "still sealed" in invoke("compare").output
     assert run("--only", "baseline").exit_code == 0
-    assert read_experiment("optuna.log", "toy").final["looks"] == 1
+    assert read_experiment("optuna.log", "toy").judging.openings == 1
 
 
 @pytest.mark.usefixtures("folder", "quick")
@@ -169,7 +179,7 @@ def test_a_family_that_was_stopped_half_way_keeps_the_test_set_sealed():
     result = run("--only", "baseline")
     assert result.exit_code == 0, result.output
     assert "Not searched to the end yet: svd" in result.output
-    assert read_experiment("optuna.log", "toy").final is None
+    assert read_experiment("optuna.log", "toy").judging is None
 
 
 @pytest.mark.usefixtures("done")
@@ -245,7 +255,7 @@ def test_a_tracking_server_that_is_down_costs_runs_only():
     assert result.exit_code == 0, result.output
     assert "harness sync" in result.output
     assert "run_id" not in Path("reports/toy/report.md").read_text()
-    assert read_experiment("optuna.log", "toy").final is not None
+    assert read_experiment("optuna.log", "toy").judging is not None
 
 
 @pytest.mark.usefixtures("folder")

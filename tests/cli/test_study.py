@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
 
 
@@ -67,15 +68,18 @@ def test_a_study_is_searched_judged_tracked_and_reported(invoke, folder):
     assert result.exit_code == 0, result.output
     record = read_study("optuna.log", "svd-mine")
     assert Counter(t.state for t in record.trials).total() == 8
-    tuned = record.final["models"][0]
-    assert f"RMSE {tuned['metrics']['rmse']['value']:.4f}" in result.stdout
-    assert record.final["looks"] == 1
-    report = (folder / "reports" / "svd-mine" / "report.md").read_text()
-    assert f"{tuned['metrics']['rmse']['value']:.4f}" in report
+    judging = read_experiment("optuna.log", "svd-mine").judging
+    rmse = f"{judging.model('svd').rmse.value:.4f}"
+    assert f"RMSE {rmse}" in result.stdout
+    assert judging.openings == 1
+    report = folder / "reports" / "svd-mine" / "report.md"
+    assert rmse in report.read_text()
+    assert report.with_suffix(".html").is_file()
     runs = runs_of(folder)
     children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
-    assert len(children) == 8
-    assert len(runs) == 9
+    # Eight trials, and the final model.
+    assert len(children) == 9
+    assert len(runs) == 10
 
 
 def test_the_same_command_goes_on_and_looks_at_the_test_set_only_for_a_new_best(
@@ -84,13 +88,15 @@ def test_the_same_command_goes_on_and_looks_at_the_test_set_only_for_a_new_best(
     invoke(*STUDY, "--trials", 4)
     first = read_study("optuna.log", "svd-mine")
     again = invoke(*STUDY, "--trials", 4)
-    assert "4 trials are there, 0 to go" in again.output
-    assert read_study("optuna.log", "svd-mine").final == first.final
+    assert "4 trials done, 0 to go" in again.output
+    judging = read_experiment("optuna.log", "svd-mine").judging
     invoke(*STUDY, "--trials", 30)
     longer = read_study("optuna.log", "svd-mine")
     assert len(longer.trials) == 30
     changed = longer.best.number != first.best.number
-    assert longer.final["looks"] == 1 + changed
+    now = read_experiment("optuna.log", "svd-mine").judging
+    assert now.openings == 1 + changed
+    assert changed or now == judging
 
 
 def test_without_a_test_set_the_report_says_so(invoke, folder):
@@ -112,7 +118,7 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
         (("study", "svd", "--pruner", "rase"), "Did you mean 'race'?"),
         ((*STUDY, "--split", "randm"), "Did you mean 'random'?"),
         ((*STUDY, "--split", "temporal"), "needs timestamps, and mine has none"),
-        ((*STUDY, "--test-share", "2"), "between 0 and 1, but is 2"),
+        ((*STUDY, "--test-share", "2"), "test_share"),
         ((*STUDY, "--test-share", "0.9999"), "leaves 0 training"),
         ((*STUDY, "--folds", "5000"), "but is 5000"),
         ((*STUDY, "--seed", "4294967296"), "2147483647"),
@@ -183,18 +189,12 @@ def test_killed_at_random_moments_nothing_is_missing_or_twice_in_mlflow(folder):
     assert states["complete"] + states["pruned"] == 150
     assert states["running"] == 0
     runs = runs_of(folder)
-    numbers = [
-        int(run.data.tags["trial"])
-        for run in runs
-        if "mlflow.parentRunId" in run.data.tags
-    ]
+    trials = [run for run in runs if "trial" in run.data.tags]
+    numbers = [int(run.data.tags["trial"]) for run in trials]
     assert sorted(numbers) == [trial.number for trial in record.trials]
-    assert len(runs) == 1 + len(numbers)
-    by_number = {
-        int(run.data.tags["trial"]): run
-        for run in runs
-        if "mlflow.parentRunId" in run.data.tags
-    }
+    # The study, its trials, and the final model.
+    assert len(runs) == 2 + len(numbers)
+    by_number = {int(run.data.tags["trial"]): run for run in trials}
     wanted = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
     for trial in record.trials:
         run = by_number[trial.number]

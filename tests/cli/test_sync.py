@@ -41,7 +41,10 @@ def sync(tmp_path, monkeypatch):
 
 def store_study(name, n_trials):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name=name, storage=open_storage("optuna.log"))
+    storage = open_storage("optuna.log")
+    study = optuna.create_study(
+        study_name=name, storage=storage, load_if_exists=True, direction="minimize"
+    )
     study.set_user_attr("harness", {**FACTS, "identity": name})
     for number in range(n_trials):
         trial = create_trial(value=0.9 - number / 100, state=TrialState.COMPLETE)
@@ -50,9 +53,28 @@ def store_study(name, n_trials):
         study.add_trial(trial)
 
 
+def store_experiment(name, studies, file=None):
+    facts = {
+        "dataset": FACTS["dataset"],
+        "split": FACTS["split"],
+        "settings": {"file": file, "seed": 7},
+        "code_version": "0.1.0",
+        "studies": studies,
+    }
+    create_experiment("optuna.log", name, facts)
+    spec = {"title": name, "families": {family: {} for family in studies}}
+    save_experiment_facts("optuna.log", name, "spec", spec)
+
+
+def store_alone(name, n_trials):
+    """A study by itself, as `harness study` makes it."""
+    store_experiment(name, {"svd": name})
+    store_study(name, n_trials)
+
+
 def test_brings_in_every_study_and_then_changes_nothing(sync, tmp_path):
-    store_study("one", 2)
-    store_study("two", 1)
+    store_alone("one", 2)
+    store_alone("two", 1)
     # A process of its own shows that MLflow adds nothing of its own to what is printed.
     first = subprocess.run(
         [sys.executable, "-c", MAIN, "sync"], capture_output=True, text=True, check=True
@@ -71,28 +93,25 @@ def test_brings_in_every_study_and_then_changes_nothing(sync, tmp_path):
 
 
 def test_an_experiment_brings_its_studies_with_it(sync):
-    store_study("alone", 1)
+    store_alone("alone", 1)
+    studies = {"svd": "films-svd", "cf": "films-cf"}
+    store_experiment("films", studies, file="films.toml")
     store_study("films-svd", 2)
-    create_experiment("optuna.log", "films", FACTS)
-    spec = {"title": "Films", "families": {"svd": {}}}
-    save_experiment_facts("optuna.log", "films", "spec", spec)
+    store_study("films-cf", 1)
     assert sync().stdout.splitlines() == [
-        "films: 4 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
         "alone: 2 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
+        "films: 6 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
     ]
     assert sync("films").output == (
-        "films: 0 runs created, 0 repaired, 4 unchanged in sqlite:///mlflow.db\n"
+        "films: 0 runs created, 0 repaired, 6 unchanged in sqlite:///mlflow.db\n"
     )
 
 
 def test_a_study_that_does_not_exist_is_named_with_a_hint(sync):
-    store_study("svd-films", 1)
+    store_alone("svd-films", 1)
     result = sync("svd-film")
     assert result.exit_code == 2
-    assert (
-        "There is no experiment or study named 'svd-film'. Did you mean 'svd-films'?"
-        in (result.output)
-    )
+    assert "'svd-film'. Did you mean 'svd-films'?" in (result.output)
 
 
 def test_without_a_storage_there_is_nothing_to_bring_in(sync, tmp_path):

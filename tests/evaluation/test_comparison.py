@@ -1,5 +1,7 @@
+import doctest
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,7 +93,7 @@ def test_few_users_and_few_titles_are_caveats(data):
     part = {
         "truth": data["truth"][rows],
         "users": data["users"][rows],
-        "items": data["items"][rows] % 20,
+        "items": data["items"][rows] % 12,
         "predictions": {n: data["predictions"][n][rows] for n in ("good", "poor")},
     }
     caveats = " ".join(compare_predictions(**part).caveats)
@@ -173,3 +175,10 @@ def test_the_mean_absolute_error_is_compared_alike(data):
     mae = np.abs(data["predictions"]["poor"] - data["truth"]).mean()
     assert found.models[0].score.value == pytest.approx(mae)
     assert found.pair("good", "poor").answer == "better"
+
+
+def test_the_documented_example_prints_what_is_printed():
+    page = Path(__file__).parents[2] / "docs" / "statistics.md"
+    found = doctest.testfile(str(page), module_relative=False)
+    assert found.attempted > 8
+    assert not found.failed

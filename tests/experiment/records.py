@@ -187,8 +187,7 @@ def make_trial(number, value, state="complete", candidate="svd", params=None):
         params=params or dict(PARAMS[candidate, "initial"]),
         value=value if state == "complete" else None,
         fold_values=seen,
-        metrics={n: m.value for n, m in metrics(value).items()}
-        | {"fit_seconds": 0.7}
+        metrics={n: m.value for n, m in metrics(value).items()} | {"fit_seconds": 0.7}
         if seen
         else {},
         seed=number,

@@ -199,8 +199,12 @@ def models(
     ]
 
 
-def differences(models, error=0.004):
-    """Compare by z-tests, as if every difference had the same standard error in stars."""
+def differences(models, error=0.004, margin=0.0):
+    """Compare by z-tests, as if every difference had the same standard error in stars.
+
+    Without a margin two models are never equivalent, and worse as soon as they differ
+    beyond chance.
+    """
     rmse = {m.name: m.rmse.value for m in models}
     tuned = [m.name for m in models if m.role == "tuned"]
     of = {(m.candidate, m.role): m.name for m in models}
@@ -218,17 +222,33 @@ def differences(models, error=0.004):
     return tuple(
         Difference(group=group, **facts)
         for group, pairs in groups.items()
-        for facts in _z_tests(rmse, pairs, error)
+        for facts in _z_tests(rmse, pairs, error, margin)
     )
 
 
-def _z_tests(rmse, pairs, error):
+def _above(z):
+    """Chance of a standard normal variable above z."""
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def _z_tests(rmse, pairs, error, margin=0.0):
     gaps = [rmse[one] - rmse[other] for one, other in pairs]
-    p_values = [math.erfc(abs(gap) / error / math.sqrt(2)) for gap in gaps]
-    for (one, other), gap, p_value, p_holm in zip(
-        pairs, gaps, p_values, holm(p_values), strict=True
+    p_values = [2 * _above(abs(gap) / error) for gap in gaps]
+    beyond = holm([min(1.0, 2 * _above((abs(gap) - margin) / error)) for gap in gaps])
+    within = holm([_above((margin - abs(gap)) / error) for gap in gaps])
+    for (one, other), gap, p_value, p_holm, p_beyond, p_within in zip(
+        pairs, gaps, p_values, holm(p_values), beyond, within, strict=True
     ):
+        answer = "undecided"
+        if p_beyond <= 0.05:
+            answer = "better" if gap < 0 else "worse"
+        elif p_within <= 0.05:
+            answer = "equivalent"
         yield {
+            "answer": answer,
+            "p_beyond_margin": p_beyond,
+            "p_equivalent": p_within,
+            "detectable": 2.8 * error,
             "one": one,
             "other": other,
             **asdict(estimate(gap, 1.96 * error)),
@@ -276,12 +296,18 @@ def _with_gains(models, compared):
 
 
 def make_judging(
-    *, error=0.004, depth_error=0.02, best_trials=None, changes=None, **rmse
+    *,
+    error=0.004,
+    margin=0.0,
+    depth_error=0.02,
+    best_trials=None,
+    changes=None,
+    **rmse,
 ):
     """Build `ExperimentRecord.judging`; `rmse` as the arguments of `models`."""
     scored = models(**rmse)
     tuned = [m.candidate for m in scored if m.role == "tuned"]
-    compared = differences(scored, error)
+    compared = differences(scored, error, margin)
     judging = Judging(
         opened=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
         openings=1,
@@ -291,6 +317,8 @@ def make_judging(
         n_test_users=520,
         test_variance=VARIANCE,
         confidence=0.95,
+        margin=margin,
+        margin_declared=True,
         best_trials=best_trials or dict.fromkeys(tuned, 7),
         models=tuple(_with_gains(scored, compared)),
         differences=compared,

@@ -18,9 +18,7 @@ from tests.experiment.scores import model
 
 
 def with_models(*models):
-    return make_record(
-        judged={"changes": {"models": tuple(models), "differences": ()}}
-    )
+    return make_record(judged={"changes": {"models": tuple(models), "differences": ()}})
 
 
 @pytest.mark.parametrize("name", [*MEASURES, *DATA_NAMES])

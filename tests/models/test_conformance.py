@@ -221,6 +221,36 @@ def test_codes_may_be_of_any_integer_type(fitted, ratings):
         np.testing.assert_array_equal(prediction, expected)
 
 
+UNITS = {
+    "times 20": (20.0, 0.0),
+    "times 200": (200.0, 0.0),
+    "hundredths": (0.01, 0.0),
+    "a hundred higher": (1.0, 100.0),
+    "from -2 to 2.5": (1.0, -2.5),
+}
+
+
+@pytest.mark.parametrize(("factor", "shift"), UNITS.values(), ids=UNITS)
+def test_the_unit_of_the_ratings_does_not_matter(
+    family, ratings, catalogue, factor, shift
+):
+    """Ratings a r + b give predictions a p + b, to a thousandth of a star.
+
+    A sampler's steps depend on the last digit of float32; others are much closer.
+    """
+    ends = (factor * end + shift for end in (ratings.scale.low, ratings.scale.high))
+    converted = replace(
+        ratings,
+        values=(factor * ratings.values.astype(np.float64) + shift).astype(np.float32),
+        scale=RatingScale(*ends),
+    )
+    pairs = every_pair(ratings)
+    expected = factor * family().fit(ratings, catalogue).predict(*pairs) + shift
+    prediction = family().fit(converted, catalogue).predict(*pairs)
+    star = factor * ratings.scale.star
+    np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-3 * star)
+
+
 # Time
 
 
@@ -250,7 +280,13 @@ def test_a_time_that_is_not_known_is_as_good_as_none(fitted, ratings):
     )
 
 
-def test_time_matters_to_families_that_know_it_and_to_no_other(fitted, ratings):
+KNOWING_TIME = {"svd": {"time": True}}
+
+
+def test_time_matters_to_families_that_know_it_and_to_no_other(
+    family, ratings, catalogue
+):
+    fitted = family(**KNOWING_TIME.get(family.name, {})).fit(ratings, catalogue)
     users, items = every_pair(ratings)
     one, two = (
         fitted.predict(users, items, when)

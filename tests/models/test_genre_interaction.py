@@ -88,7 +88,7 @@ def test_the_line_of_the_hybrid_is_fitted_to_what_is_left_of_ratings_kept_aside(
 ):
     model = Hybrid(n_epochs=3, genre_interaction=2.0, calibration_share=0.3)
     model.fit(ratings, catalogue)
-    learn, aside = set_aside(ratings, share=0.3, seed=0)
+    learn, aside = set_aside(ratings, share=0.3)
     pairs = aside.users, aside.items
     # What is kept aside is in no preference.
     added = GenreInteraction.learn(learn, catalogue, weight=2.0)

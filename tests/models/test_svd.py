@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
-from harness.errors import ParameterError
+from harness.errors import ParameterError, TrainingError
 from harness.evaluation.splits import assign_folds
 from harness.models.svd.model import SVD
 
@@ -83,7 +85,7 @@ def test_reference_gets_the_ratings_that_surprise_itself_would_build(small_ratin
 
 def test_the_first_step_can_be_computed_by_hand():
     ratings = Ratings.from_columns(
-        ["a", "b"], ["x", "y"], [5.0, 3.0], scale=RatingScale(1, 9)
+        ["a", "b"], ["x", "y"], [5.0, 3.0], scale=RatingScale(1, 5)
     )
     model = fit(ratings, n_factors=1, n_epochs=1, learning_rate=0.1, regularization=0.5)
     # The factors of the two users are drawn first, then those of the two items.
@@ -130,10 +132,25 @@ def test_who_has_rated_everything_gets_no_recommendation(n):
     assert len(items) == len(scores) == 0
 
 
-def test_learning_rate_far_too_high_still_predicts_ratings(small_ratings):
-    model = fit(small_ratings, learning_rate=1e6, n_epochs=5)
-    prediction = model.predict(small_ratings.users, small_ratings.items)
-    assert np.isfinite(prediction).all()
+@pytest.mark.parametrize("engine", ["harness", "surprise"])
+def test_steps_far_too_large_are_an_error(small_ratings, engine):
+    with pytest.raises(TrainingError, match=r"^svd: .* epoch \d\. .* learning rate"):
+        fit(small_ratings, learning_rate=1e6, n_epochs=5, engine=engine)
+
+
+def test_without_biases_the_lowest_rating_counts_as_one_star(small_ratings):
+    scale = small_ratings.scale
+    shifted = replace(
+        small_ratings,
+        values=100 + 20 * small_ratings.values,
+        scale=RatingScale(100 + 20 * scale.low, 100 + 20 * scale.high),
+    )
+    pairs = small_ratings.users, small_ratings.items
+    np.testing.assert_allclose(
+        fit(shifted, biased=False).predict(*pairs),
+        100 + 20 * fit(small_ratings, biased=False).predict(*pairs),
+        rtol=1e-4,
+    )
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,36 @@ def test_a_trial_that_is_handed_over_twice_is_logged_once(store_uri, read_runs):
     assert sorted(runs_of(read_runs, store_uri)[1]) == [0, 1]
 
 
+def test_after_the_with_block_no_thread_is_left_and_the_callback_can_go_on(
+    store_uri, read_runs
+):
+    before = set(threading.enumerate())
+    study = optuna.create_study()
+    callback = MLflowCallback(store_uri)
+    for _ in range(2):
+        with callback:
+            study.optimize(square, n_trials=2, callbacks=[callback])
+        for thread in set(threading.enumerate()) - before:
+            thread.join(10)
+        assert set(threading.enumerate()) <= before
+    assert sorted(runs_of(read_runs, store_uri)[1]) == [0, 1, 2, 3]
+
+
+def test_a_study_that_cannot_be_logged_does_not_hold_up_another(store_uri, read_runs):
+    callback = MLflowCallback(store_uri)
+    # Its first trial waits, so that it cannot be identified yet.
+    odd, good = optuna.create_study(), optuna.create_study()
+    odd.enqueue_trial({"x": 1})
+    odd.add_trial(optuna.trial.create_trial(value=1.0))
+    callback(odd, odd.trials[1])
+    good.optimize(square, n_trials=1, callbacks=[callback])
+    assert not callback.flush()
+    assert sorted(runs_of(read_runs, store_uri)[1]) == [0]
+    odd.optimize(square, n_trials=1)
+    assert callback.flush()
+    assert len(read_runs(store_uri)[1]) == 3
+
+
 def test_threads(store_uri, read_runs):
     study = optuna.create_study()
     with MLflowCallback(store_uri) as callback:

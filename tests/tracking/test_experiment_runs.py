@@ -126,8 +126,8 @@ def test_a_final_run_has_settings_figures_costs_and_origin(small_record, store_u
         "verdict": "chosen",
         "test_opening": "1",
     }
-    # Three fits of 0.75 s each.
-    assert run.info.end_time - run.info.start_time == 2250
+    # Three fits of 0.62 s each.
+    assert run.info.end_time - run.info.start_time == 1860
 
 
 def test_the_test_part_is_an_input_of_its_own(small_record, store_uri):

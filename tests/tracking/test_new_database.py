@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from harness.tracking.store import create_database, quieten
 
@@ -53,3 +54,11 @@ def test_what_a_killed_process_left_is_removed_after_a_while(tmp_path):
     create(tmp_path / "mlflow.db")
     assert not old.exists()
     assert young.exists()
+
+
+def test_two_threads_create_one_database(tmp_path):
+    path = tmp_path / "mlflow.db"
+    with ThreadPoolExecutor(2) as pool:
+        for made in [pool.submit(create_database, path) for _ in range(2)]:
+            made.result()
+    assert [found.name for found in tmp_path.iterdir()] == ["mlflow.db"]

@@ -166,7 +166,7 @@ class BFM(Recommender):
         sides = self._sides(ratings, catalogue)
         learnt = sample_machine(
             (ratings.users, ratings.items),
-            ratings.values,
+            ratings.on_five_stars().values,
             (
                 Block(sides[0].groups, sides[0].topic_of),
                 Block(sides[1].groups, sides[1].topic_of),
@@ -181,13 +181,15 @@ class BFM(Recommender):
         user_factors, item_factors = reduce_factors(
             learnt.user_factors, learnt.item_factors
         )
-        self.level_ = learnt.level
-        self.user_bias_ = _with_unknown(learnt.user_bias, rated_user)
-        self.item_bias_ = _with_unknown(learnt.item_bias, rated_item)
-        self.user_factors_ = _with_unknown(user_factors, rated_user)
-        self.item_factors_ = _with_unknown(item_factors, rated_item)
-        self.user_topics_ = _with_unknown(learnt.user_topics, rated_user)
-        self.item_topics_ = _with_unknown(learnt.item_topics, rated_item)
+        low, star = ratings.scale.low, ratings.scale.star
+        root = np.float32(np.sqrt(star))
+        self.level_ = low + (learnt.level - 1) * star
+        self.user_bias_ = star * _with_unknown(learnt.user_bias, rated_user)
+        self.item_bias_ = star * _with_unknown(learnt.item_bias, rated_item)
+        self.user_factors_ = root * _with_unknown(user_factors, rated_user)
+        self.item_factors_ = root * _with_unknown(item_factors, rated_item)
+        self.user_topics_ = star * _with_unknown(learnt.user_topics, rated_user)
+        self.item_topics_ = star * _with_unknown(learnt.item_topics, rated_item)
         self.user_topic_names_ = np.array(sides[0].topics, dtype=object)
         self.item_topic_names_ = np.array(sides[1].topics, dtype=object)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import TrainingError
 from harness.models.hybrid.kernels import bpr_epoch, logistic_epoch, warp_epoch
 from harness.models.lanes import WIDTH
 
@@ -87,11 +88,17 @@ class Learning:
     seed: int = 0
 
 
+DIVERGED = (
+    "hybrid: the training left the range of numbers. "
+    "Its steps are too large: try a lower learning rate."
+)
+
+
 class Trainer(Protocol):
     """A training under way, by one engine or the other."""
 
     def run_epoch(self) -> bool:
-        """Pass once over all pairs; False if there is nothing to learn, or it diverged."""
+        """Pass once over all pairs; False if there is nothing to learn."""
 
     def embeddings(self) -> tuple[Embeddings, Embeddings]:
         """Copy what users and items have learnt so far, after at least one good epoch."""
@@ -128,7 +135,8 @@ class KernelTrainer:
             np.abs(signals.values),
             signals.values > 0,
         )
-        self._liked = _lists(*self._pairs[:2], n_users)
+        if learning.loss != "logistic":
+            self._liked = _lists(*self._pairs[:2], n_users)
         self._allocate(features)
 
     def _allocate(self, features: "tuple[csr_matrix, csr_matrix]") -> None:
@@ -156,7 +164,7 @@ class KernelTrainer:
         return self._learning.schedule == "adadelta"
 
     def run_epoch(self) -> bool:
-        """Pass once over all pairs; False if there is nothing to learn, or it diverged."""
+        """Pass once over all pairs; False if there is nothing to learn."""
         pairs, learning = self._pairs, self._learning
         if not len(pairs[0]):
             return False
@@ -186,7 +194,9 @@ class KernelTrainer:
             else:
                 bpr_epoch(*arguments, self._liked, seed, pairs[1])
         # As LightFM does: the sum is finite if all are, and needs no array of flags.
-        return bool(np.isfinite(self._table[:, 0].sum()))
+        if not np.isfinite(self._table[:, 0].sum()):
+            raise TrainingError(DIVERGED)
+        return True
 
     def embeddings(self) -> tuple[Embeddings, Embeddings]:
         """Copy what users and items have learnt so far."""
@@ -218,7 +228,7 @@ def _join(
         [users.indices.astype(np.int64), items.indices + np.int64(users.shape[1])]
     )
     weights = np.concatenate([users.data, items.data])
-    return rows.astype(np.int32), codes * width, weights.astype(np.float32)
+    return rows.astype(np.uint64), codes * width, weights.astype(np.float32)
 
 
 def _lists(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.habits import genre_table
 from harness.data.ratings import Ratings
 from harness.features.users import BehaviourTable, behaviour_table
+from harness.models.cf.similarity import SHARED, Arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,7 @@ def _join(blocks: Sequence[Flags], n_rows: int) -> Flags:
     return Flags(names, np.hstack([empty, *(block.values for block in blocks)]))
 
 
+@lru_cache(maxsize=2)  # all trainings of a study describe the same titles
 def title_flags(catalogue: Catalogue, n_items: int) -> Flags:
     """Describe titles by genre, decade, type, platform and maturity."""
     frame, blocks = catalogue.frame, []
@@ -87,10 +90,25 @@ def user_flags(ratings: Ratings, catalogue: Catalogue, wanted: UserFeatures) -> 
     Numbers are cut at their quintiles over the users. ``"activity"`` looks at how much,
     when and what somebody rates, never at the stars; ``"all"`` adds level, variance and
     favourite genres. These have seen the very ratings that are to be learnt, so that
-    they fit the training part better than any other.
+    they fit the training part better than any other. The trials of a study share those
+    of their folds.
     """
     if wanted == "none":
         return _join([], ratings.n_users)
+    genres = catalogue.frame["listed_in"] if catalogue.has("listed_in") else ()
+    key = "user flags", wanted, ratings.fingerprint(), hash(tuple(map(str, genres)))
+
+    def compute() -> Arrays:
+        flags = _behaviour_flags(ratings, catalogue, wanted)
+        return np.array(flags.names, dtype=object), flags.values
+
+    names, values = SHARED.get(key, compute)
+    return Flags(tuple(names.tolist()), values.astype(np.float32, copy=False))
+
+
+def _behaviour_flags(
+    ratings: Ratings, catalogue: Catalogue, wanted: UserFeatures
+) -> Flags:
     table = behaviour_table(ratings, catalogue)
     rated = table.columns["n_ratings"] > 0
     names = _ACTIVITY if wanted == "activity" else (*_ACTIVITY, *_LEVEL)
@@ -133,10 +151,19 @@ def with_identity(
     flags: Flags, rated: npt.NDArray[np.bool_], *, weight: float, identity: bool
 ) -> "csr_matrix":
     """Lay a feature of its own for each row beside the flags."""
-    from scipy.sparse import csr_matrix, diags, hstack
+    from scipy.sparse import csr_matrix
 
     own = rated & (identity or not flags.names)
-    parts = [diags(own.astype(np.float32)), csr_matrix(flags.values * weight)]
-    joined = csr_matrix(hstack(parts), dtype=np.float32)
-    joined.eliminate_zeros()
-    return joined
+    n_rows = len(own)
+    values = np.float32(weight) * flags.values
+    row, column = np.nonzero(values)
+    # The own feature comes first in its row, and flags ascend: a CSR matrix in order.
+    rows = np.concatenate([np.flatnonzero(own), row])
+    order = np.argsort(rows, kind="stable")
+    columns = np.concatenate([np.flatnonzero(own), n_rows + column])[order]
+    weights = np.concatenate([np.ones(own.sum(), np.float32), values[row, column]])
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+    return csr_matrix(
+        (weights[order], columns.astype(np.int32), pointers.astype(np.int32)),
+        shape=(n_rows, n_rows + len(flags.names)),
+    )

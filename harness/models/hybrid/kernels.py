@@ -63,8 +63,9 @@ def logistic_epoch(pairs, features, table, ones, setting):
         Codes of users and of items (int32), weights (float32), and whether liked (bool),
         in the order in which to pass over them.
     features : tuple of ndarray
-        Row pointers of a CSR matrix (int32), where in the table its features begin
-        (int64), and their weights (float32).
+        Row pointers of a CSR matrix (uint64: indices that have a sign are checked for it
+        at each use), where in the table its features begin (int64), and their weights
+        (float32).
     table : ndarray of float32
         As described above; modified.
     ones : ndarray of float32
@@ -79,22 +80,27 @@ def logistic_epoch(pairs, features, table, ones, setting):
     _, _, rate, user_alpha, item_alpha, adadelta = setting
     length = len(ones) // 2
     p, q, scales = _sums(length), _sums(length), np.ones(2)
-    for k in range(len(users)):
-        user, item = users[k], items[k]
-        _fetch(rows, places, table, users[min(k + _AHEAD, len(users) - 1)], length)
-        _fetch(rows, places, table, items[min(k + _AHEAD, len(users) - 1)], length)
-        _represent(rows, places, weights, table, user, scales[0], ones, 0, p)
-        _represent(rows, places, weights, table, item, scales[1], ones, length, q)
-        loss = sizes[k] * (_sigmoid(_dot(p, q)) - liked[k])
-        steps = _descend(
-            rows, places, weights, table, item, p, loss, rate, item_alpha, adadelta
-        )
-        steps += _descend(
-            rows, places, weights, table, user, q, loss, rate, user_alpha, adadelta
-        )
-        n_features = _count(rows, user) + _count(rows, item)
-        _penalise(table, total(steps), n_features, scales, length, setting)
-    _settle(table, scales, length, setting)
+    begin = 0
+    while begin < len(users):
+        for k in range(begin, len(users)):
+            user, item = users[k], items[k]
+            _fetch(rows, places, table, users[min(k + _AHEAD, len(users) - 1)], length)
+            _fetch(rows, places, table, items[min(k + _AHEAD, len(users) - 1)], length)
+            _represent(rows, places, weights, table, user, scales[0], ones, 0, p)
+            _represent(rows, places, weights, table, item, scales[1], ones, length, q)
+            loss = sizes[k] * (_sigmoid(_dot(p, q)) - liked[k])
+            steps = _descend(
+                rows, places, weights, table, item, p, loss, rate, item_alpha, adadelta
+            )
+            steps += _descend(
+                rows, places, weights, table, user, q, loss, rate, user_alpha, adadelta
+            )
+            n_features = _count(rows, user) + _count(rows, item)
+            _penalise(scales, total(steps), n_features, setting)
+            begin = k + 1
+            if scales[0] > _LARGEST_SCALE or scales[1] > _LARGEST_SCALE:
+                break
+        _settle(table, scales, length, setting)
 
 
 @_compiled
@@ -118,40 +124,47 @@ def warp_epoch(pairs, features, table, ones, setting, liked, seed):
     length = len(ones) // 2
     p, q, other = _sums(length), _sums(length), _sums(length)
     scales, state = np.ones(2), np.uint64(seed)
-    for k in range(len(users)):
-        user, item = users[k], items[k]
-        _represent(rows, places, weights, table, user, scales[0], ones, 0, p)
-        _represent(rows, places, weights, table, item, scales[1], ones, length, q)
-        score = _dot(p, q)
-        for n_drawn in range(1, _MOST_TRIES + 1):
-            state = _advance(state)
-            drawn = n_users + _number(state) % n_items
-            _represent(
-                rows, places, weights, table, drawn, scales[1], ones, length, other
-            )
-            if _dot(p, other) <= score - 1:
-                continue
-            if _contains(liked_items, liked_rows[user], liked_rows[user + 1], drawn):
-                continue
-            rank = max(1.0, float((n_items - 1) // n_drawn))
-            loss = min(sizes[k] * math.log(rank), _LARGEST_LOSS)
-            trio = user, item, drawn
-            _rank(
-                rows,
-                places,
-                weights,
-                table,
-                trio,
-                p,
-                q,
-                other,
-                ones,
-                loss,
-                scales,
-                setting,
-            )
-            break
-    _settle(table, scales, length, setting)
+    begin = 0
+    while begin < len(users):
+        for k in range(begin, len(users)):
+            user, item = users[k], items[k]
+            _represent(rows, places, weights, table, user, scales[0], ones, 0, p)
+            _represent(rows, places, weights, table, item, scales[1], ones, length, q)
+            score = _dot(p, q)
+            for n_drawn in range(1, _MOST_TRIES + 1):
+                state = _advance(state)
+                drawn = n_users + _number(state) % n_items
+                _represent(
+                    rows, places, weights, table, drawn, scales[1], ones, length, other
+                )
+                if _dot(p, other) <= score - 1:
+                    continue
+                if _contains(
+                    liked_items, liked_rows[user], liked_rows[user + 1], drawn
+                ):
+                    continue
+                rank = max(1.0, float((n_items - 1) // n_drawn))
+                loss = min(sizes[k] * math.log(rank), _LARGEST_LOSS)
+                trio = user, item, drawn
+                _rank(
+                    rows,
+                    places,
+                    weights,
+                    table,
+                    trio,
+                    p,
+                    q,
+                    other,
+                    ones,
+                    loss,
+                    scales,
+                    setting,
+                )
+                break
+            begin = k + 1
+            if scales[0] > _LARGEST_SCALE or scales[1] > _LARGEST_SCALE:
+                break
+        _settle(table, scales, length, setting)
 
 
 @_compiled
@@ -171,23 +184,41 @@ def bpr_epoch(pairs, features, table, ones, setting, liked, seed, pool):
     length = len(ones) // 2
     p, q, other = _sums(length), _sums(length), _sums(length)
     scales, state = np.ones(2), np.uint64(seed)
-    for k in range(len(users)):
-        user, item, drawn = users[k], items[k], pool[0]
-        for _ in range(len(pool)):
-            state = _advance(state)
-            drawn = pool[_number(state) % len(pool)]
-            first, last = liked_rows[user], liked_rows[user + 1]
-            if not _contains(liked_items, first, last, drawn):
+    begin = 0
+    while begin < len(users):
+        for k in range(begin, len(users)):
+            user, item, drawn = users[k], items[k], pool[0]
+            for _ in range(len(pool)):
+                state = _advance(state)
+                drawn = pool[_number(state) % len(pool)]
+                first, last = liked_rows[user], liked_rows[user + 1]
+                if not _contains(liked_items, first, last, drawn):
+                    break
+            _represent(rows, places, weights, table, user, scales[0], ones, 0, p)
+            _represent(rows, places, weights, table, item, scales[1], ones, length, q)
+            _represent(
+                rows, places, weights, table, drawn, scales[1], ones, length, other
+            )
+            loss = sizes[k] * (1.0 - _sigmoid(_dot(p, q) - _dot(p, other)))
+            trio = user, item, drawn
+            _rank(
+                rows,
+                places,
+                weights,
+                table,
+                trio,
+                p,
+                q,
+                other,
+                ones,
+                loss,
+                scales,
+                setting,
+            )
+            begin = k + 1
+            if scales[0] > _LARGEST_SCALE or scales[1] > _LARGEST_SCALE:
                 break
-        _represent(rows, places, weights, table, user, scales[0], ones, 0, p)
-        _represent(rows, places, weights, table, item, scales[1], ones, length, q)
-        _represent(rows, places, weights, table, drawn, scales[1], ones, length, other)
-        loss = sizes[k] * (1.0 - _sigmoid(_dot(p, q) - _dot(p, other)))
-        trio = user, item, drawn
-        _rank(
-            rows, places, weights, table, trio, p, q, other, ones, loss, scales, setting
-        )
-    _settle(table, scales, length, setting)
+        _settle(table, scales, length, setting)
 
 
 @_inlined
@@ -209,7 +240,7 @@ def _rank(rows, places, weights, table, trio, p, q, other, ones, loss, scales, s
         rows, places, weights, table, user, q, loss, rate, user_alpha, adadelta
     )
     n_features = _count(rows, user) + _count(rows, item) + _count(rows, drawn)
-    _penalise(table, total(steps), n_features, scales, length, setting)
+    _penalise(scales, total(steps), n_features, setting)
 
 
 @_inlined
@@ -219,26 +250,28 @@ def _sums(length):
 
 @_inlined
 def _count(rows, row):
-    return rows[row + 1] - rows[row]
+    return np.int64(rows[row + 1] - rows[row])
 
 
 @_inlined
 def _fetch(rows, places, table, row, length):
     """Ask for the first feature of a row: the others are shared, and near anyway."""
-    if rows[row] < rows[row + 1]:
-        first = places[rows[row]]
-        for place in range(first, first + 2 * length, WIDTH):
-            prefetch(table, place)
+    # Without features it is another's, which does no harm, and spares a branch.
+    first = places[min(np.int64(rows[row]), len(places) - 1)]
+    for place in range(first, first + 2 * length, WIDTH):
+        prefetch(table, place)
 
 
 @_inlined
 def _represent(rows, places, weights, table, row, scale, ones, start, out):
     """Add up the weighted features of a user or an item."""
+    factor = splat(np.float32(scale))
     for f in range(0, len(out), WIDTH):
-        added = load(ones, start + f)
+        added = splat(np.float32(0))
         for k in range(rows[row], rows[row + 1]):
-            added += splat(np.float32(weights[k] * scale)) * load(table, places[k] + f)
-        store(out, f, added)
+            added += splat(weights[k]) * load(table, places[k] + f)
+        # The scale comes last: it is known only when the pair before is done.
+        store(out, f, load(ones, start + f) + factor * added)
 
 
 @_inlined
@@ -301,14 +334,12 @@ def _adadelta(table, place, length, gradient, alpha):
 
 
 @_inlined
-def _penalise(table, steps, n_features, scales, length, setting):
+def _penalise(scales, steps, n_features, setting):
     """Shrink all features by the mean step, in name only: the scales grow."""
     n_factors, _, _, user_alpha, item_alpha, _ = setting
     mean = steps / ((n_factors + 1) * max(1, n_features))
     scales[0] *= 1.0 + user_alpha * mean
     scales[1] *= 1.0 + item_alpha * mean
-    if scales[0] > _LARGEST_SCALE or scales[1] > _LARGEST_SCALE:
-        _settle(table, scales, length, setting)
 
 
 @_compiled

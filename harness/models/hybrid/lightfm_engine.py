@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from lightfm import LightFM
 
-from harness.models.hybrid.embeddings import Embeddings, Learning, Signals
+from harness.errors import TrainingError
+from harness.models.hybrid.embeddings import DIVERGED, Embeddings, Learning, Signals
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -41,7 +42,7 @@ class LightFMTrainer:
         self._weights = coo_matrix((np.abs(signals.values), pairs), shape=shape)
 
     def run_epoch(self) -> bool:
-        """Pass once over all pairs; False if there is nothing to learn, or it diverged."""
+        """Pass once over all pairs; False if there is nothing to learn."""
         if not self._liked.nnz:
             return False
         try:
@@ -54,7 +55,7 @@ class LightFMTrainer:
             )
         except ValueError as error:
             if "not all estimated parameters are finite" in str(error).lower():
-                return False
+                raise TrainingError(DIVERGED) from error
             raise
         return True
 

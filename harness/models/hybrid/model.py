@@ -24,6 +24,7 @@ from harness.models.hybrid.embeddings import (
 from harness.models.hybrid.explanation import HybridExplanation, explain_pair
 from harness.models.hybrid.features import Flags, UserFeatures, title_flags, user_flags
 from harness.models.hybrid.training import (
+    Aside,
     Calibration,
     Side,
     Snapshot,
@@ -114,7 +115,7 @@ class Hybrid(IterativeRecommender):
     engine : {"harness", "lightfm"}, default "harness"
         Own kernels, or the reference itself: the same up to rounding, and slower.
     seed : int, default 0
-        Seed of initial embeddings, order of ratings, and of what is kept aside.
+        Seed of initial embeddings, and of the order of ratings.
 
     Attributes
     ----------
@@ -195,10 +196,11 @@ class Hybrid(IterativeRecommender):
                 )
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
-        parts = set_aside(ratings, share=self.calibration_share, seed=self.seed)
-        learn, aside = parts or (ratings, ratings.take(np.empty(0, dtype=np.intp)))
+        parts = set_aside(ratings, share=self.calibration_share)
+        learn, rest = parts or (ratings, ratings.take(np.empty(0, dtype=np.intp)))
         titles = title_flags(catalogue, ratings.n_items)
         first = self._prepare(learn, catalogue, titles)
+        aside = Aside.of(rest, first)
         again = self.refit and parts is not None
         second = self._prepare(ratings, catalogue, titles) if again else first
         self._describe(second)

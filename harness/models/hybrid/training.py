@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 __all__ = [
+    "Aside",
     "Calibration",
     "Side",
     "Snapshot",
@@ -59,15 +60,17 @@ class Calibration:
         return level + self.score_slope * score
 
 
-def set_aside(
-    ratings: Ratings, *, share: float, seed: int
-) -> tuple[Ratings, Ratings] | None:
-    """Draw ratings at random for the calibration."""
+def set_aside(ratings: Ratings, *, share: float) -> tuple[Ratings, Ratings] | None:
+    """Draw ratings at random for the calibration, the same whatever the model's seed.
+
+    The trials of a study then share what is measured on the rest, and are compared on
+    equal terms.
+    """
     if len(ratings) < 2:
         return None
     n = min(len(ratings) - 1, max(1, round(share * len(ratings))))
     chosen = np.zeros(len(ratings), dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(len(ratings))[:n]] = True
+    chosen[np.random.default_rng(0).permutation(len(ratings))[:n]] = True
     return ratings.take(~chosen), ratings.take(chosen)
 
 
@@ -217,21 +220,54 @@ class Training:
         )
 
     def calibrate(
-        self, seen: tuple[Snapshot, Snapshot] | None, aside: Ratings
+        self, seen: tuple[Snapshot, Snapshot] | None, aside: "Aside"
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Fit the lines from scores to stars."""
-        if seen is None or not len(aside):
+        ratings = aside.ratings
+        if seen is None or not len(ratings):
             return np.zeros(3), np.zeros(3)
         factors = seen[0].factors, seen[1].factors
         biases = seen[0].biases, seen[1].biases
-        score = score_pairs(aside.users, aside.items, factors, biases)
-        nobody = np.full(len(aside), -1)
-        left = aside.values - self.genres.of_pairs(aside.users, aside.items)
+        score = score_pairs(ratings.users, ratings.items, factors, biases)
         lines = [
-            fit_calibration(self.biases.predict(aside.users, items), score, truth)
-            for items, truth in ((aside.items, left), (nobody, aside.values))
+            fit_calibration(expected, score, truth)
+            for expected, truth in (
+                (aside.expected, aside.left),
+                (aside.level, ratings.values),
+            )
         ]
         return np.array(astuple(lines[0])), np.array(astuple(lines[1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aside:
+    """Ratings kept aside, and what does not change from epoch to epoch.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Which the training has not seen.
+    expected, level : ndarray of float64, shape (n_ratings,)
+        What the bias model expects of the pair, and of the user whatever the title.
+    left : ndarray of float, shape (n_ratings,)
+        The ratings without what the liking for genres adds.
+    """
+
+    ratings: Ratings
+    expected: npt.NDArray[np.float64]
+    level: npt.NDArray[np.float64]
+    left: npt.NDArray[np.floating[Any]]
+
+    @classmethod
+    def of(cls, ratings: Ratings, training: Training) -> "Aside":
+        """Compute what does not change."""
+        users, items = ratings.users, ratings.items
+        return cls(
+            ratings,
+            training.biases.predict(users, items),
+            training.biases.predict(users, np.full(len(ratings), -1)),
+            ratings.values - training.genres.of_pairs(users, items),
+        )
 
 
 def rows_of(codes: Codes, n_known: int) -> npt.NDArray[np.integer[Any]]:

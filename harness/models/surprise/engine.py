@@ -19,8 +19,8 @@ __all__ = [
 ]
 
 
-_FINEST = 1000
-"""Steps a star into which ratings are rounded where halves, thirds ... do not do."""
+_FINEST = 2.0**24
+"""The largest rating, where whole numbers, halves, thirds ... do not do: as fine as float32."""
 
 
 def make_trainset(ratings: Ratings) -> Trainset:
@@ -95,7 +95,7 @@ class RatedOnly:
 def fit_reference_factors(
     name: Literal["svdpp", "nmf"], ratings: Ratings, **arguments: Any
 ) -> dict[str, npt.NDArray[np.float64]]:
-    r"""Train scikit-surprise's ``SVDpp`` or ``NMF``."""
+    r"""Train scikit-surprise's ``SVDpp`` or ``NMF``; 0 for those without ratings."""
     rated = RatedOnly.of(ratings)
     if name == "svdpp":
         # Without the cache it collects each user's titles anew for every rating.
@@ -103,29 +103,15 @@ def fit_reference_factors(
     else:
         model = NMF(**arguments)
     model.fit(make_trainset(rated.ratings))
-    learnt = {key: np.asarray(getattr(model, key)) for key in ("bu", "bi", "pu", "qi")}
-    if name == "svdpp":
-        learnt["implicit"] = _implicit(rated.ratings, np.asarray(model.yj))
-        learnt["pu"] = learnt["pu"] + learnt["implicit"]
+    keys = (
+        ("bu", "bi", "pu", "qi", "yj") if name == "svdpp" else ("bu", "bi", "pu", "qi")
+    )
     return {
-        key: _spread(values, rated.items, ratings.n_items)
-        if key in {"bi", "qi"}
-        else _spread(values, rated.users, ratings.n_users)
-        for key, values in learnt.items()
+        key: _spread(np.asarray(getattr(model, key)), rated.items, ratings.n_items)
+        if key in {"bi", "qi", "yj"}
+        else _spread(np.asarray(getattr(model, key)), rated.users, ratings.n_users)
+        for key in keys
     }
-
-
-def _implicit(
-    ratings: Ratings, item_factors: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    from scipy.sparse import csr_matrix
-
-    counts = np.bincount(ratings.users, minlength=ratings.n_users)
-    weights = 1 / np.sqrt(counts[ratings.users])
-    shape = ratings.n_users, ratings.n_items
-    seen = csr_matrix((weights, (ratings.users, ratings.items)), shape=shape)
-    implicit: npt.NDArray[np.float64] = seen @ item_factors
-    return implicit
 
 
 def _spread(
@@ -143,12 +129,17 @@ def _in_whole_numbers(ratings: Ratings) -> tuple[Ratings, float]:
     Both are linear in the ratings, so that dividing what they learn undoes it.
     """
     values = ratings.values.astype(np.float64)
+    noise = 1e-6 * float(np.ptp(values)) if len(values) else 0.0
     steps = next(
-        (k for k in range(1, 13) if np.allclose(values * k, np.round(values * k))),
-        _FINEST,
+        (
+            float(k)
+            for k in range(1, 13)
+            if np.allclose(values * k, np.round(values * k), rtol=1e-7, atol=noise)
+        ),
+        _FINEST / float(np.abs(values).max(initial=1e-300)),
     )
     whole = np.round(values * steps).astype(np.float32)
-    return replace(ratings, values=whole), float(steps)
+    return replace(ratings, values=whole), steps
 
 
 def fit_reference_slope_one(

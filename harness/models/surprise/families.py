@@ -1,105 +1,19 @@
-"""The families that scikit-surprise trains: SVD++, NMF, co-clustering."""
+"""The families that scikit-surprise trains: NMF, co-clustering."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.errors import DataError, ParameterError
-from harness.models.base import Codes, check_range
+from harness.errors import ParameterError
+from harness.models.base import Codes, check_range, check_training
 from harness.models.explanation import Explanation, Part
 from harness.models.factors import explain_factors
 from harness.models.surprise.reference import ReferenceFactors, ReferenceRecommender
 
-__all__ = ["NMF", "CoClustering", "SVDpp"]
-
-
-@dataclass(kw_only=True)
-class SVDpp(ReferenceFactors):
-    r"""Matrix factorisation with implicit feedback [1]_, trained by scikit-surprise.
-
-    .. math:: \hat r_{ui} = \mu + b_u + b_i + q_i^\top
-              \Big(p_u + |N_u|^{-1/2} \sum_{j \in N_u} y_j\Big)
-
-    where :math:`N_u` are the titles that the user has rated. Each rating updates as many
-    factors as the user has ratings, so that training takes many times as long as that
-    of ``svd``.
-
-    Parameters
-    ----------
-    n_factors : int, default 20
-        Number of latent factors; at least 1.
-    n_epochs : int, default 20
-        Passes over the ratings; at least 1.
-    learning_rate : float, default 0.007
-        Step of the descent; greater than 0.
-    regularization : float, default 0.02
-        Penalty on biases and factors; at least 0.
-    init_std : float, default 0.1
-        Standard deviation of the normal distribution that the factors start from; at
-        least 0.
-    seed : int, default 0
-        Seed of the initial factors.
-
-    Attributes
-    ----------
-    user_factors_ : ndarray of float64, shape (n_users, n_factors)
-        Both summands of the bracket together.
-    implicit_factors_ : ndarray of float64, shape (n_users, n_factors)
-        The second one by itself.
-
-    References
-    ----------
-    .. [1] Y. Koren, "Factorization meets the neighborhood: a multifaceted collaborative
-       filtering model", KDD 2008, equation 15.
-    """
-
-    name: ClassVar[str] = "svdpp"
-
-    n_factors: int = 20
-    n_epochs: int = 20
-    learning_rate: float = 0.007
-    regularization: float = 0.02
-    init_std: float = 0.1
-    seed: int = 0
-
-    implicit_factors_: npt.NDArray[np.float64] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("n_factors", "n_epochs"):
-            check_range(self, name, low=1)
-        check_range(self, "learning_rate", above=0)
-        for name in ("regularization", "init_std"):
-            check_range(self, name, low=0)
-
-    def _learn(self, ratings: Ratings) -> None:
-        from harness.models.surprise.engine import fit_reference_factors
-
-        learnt = fit_reference_factors(
-            "svdpp",
-            ratings,
-            n_factors=self.n_factors,
-            n_epochs=self.n_epochs,
-            lr_all=self.learning_rate,
-            reg_all=self.regularization,
-            init_std_dev=self.init_std,
-            random_state=self.seed,
-        )
-        self._adopt(learnt, level=self.mean_)
-        self.implicit_factors_ = learnt["implicit"]
-
-    def _take_apart(self, user: int, item: int) -> Explanation:
-        factors = self.user_factors_ - self.implicit_factors_, self.item_factors_
-        pair = user, item
-        explained = explain_factors(pair, self._bias_parts(*pair), factors)
-        implicit = Part(
-            label="implicit feedback",
-            stars=float(self.implicit_factors_[user] @ self.item_factors_[item]),
-            detail=f"that the user has rated these {len(self.seen(user))} titles at all",
-        )
-        return replace(explained, parts=(*explained.parts, implicit))
+__all__ = ["NMF", "CoClustering"]
 
 
 @dataclass(kw_only=True)
@@ -109,7 +23,8 @@ class NMF(ReferenceFactors):
     .. math:: \hat r_{ui} = q_i^\top p_u, \qquad q_i, p_u \ge 0
 
     by multiplicative updates, which keep factors positive. With `biased` the mean and
-    biases are added, as in ``svd``; it then overfits soon.
+    biases are added, as in ``svd``; it then overfits soon. For the training, ratings are
+    brought to the scale of 1 to 5, so that hyperparameters mean the same on any scale.
 
     Parameters
     ----------
@@ -168,14 +83,9 @@ class NMF(ReferenceFactors):
     def _learn(self, ratings: Ratings) -> None:
         from harness.models.surprise.engine import fit_reference_factors
 
-        if ratings.scale.low < 0:
-            raise DataError(
-                f"nmf adds up factors that are not negative, but the rating scale starts "
-                f"at {ratings.scale.low:g}; shift the ratings, or choose another family."
-            )
         learnt = fit_reference_factors(
             "nmf",
-            ratings,
+            ratings.on_five_stars(),
             n_factors=self.n_factors,
             n_epochs=self.n_epochs,
             biased=self.biased,
@@ -189,10 +99,16 @@ class NMF(ReferenceFactors):
             init_high=self.init_high,
             random_state=self.seed,
         )
-        self._adopt(learnt, level=self.mean_ if self.biased else 0.0)
+        check_training(self, self.n_epochs, *learnt.values())
+        scale = ratings.scale
+        level = self.mean_ if self.biased else scale.low - scale.star
+        self._adopt(learnt, level=level, star=scale.star)
 
     def _take_apart(self, user: int, item: int) -> Explanation:
         before = self._bias_parts(user, item) if self.biased else ()
+        if not self.biased and self.level_ != 0:
+            detail = "where factors start from"
+            before = (Part(label="zero stars", stars=self.level_, detail=detail),)
         factors = self.user_factors_, self.item_factors_
         # As they are: turned, factors would no longer only add up.
         return explain_factors((user, item), before, factors, turn=False)

@@ -79,9 +79,7 @@ class ReferenceRecommender(Recommender):
         out = biases.predict(users, items)
         known = _holds(self.rated_user_, users) & _holds(self.rated_item_, items)
         if known.any():
-            estimate = self._estimate(users[known], items[known])
-            # A learning rate far too high overflows; the bias model does not.
-            out[known] = np.where(np.isfinite(estimate), estimate, out[known])
+            out[known] = self._estimate(users[known], items[known])
         return out
 
     def _score_all_items(self, user: int) -> npt.NDArray[Any]:
@@ -92,7 +90,7 @@ class ReferenceRecommender(Recommender):
         if not _holds(self.rated_user_, np.array([user]))[0]:
             return expected
         estimate = self._estimate_all(user)
-        return np.where(self.rated_item_ & np.isfinite(estimate), estimate, expected)
+        return np.where(self.rated_item_, estimate, expected)
 
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart; the bias model's, where one of the pair is unknown.
@@ -103,9 +101,7 @@ class ReferenceRecommender(Recommender):
         known = _holds(self.rated_user_, np.array([user]))
         known &= _holds(self.rated_item_, np.array([item]))
         if known.all():
-            explained = self._take_apart(user, item)
-            if np.isfinite(explained.total):
-                return explained
+            return self._take_apart(user, item)
         biases = self.fallback_user_bias_, self.fallback_item_bias_
         return Explanation(parts=bias_parts(self.mean_, biases, (user, item)))
 
@@ -131,11 +127,15 @@ class ReferenceFactors(ReferenceRecommender):
     user_factors_: Doubles = field(init=False, repr=False)
     item_factors_: Doubles = field(init=False, repr=False)
 
-    def _adopt(self, learnt: dict[str, Doubles], *, level: float) -> None:
+    def _adopt(self, learnt: dict[str, Doubles], *, level: float, star: float) -> None:
         """Keep what was learnt, in scikit-surprise's names."""
         self.level_ = level
-        self.user_bias_, self.item_bias_ = learnt["bu"], learnt["bi"]
-        self.user_factors_, self.item_factors_ = learnt["pu"], learnt["qi"]
+        self.user_bias_, self.item_bias_ = star * learnt["bu"], star * learnt["bi"]
+        root = np.sqrt(star)
+        self.user_factors_, self.item_factors_ = (
+            root * learnt["pu"],
+            root * learnt["qi"],
+        )
 
     def _estimate(self, users: Codes, items: Codes) -> Doubles:
         out: Doubles = np.empty(len(users))

@@ -1,7 +1,7 @@
 """Biased matrix factorisation, trained by stochastic gradient descent."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,12 +10,20 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
-from harness.models.base import Codes, IterativeRecommender, check_range
+from harness.models.base import (
+    Codes,
+    IterativeRecommender,
+    Times,
+    check_choice,
+    check_range,
+    check_training,
+)
 from harness.models.cold_start import ColdStart, Completed, fill_strangers
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factors import explain_factors
 from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.svd.kernels import predict_pairs
+from harness.models.svd.time import TimeBiases, TimeTraining, span_of
 from harness.models.svd.training import Descent, Latents
 
 __all__ = ["SVD"]
@@ -35,19 +43,19 @@ def explain_pair(model: "SVD", pair: tuple[int, int]) -> Explanation:
     parts = bias_parts(model.mean_, (users[0], items[0]), (user, item))
     if not model.biased and not _is_complete(model, pair):
         return Explanation(parts=parts[:1])
-    before = parts if model.biased else parts[1:]
-    explained = explain_factors(
+    before = parts if model.biased else (*_level_parts(model), *parts[1:])
+    return explain_factors(
         (user, item),
         (*before, *model.interaction.explain(*pair)),
         (users[1], items[1]),
     )
-    if np.isfinite(explained.total):
-        return explained
-    left = Part(
-        label="what is left of a training that overflowed",
-        stars=float(model._predict(*(np.array([code]) for code in pair))[0]),  # noqa: SLF001 - its own family
-    )
-    return Explanation(parts=(left,))
+
+
+def _level_parts(model: "SVD") -> tuple[Part, ...]:
+    if model.level == 0:
+        return ()
+    detail = "where factors without biases start from"
+    return (Part(label="zero stars", stars=model.level, detail=detail),)
 
 
 def _with_stranger(
@@ -75,6 +83,7 @@ def _is_complete(model: "SVD", pair: tuple[int, int]) -> bool:
 
 Singles = npt.NDArray[np.float32]
 
+_NO_TIMES = "SVD: time is off: the ratings have no times, or all the same."
 _OFF = "SVD: cold_start is off: the catalogue has nothing that tells titles apart."
 
 
@@ -88,7 +97,10 @@ class SVD(IterativeRecommender):
     stochastic gradient descent over the ratings in the order of users. A user or item
     without ratings has no bias and no factors: what is left is predicted. The
     defaults are those of scikit-surprise, whose ``SVD`` is the reference: same seed,
-    same predictions. With `cold_start` biases and factors of users and titles with few or
+    same predictions. For the training, ratings are brought to the scale of 1 to 5 (see
+    `Ratings.on_five_stars`), so that hyperparameters mean the same on any scale; without
+    biases the lowest rating thus counts as one star. With `time` biases change with time:
+    see `harness.models.svd.time.TimeBiases`. With `cold_start` biases and factors of users and titles with few or
     no ratings are completed by what their behaviour and content predict: see
     `harness.models.cold_start.ColdStart`.
 
@@ -128,6 +140,11 @@ class SVD(IterativeRecommender):
         With `cold_start` only: how many stars are added for each star that the user rates
         the genres of the title above the own mean; at least 0, which adds nothing. See
         `harness.models.genre_interaction.GenreInteraction`.
+    time : bool, default False
+        Whether biases change with time. Needs `biased` and the own engine; without times
+        in the ratings it stays off, and `notes_` says so.
+    time_regularization : float, default 0.3
+        With `time` only: penalty on what changes with time; at least 0.
     seed : int, default 0
         Seed of the initial factors.
 
@@ -146,6 +163,8 @@ class SVD(IterativeRecommender):
         off.
     genre_likes_, title_genres_ : ndarray of float32, shape (n, n_genres)
         What `genre_interaction` adds is their product; without rows if it adds nothing.
+    time_span_, user_time_, user_days_, user_drift_, user_day_bias_, item_period_bias_ : ndarray
+        The fields of a `TimeBiases`; empty if `time` is off.
     notes_ : list of str
         What could not be used, one sentence each.
 
@@ -156,6 +175,7 @@ class SVD(IterativeRecommender):
     """
 
     name: ClassVar[str] = "svd"
+    uses_time: ClassVar[bool] = True
 
     n_epochs: int = 20
     n_factors: int = 100
@@ -171,6 +191,8 @@ class SVD(IterativeRecommender):
     cold_start_strength: float = 5.0
     cold_start_regularization: float = 1.0
     genre_interaction: float = 0.5
+    time: bool = False
+    time_regularization: float = 0.3
     seed: int = 0
 
     mean_: float = field(init=False, repr=False)
@@ -178,6 +200,12 @@ class SVD(IterativeRecommender):
     new_item_: Reals | None = field(default=None, init=False, repr=False)
     genre_likes_: Singles = field(default_factory=no_genres, init=False, repr=False)
     title_genres_: Singles = field(default_factory=no_genres, init=False, repr=False)
+    time_span_: npt.NDArray[np.int64] = field(init=False, repr=False)
+    user_time_: npt.NDArray[np.float64] = field(init=False, repr=False)
+    user_days_: npt.NDArray[np.int64] = field(init=False, repr=False)
+    user_drift_: Reals = field(init=False, repr=False)
+    user_day_bias_: Reals = field(init=False, repr=False)
+    item_period_bias_: Reals = field(init=False, repr=False)
     notes_: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -185,22 +213,28 @@ class SVD(IterativeRecommender):
             check_range(self, name, low=1)
         for name in ("regularization", "init_std", "cold_start_strength"):
             check_range(self, name, low=0)
-        check_range(self, "genre_interaction", low=0)
+        for name in ("genre_interaction", "time_regularization"):
+            check_range(self, name, low=0)
         for name in ("learning_rate", "cold_start_regularization"):
             check_range(self, name, above=0)
         if self.bias_learning_rate is not None:
             check_range(self, "bias_learning_rate", above=0)
         if self.bias_regularization is not None:
             check_range(self, "bias_regularization", low=0)
-        for name, allowed in (
-            ("precision", ("single", "double")),
-            ("engine", ("harness", "surprise")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"SVD: {name} must be one of {allowed}, "
-                    f"but got {getattr(self, name)!r}."
-                )
+        check_choice(self, "precision", ("single", "double"))
+        check_choice(self, "engine", ("harness", "surprise"))
+        check_choice(self, "time", (False, True))
+        if self.time and not (self.biased and self.engine == "harness"):
+            raise ParameterError(
+                "SVD: time needs biased = true and engine = 'harness', but got "
+                f"{self.biased!r} and {self.engine!r}."
+            )
+
+    @classmethod
+    def notes_on(cls, catalogue: Catalogue, ratings: Ratings) -> list[str]:
+        """Say that `time` has no effect; see `Recommender.notes_on`."""
+        del catalogue
+        return [_NO_TIMES] if span_of(ratings) is None else []
 
     def _rates(self) -> tuple[float, float, float, float]:
         bias_rate, bias_penalty = self.bias_learning_rate, self.bias_regularization
@@ -212,37 +246,44 @@ class SVD(IterativeRecommender):
         )
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
-        cold_start = self._prepare(ratings, catalogue)
-        for epoch, learnt in self._train(ratings):
-            self._publish(learnt, cold_start)
+        prepared = self._prepare(ratings, catalogue)
+        for epoch, learnt in self._train(ratings.on_five_stars(), prepared[1]):
+            self._publish(learnt, *prepared)
             yield epoch
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
-        cold_start = self._prepare(ratings, catalogue)
+        prepared = self._prepare(ratings, catalogue)
         # Nobody looks in between: what is predicted for newcomers is needed once.
-        *_, (_, learnt) = self._train(ratings)
-        self._publish(learnt, cold_start)
+        *_, (_, learnt) = self._train(ratings.on_five_stars(), prepared[1])
+        self._publish(learnt, *prepared)
 
-    def _prepare(self, ratings: Ratings, catalogue: Catalogue) -> ColdStart | None:
+    def _prepare(
+        self, ratings: Ratings, catalogue: Catalogue
+    ) -> tuple[ColdStart | None, TimeTraining | None]:
         self.mean_ = ratings.mean
         self.rated_user_ = np.bincount(ratings.users, minlength=ratings.n_users) > 0
         self.rated_item_ = np.bincount(ratings.items, minlength=ratings.n_items) > 0
         self.notes_ = []
-        cold_start = None
+        dtype = self._descent.dtype
+        cold_start, time = None, None
         if self.cold_start:
             cold_start = ColdStart.prepare(
                 ratings,
                 catalogue,
                 strength=self.cold_start_strength,
                 regularization=self.cold_start_regularization,
-                dtype=self._descent.dtype,
+                dtype=dtype,
             )
             if cold_start is None:
-                self.notes_ = [_OFF]
+                self.notes_.append(_OFF)
+        if self.time:
+            time = TimeTraining.prepare(ratings, dtype=dtype)
+            if time is None:
+                self.notes_.append(_NO_TIMES)
         weight = 0.0 if cold_start is None else self.genre_interaction
         genres = GenreInteraction.learn(ratings, catalogue, weight=weight)
         self.genre_likes_, self.title_genres_ = genres.likes, genres.shares
-        return cold_start
+        return cold_start, time
 
     @property
     def _descent(self) -> Descent:
@@ -255,15 +296,41 @@ class SVD(IterativeRecommender):
             biased=self.biased,
             precision="double" if reference else self.precision,
             seed=self.seed,
+            time_regularization=self.time_regularization,
         )
 
-    def _train(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
+    def _train(
+        self, ratings: Ratings, time: TimeTraining | None
+    ) -> Iterator[tuple[int, Latents]]:
         if self.engine == "surprise":
-            yield self.n_epochs, self._descent.run_reference(ratings)
-        else:
-            yield from self._descent.run(ratings)
+            learnt = self._descent.run_reference(ratings)
+            check_training(self, self.n_epochs, learnt.user_bias, learnt.user_factors)
+            yield self.n_epochs, learnt
+            return
+        for epoch, learnt, squared_error in self._descent.run(ratings, time):
+            check_training(self, epoch, squared_error)
+            yield epoch, learnt
 
-    def _publish(self, learnt: Latents, cold_start: ColdStart | None) -> None:
+    def _publish(
+        self,
+        learnt: Latents,
+        cold_start: ColdStart | None,
+        time: TimeTraining | None,
+    ) -> None:
+        star = self._fitted_scale().star
+        if time is None:
+            terms = TimeBiases.nothing()
+        else:
+            terms, of_day, of_period = time.centre()
+            terms = terms.times_star(star)
+            learnt = replace(
+                learnt,
+                user_bias=learnt.user_bias + of_day,
+                item_bias=learnt.item_bias + of_period,
+            )
+        for name, value in terms.arrays().items():
+            setattr(self, f"{name}_", value)
+        learnt = learnt.times_star(star)
         self.new_user_ = self.new_item_ = None
         if cold_start is not None:
             completed = cold_start.complete(learnt, biased=self.biased)
@@ -273,13 +340,21 @@ class SVD(IterativeRecommender):
         self.user_factors_ = learnt.user_factors
         self.item_factors_ = learnt.item_factors
 
+    @property
+    def level(self) -> float:
+        """What is added to biases and factors: without biases, what zero stars are."""
+        if self.biased:
+            return self.mean_
+        scale = self._fitted_scale()
+        return scale.low - scale.star
+
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[np.floating[Any]]:
         out: Reals = np.empty(len(users), self.user_bias_.dtype)
-        learnt, mean = self._latents(), self.mean_ if self.biased else 0.0
+        learnt = self._latents()
         predict_pairs(
             users,
             items,
-            mean,
+            self.level,
             (learnt.user_bias, learnt.item_bias),
             (learnt.user_factors, learnt.item_factors),
             out,
@@ -288,7 +363,7 @@ class SVD(IterativeRecommender):
             completed = Completed(
                 latents=learnt, new_user=self.new_user_, new_item=self.new_item_
             )
-            fill_strangers(out, (users, items), completed, mean=mean)
+            fill_strangers(out, (users, items), completed, mean=self.level)
         elif not self.biased:
             out[
                 ~(
@@ -297,10 +372,37 @@ class SVD(IterativeRecommender):
                 )
             ] = self.mean_
         out += self.interaction.of_pairs(users, items)
-        # A learning rate far too high overflows; what is left to predict is the mean.
-        if not np.isfinite(out).all():
-            np.nan_to_num(out, copy=False, nan=self.mean_)
         return out
+
+    def _predict_at(
+        self, users: Codes, items: Codes, when: Times
+    ) -> npt.NDArray[np.floating[Any]]:
+        out = self._predict(users, items)
+        for stars in self.time_biases.of_pairs(users, items, when).values():
+            out += stars
+        return out
+
+    def _score_all_items_at(
+        self, user: int, when: float
+    ) -> npt.NDArray[np.floating[Any]]:
+        scores = self._score_all_items(user)
+        items = np.arange(len(scores))
+        users, times = np.full(len(scores), user), np.full(len(scores), when)
+        for stars in self.time_biases.of_pairs(users, items, times).values():
+            scores += stars
+        return scores
+
+    @property
+    def time_biases(self) -> TimeBiases:
+        """What the time of a rating adds."""
+        return TimeBiases(
+            span=self.time_span_,
+            user_time=self.user_time_,
+            user_days=self.user_days_,
+            user_drift=self.user_drift_,
+            user_day_bias=self.user_day_bias_,
+            item_period_bias=self.item_period_bias_,
+        )
 
     @property
     def interaction(self) -> GenreInteraction:
@@ -324,15 +426,12 @@ class SVD(IterativeRecommender):
         else:
             bias, factors = 0.0, np.zeros_like(self.item_factors_, shape=self.n_factors)
         # One matrix-vector product: a tenth of the time of predicting pair by pair.
-        level = bias + (self.mean_ if self.biased else 0.0)
         scores: npt.NDArray[np.floating[Any]] = self.item_factors_ @ factors
-        scores += self.item_bias_ + level
+        scores += self.item_bias_ + (bias + self.level)
         if not self.biased and self.new_user_ is None:
             rated = known and self.rated_user_[user]
             scores[~self.rated_item_ if rated else slice(None)] = self.mean_
         self.interaction.add_to_scores(scores, user)
-        if not np.isfinite(scores).all():
-            np.nan_to_num(scores, copy=False, nan=self.mean_)
         return scores
 
     def explain(self, user: int, item: int) -> Explanation:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.models.svd.kernels import sgd_epoch
+from harness.models.svd.kernels import sgd_epoch, sgd_epoch_in_time
+from harness.models.svd.time import TimeTraining
 
 __all__ = ["Descent", "Latents"]
 
@@ -23,7 +24,7 @@ class Latents:
     Parameters
     ----------
     user_bias, item_bias : ndarray of float, shapes (n_users,) and (n_items,)
-        Biases in stars.
+        Biases, in stars of a scale of 1 to 5 until `times_star`.
     user_factors, item_factors : ndarray of float, shapes (n_users, n_factors), \
 (n_items, n_factors)
         Factors.
@@ -33,6 +34,19 @@ class Latents:
     item_bias: Reals
     user_factors: Reals
     item_factors: Reals
+
+    def times_star(self, star: float) -> "Latents":
+        """Convert to the unit of ratings of which `star` make a star; factors share it."""
+        if star == 1:
+            return self
+        dtype = self.user_bias.dtype.type
+        bias, factor = dtype(star), dtype(np.sqrt(star))
+        return Latents(
+            user_bias=bias * self.user_bias,
+            item_bias=bias * self.item_bias,
+            user_factors=factor * self.user_factors,
+            item_factors=factor * self.item_factors,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +67,8 @@ class Descent:
         Of the latents.
     seed : int
         Seed of the factors at the start.
+    time_regularization : float
+        Penalty on biases that change with time.
     """
 
     n_factors: int
@@ -62,14 +78,21 @@ class Descent:
     biased: bool
     precision: Literal["single", "double"]
     seed: int
+    time_regularization: float
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
         """Type of the latents: float32 or float64."""
         return np.float64 if self.precision == "double" else np.float32
 
-    def run(self, ratings: Ratings) -> Iterator[tuple[int, Latents]]:
-        """Train with the own kernel."""
+    def run(
+        self, ratings: Ratings, time: TimeTraining | None = None
+    ) -> Iterator[tuple[int, Latents, float]]:
+        """Train on ratings of 1 to 5 with the own kernel, epoch by epoch.
+
+        The latents are the same each time, updated in place. The number is the squared
+        error of the training, summed: not finite after an overflow.
+        """
         learnt = self._initialise(ratings)
         dtype = self.dtype
         arguments = (
@@ -80,11 +103,14 @@ class Descent:
             (learnt.user_bias, learnt.item_bias),
             (learnt.user_factors, learnt.item_factors),
             tuple(dtype(rate) for rate in self.rates),
-            self.biased,
         )
         for epoch in range(1, self.n_epochs + 1):
-            sgd_epoch(*arguments)
-            yield epoch, learnt
+            if time is None:
+                squared_error = sgd_epoch(*arguments, self.biased)
+            else:
+                in_time = time.arguments(self.time_regularization)
+                squared_error = sgd_epoch_in_time(*arguments, in_time)
+            yield epoch, learnt, squared_error
 
     def _initialise(self, ratings: Ratings) -> Latents:
         # The legacy generator, users before items: scikit-surprise draws like this.

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from harness.data import habits
 from harness.data.dataset import Dataset
-from harness.experiment.claims import judge_claims
-from harness.experiment.measures import DATA, write
+from harness.experiment.measured import DATA, measure_named
 from harness.experiment.results import ExperimentRecord
 from harness.report.figures.candidates import wrap
 from harness.report.figures.style import (
@@ -303,7 +302,7 @@ def draw_characteristics(record: ExperimentRecord, path: Path) -> bool:
 
 def _rows(record: ExperimentRecord) -> list[_Row]:
     found = []
-    for judged in judge_claims(record):
+    for judged in record.claims:
         claim, here = judged.claim, judged.measured
         published = claim.value
         if not claim.metric.startswith(DATA) or isinstance(published, str):
@@ -311,7 +310,8 @@ def _rows(record: ExperimentRecord) -> list[_Row]:
         if here is None or isinstance(here, str) or min(here, published) <= 0:
             continue
         allowed = claim.tolerance if claim.relative else claim.tolerance / published
-        numbers = f"{write(claim.metric, published)} | {write(claim.metric, here)}"
+        measure = measure_named(claim.metric)
+        numbers = f"{measure.format(published)} | {measure.format(here)}"
         found.append(
             _Row(
                 name=wrap(claim.label or _name_of(claim.metric), width=30),

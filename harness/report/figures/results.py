@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.experiment.decision import decide
-from harness.experiment.measures import BLOCK, measured
-from harness.experiment.results import BIAS_BASELINE, MEAN_BASELINE, ExperimentRecord
+from harness.evaluation.measures import BLOCK
+from harness.evaluation.results import (
+    BIAS_BASELINE,
+    MEAN_BASELINE,
+    CalibrationGroup,
+    DepthError,
+    ModelResult,
+    ParamValue,
+    Role,
+    Side,
+    StarGroup,
+)
+from harness.evaluation.statistics import Estimate
+from harness.experiment.measured import measured
+from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
-from harness.formatting import stars
+from harness.formatting import percent, stars, unit_of_scale
 from harness.report.figures.candidates import display_name, looks
 from harness.report.figures.style import (
     ACCENT,
@@ -39,7 +51,9 @@ __all__ = [
     "draw_pareto",
     "draw_residuals",
     "draw_rmse",
+    "effective_weights",
     "pareto_front",
+    "star_names",
     "statistics_weight",
 ]
 
@@ -50,15 +64,13 @@ _PUBLISHED, _INITIAL, _TUNED = -0.24, 0.0, 0.24
 
 def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
     """Draw the test RMSE of every family, the best on top, beside what was published."""
-    decision = decide(record)
+    decision = record.decision
     if decision is None:
         return False
     from matplotlib.figure import Figure
 
-    ranked = sorted(
-        (c for c in record.spec.families if record.model(c)),
-        key=lambda c: _estimate(record, c, "tuned")["value"],
-    )
+    tuned = {c: m for c in record.spec.families if (m := record.model(c))}
+    ranked = sorted(tuned, key=lambda c: tuned[c].rmse.value)
     with figure_style():
         size = (8, 1.5 + 0.62 * len(ranked))
         figure = Figure(figsize=size, layout="constrained")
@@ -72,25 +84,25 @@ def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
         _write_values(axes, record, ranked)
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("RMSE on the test set, in stars (bold: the family chosen)")
+        chosen = "" if record.is_study else " (bold: the family chosen)"
+        axes.set_xlabel(f"RMSE on the test set, in {_unit(record)}{chosen}")
         figure.legend(loc="outside upper center", ncols=3)
         save_figure(figure, path)
     return True
 
 
-def _estimate(record: ExperimentRecord, candidate: str, role: str) -> Mapping[str, Any]:
-    model = record.model(candidate, role)
-    return model["metrics"]["rmse"] if model else {}
+def _unit(record: ExperimentRecord) -> str:
+    return unit_of_scale(record.dataset.get("scale"))
 
 
 def _draw_baselines(axes: "Axes", record: ExperimentRecord) -> None:
     low, high = axes.get_xlim()
     for model in record.models:
-        if model["role"] != "baseline":
+        if model.role != "baseline":
             continue
-        value = model["metrics"]["rmse"]["value"]
-        label = f"{model['name']} ({stars(value)})"
-        style = ":" if model["name"] == MEAN_BASELINE else "--"
+        value = model.rmse.value
+        label = f"{model.name} ({stars(value)})"
+        style = ":" if model.name == MEAN_BASELINE else "--"
         if low - (high - low) <= value <= high + (high - low):
             axes.axvline(value, color=MEDIUM, linestyle=style, label=label)
         else:
@@ -126,21 +138,22 @@ def _draw_published(
 def _draw_measured(
     axes: "Axes", record: ExperimentRecord, ranked: Sequence[str]
 ) -> None:
-    confidence = record.final["confidence"] if record.final else 0
-    for role, offset, face, color in (
+    confidence = record.judging.confidence if record.judging else 0
+    roles: tuple[tuple[Role, float, str, str], ...] = (
         ("initial", _INITIAL, "white", MEDIUM),
         ("tuned", _TUNED, DARK, DARK),
-    ):
-        rows = [row for row, c in enumerate(ranked) if record.model(c, role)]
-        found = [_estimate(record, ranked[row], role) for row in rows]
-        if not rows:
+    )
+    for role, offset, face, color in roles:
+        models = {row: record.model(c, role) for row, c in enumerate(ranked)}
+        found = {row: model.rmse for row, model in models.items() if model}
+        if not found:
             continue
         axes.errorbar(
-            [e["value"] for e in found],
-            [row + offset for row in rows],
+            [e.value for e in found.values()],
+            [row + offset for row in found],
             xerr=[
-                [e["value"] - e["low"] for e in found],
-                [e["high"] - e["value"] for e in found],
+                [e.value - e.low for e in found.values()],
+                [e.high - e.value for e in found.values()],
             ],
             linestyle="none",
             marker="o",
@@ -149,7 +162,7 @@ def _draw_measured(
             color=color,
             elinewidth=1.6,
             capsize=3,
-            label=f"{role}, with {confidence:.0%} interval",
+            label=f"{role}, with {percent(confidence)} interval",
             zorder=4,
         )
     for row in range(1, len(ranked)):
@@ -159,7 +172,8 @@ def _draw_measured(
 def _write_values(
     axes: "Axes", record: ExperimentRecord, ranked: Sequence[str]
 ) -> None:
-    values = [stars(_estimate(record, c, "tuned")["value"]) for c in ranked]
+    models = [record.model(c) for c in ranked]
+    values = [stars(m.rmse.value) if m else "-" for m in models]
     places = [row + _TUNED for row in range(len(ranked))]
     label_right(axes, places, values, head="tuned")
 
@@ -168,12 +182,12 @@ def _write_values(
 class _Point:
     name: str
     latency: float
-    rmse: Mapping[str, Any]
+    rmse: Estimate
     is_winner: bool
 
     @property
     def place(self) -> tuple[float, float]:
-        return self.latency, self.rmse["value"]
+        return self.latency, self.rmse.value
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -207,7 +221,7 @@ def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
         front = _draw_points(axes, points)
         _set_limits(axes, points)
         axes.set_xlabel("p95 latency of one user's top 10, in ms (log)")
-        axes.set_ylabel("RMSE on the test set, in stars")
+        axes.set_ylabel(f"RMSE on the test set, in {_unit(record)}")
         figure.legend(loc="outside upper center", ncols=4)
         names = [(point.name, point.place) for point in points]
         with any_script():
@@ -217,7 +231,7 @@ def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
 
 
 def _points(record: ExperimentRecord) -> list[_Point]:
-    decision = decide(record)
+    decision = record.decision
     names = {c: display_name(record, c, width=22) for c in record.spec.families}
     models = {c: record.model(c) for c in names} | {BIAS_BASELINE: record.baseline()}
     latencies = {c: measured(record, "latency_p95_ms", c) for c in models}
@@ -225,7 +239,7 @@ def _points(record: ExperimentRecord) -> list[_Point]:
         _Point(
             name=names.get(candidate, candidate),
             latency=latency,
-            rmse=model["metrics"]["rmse"],
+            rmse=model.rmse,
             is_winner=decision is not None and candidate == decision.winner,
         )
         for candidate, model in models.items()
@@ -234,7 +248,7 @@ def _points(record: ExperimentRecord) -> list[_Point]:
 
 
 def _bar(point: _Point) -> Line:
-    low, high = point.rmse["low"], point.rmse["high"]
+    low, high = point.rmse.low, point.rmse.high
     return (point.latency, low), (point.latency, high)
 
 
@@ -286,30 +300,54 @@ _MANY = 6
 
 
 def draw_residuals(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the errors of the family chosen by star, and its calibration."""
-    decision = decide(record)
+    """Draw the errors of the family chosen by the rating given, and its calibration."""
+    decision = record.decision
     model = record.model(decision.winner) if decision else None
-    residuals: Mapping[str, Any] = (model or {}).get("residuals") or {}
-    if not residuals.get("by_star") or not residuals.get("calibration"):
+    if model is None:
+        return False
+    residuals = model.residuals
+    if not residuals.by_star or not residuals.calibration:
         return False
     from matplotlib.figure import Figure
 
     with figure_style():
         figure = Figure(figsize=(8, 3.7), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-        _draw_by_star(left, residuals["by_star"])
-        _draw_calibration(right, residuals["calibration"])
+        _draw_by_star(left, residuals.by_star, _unit(record))
+        _draw_calibration(right, residuals.calibration, _unit(record))
         save_figure(figure, path)
     return True
 
 
-def _draw_by_star(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> None:
+def star_names(groups: Sequence[StarGroup]) -> list[str]:
+    """Name ratings, or the middles of ranges of them, with the digits that tell them apart.
+
+    Examples
+    --------
+    >>> def groups(*values):
+    ...     return [StarGroup(star=v, n=1, mean_error=0, rmse=1) for v in values]
+    >>> star_names(groups(0.5, 1, 5)), star_names(groups(587.795, 1234.56))
+    (['0.5', '1', '5'], ['588', '1,235'])
+    """
+    values = [group.star for group in groups]
+    gaps = [high - low for low, high in pairwise(values)]
+    smallest = min(gaps, default=1.0)
+    digits = 0 if smallest >= 5 else 2 if smallest >= 0.05 else 4
+    return [_short(value, digits) for value in values]
+
+
+def _short(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _draw_by_star(axes: "Axes", groups: Sequence[StarGroup], unit: str) -> None:
     places = range(len(groups))
-    errors = [g["mean_error"] for g in groups]
+    errors = [g.mean_error for g in groups]
     axes.bar(places, errors, color=LIGHT, edgecolor=DARK, width=0.7, label="mean error")
     axes.plot(
         places,
-        [g["rmse"] for g in groups],
+        [g.rmse for g in groups],
         color=ACCENT,
         marker="D",
         markersize=5,
@@ -317,21 +355,25 @@ def _draw_by_star(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> None:
         label="RMSE",
     )
     axes.axhline(0, color=DARK, linewidth=0.8)
-    total = sum(g["n"] for g in groups)
-    names = [f"{g['star']:g}\n{g['n'] / total:.0%}" for g in groups]
-    axes.set_xticks(places, names)
-    axes.set_xlabel("stars given (below: share of the test ratings)")
-    if len(groups) > _MANY:
-        axes.tick_params(axis="x", labelsize=8)
-    axes.set_ylabel("prediction minus rating, in stars")
-    axes.set_title("By star")
+    total = sum(g.n for g in groups)
+    names = [
+        f"{name}\n{percent(g.n / total)}"
+        for name, g in zip(star_names(groups), groups, strict=True)
+    ]
+    many = len(groups) > _MANY
+    axes.set_xticks(places, names, fontsize=7 if many else 9.5)
+    axes.set_xlabel("rating given (below: share of the test ratings)")
+    axes.set_ylabel(f"prediction minus rating, in {unit}")
+    axes.set_title("By rating")
     axes.grid(visible=False, axis="x")
     axes.legend(loc="best")
 
 
-def _draw_calibration(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> None:
-    predicted = [g["predicted"] for g in groups]
-    actual = [g["actual"] for g in groups]
+def _draw_calibration(
+    axes: "Axes", groups: Sequence[CalibrationGroup], unit: str
+) -> None:
+    predicted = [g.predicted for g in groups]
+    actual = [g.actual for g in groups]
     ends = min(predicted + actual), max(predicted + actual)
     room = 0.06 * (ends[1] - ends[0]) or 0.1
     low, high = ends[0] - room, ends[1] + room
@@ -350,48 +392,72 @@ def _draw_calibration(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> None
         marker="o",
         markersize=5.5,
         linewidth=1,
-        label=f"groups of about {groups[0]['n']:,}",
+        label=_group_sizes(groups),
     )
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set_xlabel("mean prediction, in stars")
-    axes.set_ylabel("mean rating, in stars")
+    axes.set_xlabel(f"mean prediction, in {unit}")
+    axes.set_ylabel(f"mean rating, in {unit}")
     axes.set_title("Calibration")
     axes.legend(loc="upper left")
+
+
+def _group_sizes(groups: Sequence[CalibrationGroup]) -> str:
+    """Say how many ratings a group has: ties can make one far larger than the others."""
+    low, high = min(g.n for g in groups), max(g.n for g in groups)
+    if high <= 1.1 * low:
+        return f"groups of about {low:,}"
+    return f"groups of {low:,} to {high:,}"
 
 
 FEWEST_PAIRS = 30
 """Fewer test pairs have no interval worth showing, and nothing is said of them."""
 
-Groups = Sequence[Mapping[str, Any]]
+Groups = Sequence[DepthError]
 
-_SIDES = {"users": "user", "items": "title"}
+_SIDES: Mapping[Side, str] = {"users": "user", "items": "title"}
 # Share of the distance between two depths that the marks of one take up.
 _WIDTH = 0.72
 
 
 def draw_depth(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the RMSE of every tuned family by the training ratings of user and title."""
-    scored = {c: m for c in record.spec.families if (m := record.model(c))}
-    measured = {c: m["depth"] for c, m in scored.items() if m.get("depth")}
-    if not measured:
+    """Draw the RMSE of every tuned family by the training ratings of user and title.
+
+    Depths without test pairs are left out, and sides with one depth only: all test pairs
+    are of it, and its RMSE is the one that stands everywhere else.
+    """
+    models = {c: m for c in record.spec.families if (m := record.model(c)) and m.depth}
+    sides = [side for side in _SIDES if _n_depths(models.values(), side) > 1]
+    if not sides:
         return False
     from matplotlib.figure import Figure
 
+    bias = record.baseline()
+    drawn = {
+        side: {c: _with_pairs(m, side) for c, m in models.items()} for side in sides
+    }
     with figure_style():
-        figure = Figure(figsize=(8, 6.2), layout="constrained")
-        panels = figure.subplots(2, 1, sharey=True)
-        for side, axes in zip(_SIDES, panels, strict=True):
-            _draw_bias(axes, ((record.baseline() or {}).get("depth") or {}).get(side))
-            _draw_side(axes, record, {c: depth[side] for c, depth in measured.items()})
+        figure = Figure(figsize=(8, 0.8 + 2.7 * len(sides)), layout="constrained")
+        panels = figure.subplots(len(sides), 1, sharey=True, squeeze=False)[:, 0]
+        for side, axes in zip(sides, panels, strict=True):
+            _draw_bias(axes, [] if bias is None else _with_pairs(bias, side))
+            _draw_side(axes, record, drawn[side])
             axes.set_title(f"By training ratings of the {_SIDES[side]}")
-            axes.set_ylabel("RMSE in stars")
-        _limit(panels, [depth[side] for depth in measured.values() for side in _SIDES])
+            axes.set_ylabel(f"RMSE in {_unit(record)}")
+        _limit(panels, [groups for side in sides for groups in drawn[side].values()])
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside upper center", ncols=min(len(labels), 3)
         )
         save_figure(figure, path)
     return True
+
+
+def _n_depths(models: Iterable[ModelResult], side: Side) -> int:
+    return max((len(_with_pairs(model, side)) for model in models), default=0)
+
+
+def _with_pairs(model: ModelResult, side: Side) -> Groups:
+    return [group for group in model.depth.get(side, ()) if group.n_pairs]
 
 
 def _draw_side(
@@ -437,26 +503,27 @@ def _limit(panels: Iterable["Axes"], groups: Sequence[Groups]) -> None:
 
 def _intervals(groups: Groups) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Take values and the ends of their intervals, of those of pairs enough."""
-    value, *ends = (_numbers(groups, key) for key in ("value", "low", "high"))
-    enough = np.array([group["n_pairs"] >= FEWEST_PAIRS for group in groups])
-    return np.stack([value, *(np.where(enough, end, np.nan) for end in ends)])
+    ends = [
+        (e.value, e.low, e.high) if (e := group.rmse) is not None else (np.nan,) * 3
+        for group in groups
+    ]
+    value, low, high = np.array(ends, dtype=np.float64).reshape(-1, 3).T
+    enough = np.array([group.n_pairs >= FEWEST_PAIRS for group in groups])
+    return np.stack(
+        [value, np.where(enough, low, np.nan), np.where(enough, high, np.nan)]
+    )
 
 
-def _numbers(groups: Groups, key: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    return np.array([np.nan if g[key] is None else g[key] for g in groups], float)
+def _depth_name(group: DepthError) -> str:
+    return f"{group.depth}\n{group.n_pairs:,} pair{'' if group.n_pairs == 1 else 's'}"
 
 
-def _depth_name(group: Mapping[str, Any]) -> str:
-    n_pairs = f"{group['n_pairs']:,} pairs" if group["n_pairs"] else "no pairs"
-    return f"{group['depth']}\n{n_pairs}"
-
-
-def _draw_bias(axes: "Axes", groups: Groups | None) -> None:
+def _draw_bias(axes: "Axes", groups: Groups) -> None:
     if not groups:
         return
     places = np.arange(len(groups))
     axes.hlines(
-        _numbers(groups, "value"),
+        _intervals(groups)[0],
         places - 0.46,
         places + 0.46,
         color=ACCENT,
@@ -471,15 +538,18 @@ STATISTICS = "statistics,\nbeside these"
 
 def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
     """Draw the weights of the content blocks of every family that has them."""
-    tuned = {c: _shares(_tuned(record, c)) for c in record.spec.families}
+    tuned = {c: _shares(record, c) for c in record.spec.families}
     tuned = {candidate: weights for candidate, weights in tuned.items() if weights}
     if not tuned:
         return False
     with figure_style():
         figure, panels = make_panels([2.5] * len(tuned), n_columns=2)
         for axes, (candidate, weights) in zip(panels, tuned.items(), strict=True):
-            published, whose = _published(record, candidate)
-            _draw_weights(axes, {whose: published, "tuned": weights})
+            published = _published(record, candidate)
+            shown = {"tuned": weights}
+            _draw_weights(
+                axes, {"published": published, **shown} if published else shown
+            )
             axes.set_title(display_name(record, candidate, width=34), fontsize=10)
             axes.set_xlabel("share of the weight")
         found = [axes.get_legend_handles_labels() for axes in panels]
@@ -493,30 +563,40 @@ def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
     return True
 
 
-def statistics_weight(params: Mapping[str, Any]) -> float:
+def statistics_weight(params: Mapping[str, ParamValue]) -> float:
     """Find the weight of the statistics of ratings, which stands beside the four blocks."""
     if params.get("predictor") == "regression":
         return 0.0
     return float(params.get("statistics_weight") or 0.0)
 
 
-def _shares(params: Mapping[str, Any]) -> dict[str, float]:
-    weights, beside = block_weights(params), statistics_weight(params)
+def effective_weights(
+    params: Mapping[str, ParamValue], blocks_off: Sequence[str]
+) -> dict[str, float]:
+    """Share the weight among the blocks that have something to work on.
+
+    Examples
+    --------
+    >>> weights = {"metadata_weight": 1.0, "genre_weight": 1.0, "text_weight": 2.0}
+    >>> effective_weights(weights | {"people_weight": 4.0}, ["people"])
+    {'metadata': 0.25, 'genre': 0.25, 'text': 0.5}
+    """
+    weights = {b: w for b, w in block_weights(params).items() if b not in blocks_off}
+    total = sum(weights.values())
+    return {block: w / total for block, w in weights.items()} if total else {}
+
+
+def _shares(record: ExperimentRecord, candidate: str) -> dict[str, float]:
+    model, study = record.model(candidate), record.studies.get(candidate)
+    best = None if study is None else study.best
+    params = model.params if model else best.params if best else {}
+    weights = effective_weights(params, model.blocks_off if model else ())
+    beside = statistics_weight(params)
     return weights | ({STATISTICS: beside} if weights and beside else {})
 
 
-def _tuned(record: ExperimentRecord, candidate: str) -> Mapping[str, Any]:
-    model, study = record.model(candidate), record.studies.get(candidate)
-    if model is None:
-        return study.best.params if study is not None and study.best is not None else {}
-    params: Mapping[str, Any] = model["params"]
-    return params
-
-
-def _published(
-    record: ExperimentRecord, candidate: str
-) -> tuple[Mapping[str, float], str]:
-    """Take the weights that the file claims, else those the blocks are known by."""
+def _published(record: ExperimentRecord, candidate: str) -> Mapping[str, float]:
+    """Take the weights that the file claims, if it claims all of them."""
     claimed = {
         claim.metric.removeprefix(BLOCK): float(claim.value)
         for claim in record.spec.claims
@@ -524,16 +604,16 @@ def _published(
         and claim.metric.startswith(BLOCK)
         and not isinstance(claim.value, str)
     }
-    if claimed.keys() == PUBLISHED_WEIGHTS.keys():
-        return claimed, "published"
-    return PUBLISHED_WEIGHTS, "published study, the defaults"
+    return claimed if claimed.keys() == PUBLISHED_WEIGHTS.keys() else {}
 
 
 def _draw_weights(axes: "Axes", weights: Mapping[str, Mapping[str, float]]) -> None:
     names = list(weights["tuned"])
-    for (label, shares), shift, color in zip(
-        weights.items(), (-0.2, 0.2), (LIGHT, DARK), strict=True
-    ):
+    looks = {"published": (-0.2, LIGHT), "tuned": (0.2, DARK)}
+    if len(weights) == 1:
+        looks = {"tuned": (0.0, DARK)}
+    for label, shares in weights.items():
+        shift, color = looks[label]
         known = [name for name in names if name in shares]
         places = [names.index(name) + shift for name in known]
         values = [shares[name] for name in known]
@@ -546,10 +626,10 @@ def _draw_weights(axes: "Axes", weights: Mapping[str, Mapping[str, float]]) -> N
             linewidth=0.6,
             label=label,
         )
-        axes.bar_label(bars, [f"{v:.0%}" for v in values], padding=3, fontsize=8.5)
+        axes.bar_label(bars, [percent(v) for v in values], padding=3, fontsize=8.5)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     most = max(max(shares.values()) for shares in weights.values())
     axes.set_xlim(0, 1.12 * most)
-    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.xaxis.set_major_formatter(lambda share, _: percent(share))

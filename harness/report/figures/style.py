@@ -43,6 +43,8 @@ _SETTINGS: Mapping[str, Any] = MappingProxyType(
     {
         "axes.axisbelow": True,
         "axes.edgecolor": "#555555",
+        # 0.5712 rather than 0.0012 beside "+5.7e-1".
+        "axes.formatter.useoffset": False,
         "axes.grid": True,
         "axes.labelsize": 10,
         "axes.spines.right": False,

@@ -1,0 +1,268 @@
+"""Biases that change with time: titles from period to period, users slowly and by the day."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.ratings import Ratings
+from harness.models.explanation import Part
+
+__all__ = ["TimeBiases", "TimeTraining", "span_of"]
+
+Codes = npt.NDArray[np.integer[Any]]
+Reals = npt.NDArray[np.floating[Any]]
+
+_DAY = 86_400
+N_PERIODS = 30
+"""Periods of titles, as in Koren (2009): of ten weeks there."""
+
+_DRIFT_POWER = 0.4
+"""Exponent of the drift of users, found in Koren (2009) on the Netflix data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TimeBiases:
+    r"""What the time of a rating adds to a prediction: the bias terms of timeSVD++ [1]_.
+
+    .. math:: \alpha_u \operatorname{dev}_u(t) + b_{u, \text{day}(t)}
+              + b_{i, \text{period}(t)}, \qquad
+              \operatorname{dev}_u(t) = \operatorname{sign}(t - t_u)
+              \left(\frac{|t - t_u|}{T}\right)^{0.4}
+
+    where :math:`t_u` is the mean time of the user's ratings. [1]_ counts days; here
+    :math:`T`, the time that the training ratings span, makes :math:`\alpha_u` a bias like
+    the others, with the same steps. Periods are equally long. Before and after the
+    training ratings everything stands as at their ends; on a day on which the user has
+    not rated there is no bias of the day; without a time nothing is added.
+    The terms are 0 on average over a user's or title's ratings: see `TimeTraining`.
+
+    Parameters
+    ----------
+    span : ndarray of int64, shape (2,)
+        Times of the first and the last training rating, in seconds.
+    user_time : ndarray of float64, shape (n_users,)
+        :math:`t_u`, in seconds.
+    user_days : ndarray of int64, shape (n_user_days,)
+        Which users have rated on which days: code times number of days, plus day;
+        ascending.
+    user_drift : ndarray of float, shape (n_users,)
+        :math:`\alpha_u` in stars.
+    user_day_bias : ndarray of float, shape (n_user_days,)
+        :math:`b_{u, \text{day}}` in stars.
+    item_period_bias : ndarray of float, shape (n_items, n_periods)
+        :math:`b_{i, \text{period}}` in stars.
+
+    References
+    ----------
+    .. [1] Y. Koren, "Collaborative filtering with temporal dynamics", KDD 2009,
+       section 3.
+    """
+
+    span: npt.NDArray[np.int64]
+    user_time: npt.NDArray[np.float64]
+    user_days: npt.NDArray[np.int64]
+    user_drift: Reals
+    user_day_bias: Reals
+    item_period_bias: Reals
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Make terms that add nothing, as time is off."""
+        return cls(
+            span=np.zeros(2, dtype=np.int64),
+            user_time=np.zeros(0),
+            user_days=np.zeros(0, dtype=np.int64),
+            user_drift=np.zeros(0),
+            user_day_bias=np.zeros(0),
+            item_period_bias=np.zeros((0, 0)),
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Name the arrays as the attributes of a model, less the underscore at their end."""
+        return {
+            "time_span": self.span,
+            "user_time": self.user_time,
+            "user_days": self.user_days,
+            "user_drift": self.user_drift,
+            "user_day_bias": self.user_day_bias,
+            "item_period_bias": self.item_period_bias,
+        }
+
+    def times_star(self, star: float) -> Self:
+        """Convert to the unit of ratings of which `star` make a star."""
+        return replace(
+            self,
+            user_drift=self.user_drift * star,
+            user_day_bias=self.user_day_bias * star,
+            item_period_bias=self.item_period_bias * star,
+        )
+
+    def locate(
+        self, users: Codes, when: npt.NDArray[Any]
+    ) -> tuple[Reals, npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """Find deviation, position among `user_days` (or -1), and period of known users."""
+        first, last = self.span
+        times = np.clip(when, first, last)
+        away = (times - self.user_time[users]) / (last - first)
+        deviation = np.sign(away) * np.abs(away) ** _DRIFT_POWER
+        keys = _key_days(users, times, (first, last))
+        place = np.searchsorted(self.user_days, keys)
+        place[place == len(self.user_days)] = 0
+        # Clipping serves the slow terms only: a day outside is no day of the training.
+        there = (self.user_days[place] == keys) & (when >= first) & (when <= last)
+        n_periods = self.item_period_bias.shape[1]
+        period = (times - first) / (last - first) * n_periods
+        return (
+            deviation.astype(self.user_drift.dtype),
+            np.where(there, place, -1),
+            np.minimum(period, n_periods - 1).astype(np.int32),
+        )
+
+    def of_pairs(
+        self, users: Codes, items: Codes, when: npt.NDArray[Any]
+    ) -> dict[str, Reals]:
+        """Compute each term for pairs of codes, known or not, in stars.
+
+        All are 0 where the time is NaN, as it is not known.
+        """
+        if not self.user_days.size:
+            return {}
+        dated = ~np.isnan(when)
+        of_user = dated & (users >= 0) & (users < len(self.user_drift))
+        of_item = dated & (items >= 0) & (items < len(self.item_period_bias))
+        rows, columns = np.where(of_user, users, 0), np.where(of_item, items, 0)
+        times = np.where(dated, when, self.span[0])
+        deviation, place, period = self.locate(rows, times)
+        drift = self.user_drift[rows] * deviation
+        day, on_the_day = self.user_day_bias[place], of_user & (place >= 0)
+        return {
+            "drift of the user": np.where(of_user, drift, 0),
+            "day of the user": np.where(on_the_day, day, 0),
+            "period of the title": np.where(
+                of_item, self.item_period_bias[columns, period], 0
+            ),
+        }
+
+    def explain(self, user: int, item: int, when: float) -> tuple[Part, ...]:
+        """Say what each term adds to one prediction."""
+        terms = self.of_pairs(np.array([user]), np.array([item]), np.array([when]))
+        details = (
+            "how this user's ratings have moved since the middle of them",
+            "how this user rated on that day",
+            "how users rated this title at that time",
+        )
+        return tuple(
+            Part(label=label, stars=float(stars[0]), detail=detail)
+            for (label, stars), detail in zip(terms.items(), details, strict=True)
+        )
+
+
+def span_of(ratings: Ratings) -> tuple[int, int] | None:
+    """Find the times of the first and the last rating; None without any, or if equal."""
+    times = ratings.timestamps
+    if times is None or not len(times) or times.min() == times.max():
+        return None
+    return int(times.min()), int(times.max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeTraining:
+    """Time terms under training: updated in place by `sgd_epoch_in_time`.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        With times.
+    terms : TimeBiases
+        As far as they are learnt.
+    located : tuple of ndarray, each of shape (n_ratings,)
+        Deviation, place and period of the ratings; see `TimeBiases.locate`.
+    """
+
+    ratings: Ratings
+    terms: TimeBiases
+    located: tuple[Reals, npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
+    @classmethod
+    def prepare(cls, ratings: Ratings, *, dtype: npt.DTypeLike) -> Self | None:
+        """Look at when users have rated.
+
+        Returns None where ratings have no times, or all the same.
+        """
+        span, times = span_of(ratings), ratings.timestamps
+        if span is None or times is None:
+            return None
+        first, last = span
+        counts = np.bincount(ratings.users, minlength=ratings.n_users)
+        # Relative to the first: sums of seconds since 1970 would lose digits.
+        sums = np.bincount(ratings.users, times - first, ratings.n_users)
+        user_days = np.unique(_key_days(ratings.users, times, (first, last)))
+        terms = TimeBiases(
+            span=np.array([first, last], dtype=np.int64),
+            user_time=first + sums / np.maximum(1, counts),
+            user_days=user_days,
+            user_drift=np.zeros(ratings.n_users, dtype),
+            user_day_bias=np.zeros(len(user_days), dtype),
+            item_period_bias=np.zeros((ratings.n_items, N_PERIODS), dtype),
+        )
+        return cls(ratings, terms, terms.locate(ratings.users, times))
+
+    def arguments(self, regularization: float) -> tuple[Any, ...]:
+        """Bring them into the order in which `sgd_epoch_in_time` takes them."""
+        terms = self.terms
+        learnt = terms.user_drift, terms.user_day_bias, terms.item_period_bias
+        return (*self.located, *learnt, terms.user_drift.dtype.type(regularization))
+
+    def centre(self) -> tuple[TimeBiases, Reals, Reals]:
+        """Move what days and periods are on average into the biases of users and titles.
+
+        A user of one day has learnt half of the bias as that of the day. On any other day
+        this half would be missing: on ml-100k the RMSE without times would be 0.92, with
+        this it is 0.912, and 0.910 where time is not learnt at all.
+
+        Returns
+        -------
+        terms : TimeBiases
+            A copy whose biases of days and periods are 0 on average over the ratings of
+            each user and title.
+        user_shift, item_shift : ndarray of float, shapes (n_users,) and (n_items,)
+            What the biases gain.
+        """
+        terms, (_, place, period) = self.terms, self.located
+        dtype = terms.user_drift.dtype
+        users, items = self.ratings.users, self.ratings.items
+        of_day = _means(users, terms.user_day_bias[place], len(terms.user_drift))
+        of_period = _means(
+            items, terms.item_period_bias[items, period], len(terms.item_period_bias)
+        )
+        of_day, of_period = of_day.astype(dtype), of_period.astype(dtype)
+        rated_on = terms.user_days // _n_days(*terms.span)
+        centred = replace(
+            terms,
+            user_drift=terms.user_drift.copy(),
+            user_day_bias=terms.user_day_bias - of_day[rated_on],
+            item_period_bias=terms.item_period_bias - of_period[:, None],
+        )
+        return centred, of_day, of_period
+
+
+def _means(codes: Codes, values: Reals, n: int) -> npt.NDArray[np.float64]:
+    counts = np.bincount(codes, minlength=n)
+    means: npt.NDArray[np.float64] = np.bincount(codes, values, n) / np.maximum(
+        1, counts
+    )
+    return means
+
+
+def _n_days(first: int, last: int) -> int:
+    return int(last - first) // _DAY + 1
+
+
+def _key_days(
+    users: Codes, times: npt.NDArray[Any], span: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    days = (times - span[0]).astype(np.int64) // _DAY
+    keys: npt.NDArray[np.int64] = users.astype(np.int64) * _n_days(*span) + days
+    return keys

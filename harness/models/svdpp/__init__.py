@@ -1,0 +1,1 @@
+"""Matrix factorisation that knows which titles a user has rated at all."""

@@ -1,0 +1,163 @@
+"""The front door, as a data scientist uses it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import harness
+from harness.errors import HarnessError, StudyError, UnknownNameError
+from harness.models.families import load_family
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(60 * 40, size=1200, replace=False)
+    stars = 3 + rng.normal(size=60)[pairs // 40] + 0.5 * rng.normal(size=1200)
+    return pd.DataFrame(
+        {
+            "user": [f"u{pair // 40}" for pair in pairs],
+            "item": [f"i{pair % 40}" for pair in pairs],
+            "rating": np.clip(np.round(stars), 1, 5),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def study(frame, folder):
+    """One study of the module, from a table; kept below one folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return harness.tune(
+            "svd", frame, trials=3, folds=3, jobs=1, scale="1:5", progress=False
+        )
+
+
+def test_the_best_settings_make_the_model_that_was_judged(study, folder):
+    assert isinstance(study, harness.Study)
+    best = study.best
+    assert best.params.keys() >= {"n_factors", "n_epochs", "genre_interaction"}
+    assert load_family(best.family)(**best.params)
+    values = study.trials["value"].dropna()
+    assert best.score == values.min()
+    assert (folder / "reports" / study.name / "report.json").is_file()
+
+
+def test_trials_are_a_table(study):
+    assert study.trials["number"].tolist() == [0, 1, 2]
+    assert {"param_n_factors", "mae", "state"} <= set(study.trials.columns)
+
+
+def test_the_model_is_ready_to_predict(study):
+    stars = study.model.predict(np.array([0, 1]), np.array([0, 1]))
+    assert stars.shape == (2,)
+    assert ((stars >= 1) & (stars <= 5)).all()
+
+
+def test_results_are_typed_and_the_verdict_can_be_printed(study):
+    tuned = study.results.model("svd")
+    assert tuned.rmse.low < tuned.rmse.value < tuned.rmse.high
+    assert "svd" in str(study)
+
+
+def test_figures_show_themselves_in_a_notebook(study):
+    figures = study.figures()
+    assert "history" in figures
+    assert figures["history"]._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_study_is_loaded_again_by_its_name(study, folder):
+    storage = str(folder / "optuna.log")
+    again = harness.load(study.name, storage)
+    assert again.results.judging == study.results.judging
+    assert again.best == study.best
+    table = harness.compare(study.name, storage=storage)
+    assert table["rmse"].is_monotonic_increasing
+    with pytest.raises(StudyError, match="data frame"):
+        _ = again.model
+    with pytest.raises(UnknownNameError, match=study.name):
+        harness.load("frame", storage)
+
+
+def test_a_data_set_is_taken_as_it_is(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = harness.tune(
+        "baseline", small_dataset, trials=2, folds=2, jobs=1, progress=False
+    )
+    assert done.results.dataset["fingerprint"] == small_dataset.fingerprint
+
+
+def test_the_same_call_continues_a_study(frame, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"folds": 2, "jobs": 1, "scale": "1:5", "progress": False}
+    harness.tune("baseline", frame, trials=2, **options)
+    done = harness.tune("baseline", frame, trials=4, **options)
+    assert done.trials["state"].isin(["complete", "pruned"]).sum() == 4
+
+
+SCRIPT = """
+import harness
+{guard}harness.tune("baseline", "mine.csv", trials=2, folds=2, jobs=2, progress=False)
+"""
+
+
+def test_a_script_without_a_guard_gets_one_sentence(frame, tmp_path):
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    (tmp_path / "search.py").write_text(SCRIPT.format(guard=""))
+    ended = subprocess.run(
+        [sys.executable, "search.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert ended.stderr.count("\nharness.errors.HarnessError") == 1
+    assert "search.py:3" in ended.stderr
+    assert not (tmp_path / "optuna.log").exists()
+
+
+def test_a_script_with_a_guard_runs(frame, tmp_path):
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    guard = 'if __name__ == "__main__":\n    '
+    (tmp_path / "search.py").write_text(SCRIPT.format(guard=guard))
+    subprocess.run([sys.executable, "search.py"], cwd=tmp_path, check=True)
+    assert (tmp_path / "reports" / "baseline-mine" / "report.md").is_file()
+
+
+def test_an_option_that_does_not_exist_is_an_error_before_anything_runs(
+    frame, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((HarnessError, ValueError), match="user_colum"):
+        harness.tune("svd", frame, user_colum="user", progress=False)
+    assert not (tmp_path / "optuna.log").exists()
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = [
+        "mlflow",
+        "optuna",
+        "pandas",
+        "numba",
+        "matplotlib",
+        "lightfm",
+        "surprise",
+        "rich",
+    ]
+    code = (
+        f"import sys, harness; sys.exit(str(sorted(set(sys.modules) & set({heavy}))))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.strip() == "[]"
