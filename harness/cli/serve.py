@@ -78,7 +78,9 @@ def serve(
         _introduce(server.packaged, f"http://{host}:{listener.getsockname()[1]}")
         server.run(listener)
         # Ctrl-C and `kill` end it within: uvicorn takes them, and gives them back.
-        raise TrackingError("The scoring server must go on, but it has ended by itself.")
+        raise TrackingError(
+            "The scoring server must go on, but it has ended by itself."
+        )
 
 
 def named_or_champion(

@@ -5,8 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.experiment import judge as judgement
 from harness.evaluation.results import Costs
+from harness.experiment import judge as judgement
 from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
 
