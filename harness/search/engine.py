@@ -458,7 +458,7 @@ class Engine:
         limit = MAX_FAILURES_IN_A_ROW if self._n_done else MAX_FAILURES_AT_FIRST
         if len(self._failures) >= limit:
             self._abandon("The study stopped: too many trials before it had failed.")
-            reason = self._failures[-1].strip().splitlines()[-1]
+            reason = _reason(self._failures[-1])
             raise SearchFailedError(
                 f"The study {self._study.study_name} stopped, because its last "
                 f"{limit} trials have all failed. The last one: {reason}"
@@ -470,6 +470,13 @@ class Engine:
             self._study.tell(flight.trial, state=TrialState.FAIL)
             del self._flights[flight.number]
             self._on_trial(flight.number)
+
+
+def _reason(failure: str) -> str:
+    """Take the error out of a traceback, and where it was raised."""
+    lines = failure.strip().splitlines()
+    places = [line.strip() for line in lines if line.startswith('  File "')]
+    return f"{lines[-1]} ({places[-1]})" if places else lines[-1]
 
 
 def _key(params: Mapping[str, Any], *, is_initial: bool) -> str:

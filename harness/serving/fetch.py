@@ -188,7 +188,11 @@ def open_client(location: Location) -> "MlflowClient":
         check_database(database)
     from mlflow import MlflowClient
 
-    return MlflowClient(location.tracking_uri, registry_uri=location.tracking_uri)
+    try:
+        return MlflowClient(location.tracking_uri, registry_uri=location.tracking_uri)
+    except Exception as error:
+        # The tables of a database are looked at already here.
+        raise unusable(location, error) from error
 
 
 def _resolve(client: "MlflowClient", location: Location, uri: str) -> tuple[str, str]:

@@ -212,8 +212,19 @@ def convert_version(
         run_id=version.run_id or "",
         source=version.source or "",
         tags=tags,
-        facts=None if kept is None else from_json(VersionFacts, json.loads(kept)),
+        facts=None if kept is None else _read_facts(kept, f"{version.name} {number}"),
     )
+
+
+def _read_facts(kept: str, version: str) -> VersionFacts:
+    try:
+        found: VersionFacts = from_json(VersionFacts, json.loads(kept))
+    except (ValueError, HarnessError) as error:
+        raise TrackingError(
+            f"Version {version}: its tag {_FACTS_TAG} must be as `harness promote` wrote "
+            "it, but is not: promote its study or experiment again."
+        ) from error
+    return found
 
 
 PREVIOUS = "previous"

@@ -4,11 +4,18 @@ import shutil
 from contextlib import chdir
 from pathlib import Path
 
+import optuna
+
 from harness.evaluation.results import Costs
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.experiment.spec import DataSpec, SearchSpec
 from harness.search.records import NoListener
+from harness.search.storage import (
+    create_experiment,
+    open_storage,
+    save_experiment_facts,
+)
 from harness.tracking.location import locate
 from harness.tracking.runs import log_experiment
 
@@ -62,6 +69,49 @@ def judge_study(name, *, family="baseline", seed=7, criteria=(), **changes):
     judged = judge_experiment(prepared, on_step=lambda _: None)
     log_experiment(judged.record, locate(f"sqlite:///{Path.cwd()}/mlflow.db"))
     return judged.record
+
+
+def keep_study(
+    name,
+    family,
+    params,
+    *,
+    dataset,
+    split,
+    state=None,
+    settings=None,
+    experiment=None,
+):
+    """Keep a study of one trial with these settings, as a search would leave it."""
+    facts = {
+        "dataset": dataset,
+        "split": split,
+        "settings": {"seed": 5, "file": None},
+        "code_version": "0",
+        "studies": {family: name},
+    }
+    create_experiment("optuna.log", experiment or name, facts)
+    spec = study_spec(family).as_json()
+    save_experiment_facts("optuna.log", experiment or name, "spec", spec)
+    study = optuna.load_study(study_name=name, storage=open_storage("optuna.log"))
+    study.set_user_attr(
+        "harness",
+        {
+            "family": family,
+            "settings": {"seed": 5, "defaults": {}, **(settings or {})},
+            "dataset": dataset,
+            "split": split,
+            "code_version": "0",
+        },
+    )
+    complete = optuna.trial.TrialState.COMPLETE
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=state or complete,
+            value=1.0 if state in {None, complete} else None,
+            user_attrs={"params": params},
+        )
+    )
 
 
 def copy(template, folder):
