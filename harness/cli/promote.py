@@ -102,7 +102,7 @@ class Modes:
             min=0,
             help="Smallest difference to the champion that matters: the new model must "
             "be shown not to be worse by that much.",
-            show_default="0.125 % of the width of the scale",
+            show_default="that of the experiment",
         ),
     ] = None
     force_undecided: Annotated[

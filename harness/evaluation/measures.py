@@ -184,6 +184,9 @@ class Measure:
         gap = one - other
         if self.unit == "share":
             text = f"{100 * abs(gap):.1f} points"
+        elif self.unit == "number":
+            # No more digits than the two have that it is between.
+            text = self.format(round(abs(gap), _n_decimals(max(abs(one), abs(other)))))
         else:
             text = self.format(abs(gap))
         if not any(digit in text for digit in "123456789") or abs(gap) < _ROUNDING:
@@ -203,6 +206,12 @@ class Measure:
             return found
         value = float(found)
         return None if math.isnan(value) else without_interval(value)
+
+
+def _n_decimals(value: float) -> int:
+    """Count the decimals that a value with four significant digits has at most."""
+    whole = len(f"{value:.0f}") if value >= 1 else 0
+    return max(0, 4 - whole)
 
 
 def _errors(value: float) -> str:

@@ -79,16 +79,16 @@ def _family_table(context: Context, found: dict[str, list["Trait"]]) -> str:
     ]
     judged = {model.candidate for model in models}
     rows += [
-        [label(record, c), _published(context, c), "-", "not judged", "-", "-", "-"]
+        [label(record, c), _published(context, c), "-", "not judged", *["-"] * 4]
         for c in record.spec.families
         if c not in judged
     ]
     head = ["family", "published", "initial", f"tuned [{_level(record)} interval]"]
-    head += ["rank", "p, against the best", "for and against"]
+    head += ["rank", "against the best", "p", "for and against"]
     if published:
-        return table(head, rows, align="lrrrrrl")
+        return table(head, rows, align="lrrrrlrl")
     return table(
-        head[:1] + head[2:], [row[:1] + row[2:] for row in rows], align="lrrrrl"
+        head[:1] + head[2:], [row[:1] + row[2:] for row in rows], align="lrrrlrl"
     )
 
 
@@ -110,16 +110,24 @@ def _family_row(
     assert decision is not None
     name, rmse = name_of(record, model), with_interval(MEASURES["rmse"], model.rmse)
     if candidate is None:
-        return [f"*baseline:* {name}", "-", "-", rmse, "-", _p(record, model), "-"]
+        return [
+            f"*baseline:* {name}",
+            "-",
+            "-",
+            rmse,
+            *["-"] * 2,
+            _p(record, model),
+            "-",
+        ]
     chosen = candidate == decision.winner
     initial = record.model(candidate, "initial")
-    is_tied = bool(decision.tied) and candidate in decision.contenders
     return [
         f"★ **{name}** (chosen)" if chosen else name,
         _published(context, candidate),
         error(error_of(initial)) if initial else "-",
         f"**{rmse}**" if chosen else rmse,
-        f"{rank} (tied)" if is_tied else str(rank),
+        str(rank),
+        decision.answers.get(candidate, "-"),
         _p(record, model),
         describe_traits(found[candidate]),
     ]
@@ -144,8 +152,20 @@ def _how(record: ExperimentRecord) -> str:
         f"{judging.n_test_users:,} users. Models were trained on the whole training part, "
         f"with {len(judging.seeds)} seeds where they draw random numbers. Intervals allow "
         "for ratings that share a user or a title, and for seeds. Models are compared on "
-        "the same ratings, so differences are known better than each RMSE. p: against the "
-        "best, Holm-adjusted for all pairs; intervals are not adjusted."
+        "the same ratings, so differences are known better than each RMSE. "
+        f"{_about_answers(record)} p: no difference to the best, Holm-adjusted for all "
+        "pairs; intervals are not adjusted."
+    )
+
+
+def _about_answers(record: ExperimentRecord) -> str:
+    judging = record.judging
+    assert judging is not None
+    whose = "the file's" if judging.margin_declared else "the default"
+    return (
+        f"Differences up to {judging.margin:g} {unit(record)} do not matter ({whose} "
+        "margin). Worse: by more than the margin. Equivalent: shown to be within it. "
+        "Undecided: this test set cannot tell."
     )
 
 
@@ -331,18 +351,14 @@ def pairs(context: Context) -> str:
     if len(rows) < 2:
         return ""
     head = ["lower RMSE", "higher RMSE"]
-    head += [
-        f"higher by, in {unit(record)} [{_level(record)} interval]",
-        "p (Holm)",
-        "",
-    ]
+    head += [f"higher by, in {unit(record)} [{_level(record)} interval]", "p (Holm)"]
+    head += ["the higher is"]
     return fold(
         "All pairs of models",
         paragraphs(
             table(head, rows, align="llrrl"),
-            f"Differences on the same test ratings. p: adjusted for these {len(rows)} "
-            f"comparisons; at {record.spec.decision.significance:g} or more a difference "
-            "may be chance.",
+            "Differences on the same test ratings. p: no difference, adjusted for these "
+            f"{len(rows)} comparisons. {_about_answers(record)}",
         ),
     )
 
@@ -351,14 +367,18 @@ def _pair_row(
     record: ExperimentRecord, one: ModelResult, other: ModelResult
 ) -> list[str]:
     """Compare the second with the first, whose RMSE is not above its; empty if untested."""
-    difference = compare(record, other, one)
-    if difference is None:
+    found = record.difference(other.name, one.name)
+    if found is None:
         return []
-    better, worse = name_of(record, one), name_of(record, other)
-    tied = difference.outcome == "tied"
-    words = "**may be chance**" if tied else f"{better} is better"
+    difference = as_comparison(record, found)
     p_value = difference.p_text.removeprefix("= ")
-    return [better, worse, difference.size, p_value, words]
+    return [
+        name_of(record, one),
+        name_of(record, other),
+        difference.size,
+        p_value,
+        found.answer if found.answer == "worse" else f"**{found.answer}**",
+    ]
 
 
 _COLD = ("0", "1-5")

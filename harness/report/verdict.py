@@ -1,5 +1,6 @@
 """Which family to use, what speaks for it, and what limits the verdict."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from harness.report.claims import lowest_published
 from harness.report.context import (
     LONGEST,
     Context,
+    as_comparison,
     compare,
     error,
     error_of,
@@ -57,7 +59,8 @@ Kind = Literal[
     "certainty",
     "so far",
     # Why this one.
-    "tie",
+    "equivalent",
+    "undecided",
     "next best",
     "only one",
     "round",
@@ -253,15 +256,12 @@ def _reasons(
         return "", [_next_best(record, decision, others[0])]
     ties = [_tie(record, decision, candidate) for candidate in decision.tied]
     best = record.spec.label(decision.best)
-    if decision.winner == decision.best:
-        return f"Why {best}, although others are tied with it?", [
-            *ties,
-            *_rounds(record, decision),
-        ]
-    return f"Why not {best}, which has the lowest RMSE?", [
-        *ties,
-        *_rounds(record, decision),
-    ]
+    question = (
+        f"Why {best}, although others are not shown to be worse?"
+        if decision.winner == decision.best
+        else f"Why not {best}, which has the lowest RMSE?"
+    )
+    return question, [*ties, *_rounds(record, decision)]
 
 
 def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statement]:
@@ -299,34 +299,62 @@ def _next_best(
 ) -> Statement:
     found = compare(record, second, record.model(decision.winner))
     name = record.spec.label(str(second.candidate))
-    if found is None:
+    if found is None or record.judging is None:
         return Statement(kind="next best", text=f"The next best family is {name}.")
+    margin = record.judging.margin
     return Statement(
         kind="next best",
-        text=f"The next best family, {name}, is worse by {_size(record, found)}, beyond "
-        f"chance (p {found.p_text}).",
+        text=f"The next best family, {name}, is worse by {_size(record, found)}: "
+        f"{_beyond(record, margin)} (p {found.p_text}).",
         facts={
             "candidate": str(second.candidate),
             "value": found.value,
             "p": found.p_value,
+            "margin": margin,
         },
     )
 
 
+def _beyond(record: ExperimentRecord, margin: float) -> str:
+    if not margin:
+        return "beyond chance"
+    return f"by more than the {margin:g} {unit(record)} that matter"
+
+
 def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statement:
+    """Say why a family is not shown to be worse: it is as good, or nobody can tell."""
     best, name = record.spec.label(decision.best), record.spec.label(candidate)
-    found = compare(record, record.model(candidate), record.model(decision.best))
+    one, other = record.model(candidate), record.model(decision.best)
+    assert one is not None
+    assert other is not None
+    assert record.judging is not None
+    found = record.difference(one.name, other.name)
     if found is None:
         text = f"{best} and {name} were not compared."
-        return Statement(kind="tie", text=text, facts={"candidate": candidate})
-    # Else a reader who sees that the interval excludes zero sees a contradiction.
-    apart = found.low * found.high > 0
-    corrected = " when adjusted for all pairs" if apart else ""
+        return Statement(kind="undecided", text=text, facts={"candidate": candidate})
+    size = _size(record, as_comparison(record, found))
+    facts: dict[str, int | float | str] = {
+        "candidate": candidate,
+        "value": found.value,
+        "margin": record.judging.margin,
+    }
+    if found.answer == "equivalent":
+        return Statement(
+            kind="equivalent",
+            text=f"{name} is as good as {best}: its RMSE is higher by {size}, shown to be "
+            f"within the {record.judging.margin:g} {unit(record)} that do not matter.",
+            facts=facts,
+        )
+    power = (
+        ""
+        if math.isnan(found.detectable)
+        else f"; differences from {error(found.detectable)} {unit(record)} would show"
+    )
     return Statement(
-        kind="tie",
-        text=f"The lead of {best} over {name}, {_size(record, found)}, may be chance "
-        f"(p {found.p_text}{corrected}).",
-        facts={"candidate": candidate, "value": found.value, "p": found.p_value},
+        kind="undecided",
+        text=f"This test set cannot tell {name} and {best} apart: the RMSE of {name} is "
+        f"higher by {size}{power}.",
+        facts=facts | {"detectable": found.detectable},
     )
 
 

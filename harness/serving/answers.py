@@ -125,15 +125,18 @@ class Answerer:
         found: npt.NDArray[np.bool_] = self._item_is_known[items]
         return found
 
-    def predict(self, users: Codes, items: Codes) -> npt.NDArray[np.float32]:
-        """Predict a rating for each pair."""
-        return self._model.predict(users, items)
+    def predict(
+        self, users: Codes, items: Codes, when: float | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Predict a rating for each pair, as of a time in seconds since 1970."""
+        return self._model.predict(users, items, when)
 
-    def recommend(self, user: int, n: int) -> Ranking:
+    def recommend(self, user: int, n: int, when: float | None = None) -> Ranking:
         """Rank the titles that a user has not rated in the training part."""
-        items, scores = self._model.recommend(user, n)
+        items, scores = self._model.recommend(user, n, when=when)
         # Not the clipped scores: the same pair gets the same stars, however it is asked.
-        stars = self._model.predict(np.full(len(items), user, dtype=np.int32), items)
+        users = np.full(len(items), user, dtype=np.int32)
+        stars = self._model.predict(users, items, when)
         return Ranking(items=items, stars=stars, scores=scores)
 
 

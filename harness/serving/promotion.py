@@ -276,8 +276,8 @@ class PromotionSettings:
         Beside the criteria of an experiment; what is None is bounded by default, unless
         a criterion bounds it.
     margin : float, optional
-        Smallest difference to the champion that matters, in stars; else 0.125 % of the
-        scale's width.
+        Smallest difference to the champion that matters, in stars; else that of the
+        experiment.
     rejudge : bool, default False
         Compare with a champion that was judged on another test set, on that of the
         newcomer.
@@ -445,6 +445,12 @@ class _Gate:
         )
 
     @property
+    def _margin(self) -> float:
+        """The margin that was asked for, else that of the experiment."""
+        asked = self._settings.margin
+        return self._source.judging.margin if asked is None else asked
+
+    @property
     def _budget(self) -> OpeningBudget:
         return OpeningBudget.after(
             self._material.n_promotion_tests, alpha=self._source.significance
@@ -470,7 +476,7 @@ class _Gate:
         level = self._budget.next_level
         test, self._opening = self._material.open_test()
         self._comparison = compare_with_champion(
-            newcomer, champion, test, margin=self._settings.margin, alpha=level
+            newcomer, champion, test, margin=self._margin, alpha=level
         )
         self._checks.append(
             check_non_inferiority(

@@ -85,9 +85,14 @@ def package_best(
 
 
 def recommend_titles(
-    packaged: PackagedModel, *, model: str, user: str, n: int
+    packaged: PackagedModel,
+    *,
+    model: str,
+    user: str,
+    n: int,
+    when: float | None = None,
 ) -> RecommendedTitles:
-    """Rank the titles for one user, known or not."""
+    """Rank the titles for one user, known or not, as of a time in seconds since 1970."""
     answerer, facts = Answerer(packaged), packaged.facts
     code = answerer.user_code(user)
     return RecommendedTitles(
@@ -97,12 +102,14 @@ def recommend_titles(
         family=facts.family,
         dataset=facts.data_name,
         simulated=facts.simulated,
-        titles=_name_titles(answerer, code, n),
+        titles=_name_titles(answerer, code, n, when),
     )
 
 
-def _name_titles(answerer: Answerer, user: int, n: int) -> tuple[RecommendedTitle, ...]:
-    ranking = answerer.recommend(user, n)
+def _name_titles(
+    answerer: Answerer, user: int, n: int, when: float | None
+) -> tuple[RecommendedTitle, ...]:
+    ranking = answerer.recommend(user, n, when)
     rows = zip(
         ranking.items.tolist(),
         shortest(ranking.stars),

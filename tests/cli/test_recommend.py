@@ -104,6 +104,21 @@ def test_without_a_champion_it_says_what_to_name(recommend, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_titles_are_ranked_as_of_a_time(recommend, model_of):
+    model = model_of("bfm", n_factors=2, n_iterations=10)
+    user = model.user_ids_[3]
+    told = {}
+    for when, seconds in (("1999-12-31", 946_598_400.0), (None, None)):
+        asked = ["--when", when] if when else []
+        result = recommend(user, "--model", "bfm", *asked, "--format", "json")
+        assert result.exit_code == 0, result.output
+        told[when] = json.loads(result.stdout)["titles"]
+        items, scores = model.recommend(3, when=seconds)
+        assert [t["item"] for t in told[when]] == model.item_ids_[items].tolist()
+        assert [np.float32(t["score"]) for t in told[when]] == scores.tolist()
+    assert told[None] != told["1999-12-31"]
+
+
 def test_csv_has_a_row_a_title(recommend, model_of):
     model = model_of("baseline")
     result = recommend("u3", "--model", "baseline", "--top", "5", "--format", "csv")

@@ -1,89 +1,101 @@
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
-from harness.report.reproduction import (
-    environment_table,
-    local_name,
-    reproduction_command,
-)
+from harness.experiment.spec import DataSpec
+from harness.report.context import Context
+from harness.report.reproduction import command_of, local_name, reproduction
+from tests.experiment.records import make_record, make_spec, make_study_record
 
 
-def words(study):
-    text = reproduction_command(study, Path("space.toml")).replace("\\\n", " ")
-    return shlex.split(text)
+def words(record, folder=Path()):
+    return shlex.split(command_of(record, folder).replace("\\\n", " "))
 
 
 def value_of(command, flag):
     return command[command.index(flag) + 1]
 
 
-def test_the_command_repeats_what_was_recorded(make_study, make_trial):
-    states = ("complete", "pruned", "failed", "complete")
-    trials = [make_trial(n, state) for n, state in enumerate(states)]
-    command = words(make_study(trials))
+def reading(record, **options):
+    """The same study of data that was read with options."""
+    data = DataSpec(source="toy.csv", **options)
+    return replace(record, spec=record.spec.model_copy(update={"data": data}))
+
+
+def test_the_command_of_a_study_repeats_what_was_recorded():
+    command = words(reading(make_study_record()), Path("reports/svd"))
     assert command[:3] == ["harness", "study", "svd"]
-    # A failed trial is not one of the trials that were asked for.
-    assert value_of(command, "--trials") == "3"
     for flag, value in {
         "--data": "toy.csv",
+        "--trials": "12",
         "--split": "random",
         "--test-share": "0.2",
-        "--folds": "3",
+        "--folds": "5",
         "--seed": "7",
         "--jobs": "2",
         "--sampler": "tpe",
         "--pruner": "race",
-        "--space": "space.toml",
+        "--space": "reports/svd/space.toml",
     }.items():
         assert value_of(command, flag) == value
 
 
-def test_the_repetition_overwrites_neither_storage_nor_report(make_study):
-    command = words(make_study())
-    assert value_of(command, "--storage") == "again.log"
-    assert value_of(command, "--reports") == "again"
+def test_a_study_within_an_experiment_is_repeated_by_itself():
+    record = make_record().only("svd")
+    assert words(record)[:3] == ["harness", "study", "svd"]
+    assert words(make_record())[:2] == ["harness", "run"]
 
 
-def test_the_command_is_one_that_exists(make_study, make_trial):
+def test_an_experiment_file_with_one_family_is_repeated_by_its_file():
+    spec = make_spec(families={"svd": {}}, variants=[], criteria=[], claims=[])
+    command = words(make_record(spec=spec))
+    assert command[:3] == ["harness", "run", "experiments/published.toml"]
+
+
+def test_the_repetition_overwrites_neither_stores_nor_report():
+    for record in (make_record(), make_study_record()):
+        command = words(record)
+        for flag in ("--storage", "--tracking-uri", "--reports"):
+            assert "reproduction/" in value_of(command, flag)
+
+
+def test_the_commands_are_ones_that_exist():
     from typer.main import get_command
 
     from harness.cli import app
 
-    options = {
-        name
-        for parameter in get_command(app).commands["study"].params
-        for name in parameter.opts
-    }
-    dataset = make_study().dataset | {
-        "options": {"user_column": "who", "catalogue": ["a.csv", "b.csv"]}
-    }
-    command = words(make_study([make_trial(0)], dataset=dataset))
-    assert {word for word in command if word.startswith("--")} <= options
+    study = reading(make_study_record(), user_column="who", catalogue=("a", "b"))
+    for record, name in ((study, "study"), (make_record(), "run")):
+        options = {
+            option
+            for parameter in get_command(app).commands[name].params
+            for option in parameter.opts
+        }
+        assert {word for word in words(record) if word.startswith("--")} <= options
 
 
-def test_how_the_data_was_read_is_repeated(make_study):
-    dataset = make_study().dataset | {
-        "options": {"user_column": "who is it", "catalogue": ["a.csv", "b.csv"]}
-    }
-    command = words(make_study(dataset=dataset))
+def test_how_the_data_was_read_is_repeated():
+    record = reading(
+        make_study_record(), user_column="who is it", catalogue=("a.csv", "b.csv")
+    )
+    command = words(record)
     assert value_of(command, "--user-column") == "who is it"
     assert command.count("--catalogue") == 2
 
 
-def test_a_name_with_blanks_and_quotes_survives_the_shell(make_study):
-    command = words(make_study(name="it's; $(rm)"))
-    assert value_of(command, "--name") == "it's; $(rm)"
+def test_a_name_with_blanks_and_quotes_survives_the_shell():
+    record = replace(make_study_record(), name="it's; $(rm)")
+    assert value_of(words(record), "--name") == "it's; $(rm)"
 
 
-def test_versions_are_those_of_the_search(make_study):
-    settings = dict(make_study().settings) | {
-        "environment": {
-            "python": "CPython 3.11.7",
-            "platform": "Linux x86_64",
-            "packages": {"optuna": "5.0.0"},
-        }
+def test_versions_are_those_of_the_search():
+    environment = {
+        "python": "CPython 3.11.7",
+        "platform": "Linux x86_64",
+        "packages": {"optuna": "5.0.0"},
     }
-    text = environment_table(make_study(settings=settings))
+    record = make_record(settings={"environment": environment})
+    text = reproduction(Context(record=record, folder=Path()))
     for fact in ("CPython 3.11.7", "Linux x86\\_64", "optuna 5.0.0", "0.1.0+gabc1234"):
         assert fact in text
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.study_verdict import describe_range, edge_of, edges, gauge, position
+from harness.report.searches import describe_range, edge_of, edges, gauge, position
 
 LOG = {"type": "float", "low": 0.01, "high": 100.0, "log": True}
 LINEAR = {"type": "int", "low": 0, "high": 100}

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from harness.errors import StudyError
-from harness.report.markdown import code, escape, table
+from harness.report.markdown import code, escape, fold, table
 from harness.report.page import write_html
 
 # A picture of one grey pixel.
@@ -192,3 +192,28 @@ def test_a_wide_table_scrolls_in_a_box_of_its_own(read):
     box = tags[[tag for tag, _ in tags].index("table") - 1]
     assert box[0] == "div"
     assert (box[1]["class"], box[1]["tabindex"]) == ("scroll", "0")
+
+
+def test_a_folded_part_folds_and_its_content_is_read_as_usual(read):
+    page = read(
+        "# A\n\n" + fold("All of *it*", "## B\n\n| a |\n| - |\n| 1 |") + "\n\nEnd."
+    )
+    tags = [tag for tag, _ in page.tags]
+    assert tags.index("details") < tags.index("summary") < tags.index("table")
+    assert page.texts["summary"] == "All of *it*"
+    assert "1" in page.texts["details"]
+    assert "End." not in page.texts["details"]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "<details>",
+        "<details open>\n<summary>x</summary>",
+        "<details>\n<summary><b>x</b></summary>",
+        "<details onclick=alert(1)>\n<summary>x</summary>",
+    ],
+)
+def test_nothing_else_of_html_is_taken_over(read, foreign):
+    page = read(f"# A\n\n{foreign}\n\nEnd.")
+    assert not {"details", "summary", "b"} & {tag for tag, _ in page.tags}

@@ -1,6 +1,6 @@
 """One training of the hybrid: bias model, embeddings, and the line from scores to stars."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,11 @@ class Calibration:
     expectation_slope: float = 0.0
     score_slope: float = 0.0
 
+    @property
+    def coefficients(self) -> npt.NDArray[np.float64]:
+        """The three fields as an array."""
+        return np.array([self.intercept, self.expectation_slope, self.score_slope])
+
     def __call__(
         self, expected: npt.NDArray[Any] | float, score: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
@@ -85,10 +90,12 @@ def fit_calibration(
     """
     columns = np.stack([expected, score]).astype(np.float64)
     centre = columns.mean(axis=1)
-    spread = np.maximum(1e-12, columns.std(axis=1))
-    standard = (columns - centre[:, None]) / spread[:, None]
+    standard = columns - centre[:, None]
+    spread = np.sqrt((standard**2).mean(axis=1))
     # A column without any spread is noise of the last digit, not information.
-    standard[columns.std(axis=1) < 1e-9] = 0.0
+    standard[spread < 1e-9] = 0.0
+    spread = np.maximum(1e-12, spread)
+    standard /= spread[:, None]
     design = np.vstack([np.ones(len(truth)), standard])
     penalised = design @ design.T + _SHRINKAGE * np.eye(3)
     intercept, on_expected, on_score = np.linalg.solve(
@@ -236,7 +243,7 @@ class Training:
                 (aside.level, ratings.values),
             )
         ]
-        return np.array(astuple(lines[0])), np.array(astuple(lines[1]))
+        return lines[0].coefficients, lines[1].coefficients
 
 
 @dataclass(frozen=True, slots=True, eq=False)

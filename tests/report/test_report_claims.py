@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.report.claims import claims
-from harness.report.context import Draft
+from harness.report.context import Context
 from tests.experiment.records import (
     DATASET,
     PROFILE,
@@ -17,11 +17,11 @@ from tests.experiment.scores import INITIAL, TUNED
 
 @pytest.fixture(scope="module")
 def text():
-    return claims(Draft.of(make_record(), Path()))
+    return text_of(make_record())
 
 
 def text_of(record):
-    return claims(Draft.of(record, Path()))
+    return claims(Context(record=record, folder=Path()))
 
 
 def row(text, start):
@@ -72,7 +72,7 @@ def test_shares_of_content_blocks_are_judged_by_their_sum():
     # 0.81 of 1.32.
     published = [("content", "block.genre", 0.35, {"role": "tuned"})]
     text = text_of(make_record(spec=make_spec(claims=make_claims(published))))
-    assert "| 0.35 | 0.61 (tuned) | +0.264 (±0.02) | **not reproduced** |" in text
+    assert "| 0.35 | 0.614 (tuned) | +0.264 (±0.02) | **not reproduced** |" in text
 
 
 def test_verdicts_are_counted_and_contradictions_explained(text):
@@ -112,7 +112,7 @@ def test_what_handling_biases_is_worth_is_held_against_the_published_gap():
     ]
     scores = {"k-NN around biases": ("cf", 0.640)}
     text = text_of(
-        make_record(spec=make_spec(variants=variants), final={"variants": scores})
+        make_record(spec=make_spec(variants=variants), judged={"variants": scores})
     )
     # 0.893 - 0.640 = 0.253 of 0.893 - 0.578 = 0.315: 80 %.
     assert row(text, "k-NN around biases")[2:] == [
@@ -147,7 +147,7 @@ def test_variants_are_shown_where_nothing_was_published():
 
 def test_differences_have_the_digits_of_what_they_are_between(text):
     # 61.3 % of initial settings against 62.25 %; 3.71 against 3.7; 0.95 as published.
-    assert row(text, "share within half a star of SVD")[4] == "-1.0 points (±2 points)"
+    assert row(text, "within 0.5 of SVD")[4] == "-1.0 points (±2 points)"
     assert row(text, "mean of the data")[4] == "+0.01 (±0.02)"
     assert row(text, "sparsity of the data")[4] == "0 (±0.02)"
     profile = PROFILE | {"average_watch_minutes": 95 - 1e-8, "sparsity": 0.9487971}
@@ -174,7 +174,7 @@ def test_agreement_with_a_simulation_is_not_sold_as_evidence(text):
 def test_how_real_ratings_differ_is_said_plainly():
     record = make_record(
         dataset=DATASET | {"simulated": False},
-        final={
+        judged={
             "tuned": {c: rmse + 0.3 for c, rmse in TUNED.items()},
             "initial": INITIAL | {"svd": 0.94},
             "changes": {"test_variance": 1.1236},
