@@ -113,7 +113,7 @@ def _ask_study(
     data = DataOptions.of_record(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         packaged = package_best(record, data.load)
-    name = f"{study}, settings of trial {packaged.facts['trial']} fitted again"
+    name = f"{study}, settings of trial {packaged.facts.trial} fitted again"
     return recommend_titles(packaged, model=name, **asked)
 
 
@@ -126,8 +126,8 @@ def _ask_model(
 
     location = locate(stores.tracking_uri, stores.experiment)
     uri = named_or_champion(model, location, others="--model or --study")
-    with fetch_model(location, uri) as fetched:
-        return recommend_titles(fetched.packaged, model=fetched.name, **asked)
+    fetched = fetch_model(location, uri)
+    return recommend_titles(fetched.packaged, model=fetched.name, **asked)
 
 
 def _print_csv(found: "RecommendedTitles") -> None:

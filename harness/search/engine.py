@@ -494,8 +494,15 @@ class Engine:
             self._store.end(trial.number, trial.outcome)
             self._ended.append(trial.number)
             del self._running[trial.number]
-        reason = self._failures[-1].strip().splitlines()[-1]
+        reason = _reason(self._failures[-1])
         raise SearchFailedError(
             f"The study {self._name} stopped, because its last {n_failures} trials have "
             f"all failed. The last one: {reason}"
         )
+
+
+def _reason(failure: str) -> str:
+    """Take the error out of a traceback, and where it was raised."""
+    lines = failure.strip().splitlines()
+    places = [line.strip() for line in lines if line.startswith('  File "')]
+    return f"{lines[-1]} ({places[-1]})" if places else lines[-1]

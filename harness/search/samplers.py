@@ -110,7 +110,7 @@ def _cmaes(
     except ImportError as error:
         raise MissingExtraError(
             "The sampler 'cmaes' needs the library cmaes: "
-            "install it with pip install 'harness[cmaes]'."
+            "install it with pip install 'recommender-harness[cmaes]'."
         ) from error
     return optuna.samplers.CmaEsSampler(seed=seeds.trial, **arguments)
 

@@ -37,13 +37,14 @@ from harness.search.storage import (
     without_password,
 )
 from harness.search.trials import storage_errors
+from harness.version import DISTRIBUTION
 
 __all__ = ["StudyPlan", "check_plan", "environment", "run_study"]
 
 
 def environment() -> dict[str, Any]:
     """Name Python, the platform and the packages that harness depends on."""
-    needed = [r for r in requires("harness") or () if "extra ==" not in r]
+    needed = [r for r in requires(DISTRIBUTION) or () if "extra ==" not in r]
     names = sorted(
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
     )

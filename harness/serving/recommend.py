@@ -99,9 +99,9 @@ def recommend_titles(
         user=user,
         n_ratings=len(packaged.model.seen(code)),
         model=model,
-        family=facts["family"],
-        dataset=facts["dataset"]["name"],
-        simulated=facts["simulated"],
+        family=facts.family,
+        dataset=facts.data_name,
+        simulated=facts.simulated,
         titles=_name_titles(answerer, code, n, when),
     )
 
