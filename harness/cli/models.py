@@ -91,10 +91,7 @@ def models(
 def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, Any]:
     from harness.experiment.store import to_json
 
-    return to_json(version) | {
-        "uri": version.uri,
-        "report": report,
-    }
+    return {**to_json(version), "uri": version.uri, "report": report}
 
 
 def _print(

@@ -1,6 +1,7 @@
 """The registry of model families: an entry-point group, the built-in ones included."""
 
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from harness.errors import MissingExtraError, UnknownNameError, UnsupportedError
 from harness.models.base import Recommender
@@ -27,7 +28,7 @@ def load_family(name: str) -> type[Recommender]:
     if name not in entries:
         raise UnknownNameError("family", name, entries)
     try:
-        family: type[Recommender] = entries[name].load()
+        family: Any = entries[name].load()
     except MissingExtraError:
         raise
     except ImportError as error:
