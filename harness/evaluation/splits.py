@@ -12,7 +12,6 @@ import numpy.typing as npt
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.errors import DataError, UnknownNameError
-from harness.evaluation.cold_start import known_share
 
 __all__ = [
     "CAVEATS",
@@ -27,26 +26,20 @@ __all__ = [
 
 
 class SealedTest:
-    """Test ratings that count how often they were opened, in earlier sessions, too."""
+    """Test ratings that nobody sees who selects: a type that `search` does not take.
 
-    def __init__(self, ratings: Ratings, looks: int = 0) -> None:
+    Openings are counted where they are kept, by `harness.search.openings`.
+    """
+
+    def __init__(self, ratings: Ratings) -> None:
         self._ratings = ratings
-        self.looks = looks
 
     def __len__(self) -> int:
         return len(self._ratings)
 
     def open(self) -> Ratings:
-        """Break the seal: for the final evaluation, after the search, and only there."""
-        self.looks += 1
+        """Break the seal: for judging, after the search, and only there."""
         return self._ratings
-
-    def coverage(self, train: Ratings) -> float:
-        """Measure how many test pairs are of a known user and a known title.
-
-        This is no look: it tells whom the test set asks, not what they have answered.
-        """
-        return known_share(train, self._ratings)
 
 
 SplitMethod = Literal[

@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from harness.data.catalogue import Catalogue
 from harness.errors import StudyError
 from harness.evaluation.costs import measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
-from harness.evaluation.results import BIAS_BASELINE, Costs, Role
+from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.experiment.decision import declare
-from harness.experiment.factors import strongest_factors
 from harness.experiment.refit import TrainingFolds, baselines
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.run import PreparedExperiment
 from harness.experiment.store import keep, read_experiment, to_json
 from harness.models.base import Recommender
+from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
@@ -123,7 +126,7 @@ class _Judge:
             if each.entry.role == "tuned"
         }
         for candidate, model in models.items():
-            described = strongest_factors(model, self._prepared.dataset.catalogue)
+            described = _strongest_factors(model, self._prepared.dataset.catalogue)
             value = [to_json(factor) for factor in described]
             self._save(f"factors/{candidate}", {"value": value})
         self._open_and_judge(fitted)
@@ -244,3 +247,42 @@ class _Judge:
         judging = replace(judging, openings=number, best_trials=best_trials)
         keep(self._storage, self._name, "judging", judging)
         self._save("judged_for", self._judged)
+
+
+_N_FACTORS = 6
+_N_TITLES = 4
+
+
+def _strongest_factors(model: Recommender, catalogue: Catalogue) -> tuple[Factor, ...]:
+    """Describe the factors that carry most of what a model knows beyond biases."""
+    sides = [getattr(model, f"{side}_factors_", None) for side in ("user", "item")]
+    if any(side is None or not side.size for side in sides):
+        return ()
+    n_users, n_items = len(model.user_ids_), len(model.item_ids_)
+    of_users, of_items = np.asarray(sides[0])[:n_users], np.asarray(sides[1])[:n_items]
+    if not (np.isfinite(of_users).all() and np.isfinite(of_items).all()):
+        return ()
+    users, items = turn_to_principal_axes((of_users, of_items))
+    # On principal axes the sums of squares of the products add up.
+    carried = np.square(users).sum(axis=0) * np.square(items).sum(axis=0)
+    if not carried.sum():
+        return ()
+    shares = carried / carried.sum()
+    frame = catalogue.frame
+    names = frame["title"].tolist() if "title" in frame else model.item_ids_.tolist()
+    traits = read_traits(catalogue)
+    meanings = [
+        interpret_factor(items[:, k], traits, n_titles=_N_TITLES)
+        for k in range(min(_N_FACTORS, items.shape[1]))
+    ]
+    return tuple(
+        Factor(
+            label=f"factor {k + 1}",
+            share=float(shares[k]),
+            trait=meaning.trait,
+            correlation=meaning.correlation,
+            positive=tuple(str(names[code]) for code in meaning.positive),
+            negative=tuple(str(names[code]) for code in meaning.negative),
+        )
+        for k, meaning in enumerate(meanings)
+    )

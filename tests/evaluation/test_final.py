@@ -53,7 +53,7 @@ def parts(small_ratings):
 @pytest.fixture
 def final(parts):
     train, test = parts
-    sealed = SealedTest(test, looks=1)
+    sealed = SealedTest(test)
     entries = [
         Entry(
             name="c, tuned",

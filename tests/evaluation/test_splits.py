@@ -139,14 +139,6 @@ def test_without_a_split_there_is_no_test_part(small_ratings):
     assert len(split.train) == 900
 
 
-def test_opening_the_seal_is_counted(small_ratings):
-    test = split_off_test(dataset_of(small_ratings)).test
-    assert test.looks == 0
-    test.open()
-    test.open()
-    assert test.looks == 2
-
-
 def test_same_seed_same_fingerprint_and_another_seed_another(small_ratings):
     dataset = dataset_of(small_ratings)
     one, again, other = (
