@@ -1,6 +1,7 @@
 """Optuna storages: studies and experiments, opened for one owner and read as records."""
 
 import secrets
+import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,10 +74,12 @@ def _open_database(url: str, *, create: bool) -> BaseStorage:
             f"{without_password(url)} is a database of MLflow, which keeps its version in "
             "a table that Optuna needs, too: name another one with --storage."
         )
-    if is_file:
-        # So long does SQLite wait for another program that holds the file.
-        return RDBStorage(url, {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}})
-    return RDBStorage(url)
+    # So long does SQLite wait for another program that holds the file.
+    patience = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}} if is_file else {}
+    opened = RDBStorage(url, patience)
+    # Optuna leaves its connections open; a server has few.
+    weakref.finalize(opened, opened.engine.dispose)
+    return opened
 
 
 _TABLES = {"MLflow": {"experiments", "runs"}, "Optuna": {"studies", "trials"}}
