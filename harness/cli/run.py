@@ -170,8 +170,10 @@ def run(
 
     from harness.experiment.judge import JudgedExperiment
     from harness.experiment.run import ExperimentSettings, prepare_experiment
+    from harness.tracking.store import require_apart
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    require_apart(stores.tracking_uri, stores.storage)
     settings = ExperimentSettings(
         file=file,
         name=scope.name,

@@ -158,11 +158,14 @@ def study(
     from harness.cli.progress import Listeners, StudyProgress
     from harness.experiment.study import prepare
     from harness.report.study_report import write_study_report
+    from harness.search.records import why_exhausted
     from harness.tracking import MLflowTracker, log_report
+    from harness.tracking.store import require_apart
 
     # No markup: names of files and studies may hold brackets.
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     where = {"tracking_uri": stores.tracking_uri, "experiment": stores.experiment}
+    require_apart(stores.tracking_uri, stores.storage)
     tracker = MLflowTracker(**where, warn=console.print)
     prepared = prepare(search.settings(family, stores.storage), data.load)
     _introduce(console, prepared)
@@ -179,6 +182,8 @@ def study(
             ):
                 tracker.close()
             raise typer.Exit(130) from None
+        if (reason := why_exhausted(record)) is not None:
+            console.print(reason)
         if record.best is None:
             console.print("No trial was completed: there is nothing to judge.")
             raise typer.Exit(1)

@@ -3,11 +3,13 @@
 import sqlite3
 
 import pytest
+from typer.testing import CliRunner
 
-from harness.errors import SpaceError, StudyError, UnknownNameError
+from harness.cli import app
+from harness.errors import SpaceError, StudyError, TrackingError, UnknownNameError
 from harness.search.records import why_exhausted
 from harness.search.storage import open_storage, owner_of_tables
-from harness.tracking.store import create_database
+from harness.tracking.store import check_database, create_database, require_apart
 
 STEPS = """
 family = "shifted"
@@ -96,3 +98,42 @@ def test_a_database_of_others_may_hold_studies(plan_of, run, tmp_path):
     assert len(run(plan_of(storage=url), 1).trials) == 1
     open_storage(url)
     assert owner_of_tables(url) == "Optuna"
+
+
+def test_a_database_of_optuna_is_no_store_of_mlflow(plan_of, run, tmp_path):
+    path = tmp_path / "study.db"
+    run(plan_of(storage=f"sqlite:///{path}"), 1)
+    before = path.read_bytes()
+    with pytest.raises(TrackingError, match="database of Optuna"):
+        check_database(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("word", ["study", "run"])
+def test_one_database_for_both_is_refused_before_it_is_made(
+    tmp_path, monkeypatch, word
+):
+    monkeypatch.chdir(tmp_path)
+    target = "svd" if word == "study" else "quick"
+    words = [word, target, "--storage", f"sqlite:///{tmp_path}/mlflow.db"]
+    result = CliRunner().invoke(app, words)
+    message = str(result.exception) + result.output
+    assert result.exit_code != 0
+    assert "cannot hold both" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_databases_on_a_server_are_told_apart_by_their_names():
+    for storage, is_refused in (
+        ("mysql://me:secret@host/one", True),
+        ("mysql+pymysql://you@host/one", True),
+        ("mysql://me@host/two", False),
+        ("postgresql://me@host/one", False),
+        ("optuna.log", False),
+    ):
+        if not is_refused:
+            require_apart("mysql://me@host/one", storage)
+            continue
+        with pytest.raises(TrackingError) as error:
+            require_apart("mysql://me@host/one", storage)
+        assert "secret" not in str(error.value)
