@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.evaluation.metrics import METRICS
+from harness.evaluation.splits import CAVEATS
 from harness.experiment.record import ExperimentRecord
 from harness.report.formatting import duration, interval, metric, setting, stars
 from harness.report.markdown import code, escape, table
@@ -60,9 +61,11 @@ def data_table(study: StudyRecord | ExperimentRecord) -> str:
 def _describe_split(split: Mapping[str, Any]) -> str:
     if split.get("method") == "none":
         return "`none`: no test set, the search uses all ratings"
+    caveat = CAVEATS.get(split.get("method", ""))
     return (
         f"{code(split.get('method'))}: {split.get('n_train', 0):,} ratings for training, "
         f"{split.get('n_test', 0):,} sealed as test set (seed {split.get('seed')})"
+        + (f". {caveat}" if caveat else "")
     )
 
 
