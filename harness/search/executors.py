@@ -253,9 +253,6 @@ def _open_inline(jobs: int, module: str) -> Iterator[Executor]:
 
 @contextmanager
 def _open_processes(jobs: int, module: str) -> Iterator[Executor]:
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # The script, imported by a worker, came here again; its owner says why.
-        os._exit(1)
     executor = ProcessExecutor(jobs, imports_main=module == "__main__")
     try:
         yield executor
@@ -324,6 +321,9 @@ def choose_executor(name: str | None, *, jobs: int) -> str:
     name = name or ("inline" if jobs == 1 else "processes")
     if name not in EXECUTORS:
         raise UnknownNameError("executor", name, EXECUTORS)
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker imports the script, which has no guard; its owner says so.
+        os._exit(1)
     return name
 
 

@@ -72,8 +72,7 @@ def record_look(storage: str, name: str) -> int:
 
 
 def _own(attrs: Mapping[str, Any]) -> int:
-    # The first version kept the looks of a study with its final result only.
-    return int(attrs.get(LOOKS, (attrs.get("final") or {}).get("looks", 0)))
+    return int(attrs.get(LOOKS, 0))
 
 
 def _ratings_of(attrs: Mapping[str, Any]) -> SealedRatings:

@@ -1,6 +1,7 @@
 """Optuna storages: studies and experiments, opened for one owner and read as records."""
 
 import secrets
+import warnings
 import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError, UnknownNameError
+from harness.evaluation.metrics import OBJECTIVE
 from harness.search import records
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.journal import Journal
@@ -22,6 +25,7 @@ __all__ = [
     "create_experiment",
     "list_experiments",
     "list_studies",
+    "name_objective",
     "open_storage",
     "owner_of_tables",
     "read_experiment_facts",
@@ -187,6 +191,13 @@ def _as_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
+def name_objective(study: optuna.Study) -> None:
+    """Let Optuna's dashboard write the name of the metric instead of "Objective 0"."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([OBJECTIVE.name])
+
+
 MARK = "harness_experiment"
 """Name of the attribute that an experiment has, and a study has not."""
 
@@ -204,6 +215,7 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
             f"{without_password(storage)} has a study named {name!r} already: give the "
             "experiment another name with --name."
         )
+    name_objective(study)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     identity = secrets.token_hex(8)
     write_attribute(study, MARK, {**facts, "started": started, "identity": identity})

@@ -8,6 +8,7 @@ are busy, and the trials needed to reach the best of the search with one trial a
 
 import argparse
 import heapq
+import os
 import tempfile
 import time
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import optuna
 
 from harness.models.svd.model import SVD
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
-from harness.search.executors import InlineExecutor, TaskRunner
+from harness.search.executors import EXECUTORS, InlineExecutor, TaskRunner
 from harness.search.folds import FoldResult
 from harness.search.pruners import make_pruner
 from harness.search.samplers import SamplerSequence
@@ -190,6 +191,19 @@ def busy(n_trials, windows, n_seeds):
             )
 
 
+def start():
+    """Print the seconds until each of so many local workers has answered."""
+    for n_workers in (1, 16, 64):
+        begin = time.perf_counter()
+        with EXECUTORS["processes"].open(n_workers, "harness") as executor:
+            up = set()
+            while len(up) < n_workers:
+                calls = [executor.submit(os.getpid) for _ in range(n_workers)]
+                up |= {call.result() for call in calls}
+            seconds = time.perf_counter() - begin
+        print(f"{n_workers:3} workers: all up after {seconds:.2f} s", flush=True)
+
+
 def _needed(values, target):
     return next((k for k, v in enumerate(values, 1) if v <= target), 2 * len(values))
 
@@ -206,12 +220,14 @@ def _search(n_workers, n_trials, window, seed):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["owner", "busy"])
+    parser.add_argument("what", choices=["owner", "busy", "start"])
     parser.add_argument("--trials", type=int)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--windows", type=int, nargs="+", default=[WINDOW])
     arguments = parser.parse_args()
     if arguments.what == "owner":
         owner(arguments.trials or 10_000)
+    elif arguments.what == "start":
+        start()
     else:
         busy(arguments.trials or 100, arguments.windows, arguments.seeds)
