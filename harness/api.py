@@ -3,20 +3,17 @@
 The command line calls exactly this.
 """
 
-import ast
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
-from harness.errors import HarnessError, SearchFailedError, StudyError, UnknownNameError
+from harness.errors import SearchFailedError, StudyError, UnknownNameError
 from harness.evaluation.results import ParamValue
 from harness.experiment.convergence import unfinished
 from harness.experiment.judge import JudgedExperiment, judge_experiment
@@ -36,10 +33,11 @@ from harness.models.base import Recommender
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
 from harness.report.verdict import verdict_lines
 from harness.report.write import write_report
-from harness.search.records import StudyRecord
+from harness.search.records import StudyRecord, why_exhausted
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import Location, locate
+from harness.tracking.store import require_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -325,8 +323,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     name : str, optional
         Name of the study; else family and data set.
     jobs : int, optional
-        Worker processes; else one for each core. More than one needs a script to call
-        this below ``if __name__ == "__main__":``.
+        Worker processes; else one for each core.
     storage : str, default "optuna.log"
         Optuna storage: a journal file, or a URL.
     location : Location, optional
@@ -507,8 +504,8 @@ def _carry_out(
     only: str | None,
 ) -> Experiment:
     """Search, judge unless a family is missing, log and report."""
-    _require_main_guard(prepared.settings.jobs)
     storage = prepared.settings.storage
+    require_apart(location, storage)
     prepared.begin()
     chosen = [only] if only else list(prepared.plans)
     with progress:
@@ -544,7 +541,9 @@ def _search(
         listener = progress.listener(candidate)
         listeners = Listeners(*(each for each in (listener, tracker) if each))
         try:
-            prepared.search(candidate, listeners)
+            study = prepared.search(candidate, listeners)
+            if (reason := why_exhausted(study)) is not None:
+                progress.warn(reason)
         except KeyboardInterrupt:
             progress.warn(
                 "Stopping: writing what is done to MLflow. Ctrl-C again leaves that to "
@@ -658,36 +657,3 @@ def _progress(asked: SearchProgress | bool) -> SearchProgress:  # noqa: FBT001
     if isinstance(asked, SearchProgress):
         return asked
     return ConsoleProgress() if asked else NoProgress()
-
-
-def _require_main_guard(jobs: int) -> None:
-    """Refuse scripts that would start themselves again in each worker process."""
-    if jobs == 1:
-        return
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - to see who called
-    while frame is not None:
-        script = frame.f_globals.get("__file__")
-        at_the_top = frame.f_code.co_name == "<module>"
-        if at_the_top and frame.f_globals.get("__name__") == "__main__" and script:
-            if not _is_guarded(Path(script), frame.f_lineno):
-                raise HarnessError(
-                    f"{script}:{frame.f_lineno}: a script that searches with several "
-                    'workers must do so below `if __name__ == "__main__":`, because '
-                    "every worker imports it; put the call there, or use jobs=1."
-                )
-            return
-        frame = frame.f_back
-
-
-def _is_guarded(script: Path, line: int) -> bool:
-    """Tell whether a line stands below a test of ``__name__``."""
-    try:
-        tree = ast.parse(script.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):  # an entry point, a zip: not a script
-        return True
-    return any(
-        isinstance(node, ast.If)
-        and "__name__" in ast.unparse(node.test)
-        and node.lineno <= line <= (node.end_lineno or node.lineno)
-        for node in tree.body
-    )

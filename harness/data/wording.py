@@ -1,11 +1,9 @@
 """Wording of notes about what a reader did, and of places in a file."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Places", "RowPlaces", "by_name", "counted", "listed", "shorten"]
+__all__ = ["Places", "by_name", "counted", "listed", "shorten"]
 
 
 LONGEST_QUOTE = 40
@@ -58,17 +56,6 @@ class Places(Protocol):
     def of(self, row: int) -> str:
         """Name the place of a row, counted from 0: ``"ratings.csv, line 7"``."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class RowPlaces:
-    """Names the rows of a file that has no lines."""
-
-    path: Path
-
-    def of(self, row: int) -> str:
-        """Name the place of a row."""
-        return f"{self.path}, row {row + 1}"
 
 
 def shorten(value: object) -> str:

@@ -9,7 +9,7 @@ from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.cost_probe import CostTask, report_costs
 from harness.evaluation.results import Costs
-from harness.evaluation.worker_process import environment_of_workers
+from harness.evaluation.worker_process import environment_of_workers, main_module
 
 __all__ = ["measure_efficiency"]
 
@@ -58,7 +58,7 @@ def _ask(task: CostTask) -> Costs | str:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=report_costs, args=(sender, task), daemon=True)
     try:
-        with environment_of_workers():
+        with environment_of_workers(), main_module(imported=False):
             process.start()
         # The other end is open only there: when that process dies, waiting ends.
         sender.close()

@@ -3,12 +3,19 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-__all__ = ["THREAD_VARIABLES", "end_with_parent", "environment_of_workers"]
+__all__ = [
+    "THREAD_VARIABLES",
+    "end_with_parent",
+    "environment_of_workers",
+    "main_module",
+]
 
 
 THREAD_VARIABLES = (
@@ -37,6 +44,24 @@ def environment_of_workers() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def main_module(*, imported: bool) -> Iterator[None]:
+    """Let processes start with or without importing the script that was started.
+
+    Nothing of it is needed where the family is from a module, and a script that is not
+    guarded by ``if __name__ == "__main__"`` would start itself again in each of them.
+    """
+    if imported:
+        yield
+        return
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 @contextmanager

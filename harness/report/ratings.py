@@ -1,5 +1,6 @@
 """The ratings of an experiment: size, split, openings, characteristics."""
 
+from harness.evaluation.splits import CAVEATS
 from harness.experiment.measured import DATA
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import percent
@@ -51,6 +52,7 @@ def _describe_split(record: ExperimentRecord) -> str:
     return (
         f"{code(split.get('method'))}: {n_train:,} ratings for training, {n_test:,} sealed "
         f"as test set{share}, seed {split.get('seed')}"
+        + (f". {CAVEATS[split['method']]}" if split.get("method") in CAVEATS else "")
     )
 
 

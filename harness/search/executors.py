@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 import threading
-import types
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +20,11 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.errors import StudyError, UnknownNameError
-from harness.evaluation.worker_process import end_with_parent, environment_of_workers
+from harness.evaluation.worker_process import (
+    end_with_parent,
+    environment_of_workers,
+    main_module,
+)
 from harness.search.folds import (
     FoldResult,
     FoldTask,
@@ -104,7 +107,7 @@ class ProcessExecutor(Executor):
         ours, theirs = self._context.Pipe()
         with (
             environment_of_workers(),
-            _main_module(imported=self._imports_main),
+            main_module(imported=self._imports_main),
         ):
             process = self._context.Process(target=_work, args=(theirs,), daemon=True)
             process.start()
@@ -193,24 +196,6 @@ def _context() -> Any:
     return context
 
 
-@contextmanager
-def _main_module(*, imported: bool) -> Iterator[None]:
-    """Let processes start with or without importing the script that was started.
-
-    Nothing of it is needed where the family is from a module, and a script that is not
-    guarded by ``if __name__ == "__main__"`` would start itself again in each of them.
-    """
-    if imported:
-        yield
-        return
-    before = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = before
-
-
 def _work(pipe: "Connection[Any, Any]") -> None:
     end_with_parent()
     for name in ("SIGTERM", "SIGHUP"):
@@ -253,9 +238,6 @@ def _open_inline(jobs: int, module: str) -> Iterator[Executor]:
 
 @contextmanager
 def _open_processes(jobs: int, module: str) -> Iterator[Executor]:
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # The script, imported by a worker, came here again; its owner says why.
-        os._exit(1)
     executor = ProcessExecutor(jobs, imports_main=module == "__main__")
     try:
         yield executor
@@ -324,6 +306,9 @@ def choose_executor(name: str | None, *, jobs: int) -> str:
     name = name or ("inline" if jobs == 1 else "processes")
     if name not in EXECUTORS:
         raise UnknownNameError("executor", name, EXECUTORS)
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker imports the script, which has no guard; its owner says so.
+        os._exit(1)
     return name
 
 

@@ -1,17 +1,21 @@
 """Optuna storages: studies and experiments, opened for one owner and read as records."""
 
 import secrets
+import warnings
+import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError, UnknownNameError
+from harness.evaluation.metrics import OBJECTIVE
 from harness.search import records
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.journal import Journal
@@ -22,6 +26,7 @@ __all__ = [
     "create_experiment",
     "list_experiments",
     "list_studies",
+    "name_objective",
     "open_storage",
     "owner_of_tables",
     "read_experiment_facts",
@@ -74,10 +79,12 @@ def _open_database(url: str, *, create: bool) -> BaseStorage:
             f"{without_password(url)} is a database of MLflow, which keeps its version in "
             "a table that Optuna needs, too: name another one with --storage."
         )
-    if is_file:
-        # So long does SQLite wait for another program that holds the file.
-        return RDBStorage(url, {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}})
-    return RDBStorage(url)
+    # So long does SQLite wait for another program that holds the file.
+    patience = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}} if is_file else {}
+    opened = RDBStorage(url, patience)
+    # Optuna leaves its connections open; a server has few.
+    weakref.finalize(opened, opened.engine.dispose)
+    return opened
 
 
 _TABLES = {"MLflow": {"experiments", "runs"}, "Optuna": {"studies", "trials"}}
@@ -184,6 +191,13 @@ def _as_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
+def name_objective(study: optuna.Study) -> None:
+    """Let Optuna's dashboard write the name of the metric instead of "Objective 0"."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([OBJECTIVE.name])
+
+
 MARK = "harness_experiment"
 """Name of the attribute that holds what fixes an experiment.
 
@@ -209,6 +223,7 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
     study = optuna.create_study(study_name=home, storage=opened, load_if_exists=True)
     if study.trials or study.user_attrs:
         raise _taken(storage, home)
+    name_objective(study)
     own = {
         "name": name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,14 +4,13 @@ import os
 import platform
 import re
 import secrets
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,6 +30,7 @@ from harness.search.records import StudyListener, StudyRecord
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
 from harness.search.storage import (
+    name_objective,
     open_storage,
     study_record,
     trial_record,
@@ -225,17 +225,10 @@ def _create_or_continue(
                 "choose another name with --name."
             )
         write_attribute(study, "harness", {**wanted, "identity": secrets.token_hex(8)})
-        _name_objective(study)
+        name_objective(study)
     else:
         _require_equal(plan.name, there, wanted)
     return study
-
-
-def _name_objective(study: optuna.Study) -> None:
-    """Let Optuna's dashboard write the name of the metric instead of "Objective 0"."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([OBJECTIVE.name])
 
 
 def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -66,6 +66,11 @@ class Location:
         return urlsplit(self.tracking_uri).scheme in _SERVERS
 
     @property
+    def is_database(self) -> bool:
+        """Whether the store is a database that this process opens itself."""
+        return urlsplit(self.tracking_uri).scheme.split("+")[0] in _DATABASES
+
+    @property
     def database(self) -> Path | None:
         """The file that holds the store, where it is one."""
         if not self.tracking_uri.startswith(_SQLITE):

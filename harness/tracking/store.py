@@ -19,6 +19,7 @@ from harness.tracking.views import TRIALS_VIEW, View, merge_trials_view
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
+    from sqlalchemy.engine import URL
 
 __all__ = [
     "Outcome",
@@ -32,6 +33,7 @@ __all__ = [
     "open_store",
     "quieten",
     "reason",
+    "require_apart",
     "unusable",
 ]
 
@@ -116,6 +118,43 @@ def check_database(path: Path) -> None:
             f"{path}: the MLflow database must be an SQLite file, but SQLite says: "
             f"{error}. Move it away, or choose another with --tracking-uri."
         ) from error
+    _require_not_of_optuna(f"sqlite:///{path}", str(path))
+
+
+def _require_not_of_optuna(url: str, shown: str) -> None:
+    """Refuse a database of studies: both keep their version in a table of one name."""
+    from harness.search.storage import owner_of_tables
+
+    if owner_of_tables(url) == "Optuna":
+        raise TrackingError(
+            f"{shown} is a database of Optuna's, which MLflow cannot share: choose another "
+            "with --tracking-uri."
+        )
+
+
+def require_apart(location: Location, storage: str) -> None:
+    """Refuse one database for both, before either has made a table."""
+    if "://" not in storage or not location.is_database:
+        return
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        places = [_place(make_url(url)) for url in (location.tracking_uri, storage)]
+    except ArgumentError:
+        return  # said by whoever opens it
+    if places[0] == places[1]:
+        raise TrackingError(
+            f"{hide_password(storage)} cannot hold both the studies and the runs of MLflow: "
+            "choose another database with --storage or --tracking-uri."
+        )
+
+
+def _place(url: "URL") -> tuple[object, ...]:
+    name = url.get_backend_name()
+    if name == "sqlite":
+        return name, Path(str(url.database)).resolve()
+    return name, url.host, url.port, url.database
 
 
 _PAGE = 1000
@@ -146,6 +185,8 @@ def open_store(location: Location) -> "RunStore":
     if location.database is not None:
         check_database(location.database)
         create_database(location.database)
+    elif location.is_database:
+        _require_not_of_optuna(location.tracking_uri, location.shown)
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)

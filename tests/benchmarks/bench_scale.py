@@ -7,10 +7,10 @@ are busy, and the trials needed to reach the best of the search with one trial a
 """
 
 import argparse
+import heapq
+import os
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import optuna
 
 from harness.models.svd.model import SVD
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
-from harness.search.executors import InlineExecutor, TaskRunner
+from harness.search.executors import EXECUTORS, InlineExecutor, TaskRunner
 from harness.search.folds import FoldResult
 from harness.search.pruners import make_pruner
 from harness.search.samplers import SamplerSequence
@@ -119,71 +119,115 @@ def _continue(one, runner, n_trials):
         pass
 
 
-class Sleepers:
-    """Workers that sleep as long as the real task took."""
+class VirtualRunner:
+    """Workers that sleep as long as the real tasks took, on a clock that does not wait.
 
-    def __init__(self, n_workers, scale):
-        self.pool = ThreadPoolExecutor(n_workers)
-        self.scale = scale
-        self.busy = 0.0
-        self.lock = threading.Lock()
+    What the owner does costs its own CPU time on this clock, so a busy machine does not
+    change the figures.
+    """
 
-    def submit(self, fn, task):
-        return self.pool.submit(self._run, fn, task)
+    def __init__(self, n_workers):
+        self.jobs = n_workers
+        self.clock = self.busy = 0.0
+        self._free = [0.0] * n_workers
+        self._ends = []
+        self._count = 0
+        self._cpu = time.process_time()
 
-    def _run(self, fn, task):
-        seconds = duration(task.params) * self.scale
-        time.sleep(seconds)
-        with self.lock:
-            self.busy += seconds
-        return fn(task)
+    @property
+    def n_pending(self):
+        return len(self._ends)
+
+    def _pass_time(self):
+        now = time.process_time()
+        self.clock += now - self._cpu
+        self._cpu = now
+
+    def submit(self, key, task):
+        self._pass_time()
+        start = max(self.clock, heapq.heappop(self._free))
+        end = start + duration(task.params)
+        self.busy += end - start
+        heapq.heappush(self._free, end)
+        self._count += 1
+        heapq.heappush(self._ends, (end, self._count, key, task))
+
+    def wait(self):
+        self._pass_time()
+        if not self._ends:
+            return []
+        self.clock = max(self.clock, self._ends[0][0])
+        done = []
+        while self._ends and self._ends[0][0] <= self.clock:
+            _, _, key, task = heapq.heappop(self._ends)
+            done.append((key, result(task)))
+        self._cpu = time.process_time()
+        return done
 
 
-def busy(n_trials, scale, windows):
+def busy(n_trials, windows, n_seeds):
     """Print the share of time that workers are busy, and the trials needed."""
-    best = _search("tpe", 1, n_trials, None, window=1)[2]
-    target = min(best)
+    sequential = [_search(1, n_trials, 1, seed) for seed in range(n_seeds)]
+    targets = [min(values) + 0.0003 for _, values in sequential]
+    base = [_needed(v, t) for (_, v), t in zip(sequential, targets, strict=True)]
+    seconds = np.mean([runner.clock for runner, _ in sequential])
     print(
-        f"one trial at a time: best {target:.5f} after {_needed(best, target)} trials"
+        f"1 worker, window 1: {seconds:.0f} s, {np.mean(base):.0f} trials to its best"
     )
     for window in windows:
         for n_workers in (2, 8, 16, 64):
-            share, seconds, values = _search(
-                "tpe", n_workers, n_trials, scale, window=window
-            )
+            found = [_search(n_workers, n_trials, window, s) for s in range(n_seeds)]
+            share = np.mean([r.busy / (r.clock * n_workers) for r, _ in found])
+            clock = np.mean([runner.clock for runner, _ in found])
+            needed = [_needed(v, t) for (_, v), t in zip(found, targets, strict=True)]
+            best = np.mean([min(values) for _, values in found])
+            complete = np.mean([np.isfinite(values).sum() for _, values in found])
             print(
                 f"window {window:3}, {n_workers:3} workers: busy {100 * share:5.1f} %, "
-                f"{seconds / scale:6.1f} s, best {min(values):.5f}, within 0.0005 of the "
-                f"sequential best after {_needed(values, target + 0.0005)}",
+                f"{clock:6.1f} s ({seconds / clock:4.1f} times faster), complete "
+                f"{complete:.0f}, best {best:.5f}, needed {np.mean(needed):.0f} "
+                f"({np.mean(needed) / np.mean(base):.2f} times)",
                 flush=True,
             )
 
 
+def start():
+    """Print the seconds until each of so many local workers has answered."""
+    for n_workers in (1, 16, 64):
+        begin = time.perf_counter()
+        with EXECUTORS["processes"].open(n_workers, "harness") as executor:
+            up = set()
+            while len(up) < n_workers:
+                calls = [executor.submit(os.getpid) for _ in range(n_workers)]
+                up |= {call.result() for call in calls}
+            seconds = time.perf_counter() - begin
+        print(f"{n_workers:3} workers: all up after {seconds:.2f} s", flush=True)
+
+
 def _needed(values, target):
-    return next((k for k, value in enumerate(values, 1) if value <= target), None)
+    return next((k for k, v in enumerate(values, 1) if v <= target), 2 * len(values))
 
 
-def _search(sampler, n_workers, n_trials, scale, *, window):
-    sleepers = InlineExecutor() if scale is None else Sleepers(n_workers, scale)
-    with engine(sampler, window=window) as (make, study):
-        runner = TaskRunner(sleepers, result, jobs=n_workers)
-        start = time.perf_counter()
-        make().run(runner, budget=Budget(n_trials=n_trials))
-        seconds = time.perf_counter() - start
+def _search(n_workers, n_trials, window, seed):
+    with engine("tpe", window=window, seed=seed) as (make, study):
+        one = make()
+        runner = VirtualRunner(n_workers)
+        one.run(runner, budget=Budget(n_trials=n_trials))
         trials = study.get_trials(deepcopy=False)
     values = [t.value if t.state.name == "COMPLETE" else np.inf for t in trials]
-    share = 0.0 if scale is None else sleepers.busy / (seconds * n_workers)
-    return share, seconds, values
+    return runner, values
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["owner", "busy"])
+    parser.add_argument("what", choices=["owner", "busy", "start"])
     parser.add_argument("--trials", type=int)
-    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--windows", type=int, nargs="+", default=[WINDOW])
     arguments = parser.parse_args()
     if arguments.what == "owner":
         owner(arguments.trials or 10_000)
+    elif arguments.what == "start":
+        start()
     else:
-        busy(arguments.trials or 100, arguments.scale, arguments.windows)
+        busy(arguments.trials or 100, arguments.windows, arguments.seeds)

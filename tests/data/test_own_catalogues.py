@@ -1,5 +1,8 @@
 """Catalogues of books and the like: which column is what, and which ids meet."""
 
+import gzip
+
+import pandas as pd
 import pytest
 
 from harness.errors import DataError
@@ -116,3 +119,32 @@ def test_a_note_never_lists_hundreds_of_values(with_titles):
         f"isbn,title,rating,{columns}", "{id},Book {k},odd{k}," + "," * 599
     )
     assert max(map(len, with_titles(text).notes)) < 500
+
+
+def test_a_catalogue_may_be_any_kind_of_file(load, write, tmp_path):
+    frame = pd.DataFrame(
+        {
+            "isbn": [f"{k:010}" for k in range(1, 7)],
+            "title": [f"Book {k}" for k in range(1, 7)],
+            "genres": [["Drama", "Crime"], ["Drama"], [], None, ["N/A"], ["Crime"]],
+            "year": [1999.0, None, 2001, 2002, 2003, 2004],
+        }
+    )
+    frame.to_parquet(tmp_path / "books.parquet")
+    write(frame.to_json(orient="records", lines=True), "books.json")
+    write(gzip.compress(frame.to_csv(index=False).encode()), "books.csv.gz")
+    for name in ("books.parquet", "books.json"):
+        dataset = load(RATINGS, catalogue=(str(tmp_path / name),))
+        found = dataset.catalogue.frame.sort_values("title")
+        genres = found["listed_in"].fillna("-").tolist()
+        assert genres == ["Drama, Crime", "Drama", "-", "-", "-", "Crime"]
+        assert found["release_year"].fillna(0).tolist() == [
+            1999,
+            0,
+            2001,
+            2002,
+            2003,
+            2004,
+        ]
+    packed = load(RATINGS, catalogue=(str(tmp_path / "books.csv.gz"),))
+    assert packed.catalogue.frame["title"].notna().all()

@@ -22,6 +22,7 @@ from harness.report.data import (
     write_data_report,
 )
 from harness.report.figures.data import DATA_FIGURES, draw_data_figures
+from harness.report.tables import _describe_split
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -245,3 +246,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(bare, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"file/x: .*name another with --out"):
         write_data_report(bare, (), tmp_path / "file" / "x")
+
+
+def test_a_report_says_what_a_split_within_users_has_seen():
+    split = {"method": "user-temporal", "n_train": 8, "n_test": 2, "seed": 0}
+    assert "later ratings by other users" in _describe_split(split)
+    assert "other users" not in _describe_split(split | {"method": "temporal"})

@@ -148,15 +148,18 @@ def test_a_killed_study_continues_and_reaches_its_number_of_trials(start, tmp_pa
     assert len(states) == 400
 
 
-def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(start, tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_to_all_processes_ends_cleanly_and_keeps_what_was_done(
+    start, tmp_path, name
+):
     storage = tmp_path / "optuna.log"
     study = start(5000, stderr=subprocess.PIPE, text=True)
     while study.poll() is None and (
         not storage.exists() or storage.read_bytes().count(b"fold_values") < 8
     ):
         time.sleep(0.05)
-    # As a terminal does it: to the whole group, workers included.
-    os.killpg(study.pid, signal.SIGINT)
+    # As a terminal and a service manager do it: to all, workers included.
+    os.killpg(study.pid, getattr(signal, name))
     _, printed = study.communicate(timeout=60)
     # The script does not catch it; the workers have nothing to say.
     assert printed.count("Traceback") == 1

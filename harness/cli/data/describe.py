@@ -71,4 +71,4 @@ def _print(shown: "DataTable") -> None:
         table.add_column(head, justify="left" if k < shown.n_words else "right")
     for row in shown.rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

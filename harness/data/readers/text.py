@@ -87,7 +87,8 @@ class TextTable:
                 raise self._no_rows() from error
             if isinstance(error, pa.ArrowInvalid) and "conversion" in str(error):
                 raise
-            raise DataError(f"{self.path}: is not a table of text: {error}") from error
+            reason = str(error).splitlines()[0][:200]
+            raise DataError(f"{self.path}: is not a table of text: {reason}") from error
         if not len(table):
             raise self._no_rows()
         return table.unify_dictionaries()
