@@ -240,7 +240,7 @@ class Experiment:
         Returns
         -------
         dict of str to Picture
-            By name: ``figures()["history"]`` shows itself in a notebook.
+            By name: ``figures()["histories"]`` shows itself in a notebook.
         """
         with tempfile.TemporaryDirectory() as folder:
             report = write_report(self.results, Path(folder) / "report")

@@ -108,11 +108,15 @@ class UnknownNameError(HarnessError, LookupError):
         The name that was not found.
     known : iterable of str
         The names that would have been.
+    meant : str, optional
+        The one that others call so; by default the one that is spelt nearly so.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], meant: str | None = None
+    ) -> None:
         known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=1)
+        close = [meant] if meant else difflib.get_close_matches(name, known, n=1)
         more = len(known) - _MOST_LISTED
         names = ", ".join(map(repr, known[:_MOST_LISTED]))
         names += f" and {more:,} more" if more > 0 else ""

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from harness import __version__
 
-__all__ = ["code_version"]
+__all__ = ["DISTRIBUTION", "code_version"]
+
+DISTRIBUTION = "recommender-harness"
+"""Name on package indexes, where `harness` is another project."""
 
 
 def code_version() -> str:

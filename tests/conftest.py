@@ -11,6 +11,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.splits import split_off_test
+from harness.evaluation.statistics import Estimate
 from harness.models.families import load_family
 from harness.serving.package import Origin, package, save_model
 
@@ -77,7 +78,7 @@ def package_toy(small_dataset):
             study=f"{family}-toy",
             split=split.facts,
             trial=7,
-            metrics={"rmse": {"value": 0.5, "low": 0.4, "high": 0.6}},
+            measures={"rmse": Estimate(value=0.5, low=0.4, high=0.6)},
         )
         return package(model, small_dataset, origin, report=report)
 
@@ -118,9 +119,12 @@ def champion_store():
 @pytest.fixture(scope="session")
 def judged_template(small_ratings, tmp_path_factory):
     """A working folder with judged studies; see `tests.serving.promotion_workspace`."""
-    from tests.serving.promotion_workspace import build
+    from tests.serving.promotion_workspace import COSTS, build
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+        patch.setattr(
+            "harness.experiment.judge.measure_efficiency", lambda *_, **__: COSTS
+        )
         return build(tmp_path_factory.mktemp("judged"), small_ratings)

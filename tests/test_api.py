@@ -71,8 +71,8 @@ def test_results_are_typed_and_the_verdict_can_be_printed(study):
 
 def test_figures_show_themselves_in_a_notebook(study):
     figures = study.figures()
-    assert "history" in figures
-    assert figures["history"]._repr_png_().startswith(b"\x89PNG")
+    assert "histories" in figures
+    assert figures["histories"]._repr_png_().startswith(b"\x89PNG")
 
 
 def test_a_study_is_loaded_again_by_its_name(study, folder):

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from harness.cli.terminal import Column
 
+if TYPE_CHECKING:
+    from harness.evaluation.openings import OpeningBudget
     from harness.search.openings import SealedRatings
     from harness.serving.registry import RegisteredVersion
 
@@ -35,6 +36,13 @@ def models(
     output: Annotated[
         Format, typer.Option("--format", help="A table to read, or everything as JSON.")
     ] = Format.TABLE,
+    storage: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Optuna storage, which counts how often test sets decided promotions.",
+        ),
+    ] = "optuna.log",
     tracking_uri: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +55,7 @@ def models(
     """List the registered models: versions, aliases, RMSE, and where they come from.
 
     The RMSE is in stars, with its 95 % interval, on the sealed test set that the version
-    was judged on. Only figures of the same test set can be compared. The last column
+    was judged on. Only figures of the same test set can be compared. The column "from"
     names the experiment, or the study, whose report tells more: `harness ui` shows it among
     the artifacts of its run, and `mlflow artifacts download --artifact-uri` fetches it.
     """
@@ -74,38 +82,50 @@ def models(
         return
     reports: dict[str, str | None] = {}
     for version in found:  # the newest first
-        name = _source(version)
-        if name != "-" and name not in reports:
+        name = None if version.facts is None else version.facts.experiment
+        if name is not None and name not in reports:
             reports[name] = registry.report_of(version)
-    _print(found, reports)
+    _print(found, reports, _budgets(found, storage))
 
 
-def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, object]:
-    return asdict(version) | {
-        "created": version.created.isoformat(timespec="seconds"),
-        "uri": version.uri,
-        "report": report,
-    }
+def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, Any]:
+    from harness.experiment.store import to_json
+
+    return {**to_json(version), "uri": version.uri, "report": report}
 
 
 def _print(
-    versions: "Sequence[RegisteredVersion]", reports: Mapping[str, str | None]
+    versions: "Sequence[RegisteredVersion]",
+    reports: Mapping[str, str | None],
+    budgets: "Mapping[SealedRatings, OpeningBudget]",
 ) -> None:
     from rich.console import Console
 
-    from harness.cli.terminal import plain
+    from harness.cli.terminal import plain, print_columns
 
     letters = _letters(versions)
     # Names come from anywhere: nothing in them is markup, an emoji code or a link.
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    console.print(_table(versions, letters))
+    print_columns(console, COLUMNS, [_cells(v, letters[v.test_set]) for v in versions])
     first = {letters[version.test_set]: version for version in reversed(versions)}
     for letter, version in sorted(first.items()):
         description = plain(_describe(version), LONGEST_LINE)
         console.print(f"Test set {letter}: {description}")
+        budget = budgets.get(version.test_set)
+        if budget is not None and budget.openings:
+            console.print(
+                f"  decided {budget.openings} promotion"
+                f"{'s' if budget.openings > 1 else ''}: {budget.left:.3g} of the error of "
+                f"{budget.alpha:g} left, the next at level {budget.next_level:.2g}"
+            )
     for name, report in reports.items():
         if report is not None:
             console.print(f"Report of {plain(name)}: {report}")
+    if any(v.facts is not None and v.facts.judged_source for v in versions):
+        console.print(
+            "Fitted to all ratings is what is served; the figures are those of the same "
+            "settings fitted to the training part."
+        )
     names = {version.name for version in versions}
     several = [
         name
@@ -119,23 +139,17 @@ def _print(
         )
 
 
-def _table(
-    versions: "Sequence[RegisteredVersion]",
-    letters: "Mapping[SealedRatings, str]",
-) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from harness.cli.terminal import plain
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0))
-    for name in ("model", "alias", "family", "RMSE [95 %]", "test", "date", "from"):
-        table.add_column(name, no_wrap=name != "from", overflow="fold")
-    for version in versions:
-        cells = _cells(version, letters[version.test_set])
-        table.add_row(*(Text(plain(cell)) for cell in cells))
-    return table
+COLUMNS = (
+    Column(name="model", importance=9, wraps=True),
+    Column(name="alias", importance=7, wraps=True),
+    Column(name="family", importance=5),
+    Column(name="RMSE", importance=8),
+    Column(name="95 %", importance=4),
+    Column(name="test", importance=6),
+    Column(name="fitted to", importance=3, wraps=True),
+    Column(name="date", importance=1),
+    Column(name="from", importance=2, wraps=True),
+)
 
 
 def _letters(versions: "Sequence[RegisteredVersion]") -> "dict[SealedRatings, str]":
@@ -153,35 +167,58 @@ def _letter(place: int) -> str:
 
 
 def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
-    value, low, high = (
-        version.figure(f"test_rmse{end}") for end in ("", "_low", "_high")
-    )
-    rmse = "-"
-    if value is not None and low is not None and high is not None:
-        rmse = f"{value:.4f} [{low:.4f}, {high:.4f}]"
-    tags = version.tags
+    facts = version.facts
+    aliases = " ".join(f"@{alias}" for alias in version.aliases)
+    name = f"{version.name} {version.version}"
+    if facts is None:
+        date = version.created.isoformat()[:10]
+        return (name, aliases, "-", "-", "-", test_set, "-", date, "-")
     return (
-        f"{version.name} {version.version}",
-        " ".join(f"@{alias}" for alias in version.aliases),
-        tags.get("family", "-"),
-        rmse,
+        name,
+        aliases,
+        facts.family,
+        f"{facts.rmse:.4f}",
+        f"[{facts.rmse_low:.4f}, {facts.rmse_high:.4f}]",
         test_set,
-        tags.get("test_opened", version.created.isoformat())[:10],
-        _source(version),
+        facts.trained_on,
+        facts.opened.isoformat()[:10],
+        facts.experiment,
     )
-
-
-def _source(version: "RegisteredVersion") -> str:
-    """Name the experiment or the study that a version comes from."""
-    return version.tags.get("experiment", version.tags.get("study", "-"))
 
 
 def _describe(version: "RegisteredVersion") -> str:
-    tags = version.tags
-    simulated = " (simulated)" if tags.get("simulated") == "True" else ""
-    n_test = version.figure("n_test")
-    size = "" if n_test is None else f", {n_test:,.0f} ratings"
+    facts = version.facts
+    if facts is None:
+        return "not known: `harness promote` has not registered it"
+    simulated = " (simulated)" if facts.simulated else ""
     return (
-        f"{tags.get('dataset', '-')}{simulated} {version.test_set.dataset}, split "
-        f"{tags.get('split', '-')} {version.test_set.split}{size}"
+        f"{facts.dataset}{simulated} {facts.test_set.dataset}, split {facts.split} "
+        f"{facts.test_set.split}, {facts.n_test:,} ratings"
     )
+
+
+def _budgets(
+    versions: "Sequence[RegisteredVersion]", storage: str
+) -> "dict[SealedRatings, OpeningBudget]":
+    """Say what each test set is still good for.
+
+    Dry runs count and leave no trace in MLflow, so that the storage knows best.
+    """
+    from harness.evaluation.openings import OpeningBudget
+    from harness.search.openings import promotion_tests_by_now
+
+    is_there = "://" in storage or Path(storage).exists()
+    budgets = {}
+    for version in versions:
+        if version.facts is None:
+            continue
+        sealed, alpha = version.test_set, version.facts.alpha
+        n_tests = max(
+            other.facts.promotion_tests
+            for other in versions
+            if other.facts is not None and other.test_set.are(sealed)
+        )
+        if is_there:
+            n_tests = max(n_tests, promotion_tests_by_now(storage, sealed))
+        budgets[sealed] = OpeningBudget.after(n_tests, alpha=alpha)
+    return budgets

@@ -10,6 +10,7 @@ from harness.errors import StudyError
 
 if TYPE_CHECKING:
     from harness.serving.promotion import Promotion
+    from harness.serving.registry import RegisteredVersion
     from harness.tracking.location import Location
 
 __all__ = ["promote"]
@@ -57,7 +58,7 @@ class BoundOptions:
         _bound(
             "--min-gain",
             "Smallest gain over user and item bias, in stars of RMSE.",
-            show_default="0, where no criterion bounds it",
+            show_default="above both baselines, beyond chance",
         ),
     ] = None
 
@@ -94,6 +95,31 @@ class Modes:
             "--force", help="Promote a model that does not beat the baselines."
         ),
     ] = False
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="STARS",
+            min=0,
+            help="Smallest difference to the champion that matters: the new model must "
+            "be shown not to be worse by that much.",
+            show_default="that of the experiment",
+        ),
+    ] = None
+    force_undecided: Annotated[
+        bool,
+        typer.Option(
+            "--force-undecided",
+            help="Promote although the test set cannot tell whether the model is worse.",
+        ),
+    ] = False
+    refit_all: Annotated[
+        bool,
+        typer.Option(
+            "--refit-all",
+            help="Serve the same settings fitted to all ratings. Figures stay those of "
+            "the judged model, which was fitted to the training part.",
+        ),
+    ] = False
     rollback: Annotated[
         bool,
         typer.Option("--rollback", help="Let @champion and @previous change places."),
@@ -125,10 +151,11 @@ def promote(
 ) -> None:
     """Make the winner of an experiment, or the best of a study, the champion.
 
-    It must hold the acceptance criteria of the experiment, beat the baselines, stay within
-    the bounds, and not be significantly worse than the champion on the same test ratings, which are
-    opened once more for that. If so it becomes @champion, and the champion @previous;
-    else it becomes @challenger, and the exit code is 1.
+    It must hold the acceptance criteria of the experiment, beat the baselines beyond
+    chance, stay within the bounds, and be shown not to be worse than the champion by the
+    margin, on the same test ratings, which are opened once more for that. Each such test
+    is stricter than the one before. If all holds it becomes @champion, and the champion
+    @previous; else it becomes @challenger, and the exit code is 1.
 
     Examples
     --------
@@ -160,6 +187,9 @@ def promote(
         dry_run=how.dry_run,
         challenge=how.challenger,
         force=how.force,
+        margin=how.margin,
+        force_undecided=how.force_undecided,
+        refit_all=how.refit_all,
     )
     with console.status("promoting") as status:
         promotion = pass_gate(settings, on_step=status.update)
@@ -174,8 +204,11 @@ def _require_alone(source: str | None, how: Modes, bounds: BoundOptions) -> None
             f"--rollback takes no experiment or study, but got {source!r}: name the "
             "registered model with --model."
         )
-    given = {"rejudge", "dry_run", "challenger", "force"}
-    others = [name for name, value in vars(how).items() if name in given and value]
+    others = [
+        name
+        for name, value in vars(how).items()
+        if name not in {"rollback", "model"} and value not in {None, False}
+    ]
     others += [name for name, value in vars(bounds).items() if value is not None]
     if others:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in others)
@@ -206,24 +239,37 @@ def _require_for_rollback_only(model: str | None) -> None:
 
 def _print(promotion: "Promotion", *, dry_run: bool) -> None:
     source, rmse = promotion.source, promotion.source.model.rmse
+    seeds = source.judging.seeds
+    mean = f", mean over {len(seeds)} seeds" if len(seeds) > 1 else ""
     typer.echo(
         f"{source.name}: {source.study.family}, trial {source.trial.number}, test RMSE "
-        f"{rmse.value:.4f} [{rmse.low:.4f}, {rmse.high:.4f}]"
+        f"{rmse.value:.4f} [{rmse.low:.4f}, {rmse.high:.4f}]{mean}"
     )
     for check in promotion.checks:
-        typer.echo(f"{'pass' if check.passed else 'FAIL'}: {check.sentence}")
+        typer.echo(f"{check.word:6} {check.sentence}")
     _print_fairness(promotion)
     typer.echo(_would_be(promotion) if dry_run else _outcome(promotion))
 
 
 def _print_fairness(promotion: "Promotion") -> None:
     comparison, before = promotion.comparison, promotion.before
-    if promotion.opening is not None:
+    if promotion.opening is not None and promotion.budget is not None:
+        budget = promotion.budget
         typer.echo(
-            f"The test set was opened for this: opening no. {promotion.opening}."
+            f"The test set was opened for this: opening no. {promotion.opening}. After "
+            f"{budget.openings} promotion{'s' if budget.openings > 1 else ''} decided on "
+            f"it, {budget.left:.3g} of the error of {budget.alpha:g} is left; the next is "
+            f"tested at level {budget.next_level:.2g}."
         )
     if comparison is None or before is None:
         return
+    seeds = promotion.source.judging.seeds
+    if len(seeds) > 1:
+        typer.echo(
+            f"Compared are the two fits that can be served, not means over seeds: that "
+            f"of seed {seeds[0]} has RMSE {comparison.rmse:.4f}, the mean over "
+            f"{len(seeds)} seeds is {promotion.source.model.rmse.value:.4f}."
+        )
     if comparison.n_pairs < comparison.n_test:
         typer.echo(
             f"The champion was judged on another test set. Both were judged anew on "
@@ -254,9 +300,19 @@ def _outcome(promotion: "Promotion") -> str:
     if promotion.outcome == "unchanged":
         return f"{name} is @champion already."
     if promotion.outcome == "challenger":
-        return f"{name} is @challenger."
+        return f"{name} is @challenger.{_served(version)}"
     if promotion.outcome == "refused":
         stays = "nobody" if before is None else f"version {before.version}"
         return f"Refused. {name} is @challenger; @champion is {stays}, as before."
     was = "" if before is None else f"; version {before.version} is @previous"
-    return f"{name} is @champion{was}."
+    return f"{name} is @champion{was}.{_served(version)}"
+
+
+def _served(version: "RegisteredVersion") -> str:
+    """Say where the model that is served is not the one that was judged."""
+    if version.facts is None or version.facts.judged_source is None:
+        return ""
+    return (
+        " It is fitted to all ratings; the figures are those of the judged model, "
+        f"{version.facts.judged_source}, fitted to the training part."
+    )

@@ -4,8 +4,9 @@ import csv
 import json
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +33,7 @@ class Format(StrEnum):
 
 
 @spread_options
-def recommend(
+def recommend(  # noqa: PLR0913 - one argument for each option
     *,
     user: Annotated[
         str,
@@ -53,6 +54,14 @@ def recommend(
             metavar="URI|FOLDER",
             help="The model to ask, as for `harness serve`.",
             show_default="the only champion in the registry",
+        ),
+    ] = None,
+    when: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="When they would be watched (UTC), for families that know time.",
+            show_default="a usual time of the user",
         ),
     ] = None,
     output: Annotated[
@@ -77,10 +86,12 @@ def recommend(
         )
     if not user:
         raise StudyError("USER must be the id of a user, but is empty.")
+    seconds = None if when is None else when.replace(tzinfo=UTC).timestamp()
+    asked = {"user": user, "n": top, "when": seconds}
     if study is not None:
-        found = _ask_study(stores, study, user, top)
+        found = _ask_study(stores, study, asked)
     else:
-        found = _ask_model(stores, model, user, top)
+        found = _ask_model(stores, model, asked)
     if output is Format.JSON:
         told = asdict(found) | {"cold_start": found.is_cold_start}
         typer.echo(json.dumps(told, indent=2))
@@ -91,7 +102,7 @@ def recommend(
 
 
 def _ask_study(
-    stores: StoreOptions, study: str, user: str, top: int
+    stores: StoreOptions, study: str, asked: dict[str, Any]
 ) -> "RecommendedTitles":
     from rich.console import Console
 
@@ -102,12 +113,12 @@ def _ask_study(
     data = DataOptions.of_record(record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         packaged = package_best(record, data.load)
-    name = f"{study}, settings of trial {packaged.facts['trial']} fitted again"
-    return recommend_titles(packaged, model=name, user=user, n=top)
+    name = f"{study}, settings of trial {packaged.facts.trial} fitted again"
+    return recommend_titles(packaged, model=name, **asked)
 
 
 def _ask_model(
-    stores: StoreOptions, model: str | None, user: str, top: int
+    stores: StoreOptions, model: str | None, asked: dict[str, Any]
 ) -> "RecommendedTitles":
     from harness.serving.fetch import fetch_model
     from harness.serving.recommend import recommend_titles
@@ -115,8 +126,8 @@ def _ask_model(
 
     location = locate(stores.tracking_uri, stores.experiment)
     uri = named_or_champion(model, location, others="--model or --study")
-    with fetch_model(location, uri) as fetched:
-        return recommend_titles(fetched.packaged, model=fetched.name, user=user, n=top)
+    fetched = fetch_model(location, uri)
+    return recommend_titles(fetched.packaged, model=fetched.name, **asked)
 
 
 def _print_csv(found: "RecommendedTitles") -> None:

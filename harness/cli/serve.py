@@ -10,7 +10,7 @@ from harness.cli.terminal import until_stopped
 from harness.errors import TrackingError
 
 if TYPE_CHECKING:
-    from harness.serving.fetch import FetchedModel
+    from harness.serving.folder import PackagedModel
     from harness.tracking.location import Location
 
 __all__ = ["serve"]
@@ -64,24 +64,22 @@ def serve(
 
       harness serve --model models:/ml-100k@challenger --port 5002
     """
-    from harness.serving.fetch import fetch_model
-    from harness.serving.http import FIRST_PORT, serve_model
-    from harness.serving.processes import choose_port
+    from harness.serving.fetch import fetch_folder
+    from harness.serving.http import ScoringServer, listen
     from harness.tracking.location import locate
 
     location = locate(tracking_uri)
-    if port is not None:
-        choose_port(
-            port, first=FIRST_PORT, host=host
-        )  # said at once, not after the model is fetched
-    uri = named_or_champion(model, location)
-    with until_stopped(), fetch_model(location, uri) as fetched:
-        typer.echo(f"Starting the scoring server on {fetched.name} ...")
-        with serve_model(fetched.folder, port=port, host=host) as server:
-            _introduce(fetched, server.address)
-            code = server.process.wait()
+    # A port that is taken is said at once, not after the model is fetched.
+    with until_stopped(), listen(port, host) as listener:
+        uri = named_or_champion(model, location)
+        with fetch_folder(location, uri) as fetched:
+            typer.echo(f"Starting the scoring server on {fetched.name} ...")
+            server = ScoringServer(fetched.folder, uri)
+        _introduce(server.packaged, f"http://{host}:{listener.getsockname()[1]}")
+        server.run(listener)
+        # Ctrl-C and `kill` end it within: uvicorn takes them, and gives them back.
         raise TrackingError(
-            f"The scoring server must go on, but it has ended by itself (code {code})."
+            "The scoring server must go on, but it has ended by itself."
         )
 
 
@@ -104,13 +102,17 @@ def named_or_champion(
     return uri
 
 
-def _introduce(fetched: "FetchedModel", address: str) -> None:
-    facts = fetched.packaged.facts
-    simulated = ", simulated" if facts["simulated"] else ""
-    user = str(fetched.packaged.model.user_ids_[0])
+def _introduce(packaged: "PackagedModel", address: str) -> None:
+    facts = packaged.facts
+    simulated = ", simulated" if facts.simulated else ""
+    user = str(packaged.model.user_ids_[0])
     question = {"dataframe_records": [{"user": user}], "params": {"n": 10}}
     body = shlex.quote(json.dumps(question))
-    typer.echo(f"{address}  {facts['family']} on {facts['dataset']['name']}{simulated}")
+    typer.echo(
+        f"{address}  {facts.family} on {facts.data_name}{simulated}, fitted to "
+        f"{'all' if facts.trained_on == 'all ratings' else 'the'} {facts.n_train:,} "
+        f"{'ratings' if facts.trained_on == 'all ratings' else 'training ratings'}"
+    )
     typer.echo(
         f"  curl {address}/invocations -H 'Content-Type: application/json' \\\n"
         f"    -d {body}"

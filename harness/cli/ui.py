@@ -30,7 +30,7 @@ def ui(
 ) -> None:
     r"""Show experiments, studies and models in MLflow, on this machine only.
 
-    Where optuna-dashboard is installed (`pip install harness\[dashboard]`), it is started
+    Where optuna-dashboard is installed (`pip install recommender-harness\[dashboard]`), it is started
     on the Optuna storage, too.
     """
     from harness.serving.web import experiment_links, serve, serve_dashboard

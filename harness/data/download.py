@@ -1,13 +1,12 @@
 """Data sets that can be downloaded, whole and intact or not at all."""
 
 import shutil
-import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,86 +19,7 @@ __all__ = [
     "fetch",
     "find_download",
     "is_fetched",
-    "unpack",
 ]
-
-
-MOST_MEMBERS = 1_000
-MOST_BYTES_PER_BYTE = 100
-"""Text of ratings packs about fivefold and zeros about a thousandfold, so that a hundred
-tells a large data set from a zip bomb."""
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive; a single folder around everything is left out.
-
-    All members are checked before the first is written.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = opened.infolist()
-            _check(archive, members)
-            files = [member for member in members if not member.is_dir()]
-            n_around = _count_folders_around(files)
-            folder.mkdir()
-            for member in files:
-                parts = PurePosixPath(member.filename).parts[n_around:]
-                _write(opened, member, folder.joinpath(*parts))
-    # zipfile raises RuntimeError and NotImplementedError for forms it does not know.
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise _refuse(archive, f"it is damaged: {error}") from error
-
-
-def _count_folders_around(files: list[zipfile.ZipInfo]) -> int:
-    """Count 1 if a single folder holds all files, else 0."""
-    parts = [PurePosixPath(member.filename).parts for member in files]
-    return int(len({p[0] for p in parts}) == 1 and all(len(p) > 1 for p in parts))
-
-
-def _check(archive: Path, members: list[zipfile.ZipInfo]) -> None:
-    for member in members:
-        problem = _problem(member)
-        if problem:
-            raise _refuse(archive, f"its member {member.filename[:80]!r} {problem}")
-    names = {member.filename.rstrip("/").casefold() for member in members}
-    if len(names) < len(members):
-        raise _refuse(archive, "it holds a file twice")
-    n_bytes = sum(member.file_size for member in members)
-    most = MOST_BYTES_PER_BYTE * archive.stat().st_size
-    if n_bytes > most or len(members) > MOST_MEMBERS:
-        raise _refuse(
-            archive,
-            f"it would unpack to {n_bytes:,} bytes in {len(members):,} files, and at "
-            f"most {most:,} bytes in {MOST_MEMBERS:,} files are allowed",
-        )
-
-
-def _problem(member: zipfile.ZipInfo) -> str | None:
-    # What Windows takes for a path counts on all systems: "C:x", "..\\x".
-    posix, windows = PurePosixPath(member.filename), PureWindowsPath(member.filename)
-    outside = posix.is_absolute() or windows.drive or windows.root
-    if outside or ".." in (*posix.parts, *windows.parts) or "\\" in member.filename:
-        return "would be written outside the folder"
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link or a device, not a file"
-    if member.flag_bits & 0x1:
-        return "is encrypted"
-    return None
-
-
-def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # zipfile reads no more than the declared size, which was checked.
-    with opened.open(member) as packed, target.open("xb") as plain:
-        shutil.copyfileobj(packed, plain, 2**20)
-
-
-def _refuse(archive: Path, why: str) -> DownloadError:
-    return DownloadError(
-        f"{archive.name}: the archive was not unpacked, because {why}; "
-        "download it from another place."
-    )
 
 
 BASE_URL = "https://files.grouplens.org"
@@ -130,22 +50,10 @@ PASSED_ON_ALIKE = RESEARCH_ONLY.format(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A data set that can be downloaded.
+    """A data set that can be downloaded: an archive that its checksum pins.
 
-    Parameters
-    ----------
-    name : str
-        Name on the command line.
-    about : str
-        What it is, in a few words.
-    checksum : str
-        Algorithm and hexadecimal digest of the archive: ``"sha256:..."``.
-    n_bytes : int
-        Size of the archive.
-    ratings_file : str
-        File that a complete folder holds.
-    terms : str
-        Terms of use, condensed from the README of the data set.
+    `checksum` is algorithm and digest (``"sha256:..."``), `n_bytes` the archive's size,
+    and `ratings_file` a file that a complete folder holds.
     """
 
     name: str
@@ -271,10 +179,12 @@ def fetch(
         )
     try:
         with _workshop(folder) as workshop:
-            archive = _retrieve(url, download, workshop, progress)
             content = workshop / "content"
-            unpack(archive, content)
-            content.replace(folder)
+            _retrieve(url, download, content, progress)
+            inside = [*content.iterdir()]
+            # Archives of data sets have a single folder around everything.
+            whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else content
+            whole.replace(folder)
     except DownloadError:
         raise
     except OSError as error:
@@ -313,8 +223,8 @@ def _workshop(folder: Path) -> Iterator[Path]:
 
 
 def _retrieve(
-    url: str, download: Download, workshop: Path, progress: Progress | None
-) -> Path:
+    url: str, download: Download, content: Path, progress: Progress | None
+) -> None:
     import logging
 
     import pooch
@@ -322,12 +232,13 @@ def _retrieve(
 
     pooch.get_logger().setLevel(logging.ERROR)  # what it would say is said elsewhere
     try:
-        archive = pooch.retrieve(
+        pooch.retrieve(
             url,
             known_hash=download.checksum,
             fname=f"{download.name}.zip",
-            path=workshop,
+            path=content.parent,
             downloader=_Downloader(progress, most_bytes=2 * download.n_bytes),
+            processor=pooch.Unzip(extract_dir=content.name),
         )
     except requests.RequestException as error:
         raise DownloadError(_what_went_wrong(url, error)) from error
@@ -337,7 +248,10 @@ def _retrieve(
             f"{_shown(url)}: is not the file that was published (its {algorithm} "
             "checksum differs); try again, or name another mirror with --url."
         ) from error
-    return Path(archive)
+    except zipfile.BadZipFile as error:
+        raise DownloadError(
+            f"{_shown(url)}: is damaged: {error}; name another mirror with --url."
+        ) from error
 
 
 class _Downloader:

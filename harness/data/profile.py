@@ -27,13 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Quantiles:
-    """A distribution in five numbers.
-
-    Parameters
-    ----------
-    lowest, quarter, median, three_quarters, highest : float
-        Quantiles of order 0, 0.25, 0.5, 0.75 and 1.
-    """
+    """A distribution in five numbers."""
 
     lowest: float
     quarter: float
@@ -51,38 +45,19 @@ class Quantiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """When users rate.
-
-    Parameters
-    ----------
-    first_rating, last_rating : datetime
-        In UTC.
-    ratings_per_week : float
-        Of a user: see `habits.ratings_per_week`.
-    weekend_to_weekday_ratio : float or None
-        See `habits.weekend_to_weekday_ratio`.
-    peak_hours : str or None
-        See `habits.peak_hours`; None if the source knows only dates.
-    """
+    """When users rate."""
 
     first_rating: datetime
     last_rating: datetime
     ratings_per_week: float
     weekend_to_weekday_ratio: float | None
+    # See `habits.peak_hours`; None if the source knows only dates
     peak_hours: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Genres:
-    """Which genres users rate.
-
-    Parameters
-    ----------
-    primary_genre_affinity : float
-        See `habits.primary_genre_affinity`.
-    genre_diversity : float
-        See `habits.genre_diversity`.
-    """
+    """Which genres users rate."""
 
     primary_genre_affinity: float
     genre_diversity: float
@@ -90,51 +65,31 @@ class Genres:
 
 @dataclass(frozen=True, kw_only=True)
 class DataProfile:
-    """What a data set is like. None: the source does not tell.
+    """What a data set is like. None: the source does not tell."""
 
-    Parameters
-    ----------
-    n_users, n_items, n_ratings : int
-        Users with a rating, titles with a rating, and ratings.
-    n_titles : int
-        Titles in the catalogue, rated or not.
-    sparsity : float
-        Share of the pairs of such users and rated titles without a rating.
-    mean, variance : float
-        Of all ratings, in stars and squared stars; the variance divides by their number.
-    per_user, per_title : Quantiles
-        Ratings of a user, and of a rated title.
-    top_titles_share : float
-        Share of the ratings that go to the tenth of the rated titles with most of them
-        (rounded up to whole titles).
-    title_gini : float
-        Gini coefficient of the ratings of a rated title: 0 if all have as many, near 1
-        if one has them all.
-    average_watch_minutes : float or None
-        Mean over ratings.
-    times : Times or None
-        When users rate.
-    genres : Genres or None
-        Which genres they rate.
-    missing : mapping of str to float
-        Share of the titles without a value, by column of the 14-column form; empty
-        without catalogue.
-    """
-
-    n_users: int
-    n_items: int
-    n_ratings: int
-    n_titles: int
+    n_users: int  # users with a rating, titles with a rating, and ratings
+    n_items: int  # users with a rating, titles with a rating, and ratings
+    n_ratings: int  # users with a rating, titles with a rating, and ratings
+    n_titles: int  # titles in the catalogue, rated or not
+    # Share of the pairs of such users and rated titles without a rating
     sparsity: float
+    # Of all ratings, in stars and squared stars; the variance divides by their number
     mean: float
+    # Of all ratings, in stars and squared stars; the variance divides by their number
     variance: float
-    per_user: Quantiles
-    per_title: Quantiles
+    per_user: Quantiles  # ratings of a user, and of a rated title
+    per_title: Quantiles  # ratings of a user, and of a rated title
+    # Share of the ratings that go to the tenth of the rated titles with most of them
+    # (rounded up to whole titles)
     top_titles_share: float
+    # Gini coefficient of the ratings of a rated title: 0 if all have as many, near 1 if
+    # one has them all
     title_gini: float
     average_watch_minutes: float | None
-    times: Times | None
-    genres: Genres | None
+    times: Times | None  # when users rate
+    genres: Genres | None  # which genres they rate
+    # Share of the titles without a value, by column of the 14-column form; empty
+    # without catalogue
     missing: Mapping[str, float]
 
     def characteristics(self) -> dict[str, float | str | None]:

@@ -25,14 +25,14 @@ class RatingScale:
     Raises
     ------
     DataError
-        If the scale is empty.
+        If the scale is empty, or has no end.
     """
 
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
+        if not -np.inf < self.low < self.high < np.inf:
             raise DataError(
                 f"A rating scale needs low < high, but got {self.low:g} to {self.high:g}."
             )
@@ -213,8 +213,7 @@ class Ratings:
     def mean(self) -> float:
         """Mean rating in stars; the middle of the scale where there is no rating."""
         if not len(self):
-            low, high = self.scale.low, self.scale.high
-            return (low + high) / 2 if np.isfinite(high - low) else max(low, 0.0)
+            return (self.scale.low + self.scale.high) / 2
         return float(self.values.mean(dtype=np.float64))
 
     def on_five_stars(self) -> "Ratings":

@@ -27,15 +27,7 @@ __all__ = [
 
 
 class SealedTest:
-    """Test ratings that count how often they have been looked at.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        The test part.
-    looks : int, default 0
-        How often it was opened before, in earlier sessions of the same study.
-    """
+    """Test ratings that count how often they were opened, in earlier sessions, too."""
 
     def __init__(self, ratings: Ratings, looks: int = 0) -> None:
         self._ratings = ratings
@@ -72,17 +64,10 @@ SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training part, the sealed test part, and how they came about.
+    """The training part, the sealed test part (None for method ``none``), and the facts.
 
-    Parameters
-    ----------
-    train : Ratings
-        What searches and models may see.
-    test : SealedTest or None
-        None where there is no test set (method ``none``).
-    facts : dict
-        JSON-like: ``method``, ``seed``, ``test_share``, ``fingerprint``, ``n_train``,
-        ``n_test``.
+    `facts` is JSON-like: ``method``, ``seed``, ``test_share``, ``fingerprint``,
+    ``n_train``, ``n_test``.
     """
 
     train: Ratings

@@ -43,12 +43,13 @@ class RefittedModel:
 
 
 def refit_best(
-    study: StudyRecord, load_dataset: Callable[[], Dataset]
+    study: StudyRecord, load_dataset: Callable[[], Dataset], *, on_all: bool = False
 ) -> RefittedModel:
     """Fit the best settings of a study again.
 
     They are fitted on the whole training part with the seed of the study, as for the
-    final evaluation; the test set stays sealed.
+    final evaluation; the test set stays sealed. With `on_all` they are fitted to all
+    ratings, and nothing is left to judge the model.
     """
     best = study.best
     if best is None:
@@ -58,7 +59,7 @@ def refit_best(
         )
     family = load_family(study.family)
     dataset = load_dataset()
-    train = split_again(study, dataset).train
+    train = dataset.ratings if on_all else split_again(study, dataset).train
     params = {**study.settings["defaults"], **best.params}
     if "seed" in family.__dataclass_fields__:
         params["seed"] = int(study.settings["seed"])

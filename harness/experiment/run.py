@@ -118,16 +118,16 @@ class PreparedExperiment:
             "code_version": code_version(),
             "studies": {c: plan.name for c, plan in self.plans.items()},
         }
-        # Before anything is written: what the file says now must be what was searched,
-        # and there must be ratings enough for the folds.
-        for plan in self.plans.values():
-            check_plan(plan)
+        # Before anything is written: there must be ratings enough for the folds, and what
+        # the file says now must be what was searched.
         assign_folds(
             self.split.train,
             n_folds=self.spec.search.folds,
             seed=self.spec.seed,
             method=self.spec.split.method,
         )
+        for plan in self.plans.values():
+            check_plan(plan)
         if not create_experiment(storage, self.name, facts):
             kept = read_experiment_facts(storage, self.name)
             _require_equal(self.name, kept[MARK], facts)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Judging
@@ -45,7 +45,16 @@ def to_json(value: Any) -> Any:
 
 def from_json(kind: Any, value: Any) -> Any:
     """Make results of a type from plain data."""
-    return TypeAdapter(kind).validate_python(value)
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StudyError(
+            f"What is kept must be as this version of harness writes it, but {where or kind} "
+            f"is not ({first['msg']}): read it with the version that wrote it, or run it "
+            "again under another name."
+        ) from error
 
 
 def keep(storage: str, name: str, key: str, value: Any) -> None:

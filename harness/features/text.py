@@ -44,7 +44,7 @@ def require_sentence_transformers() -> None:
     if find_spec(_LIBRARY) is None:
         raise MissingExtraError(
             "text_embedding = 'sentence' needs sentence-transformers, which is not "
-            "installed: pip install 'harness[embeddings]' brings it, and PyTorch with it "
+            "installed: pip install 'recommender-harness[embeddings]' brings it, and PyTorch with it "
             "(some GB); 'lsa' needs neither."
         )
 

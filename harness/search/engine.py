@@ -1,15 +1,17 @@
 """The trial engine: one owner asks, hands out folds, and tells.
 
-The sequence of asks and tells is fixed by the seed and the number of jobs alone, not by
-which worker happens to be faster: trial ``n`` is asked for right after trial
-``n - window`` was told, trials are told in the order of their numbers, and a pruner sees
-of the study only what was told when the trial was asked for.
+The trials are fixed by the seed and the window alone, not by how many workers there are or
+which of them happens to be faster. Trial ``n`` is asked for right after trial
+``n - window`` was told, and its sampler sees no more than that, see `History`. Trials are
+judged and told in the order of their numbers: the pruner of trial ``n`` sees all before it,
+as in a search that runs one trial after the other.
 """
 
 import json
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,65 +20,35 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE
 from harness.search.executors import TaskRunner
 from harness.search.folds import FoldResult, FoldTask, best_position_in
-from harness.search.pruners import StudyAsOf
+from harness.search.history import Drawn, History, Outcome
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
+from harness.search.trials import TrialStore
 
-__all__ = ["Budget", "Engine"]
+__all__ = ["WINDOW", "Budget", "Engine", "SearchPlan", "Stopped"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a trial has ended.
-
-    Parameters
-    ----------
-    state : optuna.trial.TrialState
-        COMPLETE, PRUNED or FAIL.
-    value : float or None
-        Objective of a complete trial.
-    steps : mapping of int to float
-        Intermediate values: fold to objective, as the pruner has seen them.
-    attributes : mapping
-        User attributes: ``params``, ``seed``, ``fold_values``, ``metrics``, ``error``,
-        ``duplicate_of``.
-    """
-
-    state: optuna.trial.TrialState
-    value: float | None
-    steps: Mapping[int, float]
-    attributes: Mapping[str, Any]
+WINDOW = 8
+"""How many trials are under way at most, unless a study says otherwise."""
 
 
 @dataclass(kw_only=True, eq=False)
-class Flight:
+class RunningTrial:
     """A trial under way.
 
-    Parameters
-    ----------
-    trial : optuna.Trial
-        The running trial.
-    key : str
-        Equal for trials with equal parameters.
-    params : dict
-        Hyperparameters, without those found on the way.
-    seed : int
-        Seed of its models.
-    n_folds : int
-        Number of folds to evaluate.
-    patience : int or None
-        Set where the number of epochs is found on the way.
-    twin : int or None
-        Number of an earlier trial with equal parameters, whose outcome is awaited.
+    `key` is equal for trials with equal parameters; `twin` is the number of an earlier
+    trial with this key, whose outcome is awaited. `patience` is set where the number of
+    epochs is found on the way, and `view` is what the pruner may see.
     """
 
-    trial: optuna.Trial
+    number: int
+    drawn: Drawn
     key: str
     params: dict[str, Any]
     seed: int
@@ -88,11 +60,6 @@ class Flight:
     submitted: int = field(default=0, init=False)
     steps: dict[int, float] = field(default_factory=dict, init=False)
     outcome: Outcome | None = field(default=None, init=False)
-
-    @property
-    def number(self) -> int:
-        """Number of the trial."""
-        return self.trial.number
 
     def next_task(self, *, ahead: bool) -> FoldTask | None:
         """Take the next fold to evaluate."""
@@ -142,9 +109,8 @@ class Flight:
         params = dict(self.params)
         if self.patience is not None:
             params["n_epochs"] = self.results[0].epochs[position]
-        state = optuna.trial.TrialState
         self.outcome = Outcome(
-            state=state.PRUNED if pruned else state.COMPLETE,
+            state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
             value=None if pruned else means[OBJECTIVE.name],
             steps=dict(self.steps),
             attributes={
@@ -158,10 +124,26 @@ class Flight:
     def fail(self, error: str) -> None:
         """End the trial as failed."""
         self.outcome = Outcome(
-            state=optuna.trial.TrialState.FAIL,
+            state=TrialState.FAIL,
             value=None,
             steps=dict(self.steps),
             attributes={"params": self.params, "seed": self.seed, "error": error},
+        )
+
+    def frozen(self) -> FrozenTrial:
+        """Build what a pruner judges."""
+        return FrozenTrial(
+            number=self.number,
+            trial_id=self.number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=None,
+            datetime_complete=None,
+            params=dict(self.drawn.params),
+            distributions=dict(self.drawn.distributions),
+            user_attrs={},
+            system_attrs={},
+            intermediate_values=dict(self.steps),
         )
 
     def copy_outcome(self, number: int, outcome: Outcome) -> None:
@@ -175,54 +157,54 @@ class Flight:
         )
 
 
-_PUT_BACK = "put_back"
+class Stopped(KeyboardInterrupt):
+    """A signal has stopped the search: Ctrl-C, a closed terminal, or `kill`."""
 
-
-def put_back(study: optuna.Study, number: int, *, most: int | None = None) -> bool:
-    """Let a trial that was interrupted wait for its turn, with the settings it has."""
-    trial = study.get_trials(deepcopy=False)[number]
-    # Optuna can enqueue settings, which would get another number, and so another seed.
-    storage, id_ = study._storage, trial._trial_id  # noqa: SLF001
-    if most is not None:
-        count = trial.user_attrs.get(_PUT_BACK, 0)
-        if count >= most:
-            return False
-        storage.set_trial_user_attr(id_, _PUT_BACK, count + 1)
-    storage.set_trial_state_values(id_, state=TrialState.WAITING)
-    return True
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
 
 
 class Interruption:
-    """Whether the user has pressed Ctrl-C.
+    """Which signal has asked this process to stop, if any.
 
-    Attributes
-    ----------
-    requested : bool
-        True after the first time; the second time ends the process as usual.
+    The second time, the signal does what it did before.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: int | None = None
 
 
 @contextmanager
 def catch_interruption() -> Iterator[Interruption]:
-    """Note the first Ctrl-C instead of raising KeyboardInterrupt wherever it falls."""
+    """Note the first signal that stops, instead of stopping wherever it falls."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    before = signal.getsignal(signal.SIGINT)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # Whoever starts with `nohup` ignores a closed terminal.
+    before = {
+        number: handler
+        for number in numbers
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+    }
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        interruption.requested = True
-        signal.signal(signal.SIGINT, before)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    signal.signal(signal.SIGINT, note)
+    def note(number: int, _frame: FrameType | None) -> None:
+        interruption.signal = number
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
     try:
         yield interruption
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 MAX_FAILURES_AT_FIRST = 10
@@ -236,36 +218,25 @@ MAX_KILLS = 5
 class Budget:
     """When a search ends.
 
-    Parameters
-    ----------
-    n_trials : int
-        Complete or pruned trials in all, those of earlier sessions included.
-    timeout_seconds : float or None
-        No trial starts later than this.
+    `n_trials` counts complete and pruned trials, those of earlier sessions included; no
+    trial starts after `timeout_seconds`.
     """
 
     n_trials: int
     timeout_seconds: float | None = None
 
 
-class Engine:
-    """Runs the trials of one study.
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan:
+    """What fixes the trials, besides space, sampler and pruner."""
 
-    Parameters
-    ----------
-    study : optuna.Study
-        Where trials are kept.
-    space : SearchSpace
-        What is sampled.
-    samplers : SamplerSequence
-        A sampler for each trial.
-    pruner : optuna.pruners.BasePruner
-        Judges a trial after each fold.
-    seed : int
-        Seed of the study.
-    on_trial : callable
-        Called with the number of each trial that has ended.
-    """
+    seed: int
+    n_folds: int
+    window: int
+
+
+class Engine:
+    """Runs the trials of one study; `on_trial` hears of each that has ended."""
 
     def __init__(
         self,
@@ -274,203 +245,264 @@ class Engine:
         space: SearchSpace,
         samplers: SamplerSequence,
         pruner: optuna.pruners.BasePruner,
-        seed: int,
-        on_trial: Callable[[int], None],
+        plan: SearchPlan,
+        on_trial: Callable[[FrozenTrial], None],
     ) -> None:
-        self._study = study
+        self._name = study.study_name
+        self._store = TrialStore(study, space)
+        self._history = History(
+            direction=study.direction,
+            space=space,
+            samplers=samplers,
+            window=plan.window,
+        )
         self._space = space
-        self._samplers = samplers
+        self._n_points = samplers.n_points
         self._pruner = pruner
-        self._seed = seed
+        self._plan = plan
         self._on_trial = on_trial
-        self._flights: dict[int, Flight] = {}
+        self._running: dict[int, RunningTrial] = {}
+        self._waiting: deque[tuple[int, Drawn]] = deque()
+        self._next_number = 0
         self._known: dict[str, tuple[int, Outcome | None]] = {}
         self._n_done = 0
         self._failures: list[str] = []
+        self._ended: list[int] = []
 
-    def run(self, runner: TaskRunner, *, n_folds: int, budget: Budget) -> None:
-        """Run trials until the budget is used up."""
-        self._recover()
-        window = 2 * runner.jobs
+    def run(self, runner: TaskRunner, *, budget: Budget) -> None:
+        """Run trials until the budget is used up, or there is nothing left to try."""
         limit = budget.timeout_seconds
         deadline = float("inf") if limit is None else time.monotonic() + limit
-        with catch_interruption() as interruption:
-            while True:
-                while len(self._flights) < window and self._may_ask(budget, deadline):
-                    self._ask(n_folds)
-                if not self._flights:
-                    return
-                self._feed(runner)
-                for (number, fold), result in runner.wait():
-                    self._receive(number, fold, result, window)
-                self._tell_in_order(budget, deadline, n_folds)
-                if interruption.requested:
-                    for number in self._flights:
-                        put_back(self._study, number)
-                    raise KeyboardInterrupt
+        try:
+            with self._store.one_write():
+                self._recover()
+            with catch_interruption() as interruption:
+                while self._turn(runner, budget, deadline):
+                    if interruption.signal is not None:
+                        with self._store.one_write():
+                            for number in self._running:
+                                self._store.put_back(number)
+                        raise Stopped(interruption.signal)
+        finally:
+            self._report()
+
+    def _turn(self, runner: TaskRunner, budget: Budget, deadline: float) -> bool:
+        # All that is told and asked in one turn is one durable write.
+        with self._store.one_write():
+            self._tell_in_order()
+            while len(self._running) < self._plan.window and self._may_ask(
+                budget, deadline
+            ):
+                self._ask()
+        self._report()
+        if not self._running:
+            return False
+        self._feed(runner)
+        for (number, fold), result in runner.wait():
+            self._receive(number, fold, result)
+        return True
+
+    def _report(self) -> None:
+        """Say which trials have ended, once it is written."""
+        while self._ended:
+            self._on_trial(self._store.read(self._ended.pop(0)))
 
     def _recover(self) -> None:
-        """Count what is there; put back what killed processes have left behind."""
+        """Go through what is there; put back what killed processes have left behind."""
         is_blamed = False
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING:
+        for trial in self._store.read_all():
+            number, state = trial.number, trial.state
+            drawn = self._remember(trial)
+            self._next_number = number + 1
+            if state.is_finished():
+                self._count(trial, drawn)
+                continue
+            if state == TrialState.RUNNING:
                 # The oldest is blamed: the others have perhaps not even begun.
                 most = None if is_blamed else MAX_KILLS
                 is_blamed = True
-                if not put_back(self._study, trial.number, most=most):
-                    self._study.tell(trial.number, state=TrialState.FAIL)
-                    self._on_trial(trial.number)
-            elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-                self._n_done += 1
-                outcome = Outcome(
-                    state=trial.state,
-                    value=trial.value if trial.state == TrialState.COMPLETE else None,
-                    steps=trial.intermediate_values,
-                    attributes=trial.user_attrs,
-                )
-                is_initial = trial.number == 0 and self._space.epochs is not None
-                key = _key(trial.params, is_initial=is_initial)
-                self._known.setdefault(key, (trial.number, outcome))
+                if not self._store.put_back(number, most_kills=most):
+                    outcome = Outcome(
+                        state=TrialState.FAIL, value=None, steps={}, attributes={}
+                    )
+                    self._store.end(number, outcome)
+                    self._history.tell(number, outcome)
+                    self._ended.append(number)
+                    continue
+            self._waiting.append((number, drawn))
+
+    def _remember(self, trial: FrozenTrial) -> Drawn:
+        drawn = self._store.drawn(trial)
+        if drawn is None:
+            # Enqueued by its owner, with some of its settings or none.
+            fixed = trial.system_attrs.get("fixed_params", {})
+            return self._draw(trial.number, fixed)
+        self._history.replay(trial.number, drawn)
+        return drawn
+
+    def _count(self, trial: FrozenTrial, drawn: Drawn) -> None:
+        is_complete = trial.state == TrialState.COMPLETE
+        outcome = Outcome(
+            state=trial.state,
+            value=trial.value if is_complete else None,
+            steps=trial.intermediate_values,
+            attributes=trial.user_attrs,
+        )
+        self._history.tell(trial.number, outcome)
+        if trial.state == TrialState.FAIL:
+            # Not counted as one in a row: whoever starts again has perhaps mended it.
+            return
+        self._n_done += 1
+        self._known.setdefault(self._key(trial.number, drawn), (trial.number, outcome))
 
     def _may_ask(self, budget: Budget, deadline: float) -> bool:
-        n_points = self._samplers.n_points
-        n_trials = min(budget.n_trials, n_points or budget.n_trials)
-        enough = self._n_done + len(self._flights) >= n_trials
-        return not enough and time.monotonic() < deadline
+        if self._is_exhausted or time.monotonic() >= deadline:
+            return False
+        return self._n_done + len(self._running) < budget.n_trials
 
-    def _ask(self, n_folds: int) -> None:
-        trials = self._study.get_trials(deepcopy=False)
-        # Those that were put back keep their number and settings, and with them their seed:
-        # the study goes on as if it had not been interrupted.
-        waiting = [t.number for t in trials if t.state == TrialState.WAITING]
-        number = waiting[0] if waiting else len(trials)
-        is_initial = number == 0
-        if is_initial and not waiting:
-            self._study.enqueue_trial(self._space.initial_point())
-        self._study.sampler = self._samplers.for_trial(number)
-        trial = self._study.ask()
-        params = self._space.suggest(trial)
+    @property
+    def _is_exhausted(self) -> bool:
+        if self._waiting or self._n_points is None:
+            return False
+        return self._next_number >= self._n_points
+
+    def _draw(self, number: int, fixed: Mapping[str, Any]) -> Drawn:
+        if number == 0:
+            fixed = fixed or self._space.initial_point()
+        return self._history.ask(number, fixed=fixed)
+
+    def _ask(self) -> None:
+        if self._waiting:
+            # It keeps its number and settings, and with them its seed.
+            number, drawn = self._waiting.popleft()
+            params = self._params(number, drawn)
+            self._store.resume(number, drawn, params)
+        else:
+            number = self._next_number
+            self._next_number += 1
+            drawn = self._draw(number, {})
+            params = self._params(number, drawn)
+            self._store.start(number, drawn, params)
         epochs = self._space.epochs
-        if epochs is not None:
-            # The initial settings are judged as they are, with their own epochs.
-            params["n_epochs"] = (
-                self._space.initial["n_epochs"] if is_initial else epochs.high
-            )
-        key = _key(trial.params, is_initial=is_initial and epochs is not None)
-        flight = Flight(
-            trial=trial,
+        key = self._key(number, drawn)
+        trial = RunningTrial(
+            number=number,
+            drawn=drawn,
             key=key,
-            params={**self._space.initial, **params} if is_initial else params,
-            seed=trial_seed(self._seed, number),
-            n_folds=n_folds,
-            patience=None if epochs is None or is_initial else epochs.patience,
+            params=params,
+            seed=trial_seed(self._plan.seed, number),
+            n_folds=self._plan.n_folds,
+            patience=None if epochs is None or number == 0 else epochs.patience,
         )
-        self._flights[number] = flight
+        self._running[number] = trial
         if key in self._known:
-            flight.twin = self._known[key][0]
+            trial.twin = self._known[key][0]
         else:
             self._known[key] = (number, None)
 
+    def _params(self, number: int, drawn: Drawn) -> dict[str, Any]:
+        params = self._space.complete(drawn.params)
+        if number == 0:
+            # The initial settings are judged as they are, with their own epochs.
+            return {**self._space.initial, **params}
+        if self._space.epochs is not None:
+            params["n_epochs"] = self._space.epochs.high
+        return params
+
+    def _key(self, number: int, drawn: Drawn) -> str:
+        has_own_epochs = number == 0 and self._space.epochs is not None
+        return json.dumps([has_own_epochs, drawn.params], sort_keys=True)
+
     def _feed(self, runner: TaskRunner) -> None:
-        """Keep the workers busy: first what is sure to be needed, oldest trial first."""
+        """Keep the workers busy: first what is sure to be needed, oldest trial first.
+
+        Where that leaves workers without work, they take folds ahead of the verdict on
+        those before, not more trials, of which the sampler would know less.
+        """
         for ahead in (False, True):
-            for flight in self._flights.values():
+            for trial in self._running.values():
                 # One task waits in line, so that no worker waits for this process.
                 while runner.n_pending < runner.jobs + (not ahead):
-                    task = flight.next_task(ahead=ahead)
+                    task = trial.next_task(ahead=ahead)
                     if task is None:
                         break
-                    runner.submit((flight.number, task.fold), task)
+                    runner.submit((trial.number, task.fold), task)
 
-    def _receive(self, number: int, fold: int, result: FoldResult, window: int) -> None:
-        flight = self._flights.get(number)
-        if flight is None or flight.outcome is not None:
-            return
-        flight.results[fold] = result
-        while flight.take_step() is not None:
-            if len(flight.steps) == flight.n_folds:
-                flight.finish(pruned=False)
-            elif self._is_dropped(flight, window):
-                flight.finish(pruned=True)
+    def _receive(self, number: int, fold: int, result: FoldResult) -> None:
+        if number in self._running:
+            self._running[number].results[fold] = result
 
-    def _is_dropped(self, flight: Flight, window: int) -> bool:
-        frozen = self._study.get_trials(deepcopy=False)[flight.number]
-        seen = optuna.trial.FrozenTrial(
-            number=frozen.number,
-            state=frozen.state,
-            value=None,
-            datetime_start=frozen.datetime_start,
-            datetime_complete=None,
-            params=frozen.params,
-            distributions=frozen.distributions,
-            user_attrs=frozen.user_attrs,
-            system_attrs=frozen.system_attrs,
-            intermediate_values=dict(flight.steps),
-            trial_id=frozen._trial_id,  # noqa: SLF001 - the constructor wants it
-        )
-        view = StudyAsOf(self._study, flight.number - window + 1)
-        return self._pruner.prune(view.as_study(), seen)
-
-    def _tell_in_order(self, budget: Budget, deadline: float, n_folds: int) -> None:
-        while self._flights:
-            flight = next(iter(self._flights.values()))
-            if flight.twin is not None and flight.outcome is None:
-                self._settle_twin(flight)
-            if flight.outcome is None:
+    def _tell_in_order(self) -> None:
+        while self._running:
+            trial = next(iter(self._running.values()))
+            self._judge(trial)
+            if trial.outcome is None:
                 return
-            self._tell(flight, flight.outcome)
-            if self._may_ask(budget, deadline):
-                self._ask(n_folds)
+            self._tell(trial, trial.outcome)
 
-    def _settle_twin(self, flight: Flight) -> None:
-        # Told in order: the twin, which has a smaller number, is over, and did not fail.
-        number, outcome = self._known[flight.key]
-        assert outcome is not None
-        flight.copy_outcome(number, outcome)
+    def _judge(self, trial: RunningTrial) -> None:
+        """Take what is known of the oldest trial: all before it are over."""
+        if trial.twin is not None:
+            number, outcome = self._known[trial.key]
+            assert outcome is not None
+            trial.copy_outcome(number, outcome)
+        while trial.take_step() is not None:
+            if len(trial.steps) == trial.n_folds:
+                trial.finish(pruned=False)
+            elif self._is_dropped(trial):
+                trial.finish(pruned=True)
 
-    def _bequeath(self, failed: Flight) -> None:
+    def _is_dropped(self, trial: RunningTrial) -> bool:
+        study = self._history.ended.as_study()
+        return self._pruner.prune(study, trial.frozen())
+
+    def _pass_on(self, failed: RunningTrial) -> None:
         """Let the next trial with the same settings find out in place of a failed one."""
         del self._known[failed.key]
-        twins = [f for f in self._flights.values() if f.twin == failed.number]
+        twins = [t for t in self._running.values() if t.twin == failed.number]
         for heir in twins[:1]:
             heir.twin = None
             self._known[failed.key] = (heir.number, None)
         for other in twins[1:]:
             other.twin = twins[0].number
 
-    def _tell(self, flight: Flight, outcome: Outcome) -> None:
-        for name, value in outcome.attributes.items():
-            flight.trial.set_user_attr(name, value)
-        for step, value in outcome.steps.items():
-            flight.trial.report(value, step)
-        values = outcome.value if outcome.state == TrialState.COMPLETE else None
-        self._study.tell(flight.trial, values, state=outcome.state)
-        del self._flights[flight.number]
-        if outcome.state == TrialState.FAIL:
-            self._bequeath(flight)
-            self._failures.append(str(outcome.attributes["error"]))
-        else:
-            if flight.twin is None:
-                self._known[flight.key] = (flight.number, outcome)
+    def _tell(self, trial: RunningTrial, outcome: Outcome) -> None:
+        self._store.end(trial.number, outcome)
+        self._history.tell(trial.number, outcome)
+        self._ended.append(trial.number)
+        del self._running[trial.number]
+        if outcome.state != TrialState.FAIL:
+            if trial.twin is None:
+                self._known[trial.key] = (trial.number, outcome)
             self._n_done += 1
             self._failures.clear()
-        self._on_trial(flight.number)
+            return
+        self._pass_on(trial)
+        self._failures.append(str(outcome.attributes["error"]))
+        self._stop_if_hopeless()
+
+    def _stop_if_hopeless(self) -> None:
+        n_failures = len(self._failures)
         limit = MAX_FAILURES_IN_A_ROW if self._n_done else MAX_FAILURES_AT_FIRST
-        if len(self._failures) >= limit:
-            self._abandon("The study stopped: too many trials before it had failed.")
-            reason = self._failures[-1].strip().splitlines()[-1]
-            raise SearchFailedError(
-                f"The study {self._study.study_name} stopped, because its last "
-                f"{limit} trials have all failed. The last one: {reason}"
-            )
+        nothing_left = not self._n_done and not self._running and self._is_exhausted
+        if n_failures < limit and not nothing_left:
+            return
+        why = "The study stopped: too many trials before it had failed."
+        for trial in list(self._running.values()):
+            trial.fail(why)
+            assert trial.outcome is not None
+            self._store.end(trial.number, trial.outcome)
+            self._ended.append(trial.number)
+            del self._running[trial.number]
+        reason = _reason(self._failures[-1])
+        raise SearchFailedError(
+            f"The study {self._name} stopped, because its last {n_failures} trials have "
+            f"all failed. The last one: {reason}"
+        )
 
-    def _abandon(self, why: str) -> None:
-        for flight in list(self._flights.values()):
-            flight.trial.set_user_attr("error", why)
-            self._study.tell(flight.trial, state=TrialState.FAIL)
-            del self._flights[flight.number]
-            self._on_trial(flight.number)
 
-
-def _key(params: Mapping[str, Any], *, is_initial: bool) -> str:
-    return json.dumps([is_initial, params], sort_keys=True)
+def _reason(failure: str) -> str:
+    """Take the error out of a traceback, and where it was raised."""
+    lines = failure.strip().splitlines()
+    places = [line.strip() for line in lines if line.startswith('  File "')]
+    return f"{lines[-1]} ({places[-1]})" if places else lines[-1]

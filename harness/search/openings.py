@@ -12,7 +12,12 @@ from harness.search.storage import (
     save_experiment_facts,
 )
 
-__all__ = ["SealedRatings", "openings_by_now", "record_opening"]
+__all__ = [
+    "SealedRatings",
+    "openings_by_now",
+    "promotion_tests_by_now",
+    "record_opening",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +61,11 @@ class SealedRatings:
 
 
 OPENINGS = "openings"
+PROMOTION_TESTS = "promotion_tests"
+"""The openings among these that decided whether a model replaces another."""
 
 
-def record_opening(storage: str, name: str) -> int:
+def record_opening(storage: str, name: str, *, promotion: bool = False) -> int:
     """Write down that the test ratings of an experiment are opened, and count openings.
 
     It is written before the seal is broken: an opening that ends in a crash counts too.
@@ -67,7 +74,8 @@ def record_opening(storage: str, name: str) -> int:
     """
     facts = read_experiment_facts(storage, name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    save_experiment_facts(storage, name, OPENINGS, [*facts.get(OPENINGS, ()), now])
+    for key in (OPENINGS, PROMOTION_TESTS) if promotion else (OPENINGS,):
+        save_experiment_facts(storage, name, key, [*facts.get(key, ()), now])
     mark = facts[MARK]
     return openings_by_now(storage, mark["dataset"], mark["split"])[0]
 
@@ -76,14 +84,22 @@ def openings_by_now(
     storage: str, dataset: Mapping[str, Any], split: Mapping[str, Any]
 ) -> tuple[int, datetime | None]:
     """Count the openings of the same test ratings, and tell when the last one was."""
-    sealed = SealedRatings.of(dataset, split)
-    times = sorted(
+    times = _times_of(storage, SealedRatings.of(dataset, split), OPENINGS)
+    return len(times), times[-1] if times else None
+
+
+def promotion_tests_by_now(storage: str, sealed: SealedRatings) -> int:
+    """Count the promotions that were decided on test ratings, dry runs included."""
+    return len(_times_of(storage, sealed, PROMOTION_TESTS))
+
+
+def _times_of(storage: str, sealed: SealedRatings, key: str) -> list[datetime]:
+    return sorted(
         datetime.fromisoformat(time)
         for _, attrs in attributes_of_all(storage)
         if MARK in attrs and _ratings_of(attrs).are(sealed)
-        for time in attrs.get(OPENINGS, ())
+        for time in attrs.get(key, ())
     )
-    return len(times), times[-1] if times else None
 
 
 def _ratings_of(attrs: Mapping[str, Any]) -> SealedRatings:

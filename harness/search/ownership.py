@@ -2,24 +2,37 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, StudyError
 
-__all__ = ["own_file", "own_study"]
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Connection
+
+__all__ = ["FileLock", "Ownership", "own_file", "own_study"]
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The right to write to a study, as long as it lasts."""
+
+    require: Callable[[], None]
+    """Raises StudyError if it was lost: a lock in a database dies with its connection."""
 
 
 @contextmanager
-def own_study(storage: str, name: str) -> Iterator[None]:
-    """Be the only process that writes to a study.
+def own_study(storage: str, name: str) -> Iterator[Ownership]:
+    """Be the only process that writes to a study, wherever the storage is reached from.
 
-    A second owner would take the trials of the first for leftovers of a killed process,
-    and mark them as failed. The operating system releases the lock when its holder
-    dies, however that happens. It is a file beside the storage; for a database server
-    it is in the folder for temporary files, and holds on one machine only.
+    A second owner would take the trials of the first for leftovers of a killed process.
+    The lock is a file beside a storage that is a file, and an advisory lock inside a
+    database server. Both are released when their holder dies, however that happens.
     """
 
     def refusal(owner: str) -> StudyError:
@@ -28,66 +41,114 @@ def own_study(storage: str, name: str) -> Iterator[None]:
             "wait until it ends, or give this one a name of its own with --name."
         )
 
+    url = _server_of(storage)
+    if url is not None:
+        with _own_in_database(url, name, refusal) as ownership:
+            yield ownership
+        return
     with own_file(_lock_path(storage, name), refusal):
-        yield
+        yield Ownership(lambda: None)
 
 
 @contextmanager
 def own_file(path: Path, refusal: Callable[[str], HarnessError]) -> Iterator[None]:
     """Be the only process that holds a lock file, which is there while it is held."""
-    if os.name != "posix":
-        yield
-        return
-    handle = _acquire(path, refusal)
+    lock = FileLock(path)
     try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        owner = "unknown"
+        with suppress(OSError):
+            owner = path.read_text().strip() or owner
+        raise refusal(owner) from None
+    try:
+        if os.name == "posix":
+            path.write_text(str(os.getpid()))
         yield
     finally:
-        # Removed while it is held: whoever waits for it sees that it is gone.
-        path.unlink(missing_ok=True)
-        os.close(handle)
+        if os.name == "posix":
+            # Removed while it is held: whoever waits for it sees that it is gone.
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _lock_path(storage: str, name: str) -> Path:
-    digest = hashlib.sha256(f"{storage}\n{name}".encode()).hexdigest()[:8]
-    file = _file_of(storage)
-    if file is None:
-        return Path(tempfile.gettempdir()) / f"harness-{os.getuid()}-{digest}.owner"
     # Not of the path as typed: there are many ways to write the same one.
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    file = _file_of(storage)
     return file.with_name(f"{file.name}.{digest}.owner")
 
 
-def _file_of(storage: str) -> Path | None:
+def _file_of(storage: str) -> Path:
     if "://" not in storage:
         return Path(storage)
     from sqlalchemy.engine import make_url
 
+    return Path(str(make_url(storage).database))
+
+
+def _server_of(storage: str) -> "URL | None":
+    if "://" not in storage:
+        return None
+    from sqlalchemy.engine import make_url
+
     url = make_url(storage)
-    in_file = url.get_backend_name() == "sqlite" and url.database
-    return Path(str(url.database)) if in_file and Path(in_file).is_file() else None
+    return None if url.get_backend_name() == "sqlite" else url
 
 
-def _acquire(path: Path, refusal: Callable[[str], HarnessError]) -> int:
-    import fcntl
+def _postgresql(name: str) -> tuple[str, dict[str, Any]]:
+    # 64 bits of the name: PostgreSQL's advisory locks have numbers.
+    key = int.from_bytes(hashlib.sha256(f"harness {name}".encode()).digest()[:8], "big")
+    return "SELECT pg_try_advisory_lock(:key)", {"key": key - 2**63}
 
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+
+def _mysql(name: str) -> tuple[str, dict[str, Any]]:
+    # MySQL's have names, of at most 64 characters, for the whole server.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return "SELECT GET_LOCK(CONCAT(LEFT(DATABASE(), 20), :key), 0)", {"key": digest}
+
+
+_ADVISORY_LOCKS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
+    "postgresql": _postgresql,
+    "mysql": _mysql,
+    "mariadb": _mysql,
+}
+
+
+@contextmanager
+def _own_in_database(
+    url: "URL", name: str, refusal: Callable[[str], HarnessError]
+) -> Iterator[Ownership]:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    if url.get_backend_name() not in _ADVISORY_LOCKS:
+        raise StudyError(
+            f"A study cannot be locked in {url.get_backend_name()}: name a file, SQLite, "
+            "PostgreSQL or MySQL with --storage."
+        )
+    query, values = _ADVISORY_LOCKS[url.get_backend_name()](name)
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        if not connection.execute(text(query), values).scalar():
+            raise refusal("through the same database")
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(handle, 20).decode()
-            os.close(handle)
-            raise refusal(owner) from None
-        if _is_there(path, handle):
-            os.ftruncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
-            return handle
-        os.close(handle)
+            yield Ownership(lambda: _require(connection, name))
+        finally:
+            # The lock goes with its connection, which may be gone already.
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
 
 
-def _is_there(path: Path, handle: int) -> bool:
-    """Whether the file that is locked still has its name."""
+def _require(connection: "Connection", name: str) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
+        connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        raise StudyError(
+            f"The connection that locks the study {name!r} was lost: somebody else could "
+            "run it now. What was told is kept: the same command goes on from there."
+        ) from error

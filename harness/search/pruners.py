@@ -14,7 +14,13 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.errors import UnknownNameError
 from harness.search.records import StudyRecord, TrialRecord
 
-__all__ = ["RacePruner", "StudyAsOf", "describe_pruner", "make_pruner", "paired_values"]
+__all__ = [
+    "EndedTrials",
+    "RacePruner",
+    "describe_pruner",
+    "make_pruner",
+    "paired_values",
+]
 
 
 class RacePruner(optuna.pruners.BasePruner):
@@ -52,30 +58,51 @@ class RacePruner(optuna.pruners.BasePruner):
 
     def __init__(self, *, z: float = 0.5) -> None:
         self._z = z
+        # Found again only when one more trial is complete.
+        self._latest: tuple[object, FrozenTrial | None, float] | None = None
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Judge whether a trial is to be dropped."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        done = [other for other in done if len(other.intermediate_values) > 1]
-        if not done or not trial.intermediate_values:
-            return False
         sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
-        best = min(done, key=lambda other: (sign * (other.value or 0.0), other.number))
+        key = (id(study), len(done), done[-1].number if done else -1)
+        if self._latest is None or self._latest[0] != key:
+            self._latest = (key, *_reference(done, sign))
+        _, best, spread = self._latest
+        if best is None or not trial.intermediate_values:
+            return False
         behind = sign * _paired_differences(trial, best)
-        margin = self._z * _spread(done, best) / np.sqrt(max(1, len(behind)))
+        margin = self._z * spread / np.sqrt(max(1, len(behind)))
         return bool(len(behind) and behind.mean() > margin)
 
 
-def _spread(done: list[FrozenTrial], best: FrozenTrial) -> float:
-    paired = [
+def _reference(
+    done: list[FrozenTrial], sign: float
+) -> tuple[FrozenTrial | None, float]:
+    """Find the best trial, and how much the difference to it varies between folds."""
+    done = [other for other in done if len(other.intermediate_values) > 1]
+    if not done:
+        return None, 0.0
+    best = min(done, key=lambda other: (sign * (other.value or 0.0), other.number))
+    steps = best.intermediate_values.keys()
+    alike = [t for t in done if t is not best and t.intermediate_values.keys() == steps]
+    others = [
+        t for t in done if t is not best and t.intermediate_values.keys() != steps
+    ]
+    paired: list[float] = []
+    if alike:
+        # In one go: there may be ten thousand of them.
+        rows = np.array([[t.intermediate_values[k] for k in steps] for t in alike])
+        rows -= [best.intermediate_values[k] for k in steps]
+        paired += rows.std(axis=1, ddof=1).tolist()
+    paired += [
         differences.std(ddof=1)
-        for other in done
-        if other is not best
-        and len(differences := _paired_differences(other, best)) > 1
+        for other in others
+        if len(differences := _paired_differences(other, best)) > 1
     ]
     if len(paired) < 3:
-        return float(np.std(list(best.intermediate_values.values()), ddof=1))
-    return float(np.quantile(paired, 0.25))
+        return best, float(np.std(list(best.intermediate_values.values()), ddof=1))
+    return best, float(np.quantile(paired, 0.25))
 
 
 def _paired_differences(
@@ -129,45 +156,42 @@ def describe_pruner(name: str) -> dict[str, Any]:
     return {"name": name, **PRUNERS[name][1]}
 
 
-class StudyAsOf:
-    """A study as it was when a trial was asked for.
+class EndedTrials:
+    """The trials before the one that is judged: what pruners read of a study.
 
     Which trials end while another one runs is a matter of luck; a pruner that looked at
     them would not give the same verdict twice.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study as it is now.
-    end : int
-        Only trials with a smaller number are shown.
     """
 
-    def __init__(self, study: optuna.Study, end: int) -> None:
-        self._study = study
-        self._end = end
+    def __init__(self, direction: optuna.study.StudyDirection) -> None:
+        self.direction = direction
+        self._trials: list[FrozenTrial] = []
+        self._complete: list[FrozenTrial] = []
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Add the next trial."""
+        self._trials.append(trial)
+        if trial.state == TrialState.COMPLETE:
+            self._complete.append(trial)
 
     def as_study(self) -> optuna.Study:
         """Pass for a study: it has what pruners read."""
         return cast("optuna.Study", self)
-
-    @property
-    def direction(self) -> optuna.study.StudyDirection:
-        """Direction of the study."""
-        return self._study.direction
 
     def get_trials(
         self,
         deepcopy: bool = True,  # noqa: FBT001, FBT002 - Optuna's signature
         states: tuple[TrialState, ...] | None = None,
     ) -> list[FrozenTrial]:
-        """List the trials shown."""
-        trials = self._study.get_trials(deepcopy=deepcopy, states=states)
-        return [trial for trial in trials if trial.number < self._end]
+        """List the trials shown: they are not changed any more."""
+        del deepcopy
+        if states is not None and tuple(states) == (TrialState.COMPLETE,):
+            return self._complete
+        return [t for t in self._trials if states is None or t.state in states]
 
     @property
     def best_trial(self) -> FrozenTrial:
-        """Best of the trials shown; ValueError if none is complete."""
+        """Best of the trials; ValueError if none is complete."""
         complete = self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         maximize = self.direction == optuna.study.StudyDirection.MAXIMIZE
         choose = max if maximize else min

@@ -12,6 +12,7 @@ __all__ = [
     "StudyRecord",
     "TrialRecord",
     "busy_seconds",
+    "why_exhausted",
 ]
 
 
@@ -116,6 +117,22 @@ class StudyRecord:
         """The complete trial with the lowest value; the earliest of equals."""
         complete = [t for t in self.trials if t.state == "complete"]
         return min(complete, key=lambda t: (t.value, t.number), default=None)
+
+
+def why_exhausted(study: StudyRecord) -> str | None:
+    """Say why there is nothing left to try, where that is so."""
+    n_points = study.settings.get("n_points")
+    if n_points is None or len(study.trials) < n_points:
+        return None
+    if study.settings["sampler"]["name"] == "grid" and n_points > 2:
+        return (
+            f"All {n_points - 1} points of the grid and the initial settings were tried: "
+            "there is nothing left to search."
+        )
+    searched = [d for d in study.settings["space"].values() if d["type"] != "fixed"]
+    if not searched:
+        return f"{study.family} has no parameter to search here: one trial says all."
+    return f"{study.family} has only its epochs to search here: two trials say all."
 
 
 class StudyListener(Protocol):

@@ -3,12 +3,18 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.samplers._tpe.sampler import _split_trials, default_gamma
+from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import MissingExtraError, SpaceError, UnknownNameError
 from harness.search.distributions import Value
@@ -18,7 +24,17 @@ __all__ = ["SAMPLERS", "SamplerSequence", "trial_seed"]
 
 
 Arguments = dict[str, Any]
-Build = Callable[[int, Arguments, SearchSpace], optuna.samplers.BaseSampler]
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """Of the study, for a sequence that all its trials share, and of the one trial."""
+
+    study: int
+    trial: int
+
+
+Build = Callable[[_Seeds, Arguments, SearchSpace], optuna.samplers.BaseSampler]
 
 
 def trial_seed(study_seed: int, number: int) -> int:
@@ -28,21 +44,65 @@ def trial_seed(study_seed: int, number: int) -> int:
 
 
 def _tpe(
-    seed: int, arguments: Arguments, space: SearchSpace
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     del space
-    return optuna.samplers.TPESampler(seed=seed, **arguments)
+    return _TPE(seed=seeds.trial, **arguments)
+
+
+class _TPE(optuna.samplers.TPESampler):
+    """Divides the trials into good and bad ones once, for all parameters of a trial."""
+
+    def __init__(self, *, n_good: int | None = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._n_good = n_good
+        self._parts: tuple[list[FrozenTrial], list[FrozenTrial]] | None = None
+
+    def _sample(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        if self._parts is None:
+            self._parts = self._divide(study, trial)
+        # The rest is Optuna's.
+        good, bad = (
+            self._build_parzen_estimator(
+                study, search_space, part, handle_below=is_good
+            )
+            for part, is_good in zip(self._parts, (True, False), strict=True)
+        )
+        samples = good.sample(self._rng.rng, self._n_ei_candidates)
+        found = self._compare(
+            samples, self._compute_acquisition_func(samples, good, bad)
+        )
+        return {
+            name: distribution.to_external_repr(found[name])
+            for name, distribution in search_space.items()
+        }
+
+    def _divide(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        trials = study.get_trials(deepcopy=False, states=states)
+        trials = [other for other in trials if other.number != trial.number]
+        n_ended = sum(other.state != TrialState.RUNNING for other in trials)
+        n_good = default_gamma(n_ended) if self._n_good is None else self._n_good
+        good, bad = _split_trials(study, trials, n_good)
+        return good, bad
 
 
 def _random(
-    seed: int, arguments: Arguments, space: SearchSpace
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     del space
-    return optuna.samplers.RandomSampler(seed=seed, **arguments)
+    return optuna.samplers.RandomSampler(seed=seeds.trial, **arguments)
 
 
 def _cmaes(
-    seed: int, arguments: Arguments, space: SearchSpace
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     del space
     try:
@@ -50,22 +110,30 @@ def _cmaes(
     except ImportError as error:
         raise MissingExtraError(
             "The sampler 'cmaes' needs the library cmaes: "
-            "install it with pip install 'harness[cmaes]'."
+            "install it with pip install 'recommender-harness[cmaes]'."
         ) from error
-    return optuna.samplers.CmaEsSampler(seed=seed, **arguments)
+    return optuna.samplers.CmaEsSampler(seed=seeds.trial, **arguments)
 
 
 def _qmc(
-    seed: int, arguments: Arguments, space: SearchSpace
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     del space
-    return optuna.samplers.QMCSampler(seed=seed, **arguments)
+    return optuna.samplers.QMCSampler(
+        seed=seeds.study,
+        independent_sampler=optuna.samplers.RandomSampler(seed=seeds.trial),
+        **arguments,
+    )
 
 
 def _grid(
-    seed: int, arguments: Arguments, space: SearchSpace
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
-    return _Grid(_grid_of(space), seed=seed, **arguments)
+    del arguments
+    return _Grid(_grid_of(space), seed=seeds.study)
+
+
+MAX_POINTS = 10_000_000
 
 
 def _grid_of(space: SearchSpace) -> dict[str, list[Value]]:
@@ -78,12 +146,64 @@ def _grid_of(space: SearchSpace) -> dict[str, list[Value]]:
                 "for every float: add one, or make it categorical."
             )
         grid[name] = values
+    n_points = math.prod(len(values) for values in grid.values())
+    if n_points > MAX_POINTS:
+        raise SpaceError(
+            f"{space.source}: a grid must have at most {MAX_POINTS:,} points, but this one "
+            f"has {n_points:,}: take larger steps, or another sampler."
+        )
     return grid
 
 
-class _Grid(optuna.samplers.GridSampler):
-    def after_trial(self, *arguments: Any) -> None:
-        """Do not stop the study: it has no loop of Optuna's that could be stopped."""
+@lru_cache(maxsize=4)
+def _order(seed: int, n_points: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(n_points)
+
+
+class _Grid(optuna.samplers.BaseSampler):
+    """Every point once, in an order drawn from the study's seed.
+
+    Trial 0 has the initial settings, trial ``n`` the point at ``n - 1``: nothing has to be
+    looked up. Optuna's own keeps the whole grid with each trial.
+    """
+
+    def __init__(self, grid: Mapping[str, list[Value]], *, seed: int) -> None:
+        self._grid = grid
+        self._sizes = [len(values) for values in grid.values()]
+        self._seed = seed
+
+    def _point(self, number: int) -> dict[str, Value]:
+        order = _order(self._seed, math.prod(self._sizes))
+        place = np.unravel_index(order[(number - 1) % len(order)], self._sizes)
+        return {
+            name: values[int(k)]
+            for (name, values), k in zip(self._grid.items(), place, strict=True)
+        }
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, Any]:
+        """Say that nothing is drawn together."""
+        del study, trial
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: Any
+    ) -> dict[str, Any]:
+        """Draw nothing."""
+        del study, trial, search_space
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: optuna.trial.FrozenTrial,
+        param_name: str,
+        param_distribution: Any,
+    ) -> Value:
+        """Take the trial's point."""
+        del study, param_distribution
+        return self._point(trial.number)[param_name]
 
 
 SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
@@ -99,6 +219,9 @@ SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
                 "multivariate": False,
                 "group": False,
                 "constant_liar": True,
+                # Harness's own: what TPE costs grows with what it sees. It is shown the
+                # latest trials and the best of the others, so all of its good ones.
+                "n_remembered": 100,
             },
         ),
         "random": (_random, {}),
@@ -126,7 +249,15 @@ SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
 )
 """Name to constructor and its arguments."""
 
-_SEEDED_PER_STUDY = {"qmc", "grid"}
+
+# What other tools call them.
+_OTHER_NAMES = {
+    **dict.fromkeys(("bayes", "bayesian", "bo", "gp", "hyperopt", "smbo"), "tpe"),
+    **dict.fromkeys(("cma", "cma-es", "cma_es", "evolution"), "cmaes"),
+    **dict.fromkeys(("sobol", "halton", "quasi-random"), "qmc"),
+    **dict.fromkeys(("gridsearch", "exhaustive"), "grid"),
+    **dict.fromkeys(("uniform", "randomsearch"), "random"),
+}
 
 
 class SamplerSequence:
@@ -155,18 +286,31 @@ class SamplerSequence:
 
     def __init__(self, name: str, *, seed: int, space: SearchSpace) -> None:
         if name not in SAMPLERS:
-            raise UnknownNameError("sampler", name, SAMPLERS)
+            meant = _OTHER_NAMES.get(name.lower())
+            raise UnknownNameError("sampler", name, SAMPLERS, meant)
         self._name = name
         self._seed = seed
         self._space = space
-        self._first = self._build(seed)
+        # What cannot be built is refused here.
+        self.for_trial(0)
 
-    def _build(self, seed: int) -> optuna.samplers.BaseSampler:
+    @property
+    def n_remembered(self) -> int | None:
+        """Number of latest trials that the sampler sees; None for all."""
+        return SAMPLERS[self._name][1].get("n_remembered")
+
+    def for_trial(self, number: int) -> optuna.samplers.BaseSampler:
+        """Make the sampler of a trial."""
         build, arguments = SAMPLERS[self._name]
+        arguments = {k: v for k, v in arguments.items() if k != "n_remembered"}
+        if self.n_remembered is not None and number > self.n_remembered:
+            # As many as if it saw all.
+            arguments["n_good"] = default_gamma(number)
+        seeds = _Seeds(self._seed, trial_seed(self._seed, number))
         with warnings.catch_warnings():
             # Chosen on purpose, and the version is pinned by what the record says.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return build(seed, arguments, self._space)
+            return build(seeds, arguments, self._space)
 
     @property
     def n_points(self) -> int | None:
@@ -182,9 +326,3 @@ class SamplerSequence:
     def describe(self) -> dict[str, Any]:
         """Name every argument."""
         return {"name": self._name, **SAMPLERS[self._name][1]}
-
-    def for_trial(self, number: int) -> optuna.samplers.BaseSampler:
-        """Make the sampler of a trial."""
-        if self._name in _SEEDED_PER_STUDY:
-            return self._first
-        return self._build(trial_seed(self._seed, number))

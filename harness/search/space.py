@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -259,6 +259,15 @@ class SearchSpace:
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Draw the active hyperparameters, and record them on `trial`."""
+        return self._complete(lambda name, found: found.suggest(trial, name))
+
+    def complete(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Add what is fixed to what was drawn."""
+        return self._complete(lambda name, _: drawn[name])
+
+    def _complete(
+        self, draw: Callable[[str, Int | Float | Categorical], Any]
+    ) -> dict[str, Any]:
         params: dict[str, Any] = {}
         for name, distribution in self.distributions.items():
             if not distribution.is_active(params):
@@ -266,7 +275,7 @@ class SearchSpace:
             if isinstance(distribution, Fixed):
                 params[name] = distribution.value
             elif not isinstance(distribution, Epochs):
-                params[name] = distribution.suggest(trial, name)
+                params[name] = draw(name, distribution)
         return params
 
     def initial_point(self) -> dict[str, Any]:

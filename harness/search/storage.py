@@ -1,6 +1,5 @@
 """Optuna storages: studies and experiments, opened for one owner and read as records."""
 
-import os
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,12 +8,13 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError, UnknownNameError
 from harness.search import records
+from harness.search.attributes import read_attributes, write_attribute
+from harness.search.journal import Journal
 from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "list_experiments",
     "list_studies",
     "open_storage",
+    "owner_of_tables",
     "read_experiment_facts",
     "read_study",
     "save_experiment_facts",
@@ -41,31 +42,7 @@ _STATES: Mapping[TrialState, records.TrialState] = {
 }
 
 
-class _FileLock(JournalFileOpenLock):
-    """A lock that the operating system releases when its process dies.
-
-    Optuna's own lock is a file that a killed process leaves behind; the next start
-    would wait 30 seconds for it. Half a line that a killed writer has left at the end of
-    the journal is removed before anybody appends to it.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        super().__init__(str(journal))
-        self._journal = journal
-        self._path = journal.with_name(journal.name + ".flock")
-        self._handle = -1
-
-    def acquire(self) -> bool:
-        import fcntl
-
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-        _cut_torn_tail(self._journal)
-        return True
-
-    def release(self) -> None:
-        # Closing it releases it.
-        os.close(self._handle)
+SQLITE_PATIENCE_SECONDS = 30.0
 
 
 def open_storage(storage: str, *, create: bool = True) -> BaseStorage:
@@ -89,9 +66,33 @@ def _open_database(url: str, *, create: bool) -> BaseStorage:
     parsed = make_url(url)
     # SQLite makes a file of whatever name it is given, a misspelt one too.
     is_file = parsed.get_backend_name() == "sqlite" and parsed.database
-    if is_file and not create and not Path(str(parsed.database)).exists():
+    is_there = not is_file or Path(str(parsed.database)).exists()
+    if not is_there and not create:
         raise _nothing_there(url)
+    if is_there and owner_of_tables(url) == "MLflow":
+        raise StudyError(
+            f"{without_password(url)} is a database of MLflow, which keeps its version in "
+            "a table that Optuna needs, too: name another one with --storage."
+        )
+    if is_file:
+        # So long does SQLite wait for another program that holds the file.
+        return RDBStorage(url, {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}})
     return RDBStorage(url)
+
+
+_TABLES = {"MLflow": {"experiments", "runs"}, "Optuna": {"studies", "trials"}}
+
+
+def owner_of_tables(url: str) -> str | None:
+    """Tell whose database it is: "MLflow", "Optuna", or None where neither has begun."""
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(url)
+    try:
+        there = set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+    return next((name for name, tables in _TABLES.items() if tables <= there), None)
 
 
 def _nothing_there(storage: str) -> StudyError:
@@ -106,28 +107,12 @@ def _open_journal(path: Path, *, create: bool) -> BaseStorage:
         raise _nothing_there(str(path))
     if path.exists() and _first_byte(path) not in (b"", b"{"):
         raise StudyError(f"{path} is not an Optuna journal: name another --storage.")
-    if os.name != "posix":
-        return JournalStorage(JournalFileBackend(str(path)))
-    lock = _FileLock(path)
-    # Once here, before it is read.
-    lock.acquire()
-    lock.release()
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    return JournalStorage(Journal(path))
 
 
 def _first_byte(path: Path) -> bytes:
     with path.open("rb") as journal:
         return journal.read(1)
-
-
-def _cut_torn_tail(path: Path) -> None:
-    if not path.exists() or path.stat().st_size == 0:
-        return
-    with path.open("rb") as journal:
-        journal.seek(-1, os.SEEK_END)
-        if journal.read() == b"\n":
-            return
-    os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
 
 def without_password(storage: str) -> str:
@@ -162,7 +147,7 @@ def read_study(storage: str, name: str) -> StudyRecord:
 
 def study_record(study: optuna.Study, storage: str) -> StudyRecord:
     """Convert a study that harness has made."""
-    attrs = study.user_attrs
+    attrs = read_attributes(study.user_attrs)
     trials = study.get_trials(deepcopy=False)
     return StudyRecord(
         name=study.study_name,
@@ -229,7 +214,7 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "identity": secrets.token_hex(8),
     }
-    study.set_user_attr(MARK, {**facts, **own})
+    write_attribute(study, MARK, {**facts, **own})
     return True
 
 
@@ -250,7 +235,7 @@ def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
     homes = _homes(open_storage(storage, create=False))
     if name not in homes:
         raise UnknownNameError("experiment", name, homes)
-    return dict(homes[name].user_attrs)
+    return read_attributes(homes[name].user_attrs)
 
 
 def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None:
@@ -258,18 +243,18 @@ def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None
     opened = open_storage(storage)
     home = _homes(opened)[name].study_name
     study = optuna.load_study(study_name=home, storage=opened)
-    study.set_user_attr(key, value)
+    write_attribute(study, key, value)
 
 
 def _homes(opened: BaseStorage) -> dict[str, FrozenStudy]:
     """Find the studies that experiments are kept with, by name of the experiment."""
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
-    marked = [study for study in studies if MARK in study.user_attrs]
-    return {study.user_attrs[MARK]["name"]: study for study in marked}
+    marks = [(read_attributes(study.user_attrs).get(MARK), study) for study in studies]
+    return {mark["name"]: study for mark, study in marks if mark is not None}
 
 
 def attributes_of_all(storage: str) -> list[tuple[str, dict[str, Any]]]:
     """Read the attributes of all studies."""
     opened = open_storage(storage, create=False)
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
-    return [(study.study_name, dict(study.user_attrs)) for study in studies]
+    return [(study.study_name, read_attributes(study.user_attrs)) for study in studies]

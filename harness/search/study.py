@@ -4,11 +4,16 @@ import os
 import platform
 import re
 import secrets
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
@@ -16,8 +21,9 @@ from harness.errors import StudyError
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import assign_folds
 from harness.models.base import Recommender
-from harness.search.engine import Budget, Engine
-from harness.search.executors import TaskRunner, choose_executor, open_runner
+from harness.search.attributes import read_attributes, write_attribute
+from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
+from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import TrainingData
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
@@ -30,13 +36,15 @@ from harness.search.storage import (
     trial_record,
     without_password,
 )
+from harness.search.trials import storage_errors
+from harness.version import DISTRIBUTION
 
 __all__ = ["StudyPlan", "check_plan", "environment", "run_study"]
 
 
 def environment() -> dict[str, Any]:
     """Name Python, the platform and the packages that harness depends on."""
-    needed = [r for r in requires("harness") or () if "extra ==" not in r]
+    needed = [r for r in requires(DISTRIBUTION) or () if "extra ==" not in r]
     names = sorted(
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
     )
@@ -58,7 +66,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-_FIXED = ("space", "initial", "defaults", "sampler", "pruner")
+_FIXED = ("space", "initial", "defaults", "sampler", "pruner", "window")
 """Settings with which a study was begun, and has to be continued."""
 
 
@@ -86,6 +94,9 @@ class StudyPlan:
         Facts for the record; see `StudyRecord`.
     code_version : str
         Version of harness.
+    window : int
+        How many trials are under way at most: sampler and pruner of a trial see those
+        that are older than so many. Larger keeps more workers busy, and shows them less.
     """
 
     name: str
@@ -99,6 +110,7 @@ class StudyPlan:
     dataset: dict[str, Any]
     split: dict[str, Any]
     code_version: str
+    window: int = WINDOW
 
     def settings(self) -> dict[str, Any]:
         """Collect the settings of the search, every argument by its name."""
@@ -108,6 +120,8 @@ class StudyPlan:
             "pruner": describe_pruner(self.pruner),
             "n_folds": self.n_folds,
             "seed": self.seed,
+            "window": self.window,
+            "n_points": samplers.n_points,
             "space": self.space.describe(),
             "initial": dict(self.space.initial),
             "defaults": self._defaults(),
@@ -143,41 +157,42 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     )
     storage = open_storage(plan.storage)
     with (
-        own_study(plan.storage, plan.name),
+        storage_errors(plan.storage),
+        own_study(plan.storage, plan.name) as ownership,
         open_runner(data, jobs=jobs, executor=executor) as runner,
     ):
         study = _create_or_continue(plan, storage, jobs)
+        at_start = study_record(study, plan.storage)
+        listener.on_study_start(at_start)
+
+        def on_trial(trial: FrozenTrial) -> None:
+            ownership.require()
+            listener.on_trial_end(at_start, trial_record(trial))
+
         try:
-            _search(plan, study, runner, budget=budget, listener=listener)
+            engine = _engine(plan, study, on_trial)
+            engine.run(runner, budget=budget)
         finally:
-            listener.on_study_end(study_record(study, plan.storage))
-        return study_record(study, plan.storage)
+            try:
+                at_end = study_record(study, plan.storage)
+            except (StorageInternalError, SQLAlchemyError, StudyError):
+                # The error that has ended the search, once more.
+                at_end = at_start
+            listener.on_study_end(at_end)
+        return at_end
 
 
-def _search(
-    plan: StudyPlan,
-    study: optuna.Study,
-    runner: TaskRunner,
-    *,
-    budget: Budget,
-    listener: StudyListener,
-) -> None:
-    at_start = study_record(study, plan.storage)
-    listener.on_study_start(at_start)
-
-    def on_trial(number: int) -> None:
-        ended = trial_record(study.get_trials(deepcopy=False)[number])
-        listener.on_trial_end(at_start, ended)
-
-    engine = Engine(
+def _engine(
+    plan: StudyPlan, study: optuna.Study, on_trial: Callable[[FrozenTrial], None]
+) -> Engine:
+    return Engine(
         study=study,
         space=plan.space,
         samplers=SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space),
         pruner=make_pruner(plan.pruner),
-        seed=plan.seed,
+        plan=SearchPlan(seed=plan.seed, n_folds=plan.n_folds, window=plan.window),
         on_trial=on_trial,
     )
-    engine.run(runner, n_folds=plan.n_folds, budget=budget)
 
 
 def _create_or_continue(
@@ -201,7 +216,7 @@ def _create_or_continue(
         "split": plan.split,
         "code_version": plan.code_version,
     }
-    there = study.user_attrs.get("harness")
+    there = read_attributes(study.user_attrs).get("harness")
     if there is None:
         if study.trials:
             raise StudyError(
@@ -209,10 +224,18 @@ def _create_or_continue(
                 "made by harness: "
                 "choose another name with --name."
             )
-        study.set_user_attr("harness", {**wanted, "identity": secrets.token_hex(8)})
+        write_attribute(study, "harness", {**wanted, "identity": secrets.token_hex(8)})
+        _name_objective(study)
     else:
         _require_equal(plan.name, there, wanted)
     return study
+
+
+def _name_objective(study: optuna.Study) -> None:
+    """Let Optuna's dashboard write the name of the metric instead of "Objective 0"."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([OBJECTIVE.name])
 
 
 def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -238,7 +261,7 @@ def _require_pairs(name: str, pairs: dict[str, tuple[Any, Any]]) -> None:
 def check_plan(plan: StudyPlan) -> None:
     """Refuse a plan whose study exists and was searched in another way."""
     for study in open_storage(plan.storage).get_all_studies():
-        there = study.user_attrs.get("harness")
+        there = read_attributes(study.user_attrs).get("harness")
         if study.study_name != plan.name or there is None:
             continue
         pairs = {"family": (there["family"], plan.family.name)}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.readers.columns import clean_id
 from harness.errors import DataError, UnsupportedError
 from harness.models.base import Recommender
 from harness.models.explanation import Axis, Explanation, Neighbor, Part
@@ -99,11 +100,11 @@ class Answerer:
 
     def user_code(self, user: str) -> int:
         """Look up the code of a user; -1 for a stranger."""
-        return self._users.get(user, STRANGER)
+        return self._users.get(user, self._users.get(clean_id(user), STRANGER))
 
     def item_code(self, item: str) -> int:
         """Look up the code of a title; -1 for one that the model does not know."""
-        return self._items.get(item, STRANGER)
+        return self._items.get(item, self._items.get(clean_id(item), STRANGER))
 
     def title_of(self, item: int) -> str | None:
         """Look up the title of an item code; None where the catalogue has none."""
@@ -125,15 +126,18 @@ class Answerer:
         found: npt.NDArray[np.bool_] = self._item_is_known[items]
         return found
 
-    def predict(self, users: Codes, items: Codes) -> npt.NDArray[np.float32]:
-        """Predict a rating for each pair."""
-        return self._model.predict(users, items)
+    def predict(
+        self, users: Codes, items: Codes, when: float | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Predict a rating for each pair, as of a time in seconds since 1970."""
+        return self._model.predict(users, items, when)
 
-    def recommend(self, user: int, n: int) -> Ranking:
+    def recommend(self, user: int, n: int, when: float | None = None) -> Ranking:
         """Rank the titles that a user has not rated in the training part."""
-        items, scores = self._model.recommend(user, n)
+        items, scores = self._model.recommend(user, n, when=when)
         # Not the clipped scores: the same pair gets the same stars, however it is asked.
-        stars = self._model.predict(np.full(len(items), user, dtype=np.int32), items)
+        users = np.full(len(items), user, dtype=np.int32)
+        stars = self._model.predict(users, items, when)
         return Ranking(items=items, stars=stars, scores=scores)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.dataset import Dataset
+from harness.data.readers.columns import clean_id
 from harness.errors import DataError
 from harness.experiment.refit import RefittedModel, refit_best
 from harness.models.explanation import Explanation, Neighbor, Part
@@ -174,6 +175,8 @@ def _find_code(
     kind: str, wanted: str, ids: npt.NDArray[np.object_], dataset: str
 ) -> int:
     found = np.flatnonzero(ids == wanted)
+    if not len(found):
+        found = np.flatnonzero(ids == clean_id(wanted))
     if len(found):
         return int(found[0])
     known: Sequence[str] = ids.tolist()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from harness.errors import DataError, HarnessError, TrackingError, UnknownNameError
-from harness.serving.folder import PackagedModel, read_logged
+from harness.serving.folder import PackagedModel, read_logged, require_logged
 from harness.tracking.location import Location
 from harness.tracking.store import check_database, quieten, reason, unusable
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHAMPION",
+    "FetchedFolder",
     "FetchedModel",
+    "fetch_folder",
     "fetch_model",
     "find_champion",
     "open_client",
@@ -36,21 +38,37 @@ _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchedModel:
-    """A packaged model, on this machine for a while.
+class FetchedFolder:
+    """An MLflow model, on this machine for a while.
 
     Parameters
     ----------
     name : str
         What it is, for people: ``"models:/ml-100k@champion, version 3"``.
+    uri : str
+        What was asked for.
     folder : Path
         The MLflow model.
-    packaged : PackagedModel
-        What is in it.
     """
 
     name: str
+    uri: str
     folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchedModel:
+    """A packaged model.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for people, as of `FetchedFolder`.
+    packaged : PackagedModel
+        What is in it, checked.
+    """
+
+    name: str
     packaged: PackagedModel
 
 
@@ -88,11 +106,19 @@ def registered_models(client: "MlflowClient") -> "Iterator[RegisteredModel]":
 
 
 @contextmanager
-def fetch_model(location: Location, uri: str) -> Iterator[FetchedModel]:
-    """Bring a model to this machine, and check it."""
+def fetch_folder(location: Location, uri: str) -> Iterator[FetchedFolder]:
+    """Bring a model to this machine until the context is left."""
     with tempfile.TemporaryDirectory(prefix="harness-model-") as beside:
         name, folder = _fetch(location, uri, Path(beside))
-        yield FetchedModel(name=name, folder=folder, packaged=read_logged(folder, uri))
+        require_logged(folder, uri)
+        yield FetchedFolder(name=name, uri=uri, folder=folder)
+
+
+def fetch_model(location: Location, uri: str) -> FetchedModel:
+    """Read a model from where it is, and check it."""
+    with fetch_folder(location, uri) as found:
+        packaged = read_logged(found.folder, uri)
+    return FetchedModel(name=found.name, packaged=packaged)
 
 
 def _fetch(location: Location, uri: str, beside: Path) -> tuple[str, Path]:
@@ -162,7 +188,11 @@ def open_client(location: Location) -> "MlflowClient":
         check_database(database)
     from mlflow import MlflowClient
 
-    return MlflowClient(location.tracking_uri, registry_uri=location.tracking_uri)
+    try:
+        return MlflowClient(location.tracking_uri, registry_uri=location.tracking_uri)
+    except Exception as error:
+        # The tables of a database are looked at already here.
+        raise unusable(location, error) from error
 
 
 def _resolve(client: "MlflowClient", location: Location, uri: str) -> tuple[str, str]:

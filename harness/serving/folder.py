@@ -2,16 +2,27 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from harness.errors import DataError, HarnessError
+from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
 from harness.models.families import load_family
 
-__all__ = ["FORMAT", "PackagedModel", "read_logged", "read_model", "write_model"]
+__all__ = [
+    "FORMAT",
+    "Manifest",
+    "ModelFacts",
+    "PackagedModel",
+    "read_logged",
+    "read_model",
+    "require_logged",
+    "write_model",
+]
 
 
 FORMAT = 1
@@ -20,6 +31,113 @@ FORMAT = 1
 FACTS = "facts.json"
 TITLES = "titles.json"
 _DIGITS = 16
+
+
+TrainedOn = Literal["training part", "all ratings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """Where a packaged model comes from, and how it was judged.
+
+    Parameters
+    ----------
+    family : str
+        Its family.
+    study : str
+        Name of the study that found its settings.
+    dataset, split : mapping
+        JSON-like, as in `StudyRecord`.
+    n_train : int
+        Number of ratings it was fitted to.
+    harness_version, code_version : str
+        Version of harness that has packaged it, alone and with the commit.
+    experiment : str, optional
+        Name of the experiment of the study.
+    trial : int, optional
+        Number of the trial; None for settings that no trial has found.
+    measures : mapping of str to Estimate
+        What the test set says of the settings, by name of the measure.
+    seed : int, optional
+        Seed of the fit.
+    n_seeds : int
+        Number of seeds that the measures are means over; 0 where none was judged.
+    trained_on : {"training part", "all ratings"}
+        What it was fitted to. Measures are those of the settings fitted to the training
+        part in either case: nothing is left to judge a model that knows all ratings.
+    """
+
+    family: str
+    study: str
+    dataset: Mapping[str, Any]
+    split: Mapping[str, Any]
+    n_train: int
+    harness_version: str
+    code_version: str
+    experiment: str | None = None
+    trial: int | None = None
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
+    seed: int | None = None
+    n_seeds: int = 0
+    trained_on: TrainedOn = "training part"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a program made the ratings."""
+        return bool(self.dataset["simulated"])
+
+    @property
+    def data_name(self) -> str:
+        """Name of the data set."""
+        return str(self.dataset["name"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Convert to plain data; JSON has no NaN."""
+        measures = {
+            name: {k: None if math.isnan(v) else v for k, v in asdict(found).items()}
+            for name, found in self.measures.items()
+        }
+        return {**asdict(self), "measures": measures}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """Make them of plain data; more than the facts may be there."""
+        known = {f.name: kept[f.name] for f in fields(cls) if f.name in kept}
+        measures = {
+            name: Estimate(**{k: math.nan if v is None else v for k, v in each.items()})
+            for name, each in known.pop("measures", {}).items()
+        }
+        return cls(**known, measures=measures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDigest:
+    """Size and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a packaged model on disk consists of.
+
+    Parameters
+    ----------
+    format : int
+        See `FORMAT`.
+    files : mapping of str to FileDigest
+        All but the manifest itself.
+    fingerprint : str
+        Digest of all files.
+    size_bytes : int
+        Of all files.
+    """
+
+    format: int
+    files: Mapping[str, FileDigest]
+    fingerprint: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,71 +150,88 @@ class PackagedModel:
         Fitted; it knows the ids of users and items.
     titles : tuple of str or None, length n_items
         Title of each item code; None where the catalogue has none.
-    facts : mapping
-        JSON-like: where the model comes from, see `harness.serving.package.package`.
-        What was read has ``format``, ``files``, ``fingerprint`` and ``size_bytes`` too.
+    facts : ModelFacts
+        Where it comes from.
+    manifest : Manifest or None
+        What is on disk; None before it was written.
     report : Path or None
         Folder of the report that the model comes with, until it is logged.
     """
 
     model: Recommender
     titles: tuple[str | None, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: ModelFacts
+    manifest: Manifest | None = None
     report: Path | None = None
 
 
-def write_model(packaged: PackagedModel, folder: Path) -> dict[str, Any]:
+def write_model(packaged: PackagedModel, folder: Path) -> Manifest:
     """Write a packaged model."""
     packaged.model.save(folder)
     (folder / TITLES).write_text(json.dumps(packaged.titles), encoding="utf-8")
-    files = {p.name: _describe(p) for p in sorted(folder.iterdir()) if p.name != FACTS}
-    lines = "".join(f"{name} {file['sha256']}\n" for name, file in files.items())
-    facts = {
-        **packaged.facts,
-        "format": FORMAT,
-        "files": files,
-        "fingerprint": hashlib.sha256(lines.encode()).hexdigest()[:_DIGITS],
-        "size_bytes": sum(file["bytes"] for file in files.values()),
-    }
-    (folder / FACTS).write_text(json.dumps(facts, indent=2), encoding="utf-8")
-    return facts
+    files = {p.name: _digest(p) for p in sorted(folder.iterdir()) if p.name != FACTS}
+    lines = "".join(f"{name} {file.sha256}\n" for name, file in files.items())
+    manifest = Manifest(
+        format=FORMAT,
+        files=files,
+        fingerprint=hashlib.sha256(lines.encode()).hexdigest()[:_DIGITS],
+        size_bytes=sum(file.bytes for file in files.values()),
+    )
+    text = json.dumps({**packaged.facts.as_json(), **asdict(manifest)}, indent=2)
+    (folder / FACTS).write_text(text, encoding="utf-8")
+    return manifest
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def _digest(path: Path) -> FileDigest:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return FileDigest(bytes=path.stat().st_size, sha256=digest)
 
 
 def read_model(folder: Path) -> PackagedModel:
     """Read what `write_model` has written, and check that it is intact."""
-    facts = _read_json(folder / FACTS)
-    if not isinstance(facts, dict) or "files" not in facts:
-        raise DataError(
-            f"{folder / FACTS}: must hold the facts of a packaged model, but does not; "
-            "log the model again."
-        )
-    if facts.get("format") not in range(1, FORMAT + 1):
-        raise DataError(
-            f"{folder}: the format of a packaged model must be at most {FORMAT}, but is "
-            f"{facts.get('format')!r}, written by harness "
-            f"{facts.get('harness_version')}; use that version to read it."
-        )
-    for name, file in facts["files"].items():
+    facts, manifest = _read_facts(folder)
+    for name, file in manifest.files.items():
         _check(folder / name, file)
     try:
-        model = load_family(facts["family"]).load(folder)
+        model = load_family(facts.family).load(folder)
     except HarnessError:
         raise
     except Exception as error:
         # Intact, but what this version of the family restores is not what was saved.
         raise DataError(
-            f"{folder}: the model of family {facts['family']!r}, written by harness "
-            f"{facts.get('harness_version')}, cannot be read by this version: {error!r}; "
+            f"{folder}: the model of family {facts.family!r}, written by harness "
+            f"{facts.harness_version}, cannot be read by this version: {error!r}; "
             "use that version, or log the model again."
         ) from error
     titles = tuple(_read_json(folder / TITLES))
-    return PackagedModel(model=model, titles=titles, facts=facts)
+    return PackagedModel(model=model, titles=titles, facts=facts, manifest=manifest)
+
+
+def _read_facts(folder: Path) -> tuple[ModelFacts, Manifest]:
+    kept = _read_json(folder / FACTS)
+    incomplete = DataError(
+        f"{folder / FACTS}: must hold the facts of a packaged model, but does not; "
+        "log the model again."
+    )
+    if not isinstance(kept, dict) or "files" not in kept:
+        raise incomplete
+    if kept.get("format") not in range(1, FORMAT + 1):
+        raise DataError(
+            f"{folder}: the format of a packaged model must be at most {FORMAT}, but is "
+            f"{kept.get('format')!r}, written by harness "
+            f"{kept.get('harness_version')}; use that version to read it."
+        )
+    try:
+        manifest = Manifest(
+            format=kept["format"],
+            files={name: FileDigest(**each) for name, each in kept["files"].items()},
+            fingerprint=kept["fingerprint"],
+            size_bytes=kept["size_bytes"],
+        )
+        return ModelFacts.from_json(kept), manifest
+    except (KeyError, TypeError, AttributeError) as error:
+        raise incomplete from error
 
 
 def _read_json(path: Path) -> Any:
@@ -109,38 +244,39 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-def _check(path: Path, expected: Mapping[str, Any]) -> None:
+def _check(path: Path, expected: FileDigest) -> None:
     if not path.is_file():
         raise DataError(
             f"{path}: is missing from the packaged model; log the model again."
         )
-    if _describe(path) != expected:
+    if _digest(path) != expected:
         raise DataError(
             f"{path}: must be as it was when the model was packaged, but it has changed "
             "since; log the model again."
         )
 
 
-# As served_model.ARTIFACT, which cannot be imported without MLflow and pandas.
+# As mlflow_model.ARTIFACT, which cannot be imported without MLflow and pandas.
 _ARTIFACT = Path("artifacts") / "model"
 
 
 def read_logged(folder: Path, uri: str) -> PackagedModel:
     """Read the packaged model in an MLflow model, and check both."""
+    require_logged(folder, uri)
+    try:
+        return read_model(folder / _ARTIFACT)
+    except DataError as error:
+        raise DataError(str(error).replace(str(folder), uri)) from error
+
+
+def require_logged(folder: Path, uri: str) -> None:
+    """Check that a folder is an MLflow model that harness has logged."""
     artifact = folder / _ARTIFACT
     if not (folder / "MLmodel").is_file() or not artifact.is_dir():
         raise DataError(
             f"{uri}: must be a model that harness has logged, but there is no MLmodel "
             f"or no {_ARTIFACT.as_posix()} in it; choose another with --model."
         )
-    _check_description(folder, uri)
-    try:
-        return read_model(artifact)
-    except DataError as error:
-        raise DataError(str(error).replace(str(folder), uri)) from error
-
-
-def _check_description(folder: Path, uri: str) -> None:
     from mlflow.models import Model
 
     try:

@@ -1,6 +1,5 @@
 """Fitted recommenders as MLflow models: card, requirements, made and logged."""
 
-import math
 import re
 import shutil
 import tempfile
@@ -18,11 +17,18 @@ from harness.evaluation.statistics import Estimate
 from harness.experiment.results import ExperimentRecord
 from harness.models.base import Recommender
 from harness.models.families import GROUP
-from harness.serving.folder import PackagedModel, write_model
+from harness.serving.folder import (
+    Manifest,
+    ModelFacts,
+    PackagedModel,
+    TrainedOn,
+    write_model,
+)
+from harness.serving.wheel import WHEEL, build_wheel
 from harness.tracking.location import Location
 from harness.tracking.run_image import dataset_facts, dataset_input, sealed_facts
 from harness.tracking.store import open_store, quieten, unusable
-from harness.version import code_version
+from harness.version import DISTRIBUTION, code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,8 +41,8 @@ __all__ = ["Origin", "log_model", "origin_of", "package", "requirements", "save_
 _CALLS = """\
 ## How to call it
 
-Served by `harness serve` or `mlflow models serve --env-manager local`; ids are text, and
-whole numbers are taken as text.
+Served by `harness serve`, or by `mlflow models serve`, for which the folder `wheels` has the
+code; ids are text, and whole numbers are taken as text.
 
 The best titles for users (`n` for each, 10 if it is left out):
 
@@ -61,7 +67,7 @@ scale; `score` is what titles are ranked by, the prediction before it is clipped
 
 
 def write_card(
-    facts: Mapping[str, Any], params: Mapping[str, Any], *, has_report: bool
+    facts: ModelFacts, params: Mapping[str, Any], *, has_report: bool
 ) -> str:
     """Write the card of a model."""
     return "\n".join(
@@ -71,26 +77,28 @@ def write_card(
     )
 
 
-def _introduce(facts: Mapping[str, Any]) -> Iterator[str]:
-    data, split = facts["dataset"], facts["split"]
+def _introduce(facts: ModelFacts) -> Iterator[str]:
+    data, split = facts.dataset, facts.split
     low, high = data["scale"]
-    origin = f"study `{facts['study']}`"
-    if facts["experiment"] is not None:
-        origin += f" of the experiment `{facts['experiment']}`"
-    if facts["trial"] is not None:
-        origin += f", trial {facts['trial']}"
-    yield f"# {facts['family']} on {data['name']}"
+    origin = f"study `{facts.study}`"
+    if facts.experiment not in {None, facts.study}:
+        origin += f" of the experiment `{facts.experiment}`"
+    if facts.trial is not None:
+        origin += f", trial {facts.trial}"
+    yield f"# {facts.family} on {facts.data_name}"
     yield ""
-    yield f"A recommender of the family `{facts['family']}`: {origin}."
+    yield f"A recommender of the family `{facts.family}`: {origin}."
     yield ""
-    if data["simulated"]:
+    if facts.simulated:
         yield "**The ratings are simulated.**"
         yield ""
+    amount = f"{facts.n_train:,} of {data['n_ratings']:,} ratings"
+    if facts.trained_on == "all ratings":
+        amount = f"all {facts.n_train:,} ratings"
     yield (
-        f"Trained on {facts['n_train']:,} of {data['n_ratings']:,} ratings "
-        f"({low:g} to {high:g} stars) by {data['n_users']:,} users of "
-        f"{data['n_items']:,} titles. Data `{data['fingerprint']}`, split "
-        f"`{split['method']}` `{split['fingerprint']}`, harness {facts['code_version']}."
+        f"Trained on {amount} ({low:g} to {high:g} stars) by {data['n_users']:,} users "
+        f"of {data['n_items']:,} titles. Data `{data['fingerprint']}`, split "
+        f"`{split['method']}` `{split['fingerprint']}`, harness {facts.code_version}."
     )
     yield ""
 
@@ -106,48 +114,62 @@ def _list_params(params: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _judge(facts: Mapping[str, Any]) -> Iterator[str]:
-    if not facts["metrics"]:
+def _judge(facts: ModelFacts) -> Iterator[str]:
+    if not facts.measures:
         return
     yield "## On the sealed test set"
     yield ""
-    yield "| metric | value | 95 % interval |"
+    if facts.trained_on == "all ratings":
+        yield (
+            "These figures are not of this model, but of the same settings fitted to the "
+            f"training part, {facts.split['n_train']:,} ratings. This one knows the test "
+            "ratings, so nothing is left to judge it."
+        )
+        yield ""
+    elif facts.n_seeds > 1:
+        yield (
+            f"Errors are means over {facts.n_seeds} seeds; this model is the fit with "
+            f"seed {facts.seed}."
+        )
+        yield ""
+    yield "| measure | value | 95 % interval |"
     yield "|---|---|---|"
     for name, measure in MEASURES.items():
-        figure = facts["metrics"].get(name)
-        if figure is None or measure.kind == "setting":
+        found = facts.measures.get(name)
+        if found is None or measure.kind == "setting":
             continue
-        ends = [figure["low"], figure["high"]]
-        known = all(end is not None for end in ends)
-        interval = " to ".join(map(measure.format, ends)) if known else ""
-        yield f"| {measure.label} | {measure.format(figure['value'])} | {interval} |"
+        known = found.low == found.low and found.high == found.high
+        ends = map(measure.format, (found.low, found.high))
+        interval = " to ".join(ends) if known else ""
+        yield f"| {measure.label} | {measure.format(found.value)} | {interval} |"
     yield ""
 
 
 def requirements(family: str) -> list[str]:
-    """List what loading a model needs, each at the version that is installed."""
+    """List what loading a model needs, each at the version that is installed.
+
+    The code itself comes as a wheel in the model, see `harness.serving.wheel`.
+    """
     from packaging.requirements import Requirement
 
-    needed = [Requirement(line) for line in requires("harness") or ()]
+    needed = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
     names = {
         one.name
         for one in needed
         if one.marker is None or one.marker.evaluate({"extra": ""})
     }
     provider = next(e.dist for e in entry_points(group=GROUP) if e.name == family)
-    if provider is not None and provider.name != "harness":
+    if provider is not None and provider.name != DISTRIBUTION:
         names.add(provider.name)
-    return [f"harness=={__version__}", *(f"{n}=={version(n)}" for n in sorted(names))]
+    return [f"{WHEELS}/{WHEEL}", *(f"{n}=={version(n)}" for n in sorted(names))]
 
 
+WHEELS = "wheels"
+"""Folder of the wheel: MLflow installs requirements from within the model."""
 CARD = "card.md"
 REPORT = "report"
 _SCRIPT = Path(__file__).with_name("model_script.py")
 _MODEL_FILE = "MLmodel"
-_TAGS = (
-    *("family", "study", "experiment", "trial", "simulated", "harness_version"),
-    *("fingerprint", "size_bytes"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +188,8 @@ class Origin:
         Number of the trial; None for settings that no trial has found.
     measures : mapping of str to Estimate
         What the test set says of it, by name of the measure.
+    seeds : tuple of int
+        Seeds of the fits that were judged; the first is that of the model.
     """
 
     study: str
@@ -173,6 +197,7 @@ class Origin:
     experiment: str | None = None
     trial: int | None = None
     measures: Mapping[str, Estimate] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
 
 
 def origin_of(record: ExperimentRecord, candidate: str) -> Origin:
@@ -186,6 +211,7 @@ def origin_of(record: ExperimentRecord, candidate: str) -> Origin:
         experiment=record.name,
         trial=record.judging.best_trials[candidate],
         measures=model.measures,
+        seeds=record.judging.seeds,
     )
 
 
@@ -194,45 +220,35 @@ def package(
     dataset: Dataset,
     origin: Origin,
     *,
+    trained_on: TrainedOn = "training part",
     report: Path | None = None,
 ) -> PackagedModel:
     """Put a fitted model together with the titles of its data and its origin."""
-    known = dataset.facts()
     frame = dataset.catalogue.frame
     titles = (
         frame["title"].tolist() if "title" in frame else [None] * len(model.item_ids_)
     )
+    whole = trained_on == "all ratings"
     return PackagedModel(
         model=model,
         titles=tuple(t if isinstance(t, str) else None for t in titles),
         report=report,
-        facts={
-            "family": model.name,
-            "study": origin.study,
-            "experiment": origin.experiment,
-            "trial": origin.trial,
-            "dataset": known,
-            "split": dict(origin.split),
-            "metrics": {
-                name: {
-                    "value": found.value,
-                    "low": _or_none(found.low),
-                    "high": _or_none(found.high),
-                }
-                for name, found in origin.measures.items()
-            },
-            "n_train": origin.split["n_train"],
-            "scale": known["scale"],
-            "simulated": dataset.simulated,
-            "harness_version": __version__,
-            "code_version": code_version(),
-        },
+        facts=ModelFacts(
+            family=model.name,
+            study=origin.study,
+            experiment=origin.experiment,
+            trial=origin.trial,
+            dataset=dataset.facts(),
+            split=dict(origin.split),
+            measures=origin.measures,
+            seed=origin.seeds[0] if origin.seeds else None,
+            n_seeds=len(origin.seeds),
+            trained_on=trained_on,
+            n_train=len(dataset.ratings) if whole else origin.split["n_train"],
+            harness_version=__version__,
+            code_version=code_version(),
+        ),
     )
-
-
-def _or_none(end: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(end) else end
 
 
 def save_model(packaged: PackagedModel, folder: Path) -> "Model":
@@ -252,7 +268,7 @@ def save_model(packaged: PackagedModel, folder: Path) -> "Model":
     example = (pd.DataFrame([[somebody]], columns=names), {"n": DEFAULT_N})
     with tempfile.TemporaryDirectory() as beside:
         artifact = Path(beside) / ARTIFACT
-        facts = write_model(packaged, artifact)
+        manifest = write_model(packaged, artifact)
         mlflow.pyfunc.save_model(
             str(folder),
             mlflow_model=model,
@@ -261,10 +277,12 @@ def save_model(packaged: PackagedModel, folder: Path) -> "Model":
             signature=signature(),
             input_example=example,
             pip_requirements=requirements(packaged.model.name),
-            metadata=_summary(facts),
+            metadata=_summary(packaged.facts, manifest),
         )
     _forget_paths(model)
     model.save(str(folder / _MODEL_FILE))
+    (folder / WHEELS).mkdir()
+    (folder / WHEELS / WHEEL).write_bytes(build_wheel())
     (folder / CARD).write_text(_card(packaged), encoding="utf-8")
     if packaged.report is not None:
         shutil.copytree(packaged.report, folder / REPORT)
@@ -279,14 +297,23 @@ def _forget_paths(model: "Model") -> None:
         artifact["uri"] = artifact["path"]
 
 
-def _summary(facts: Mapping[str, Any]) -> dict[str, str]:
+def _summary(facts: ModelFacts, manifest: Manifest) -> dict[str, str]:
     """Say the most important facts in text: the tags of the logged model."""
-    summary = {name: str(facts[name]) for name in _TAGS if facts[name] is not None}
-    return summary | {
-        "dataset": facts["dataset"]["name"],
-        "dataset_fingerprint": facts["dataset"]["fingerprint"],
-        "split_fingerprint": facts["split"]["fingerprint"],
+    summary = {
+        "family": facts.family,
+        "study": facts.study,
+        "experiment": facts.experiment,
+        "trial": facts.trial,
+        "trained_on": facts.trained_on,
+        "simulated": facts.simulated,
+        "harness_version": facts.harness_version,
+        "fingerprint": manifest.fingerprint,
+        "size_bytes": manifest.size_bytes,
+        "dataset": facts.data_name,
+        "dataset_fingerprint": facts.dataset["fingerprint"],
+        "split_fingerprint": facts.split["fingerprint"],
     }
+    return {key: str(value) for key, value in summary.items() if value is not None}
 
 
 def _card(packaged: PackagedModel) -> str:
@@ -314,11 +341,11 @@ def _log(client: "MlflowClient", packaged: PackagedModel, run_id: str) -> str:
 
     facts = packaged.facts
     run = client.get_run(run_id)
-    client.log_inputs(run_id, [dataset_input(dataset_facts(facts["dataset"]))])
+    client.log_inputs(run_id, [dataset_input(dataset_facts(facts.dataset))])
     params = {k: str(v) for k, v in packaged.model.hyperparameters().items()}
     logged = client.create_logged_model(
         run.info.experiment_id,
-        name=re.sub(r"[^\w-]+", "-", facts["study"]),
+        name=re.sub(r"[^\w-]+", "-", facts.study),
         source_run_id=run_id,
         params=params,
         model_type="recommender",
@@ -328,7 +355,8 @@ def _log(client: "MlflowClient", packaged: PackagedModel, run_id: str) -> str:
         summary = _upload(client, packaged, run_id, logged)
         note = {"mlflow.note.content": _card(packaged)}
         client.set_logged_model_tags(logged.model_id, summary | note)
-        _copy_metrics(client, run, logged.model_id, packaged)
+        if facts.trained_on == "training part":  # the figures are of no other model
+            _copy_metrics(client, run, logged.model_id, packaged)
     except BaseException:
         client.finalize_logged_model(logged.model_id, "FAILED")
         raise
@@ -355,7 +383,7 @@ def _copy_metrics(
     """Show the figures of the run on the page of the model, too, and what they are of."""
     from mlflow.entities import Metric
 
-    test = sealed_facts(packaged.facts["dataset"], packaged.facts["split"])
+    test = sealed_facts(packaged.facts.dataset, packaged.facts.split)
     metrics = []
     for key in run.data.metrics:
         last = client.get_metric_history(run.info.run_id, key)[-1]

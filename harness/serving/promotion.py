@@ -1,54 +1,56 @@
 """Promotion: the gate that a model passes before it becomes the champion."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from harness.errors import StudyError
+from harness.evaluation.equivalence import check_margin
+from harness.evaluation.openings import OpeningBudget
+from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.file import WINNER
+from harness.formatting import stars
 from harness.serving.folder import PackagedModel
-from harness.serving.package import log_model
-from harness.serving.promotion_material import (
+from harness.serving.promotion_source import (
     ChampionComparison,
     PromotionMaterial,
     PromotionSource,
     compare_with_champion,
     read_source,
+    size_on_disk,
 )
 from harness.serving.registry import (
     CHALLENGER,
     CHAMPION,
     RegisteredVersion,
     Registry,
+    VersionFacts,
     make_champion,
     model_name,
-    own_succession,
+    own_promotion,
 )
 from harness.tracking.location import Location
 
 __all__ = [
     "Bounds",
+    "Check",
     "Promotion",
     "PromotionSettings",
+    "check_floor",
     "check_gain",
+    "check_non_inferiority",
     "default_bounds",
     "promote",
 ]
 
 
 _BYTES_PER_MB = 1e6
-_DEFAULTS = {
-    "max_latency_ms": 20.0,
-    "max_size_mb": 500.0,
-    "min_coverage": 0.5,
-    "min_gain": 0.0,
-}
+_DEFAULTS = {"max_latency_ms": 20.0, "max_size_mb": 500.0, "min_coverage": 0.5}
 _BOUND_OF = {
     ("latency_p95_ms", "at_most"): "max_latency_ms",
     ("model_bytes", "at_most"): "max_size_mb",
     ("coverage", "at_least"): "min_coverage",
-    ("gain_over_bias", "at_least"): "min_gain",
 }
 
 
@@ -66,8 +68,8 @@ class Bounds:
         Share of the test pairs whose user and title have training ratings; None does
         not ask.
     min_gain : float or None
-        Stars by which the test RMSE is below that of user and item bias; None does not
-        ask.
+        Stars by which the test RMSE is below that of user and item bias; None asks for
+        any gain over both baselines, beyond chance (`check_floor`).
     """
 
     max_latency_ms: float | None = None
@@ -90,8 +92,6 @@ def default_bounds(source: PromotionSource) -> Bounds:
         if each.candidate in (WINNER, source.candidate)
         and getattr(each, kind) is not None
     }
-    if source.study.family == "baseline":  # need not be better than itself
-        named.add("min_gain")
     return Bounds(**{k: v for k, v in _DEFAULTS.items() if k not in named})
 
 
@@ -105,10 +105,25 @@ class Check:
         Whether it holds.
     sentence : str
         What was measured, what is asked, and by how much it fails.
+    forced_by : str, optional
+        What was said to promote in spite of it: ``"floor"`` or ``"undecided"``.
     """
 
     passed: bool
     sentence: str
+    forced_by: str | None = None
+
+    @property
+    def lets_pass(self) -> bool:
+        """Whether it is no reason to refuse."""
+        return self.passed or self.forced_by is not None
+
+    @property
+    def word(self) -> str:
+        """The word to print before the sentence."""
+        if self.passed:
+            return "pass"
+        return "FAIL" if self.forced_by is None else "FORCED"
 
 
 def check_experiment(source: PromotionSource) -> list[Check]:
@@ -119,39 +134,44 @@ def check_experiment(source: PromotionSource) -> list[Check]:
     ]
 
 
+def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
+    """Check what the report says: a model that does not beat the floor is not used.
+
+    That is the default bound of the gain: above 0 beyond chance, over both baselines.
+    """
+    decision = source.record.decision
+    if source.study.family == "baseline" or decision is None:
+        return []  # a baseline need not be better than itself
+    parts = []
+    for name in (BIAS_BASELINE, MEAN_BASELINE):
+        found = source.record.difference(source.model.name, name)
+        if found is not None:
+            p_value = "< 0.001" if found.p_holm < 0.001 else f"= {found.p_holm:.3f}"
+            parts.append(f"{stars(-found.value)} stars over {name} (p {p_value})")
+    forced = force and not decision.beats_floor
+    return [
+        Check(
+            passed=decision.beats_floor,
+            forced_by="floor" if forced else None,
+            sentence=(
+                f"gain over the baselines: {', '.join(parts) or 'not measured'} "
+                f"(required: above 0, p < {source.significance:g})"
+            ),
+        )
+    ]
+
+
 def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
     """Check by how much a model is better than user and item bias."""
     if bounds.min_gain is None:
         return []
     value = source.model.value("gain_over_bias")
-    if value is None:
-        sentence = "The gain over user and item bias was not measured."
-        return [Check(passed=False, sentence=sentence)]
-    verdict = f"at least {bounds.min_gain:g}, as required"
-    if value < bounds.min_gain:
-        gap = bounds.min_gain - value
-        verdict = f"{gap:.4f} below the {bounds.min_gain:g} required"
-    sentence = f"The gain over user and item bias is {value:.4f} stars: {verdict}."
-    return [Check(passed=value >= bounds.min_gain, sentence=sentence)]
-
-
-def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
-    """Check what the report says: a model that does not beat the floor is not used."""
-    decision = source.record.decision
-    if source.study.family == "baseline" or decision is None or decision.beats_floor:
-        return []
-    floor = source.record.baseline(decision.floor)
-    assert floor is not None
-    value, baseline = source.model.rmse.value, floor.rmse.value
-    chance = ", which may be chance" if value < baseline else ""
-    forced = "; promoted by force" if force else ""
+    measured = "was not measured" if value is None else f"{stars(value)} stars"
     return [
         Check(
-            passed=force,
+            passed=value is not None and value >= bounds.min_gain,
             sentence=(
-                f"It does not beat the baseline {floor.name!r}, whose RMSE on the same "
-                f"test ratings is {baseline:.4f}: its own is {abs(value - baseline):.4f} "
-                f"stars {'lower' if value < baseline else 'higher'}{chance}{forced}."
+                f"gain over bias baseline {measured} (required: >= {bounds.min_gain:g})"
             ),
         )
     ]
@@ -162,58 +182,79 @@ def check_bounds(
 ) -> list[Check]:
     """Check latency, size and coverage."""
     checks = []
-    p95 = source.model.value("latency_p95_ms") or 0.0
-    coverage = source.model.value("coverage") or 0.0
+    p95 = source.model.value("latency_p95_ms")
+    size = size_bytes / _BYTES_PER_MB
     if bounds.max_latency_ms is not None:
         checks.append(
-            _at_most("Latency p95 of a top 10", p95, bounds.max_latency_ms, "ms")
+            _at_most("p95 latency of a top 10", p95, bounds.max_latency_ms, "ms")
         )
     if bounds.max_size_mb is not None:
-        size = size_bytes / _BYTES_PER_MB
         checks.append(
             _at_most(
-                "Size of the model with its titles", size, bounds.max_size_mb, "MB"
+                "size of the model with its titles", size, bounds.max_size_mb, "MB"
             )
         )
     if bounds.min_coverage is not None:
-        gap = bounds.min_coverage - coverage
-        verdict = f"at least {bounds.min_coverage:.3g}, as required"
-        if gap > 0:
-            verdict = f"{gap:.3g} below the {bounds.min_coverage:.3g} required"
-        sentence = f"Share of test pairs with a known user and title is {coverage:.3g}"
-        checks.append(Check(passed=gap <= 0, sentence=f"{sentence}: {verdict}."))
+        coverage = source.model.value("coverage")
+        measured = "was not measured" if coverage is None else f"{coverage:.3g}"
+        checks.append(
+            Check(
+                passed=coverage is not None and coverage >= bounds.min_coverage,
+                sentence=(
+                    f"share of test pairs with a known user and title {measured} "
+                    f"(required: >= {bounds.min_coverage:.3g})"
+                ),
+            )
+        )
     return checks
 
 
-def _at_most(what: str, value: float, bound: float, unit: str) -> Check:
-    verdict = f"at most {bound:g} {unit}, as required"
-    if value > bound:
-        verdict = f"{value - bound:.3g} {unit} above the {bound:g} {unit} allowed"
+def _at_most(what: str, value: float | None, bound: float, unit: str) -> Check:
+    measured = "was not measured" if value is None else f"{value:.3g} {unit}"
     return Check(
-        passed=value <= bound, sentence=f"{what} is {value:.3g} {unit}: {verdict}."
+        passed=value is not None and value <= bound,
+        sentence=f"{what} {measured} (required: <= {bound:g} {unit})",
     )
 
 
-def check_comparison(
-    comparison: ChampionComparison, *, champion: str, significance: float
+def check_non_inferiority(
+    comparison: ChampionComparison, *, champion: str, force_undecided: bool
 ) -> Check:
-    """Check that a model is not significantly worse than the champion."""
-    gap = comparison.difference
-    worse = gap.value > 0 and comparison.p_value < significance
+    """Check that a model is not worse than the champion by as much as the margin."""
+    test = comparison.test
     sentence = (
-        f"RMSE is {comparison.rmse:.4f}, that of {champion} {comparison.champion_rmse:.4f} on the "
-        f"same {comparison.n_pairs:,} test ratings: {abs(gap.value):.4f} stars "
-        f"{'more' if gap.value > 0 else 'less'} [{gap.low:+.4f}, {gap.high:+.4f}], "
-        f"p {_write_p(comparison.p_value)}"
+        f"RMSE {stars(comparison.rmse)}, of {champion} {stars(comparison.champion_rmse)} "
+        f"on the same {comparison.n_pairs:,} test ratings: {test.difference:+.4f} stars, "
+        f"at most {test.upper:+.4f} at level {test.alpha:.2g} (required: < "
+        f"{test.margin:g}, the margin)"
     )
-    verdict = f"significantly worse at {significance:g}"
+    if test.non_inferior:
+        answer = "better" if test.superior else "not worse by the margin"
+        return Check(passed=True, sentence=f"{sentence}: {answer}")
+    if test.inferior:
+        return Check(
+            passed=False, sentence=f"{sentence}: worse by more than the margin"
+        )
     return Check(
-        passed=not worse, sentence=f"{sentence}: {'' if worse else 'not '}{verdict}."
+        passed=False,
+        sentence=f"{sentence}: undecided, {_what_would_decide(comparison)}",
+        forced_by="undecided" if force_undecided else None,
     )
 
 
-def _write_p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+def _what_would_decide(comparison: ChampionComparison) -> str:
+    needed, there = comparison.test.users_needed, comparison.n_users
+    if needed is None:
+        return (
+            f"and more than these {there:,} test users would not tell: their titles are "
+            "too few"
+        )
+    if needed <= there:
+        return f"though {there:,} test users would mostly do for an equal model"
+    return (
+        f"for {there:,} test users are too few: {needed - there:,} more would let an "
+        "equal model pass in 4 of 5 cases"
+    )
 
 
 Outcome = Literal["promoted", "refused", "challenger", "unchanged"]
@@ -234,6 +275,9 @@ class PromotionSettings:
     bounds : Bounds
         Beside the criteria of an experiment; what is None is bounded by default, unless
         a criterion bounds it.
+    margin : float, optional
+        Smallest difference to the champion that matters, in stars; else that of the
+        experiment.
     rejudge : bool, default False
         Compare with a champion that was judged on another test set, on that of the
         newcomer.
@@ -243,16 +287,23 @@ class PromotionSettings:
         Register as challenger; compare with nobody.
     force : bool, default False
         Promote a model that does not beat the baselines.
+    force_undecided : bool, default False
+        Promote a model of which the test set cannot tell whether it is worse.
+    refit_all : bool, default False
+        Serve the settings fitted to all ratings; judged is the fit to the training part.
     """
 
     name: str
     storage: str
     location: Location
     bounds: Bounds = field(default_factory=Bounds)
+    margin: float | None = None
     rejudge: bool = False
     dry_run: bool = False
     challenge: bool = False
     force: bool = False
+    force_undecided: bool = False
+    refit_all: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +328,8 @@ class Promotion:
         The comparison, if there was one.
     opening : int or None
         Which opening of the test ratings it was, if they were opened.
+    budget : OpeningBudget or None
+        What the test ratings are still good for, if they were opened.
     """
 
     outcome: Outcome
@@ -287,6 +340,7 @@ class Promotion:
     checks: tuple[Check, ...] = ()
     comparison: ChampionComparison | None = None
     opening: int | None = None
+    budget: OpeningBudget | None = None
 
 
 def promote(
@@ -297,12 +351,15 @@ def promote(
     The costs come first: for a model that fails there, the test set stays closed.
     """
     source = read_source(settings.storage, settings.name)
+    low, high = source.study.dataset["scale"]
+    check_margin(settings.margin, (low, high))
     name = model_name(str(source.study.dataset["name"]))
     registry = Registry(settings.location)
-    with own_succession(settings.location, name):
+    with own_promotion(settings.location, name):
         before = registry.aliased(name, CHAMPION)
-        if before is not None and source.is_version(before):
-            PromotionMaterial(source, settings.location, on_step).fetch_champion(before)
+        if before is not None and _is_served(source, before, settings):
+            material = PromotionMaterial(source, settings.location, on_step)
+            material.fetch_champion(before, before.uri)
             return Promotion(
                 outcome="unchanged",
                 model=name,
@@ -315,6 +372,17 @@ def promote(
         return _Gate(settings, source, registry, before, on_step).pass_through()
 
 
+def _is_served(
+    source: PromotionSource, champion: RegisteredVersion, settings: PromotionSettings
+) -> bool:
+    trained_on = "all ratings" if settings.refit_all else "training part"
+    return (
+        source.is_settings_of(champion)
+        and champion.facts is not None
+        and champion.facts.trained_on == trained_on
+    )
+
+
 def _require_comparable(
     source: PromotionSource, champion: RegisteredVersion, settings: PromotionSettings
 ) -> None:
@@ -323,8 +391,8 @@ def _require_comparable(
     raise StudyError(
         f"The champion, version {champion.version} of {champion.name!r}, was judged on "
         f"another test set (ratings and split {champion.test_set}) than {source.name!r} "
-        f"({source.test_set}), so that their figures cannot be compared: judge both on that of the newcomer with "
-        "--rejudge, or register it with --challenger."
+        f"({source.test_set}), so that their figures cannot be compared: judge both on "
+        "that of the newcomer with --rejudge, or register it with --challenger."
     )
 
 
@@ -350,16 +418,16 @@ class _Gate:
         self._opening: int | None = None
 
     def pass_through(self) -> Promotion:
-        """Check, register and make_champion, as far as it goes."""
+        """Check, register and make champion, as far as it goes."""
         run_id = uri = None
         if not self._settings.dry_run:
             run_id = self._material.log_runs()
             uri = self._registry.logged_model(run_id, trial=self._source.trial.number)
-        newcomer, uri = self._material.fetch_or_refit(uri)
+        newcomer, uri = self._material.obtain(uri)
         outcome: Outcome = "challenger"
         if not self._settings.challenge:
             self._check(newcomer)
-            passed = all(check.passed for check in self._checks)
+            passed = all(check.lets_pass for check in self._checks)
             outcome = "promoted" if passed else "refused"
         version = None
         if run_id is not None:
@@ -373,30 +441,48 @@ class _Gate:
             checks=tuple(self._checks),
             comparison=self._comparison,
             opening=self._opening,
+            budget=None if self._opening is None else self._budget,
+        )
+
+    @property
+    def _margin(self) -> float:
+        """The margin that was asked for, else that of the experiment."""
+        asked = self._settings.margin
+        return self._source.judging.margin if asked is None else asked
+
+    @property
+    def _budget(self) -> OpeningBudget:
+        return OpeningBudget.after(
+            self._material.n_promotion_tests, alpha=self._source.significance
         )
 
     def _check(self, newcomer: PackagedModel) -> None:
-        bounds = self._settings.bounds.filled(default_bounds(self._source))
+        source, settings, before = self._source, self._settings, self._before
+        bounds = settings.bounds.filled(default_bounds(source))
         self._checks = [
-            *check_experiment(self._source),
-            *check_floor(self._source, force=self._settings.force),
-            *check_gain(bounds, self._source),
-            *check_bounds(
-                bounds, self._source, size_bytes=self._material.size_bytes(newcomer)
-            ),
+            *check_experiment(source),
+            *check_floor(source, force=settings.force),
+            *check_gain(bounds, source),
+            *check_bounds(bounds, source, size_bytes=size_on_disk(newcomer)),
         ]
-        if self._before is not None and all(check.passed for check in self._checks):
-            self._compare(newcomer, self._before)
+        if before is None or source.is_settings_of(before):
+            return  # the same settings, fitted to more or fewer ratings: nothing to test
+        if all(check.lets_pass for check in self._checks):
+            self._compare(newcomer, before)
 
     def _compare(self, newcomer: PackagedModel, before: RegisteredVersion) -> None:
-        champion = self._material.fetch_champion(before)
+        champion = self._material.fetch_champion(before, before.judged_uri)
+        # The level depends on how often these ratings have decided before.
+        level = self._budget.next_level
         test, self._opening = self._material.open_test()
-        self._comparison = compare_with_champion(newcomer, champion, test)
+        self._comparison = compare_with_champion(
+            newcomer, champion, test, margin=self._margin, alpha=level
+        )
         self._checks.append(
-            check_comparison(
+            check_non_inferiority(
                 self._comparison,
                 champion=f"the champion (version {before.version})",
-                significance=self._source.significance,
+                force_undecided=self._settings.force_undecided,
             )
         )
 
@@ -404,18 +490,19 @@ class _Gate:
         self,
         newcomer: PackagedModel,
         run_id: str,
-        uri: str | None,
+        judged: str | None,
         outcome: Outcome,
     ) -> RegisteredVersion:
-        location = self._settings.location
-        if uri is None:
-            uri = log_model(newcomer, run_id=run_id, location=location)
+        if judged is None:
+            judged = self._material.log(self._registry, newcomer, run_id)
+        refit = self._settings.refit_all and outcome != "refused"
+        served = self._material.log(self._registry, None, run_id) if refit else judged
         version = self._registry.register(
             self._name,
-            uri,
+            served,
             run_id=run_id,
-            tags=self._source.tags | {"verdict": outcome},
-            description=self._describe(outcome),
+            facts=self._facts(outcome, judged if refit else None),
+            description=self._describe(outcome, refit=refit),
         )
         if outcome == "promoted":
             make_champion(self._registry, version, self._before)
@@ -423,7 +510,22 @@ class _Gate:
             self._registry.move(CHALLENGER, version, name=self._name)
         return version
 
-    def _describe(self, outcome: Outcome) -> str:
+    def _facts(self, outcome: Outcome, judged: str | None) -> VersionFacts:
+        """Say what the registry keeps; `judged` is given where another one is served."""
+        test = None if self._comparison is None else self._comparison.test
+        forced = [each.forced_by for each in self._checks if not each.passed]
+        return replace(
+            self._source.facts,
+            trained_on="training part" if judged is None else "all ratings",
+            judged_source=judged,
+            verdict=outcome,
+            forced=tuple(word for word in forced if word is not None),
+            margin=None if test is None else test.margin,
+            superior=None if test is None else test.superior,
+            promotion_tests=self._material.n_promotion_tests,
+        )
+
+    def _describe(self, outcome: Outcome, *, refit: bool) -> str:
         """Say in the registry what was promoted or refused, and why."""
         source, today = self._source, datetime.now(UTC).date()
         rmse = source.model.rmse
@@ -432,11 +534,9 @@ class _Gate:
             f"{source.study.family}, trial {source.trial.number}, of {source.name}; "
             f"{outcome}, {today}\n"
         )
-        lines = [
-            summary,
-            *(
-                f"- {'pass' if c.passed else 'FAIL'}: {c.sentence}"
-                for c in self._checks
-            ),
-        ]
-        return "\n".join(lines)
+        served = (
+            "Fitted to all ratings. The figures are those of the judged model, fitted to "
+            "the training part.\n"
+        )
+        lines = [f"- {check.word}: {check.sentence}" for check in self._checks]
+        return "\n".join([summary, *([served] if refit else []), *lines])

@@ -85,24 +85,31 @@ def package_best(
 
 
 def recommend_titles(
-    packaged: PackagedModel, *, model: str, user: str, n: int
+    packaged: PackagedModel,
+    *,
+    model: str,
+    user: str,
+    n: int,
+    when: float | None = None,
 ) -> RecommendedTitles:
-    """Rank the titles for one user, known or not."""
+    """Rank the titles for one user, known or not, as of a time in seconds since 1970."""
     answerer, facts = Answerer(packaged), packaged.facts
     code = answerer.user_code(user)
     return RecommendedTitles(
         user=user,
         n_ratings=len(packaged.model.seen(code)),
         model=model,
-        family=facts["family"],
-        dataset=facts["dataset"]["name"],
-        simulated=facts["simulated"],
-        titles=_name_titles(answerer, code, n),
+        family=facts.family,
+        dataset=facts.data_name,
+        simulated=facts.simulated,
+        titles=_name_titles(answerer, code, n, when),
     )
 
 
-def _name_titles(answerer: Answerer, user: int, n: int) -> tuple[RecommendedTitle, ...]:
-    ranking = answerer.recommend(user, n)
+def _name_titles(
+    answerer: Answerer, user: int, n: int, when: float | None
+) -> tuple[RecommendedTitle, ...]:
+    ranking = answerer.recommend(user, n, when)
     rows = zip(
         ranking.items.tolist(),
         shortest(ranking.stars),

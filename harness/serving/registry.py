@@ -7,15 +7,17 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from harness.errors import HarnessError, TrackingError, UnknownNameError
+from harness.experiment.store import from_json, to_json
 from harness.search.openings import SealedRatings
 from harness.search.ownership import own_file
 from harness.serving.fetch import CHAMPION, fetch_model, open_client, registered_models
+from harness.serving.folder import TrainedOn
 from harness.tracking.location import Location
 from harness.tracking.runs import REPORT
 from harness.tracking.store import unusable
@@ -30,10 +32,11 @@ __all__ = [
     "PREVIOUS",
     "RegisteredVersion",
     "Registry",
+    "VersionFacts",
     "make_champion",
     "model_name",
     "only_champion",
-    "own_succession",
+    "own_promotion",
     "roll_back",
 ]
 
@@ -47,6 +50,99 @@ def model_name(dataset: str) -> str:
     'ml-100k'
     """
     return re.sub(r"[/:]", "-", dataset)
+
+
+_FACTS_TAG = "mlflow.harness.facts"
+"""MLflow's pages leave out tags that begin with its own name: people see the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFacts:
+    """What a version is, how it was judged, and how it was promoted.
+
+    Parameters
+    ----------
+    family, experiment, study : str
+        Their names.
+    trial : int
+        Number of the trial that found its settings.
+    storage : str
+        The Optuna storage, without a password.
+    dataset : str
+        Name of the data set.
+    simulated : bool
+        Whether a program made the ratings.
+    split : str
+        Method of the split.
+    test_set : SealedRatings
+        What it was judged on.
+    n_test : int
+        Number of test ratings.
+    rmse, rmse_low, rmse_high : float
+        Test RMSE, mean over seeds, and its 95 % interval.
+    opened : datetime
+        When the test set was opened for it, in UTC.
+    trained_on : {"training part", "all ratings"}
+        What the model that is served was fitted to.
+    judged_source : str or None
+        URI of the logged model that was judged, where another one is served.
+    verdict : str
+        What became of it.
+    forced : tuple of str
+        What it was promoted in spite of: ``"floor"``, ``"undecided"``.
+    margin : float or None
+        Smallest difference to the champion that matters; None where none was compared.
+    superior : bool or None
+        Whether it was shown to be better than that champion.
+    promotion_tests : int
+        Promotions decided on these test ratings by then, its own included.
+    alpha : float
+        Error that all these may cause together.
+    """
+
+    family: str
+    experiment: str
+    study: str
+    trial: int
+    storage: str
+    dataset: str
+    simulated: bool
+    split: str
+    test_set: SealedRatings
+    n_test: int
+    rmse: float
+    rmse_low: float
+    rmse_high: float
+    opened: datetime
+    trained_on: TrainedOn = "training part"
+    judged_source: str | None = None
+    verdict: str = ""
+    forced: tuple[str, ...] = ()
+    margin: float | None = None
+    superior: bool | None = None
+    promotion_tests: int = 0
+    alpha: float = 0.05
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What MLflow's pages show of it, and the whole for machines."""
+        shown = {
+            "family": self.family,
+            "source": f"{self.experiment}, trial {self.trial}",
+            "test_rmse": f"{self.rmse:.4f} [{self.rmse_low:.4f}, {self.rmse_high:.4f}]",
+            "trained_on": self.trained_on,
+            "verdict": self.verdict,
+        }
+        if self.forced:
+            shown["forced"] = ", ".join(self.forced)
+        return {**shown, _FACTS_TAG: json.dumps(to_json(self))}
+
+    def has_settings_of(self, other: "VersionFacts") -> bool:
+        """Tell whether both are the same settings, judged at the same time."""
+        same = ("study", "trial", "storage", "opened")
+        return self.test_set.are(other.test_set) and all(
+            getattr(self, name) == getattr(other, name) for name in same
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +164,9 @@ class RegisteredVersion:
     source : str
         URI of the logged model.
     tags : mapping of str to str
-        What it is and how it was judged, see
-        `harness.serving.promotion_material.PromotionSource.tags`.
+        Those that MLflow's pages show.
+    facts : VersionFacts or None
+        None where something else than `harness promote` has registered it.
     """
 
     name: str
@@ -79,6 +176,7 @@ class RegisteredVersion:
     run_id: str
     source: str
     tags: Mapping[str, str]
+    facts: VersionFacts | None
 
     @property
     def uri(self) -> str:
@@ -86,20 +184,17 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
     @property
+    def judged_uri(self) -> str:
+        """URI of the model that its figures are of."""
+        judged = None if self.facts is None else self.facts.judged_source
+        return judged or self.uri
+
+    @property
     def test_set(self) -> SealedRatings:
         """What its figures were measured on."""
-        return SealedRatings(
-            dataset=self.tags.get("dataset_fingerprint"),
-            ratings=self.tags.get("ratings_fingerprint"),
-            split=self.tags.get("split_fingerprint"),
-        )
-
-    def figure(self, name: str) -> float | None:
-        """Look up a number among the tags; None where there is none."""
-        try:
-            return float(self.tags[name])
-        except (KeyError, ValueError):
-            return None
+        if self.facts is None:
+            return SealedRatings(dataset=None, ratings=None, split=None)
+        return self.facts.test_set
 
 
 def convert_version(
@@ -107,6 +202,8 @@ def convert_version(
 ) -> RegisteredVersion:
     """Convert what MLflow knows of a version."""
     number = int(version.version)
+    tags = dict(version.tags)
+    kept = tags.pop(_FACTS_TAG, None)
     return RegisteredVersion(
         name=str(version.name),
         version=number,
@@ -114,8 +211,20 @@ def convert_version(
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         run_id=version.run_id or "",
         source=version.source or "",
-        tags=dict(version.tags),
+        tags=tags,
+        facts=None if kept is None else _read_facts(kept, f"{version.name} {number}"),
     )
+
+
+def _read_facts(kept: str, version: str) -> VersionFacts:
+    try:
+        found: VersionFacts = from_json(VersionFacts, json.loads(kept))
+    except (ValueError, HarnessError) as error:
+        raise TrackingError(
+            f"Version {version}: its tag {_FACTS_TAG} must be as `harness promote` wrote "
+            "it, but is not: promote its study or experiment again."
+        ) from error
+    return found
 
 
 PREVIOUS = "previous"
@@ -201,12 +310,15 @@ class Registry:
         return found
 
     @_explained
-    def logged_model(self, run_id: str, *, trial: int) -> str | None:
+    def logged_model(
+        self, run_id: str, *, trial: int, trained_on: TrainedOn = "training part"
+    ) -> str | None:
         """Find the model of a trial that was logged to a run."""
+        wanted = {"trial": str(trial), "trained_on": trained_on}
         run = self._client.get_run(run_id)
         for output in reversed(run.outputs.model_outputs if run.outputs else []):
             model = self._client.get_logged_model(output.model_id)
-            if str(model.status) == "READY" and model.tags.get("trial") == str(trial):
+            if str(model.status) == "READY" and wanted.items() <= model.tags.items():
                 return str(model.model_uri)
         return None
 
@@ -236,14 +348,14 @@ class Registry:
         source: str,
         *,
         run_id: str,
-        tags: Mapping[str, str],
+        facts: VersionFacts,
         description: str,
     ) -> RegisteredVersion:
         """Make a version of a logged model, unless there is one."""
         for known in self.versions(name):
             if known.source == source:
-                self._describe(known, tags, description)
-                return known
+                self._describe(known, facts.tags, description)
+                return replace(known, facts=facts)
         self._create_model(name)
         model_id = source.removeprefix("models:/")
         with _as_default(self.location):
@@ -251,7 +363,7 @@ class Registry:
                 name,
                 source,
                 run_id,
-                tags=dict(tags),
+                tags=facts.tags,
                 description=description,
                 model_id=model_id,
             )
@@ -325,7 +437,7 @@ def _as_default(location: Location) -> Iterator[None]:
 
 
 @contextmanager
-def own_succession(location: Location, name: str) -> Iterator[None]:
+def own_promotion(location: Location, name: str) -> Iterator[None]:
     """Be the only process that promotes versions of a registered model.
 
     MLflow moves an alias without asking where it was. The lock is a file beside the
@@ -381,7 +493,7 @@ def _number(version: RegisteredVersion | None) -> str:
 def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
     """Let champion and previous change places."""
     registry = Registry(location)
-    with own_succession(location, name):
+    with own_promotion(location, name):
         champion = registry.require(name, CHAMPION)
         previous = registry.require(name, PREVIOUS)
         if champion.version == previous.version:
@@ -389,8 +501,7 @@ def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
                 f"@{CHAMPION} and @{PREVIOUS} of {name!r} must be two versions to change "
                 f"places, but both are version {champion.version}."
             )
-        with fetch_model(location, previous.uri):
-            pass  # intact: nothing else may become champion
+        fetch_model(location, previous.uri)  # nothing that is not intact is served
         # First what the rollback is for, should anything happen in between.
         registry.move(CHAMPION, previous, name=name)
         registry.move(PREVIOUS, champion, name=name)

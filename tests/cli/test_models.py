@@ -7,8 +7,10 @@ from mlflow.artifacts import download_artifacts
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.serving import promotion_material
-from tests.serving.promotion_workspace import COSTS, copy
+from harness.experiment.store import read_experiment
+from harness.tracking.location import locate
+from harness.tracking.runs import attach_report, log_experiment
+from tests.serving.promotion_workspace import copy
 
 
 @pytest.fixture
@@ -18,9 +20,6 @@ def harness(judged_template, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
-    monkeypatch.setattr(
-        promotion_material, "measure_efficiency", lambda *_, **__: COSTS
-    )
     return lambda *args: CliRunner().invoke(app, args)
 
 
@@ -30,18 +29,62 @@ def test_lists_versions_with_aliases_figures_and_where_they_come_from(harness):
     lines = harness("models").stdout.splitlines()
     newest, oldest = lines[2:4]
     number = r"\d\.\d{4}"
+    date = r"\d{4}-\d\d-\d\d"
     assert re.match(
-        rf"ratings 2 +@challenger +baseline +{number} \[{number}, {number}\] +A +"
-        r"\d{4}-\d\d-\d\d +reseeded *$",
+        rf"ratings 2 +@challenger +baseline +{number} +\[{number}, {number}\] +A +"
+        rf"training part +{date} +reseeded *$",
         newest,
     )
     assert re.match(r"ratings 1 +@champion +baseline .* B .* good *$", oldest)
     assert lines[0].split() == [
-        *("model", "alias", "family", "RMSE", "[95", "%]", "test", "date", "from")
+        *("model", "alias", "family", "RMSE", "95", "%", "test", "fitted", "to"),
+        *("date", "from"),
     ]
     assert re.match(
         r"Test set A: ratings \w{16}, split random \w{16}, 180 ratings$", lines[4]
     )
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [
+        (60, {"date", "from", "fitted to"}),
+        (80, {"date"}),
+        (120, set()),
+    ],
+)
+def test_columns_fold_away_and_numbers_stay_whole(
+    harness, monkeypatch, width, left_out
+):
+    harness("promote", "good")
+    whole = harness("models").stdout.splitlines()[2]
+    rmse, low, high = re.search(r"(\d\.\d{4}) +\[(.{6}), (.{6})\]", whole).groups()
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = harness("models").stdout.splitlines()
+    table = lines[: next(k for k, line in enumerate(lines) if "Test set" in line)]
+    assert max(map(len, table)) <= width
+    assert "…" not in "".join(table)
+    said = [line for line in table if line.startswith("No room for: ")]
+    named = said[0].removeprefix("No room for: ").rstrip(".") if said else ""
+    assert set(filter(None, named.split(", "))) == left_out
+    assert f"{rmse}  [{low}, {high}]" in table[2]
+
+
+def test_shows_what_a_test_set_is_still_good_for(harness):
+    harness("promote", "bad")
+    assert "left" not in harness("models").stdout
+    harness("promote", "good", "--dry-run")
+    [line] = [s for s in harness("models").stdout.splitlines() if "left" in s]
+    assert "1 promotion: 0.025 of the error of 0.05 left" in line
+    # Without the storage, what the versions know: nothing of a dry run.
+    assert "left" not in harness("models", "--storage", "nowhere.log").stdout
+
+
+def test_says_which_model_is_served_and_whose_figures_are_shown(harness):
+    harness("promote", "good", "--refit-all")
+    shown = harness("models").stdout
+    assert "all ratings" in shown.splitlines()[2]
+    assert "the figures are those of the same settings" in shown
 
 
 def test_says_that_figures_of_different_test_sets_cannot_be_compared(harness):
@@ -55,12 +98,10 @@ def test_says_that_figures_of_different_test_sets_cannot_be_compared(harness):
 @pytest.fixture
 def harness_with_report(harness):
     """The same, where a report of good was logged, as `harness study` does."""
-    from harness.search.storage import read_study
-    from harness.tracking import log_report
-
     Path("report").mkdir()
     Path("report/report.md").write_text("# Report")
-    log_report(read_study("optuna.log", "good"), Path("report"))
+    runs = log_experiment(read_experiment("optuna.log", "good"), locate())
+    attach_report(runs.experiment, Path("report"), locate())
     return harness
 
 
@@ -79,14 +120,16 @@ def test_says_where_the_reports_are(harness_with_report, tmp_path):
 def test_json_has_everything(harness_with_report):
     harness_with_report("promote", "good")
     [told] = json.loads(harness_with_report("models", "--format", "json").stdout)
+    runs = log_experiment(read_experiment("optuna.log", "good"), locate())
     assert (told["name"], told["version"], told["aliases"]) == (
         "ratings",
         1,
         ["champion"],
     )
     assert told["uri"] == "models:/ratings/1"
-    assert told["report"] == f"runs:/{told['run_id']}/report"
-    assert told["tags"]["study"] == "good"
+    assert told["report"] == f"runs:/{runs.experiment}/report"
+    assert told["facts"]["study"] == "good"
+    assert told["facts"]["test_set"]["split"]
 
 
 def test_json_of_no_models_is_an_empty_list(harness):

@@ -1,9 +1,10 @@
+import re
+
 import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.serving import promotion_material
-from tests.serving.promotion_workspace import COSTS, copy
+from tests.serving.promotion_workspace import copy
 
 
 @pytest.fixture
@@ -13,9 +14,6 @@ def promote(judged_template, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
-    monkeypatch.setattr(
-        promotion_material, "measure_efficiency", lambda *_, **__: COSTS
-    )
     return lambda *args: CliRunner().invoke(app, ["promote", *args])
 
 
@@ -24,23 +22,19 @@ def test_a_champion_is_made_challenged_and_rolled_back(promote):
     assert first.exit_code == 0
     lines = first.stdout.splitlines()
     assert lines[0].startswith("bad: baseline, trial ")
-    assert lines[1].startswith(
-        "It does not beat user and item bias, whose RMSE on the "
-    )
-    assert lines[2] == (
-        "pass: Latency p95 of a top 10 is 2 ms: at most 20 ms, as required."
-    )
-    assert lines[3].endswith("MB: at most 500 MB, as required.")
-    assert lines[4] == (
-        "pass: Share of test pairs with a known user and title is 1: at least 0.5, as "
-        "required."
-    )
-    assert lines[5] == "Version 1 of ratings is @champion."
-    second = promote("good")
-    assert second.stdout.splitlines()[-2:] == [
-        "The test set was opened for this: 3 looks so far.",
-        "Version 2 of ratings is @champion; version 1 is @previous.",
+    assert [line.split()[0] for line in lines[1:4]] == ["pass"] * 3
+    assert [line.partition("required: ")[2] for line in lines[1:4]] == [
+        "<= 20 ms)",
+        "<= 500 MB)",
+        ">= 0.5)",
     ]
+    assert lines[4] == "Version 1 of ratings is @champion."
+    second = promote("good").stdout.splitlines()
+    assert "opening no. 3." in second[-3]
+    # 0.05 / 2 is left after one, and the second is at 0.05 / (2 * 3 * 2).
+    assert "0.025 of the error of 0.05 is left" in second[-3]
+    assert "level 0.0042" in second[-3]
+    assert second[-1] == ("Version 2 of ratings is @champion; version 1 is @previous.")
     third = promote("good")
     assert third.stdout.splitlines()[-1] == "Version 2 of ratings is @champion already."
     assert promote("--rollback").stdout == (
@@ -48,17 +42,45 @@ def test_a_champion_is_made_challenged_and_rolled_back(promote):
     )
 
 
+def test_it_says_why_the_mean_over_seeds_is_not_the_figure_of_the_comparison(promote):
+    promote("bad")
+    lines = promote("good").stdout.splitlines()
+    assert "mean over 3 seeds" in lines[0]
+    mean = re.search(r"RMSE (\d\.\d{4})", lines[0])[1]
+    [said] = [line for line in lines if "seed 7" in line]
+    assert f"mean over 3 seeds is {mean}" in said
+
+
 def test_a_refusal_says_what_failed_by_how_much_and_exits_with_1(promote):
     result = promote("good", "--max-latency-ms", "1.5", "--max-size-mb", "0.001")
     assert result.exit_code == 1
     failures = [line for line in result.stdout.splitlines() if line.startswith("FAIL")]
-    assert failures[0] == (
-        "FAIL: Latency p95 of a top 10 is 2 ms: 0.5 ms above the 1.5 ms allowed."
-    )
-    assert failures[1].endswith("MB above the 0.001 MB allowed.")
+    assert failures[0].endswith("2 ms (required: <= 1.5 ms)")
+    assert failures[1].endswith("(required: <= 0.001 MB)")
     assert result.stdout.splitlines()[-1] == (
         "Refused. Version 1 of ratings is @challenger; @champion is nobody, as before."
     )
+
+
+def test_what_is_undecided_says_so_and_can_be_forced(promote):
+    promote("good")
+    result = promote("bad", "--margin", "0.5", "--dry-run")
+    difference = float(re.search(r"([+]0\.\d{4}) stars, at most", result.stdout)[1])
+    margin = ("--margin", str(difference))
+    refused = promote("bad", *margin)
+    assert refused.exit_code == 1
+    assert "undecided" in refused.stdout
+    assert "test users" in refused.stdout
+    forced = promote("bad", *margin, "--force-undecided")
+    assert forced.exit_code == 0
+    assert "FORCED" in forced.stdout
+
+
+def test_a_refit_on_all_ratings_is_said_to_be_served(promote):
+    result = promote("good", "--refit-all")
+    assert result.exit_code == 0
+    assert "fitted to all ratings" in result.stdout.splitlines()[-1]
+    assert re.search(r"judged model, models:/m-\w{32}", result.stdout)
 
 
 def test_a_dry_run_says_what_would_happen(promote):
@@ -79,7 +101,7 @@ def test_another_test_set_is_one_sentence_that_offers_to_judge_anew(promote):
 
 
 def test_judged_anew_it_says_on_which_ratings(promote, monkeypatch):
-    monkeypatch.setattr("harness.serving.promotion_material.FEWEST_USERS", 10)
+    monkeypatch.setattr("harness.serving.promotion_source.FEWEST_USERS", 10)
     promote("good")
     result = promote("reseeded", "--rejudge", "--dry-run")
     assert (
@@ -93,7 +115,7 @@ def test_judged_anew_it_says_on_which_ratings(promote, monkeypatch):
     [
         (
             ("goof",),
-            "There is no experiment or study named 'goof'. Did you mean 'good'?",
+            "named 'goof'. Did you mean 'good'?",
         ),
         (("good", "--rollback"), "--rollback takes no experiment or study"),
         (("--rollback", "--dry-run"), "goes with --model alone, but got --dry-run:"),
@@ -104,10 +126,8 @@ def test_judged_anew_it_says_on_which_ratings(promote, monkeypatch):
         (("good", "--model", "ratings"), "--model goes with --rollback"),
         (("--rollback", "--model", "x"), "There is no registered model named 'x'"),
         (("--rollback",), "must have a champion, but none has"),
-        (
-            (),
-            "There is no experiment in optuna.log, but name one of its studies: good,",
-        ),
+        ((), "good"),
+        (("good", "--margin", "9"), "margin must be between 0 and"),
         (("--storage", "nowhere.log"), "There is no study storage 'nowhere.log' here"),
         (
             ("good", "--tracking-uri", "http://127.0.0.1:9"),

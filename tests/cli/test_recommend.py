@@ -6,9 +6,7 @@ import json
 import re
 
 import numpy as np
-import optuna
 import pytest
-from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from harness.cli import app
@@ -17,8 +15,8 @@ from harness.data.options import ReadOptions
 from harness.evaluation.splits import split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
-from harness.search.storage import open_storage
 from harness.serving.package import save_model
+from tests.serving.promotion_workspace import keep_study
 
 HOSTILE = "[bold red]Red[/] \x1b[2J\u202e :smile:"
 
@@ -44,8 +42,9 @@ def model_of(package_toy, tmp_path):
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path, monkeypatch):
     """A study of one trial on ratings in a file, as `harness study` would leave it."""
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     pairs = rng.choice(20 * 15, size=200, replace=False)
     stars = rng.integers(1, 6, size=200)
@@ -55,25 +54,11 @@ def study(tmp_path):
     ]
     (tmp_path / "mine.csv").write_text("user,item,rating\n" + "".join(rows))
     dataset = load_dataset(str(tmp_path / "mine.csv"), ReadOptions())
-    split = split_off_test(dataset, method="random", seed=5)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    made = optuna.create_study(
-        study_name="svd-mine", storage=open_storage(str(tmp_path / "optuna.log"))
-    )
-    facts = {
-        "family": "svd",
-        "settings": {"seed": 5},
-        "dataset": dataset.facts(),
-        "split": split.facts,
-        "code_version": "0",
-    }
-    made.set_user_attr("harness", facts)
+    split = split_off_test(dataset, method="random", test_share=0.2, seed=5)
     params = {"n_factors": 2, "n_epochs": 3}
-    made.add_trial(
-        optuna.trial.create_trial(
-            state=TrialState.COMPLETE, value=1.0, user_attrs={"params": params}
-        )
-    )
+    facts = {"dataset": dataset.facts(), "split": split.facts}
+    keep_study("svd-mine", "svd", params, **facts)
+    keep_study("toy-svd", "svd", params, experiment="toy", **facts)
     model = load_family("svd")(**params, seed=5)
     return model.fit(split.train, dataset.catalogue)
 
@@ -87,6 +72,16 @@ def test_the_best_of_a_study_is_fitted_again_as_it_was_judged(recommend, study):
     assert [np.float32(t["score"]) for t in told["titles"]] == scores.tolist()
     assert told["cold_start"] is False
     assert told["model"] == "svd-mine, settings of trial 0 fitted again"
+
+
+@pytest.mark.usefixtures("study")
+def test_an_experiment_can_be_asked_for_the_model_it_has_chosen(recommend):
+    of_study, of_experiment = (
+        json.loads(recommend("u3", "--study", name, "--format", "json").stdout)
+        for name in ("svd-mine", "toy")
+    )
+    assert of_experiment["titles"] == of_study["titles"]
+    assert of_experiment["model"].startswith("toy, ")
 
 
 def test_the_champion_is_asked_where_there_is_one(
@@ -107,6 +102,21 @@ def test_without_a_champion_it_says_what_to_name(recommend, tmp_path):
     assert "There is no champion in sqlite:///mlflow.db yet" in result.output
     assert "name one with --model or --study." in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_titles_are_ranked_as_of_a_time(recommend, model_of):
+    model = model_of("bfm", n_factors=2, n_iterations=10)
+    user = model.user_ids_[3]
+    told = {}
+    for when, seconds in (("1999-12-31", 946_598_400.0), (None, None)):
+        asked = ["--when", when] if when else []
+        result = recommend(user, "--model", "bfm", *asked, "--format", "json")
+        assert result.exit_code == 0, result.output
+        told[when] = json.loads(result.stdout)["titles"]
+        items, scores = model.recommend(3, when=seconds)
+        assert [t["item"] for t in told[when]] == model.item_ids_[items].tolist()
+        assert [np.float32(t["score"]) for t in told[when]] == scores.tolist()
+    assert told[None] != told["1999-12-31"]
 
 
 def test_csv_has_a_row_a_title(recommend, model_of):

@@ -102,7 +102,7 @@ def test_a_report_goes_where_it_is_wanted(invoke, store):
     store("toy", "elsewhere.log")
     result = invoke("toy", "--storage", "elsewhere.log", "--out", "here")
     assert result.output.strip() == "here/report.md"
-    assert Path("here/history.png").is_file()
+    assert Path("here/histories.png").is_file()
 
 
 def test_a_report_changes_nothing_in_the_storage(invoke, store):

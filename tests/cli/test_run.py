@@ -186,7 +186,8 @@ def test_a_family_that_was_stopped_half_way_keeps_the_test_set_sealed():
 def test_compare_shows_families_and_baselines_best_first():
     result = invoke("compare", "toy")
     assert result.exit_code == 0
-    rows = [line.split() for line in result.output.splitlines()]
+    table, _, _ = result.output.partition("folds: best trial")
+    rows = [line.split() for line in table.splitlines()]
     tuned = [float(row[-5]) for row in rows if row and row[-1][0] in "-0123456789"]
     record = read_experiment("optuna.log", "toy")
     assert len(tuned) == len(record.spec.families) + 2

@@ -148,7 +148,7 @@ def test_serves_the_champion_prints_how_to_ask_and_stops_cleanly(store):
             "Starting the scoring server on models:/toy@champion, version 1 ...\n"
         )
         address, what = process.stdout.readline().split("  ", 1)
-        assert what == "svd on toy, simulated\n"
+        assert what == "svd on toy, simulated, fitted to the 675 training ratings\n"
         command = shlex.split(
             process.stdout.readline().rstrip("\\\n") + process.stdout.readline()
         )

@@ -126,9 +126,12 @@ def test_a_server_that_is_not_there_is_named(server, tmp_path):
     refused(server, tmp_path, r"http://127\.0\.0\.1:1/.*: the server cannot be reached")
 
 
-def test_an_archive_that_reaches_outside_is_refused(server, tmp_path):
+def test_nothing_is_written_outside_the_folder(server, tmp_path):
     server.body = packed(**{"toy/ratings.csv": "good", "../../evil.txt": "bad"})
-    refused(server, tmp_path, "outside the folder", server.body)
+    folder = tmp_path / "new" / "toy"
+    fetch(described(server.body), folder, base_url=server.url)
+    assert all(folder in path.parents for path in tmp_path.rglob("evil.txt"))
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]
 
 
 def test_an_archive_that_is_damaged_is_refused(server, tmp_path):

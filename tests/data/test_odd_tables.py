@@ -2,7 +2,6 @@
 
 import random
 
-import numpy as np
 import pytest
 
 from harness.data.load import load_dataset
@@ -220,12 +219,23 @@ def test_parts_put_together_are_told(write):
     assert said(load_dataset(str(write(column))), "'split'", "--split predefined")
 
 
-def test_counts_have_no_upper_end(load):
-    dataset = load(table(), scale=(0, float("inf")))
-    assert dataset.ratings.scale == RatingScale(0, float("inf"))
-    clipped = dataset.ratings.scale.clip(np.array([-3.0, 1e6]))
-    assert clipped.tolist() == [0, 1e6]
-    assert dataset.ratings.take(np.zeros(60, dtype=bool)).mean == 0
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ((0, float("inf")), RatingScale(0, 5)),
+        ((float("-inf"), 10), RatingScale(1, 10)),
+        ((float("-inf"), float("inf")), RatingScale(1, 5)),
+    ],
+)
+def test_an_open_end_of_the_scale_is_that_of_the_values(load, given, taken):
+    dataset = load(table(), scale=given)
+    assert dataset.ratings.scale == taken
+    assert said(dataset, "open end", f"{taken.low:g} to {taken.high:g}")
+
+
+def test_ratings_outside_a_half_open_scale_are_refused(load):
+    with pytest.raises(DataError, match="from 2 to 5, but got 1"):
+        load(table(), scale=(2, float("inf")))
 
 
 def test_a_name_that_is_no_path_is_looked_for_where_downloads_go(

@@ -10,7 +10,7 @@ from surprise import SVD, KNNBasic
 from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS
 from harness.data.dataset import Dataset
 from harness.data.ott import generate_ott
-from harness.data.ott.stratified import deal, normal_scores, spread
+from harness.data.ott.titles import deal, normal_scores, spread
 from harness.data.profile import profile, published_characteristics
 from harness.data.readers.repairs import age_from
 from harness.models.surprise.engine import make_trainset

@@ -6,7 +6,6 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 import pytest
-from myfm import MyFMOrderedProbit, MyFMRegressor, RelationBlock
 from scipy.sparse import csr_matrix, hstack
 
 from harness.data.catalogue import Catalogue
@@ -14,6 +13,9 @@ from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
+
+# Not from myfm: its 0.4 imports pkg_resources, whose warning the engine silences.
+from harness.models.bfm.engine import MyFMOrderedProbit, MyFMRegressor, RelationBlock
 from harness.models.bfm.features import describe_sides
 from harness.models.bfm.machine import Link, reduce_factors
 from harness.models.bfm.model import BFM

@@ -1,40 +1,44 @@
 import optuna
 import pytest
+from optuna.study import StudyDirection
 
-from harness.search.pruners import StudyAsOf
+from harness.search.pruners import EndedTrials
 
 
 @pytest.fixture
-def study():
+def trials():
     """Three trials, the last of which is the best."""
-    study = optuna.create_study()
-    for value in (0.9, 0.8, 0.7):
-        study.add_trial(optuna.trial.create_trial(value=value))
-    return study
+    return [optuna.trial.create_trial(value=value) for value in (0.9, 0.8, 0.7)]
 
 
-def test_trials_that_ended_later_are_not_shown(study):
-    view = StudyAsOf(study, 2)
-    assert [trial.number for trial in view.get_trials()] == [0, 1]
-    assert view.best_trial.number == 1
+def test_the_best_is_the_best_of_those_shown(trials):
+    for direction, best in (
+        (StudyDirection.MINIMIZE, 0.8),
+        (StudyDirection.MAXIMIZE, 0.9),
+    ):
+        ended = EndedTrials(direction)
+        for trial in trials[:2]:
+            ended.add(trial)
+        assert ended.best_trial.value == best
 
 
-def test_nothing_is_best_where_nothing_is_shown(study):
+def test_nothing_is_best_where_nothing_is_shown():
     with pytest.raises(ValueError, match="empty"):
-        _ = StudyAsOf(study, 0).best_trial
+        _ = EndedTrials(StudyDirection.MINIMIZE).best_trial
 
 
-def test_a_pruner_judges_by_what_was_known_when_the_trial_was_asked_for(
-    plan_of, run, monkeypatch
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_pruner_sees_all_earlier_trials_whatever_the_window_and_the_jobs(
+    plan_of, run, monkeypatch, window, jobs
 ):
-    seen = []
-    original = StudyAsOf.__init__
+    seen = {}
 
-    def note(self, study, end):
-        original(self, study, end)
-        seen.append(end)
+    def note(_pruner, study, trial):
+        numbers = [t.number for t in study.get_trials(deepcopy=False)]
+        seen.setdefault(trial.number, set()).add(tuple(numbers))
+        return False
 
-    monkeypatch.setattr(StudyAsOf, "__init__", note)
-    run(plan_of(), 6)
-    # One job has two trials under way: trial n is asked for when n - 2 is told.
-    assert sorted(set(seen)) == [-1, 0, 1, 2, 3, 4]
+    monkeypatch.setattr("harness.search.pruners.RacePruner.prune", note)
+    run(plan_of(window=window), 9, jobs=jobs)
+    assert seen == {n: {tuple(range(n))} for n in range(9)}

@@ -53,37 +53,6 @@ def test_the_race_drops_trials_without_missing_the_best(plan_of, run):
     assert raced.best.value < full.best.value + 1e-3
 
 
-def test_same_seed_and_jobs_same_trials(plan_of, run, tmp_path):
-    one = run(plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "a")), 9, jobs=2)
-    two = run(plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "b")), 9, jobs=2)
-    assert as_values(one) == as_values(two)
-
-
-SVD_SPACE = """
-family = "svd"
-
-[parameters]
-n_factors = { type = "int", low = 2, high = 120 }
-n_epochs = { type = "epochs", high = 30, patience = 2 }
-learning_rate = { type = "float", low = 0.001, high = 0.05, log = true }
-"""
-
-
-def test_workers_compute_what_this_process_computes(plan_of, run, tmp_path):
-    # The first four trials are asked for before any is told: two jobs or one, they are
-    # the same, but for the second, which one job asks for after telling the first.
-    plan = plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "a"), sampler="random")
-    here = run(plan, 6, jobs=1)
-    plan = plan_of(SVD, SVD_SPACE, storage=str(tmp_path / "b"), sampler="random")
-    there = run(plan, 6, jobs=2)
-    same = [
-        (a.params["n_factors"], a.fold_values[:1])
-        == (b.params["n_factors"], b.fold_values[:1])
-        for a, b in zip(here.trials, there.trials, strict=True)
-    ]
-    assert all(same)
-
-
 def test_epochs_are_found_on_the_way(descending, plan_of, run):
     text = """
     family = "descending"
@@ -232,7 +201,7 @@ def test_predictions_that_are_no_numbers_fail_the_trial(
     monkeypatch.setattr(
         shifted, "_predict", lambda _self, users, _items: np.full(len(users), np.nan)
     )
-    with pytest.raises(StudyError, match=r"objective of fold 0 is nan, not a finite"):
+    with pytest.raises(StudyError, match=r"shifted: a prediction is not a finite"):
         run(plan_of(), 3)
 
 
@@ -308,7 +277,7 @@ def test_a_study_has_one_owner_at_a_time(plan_of, run, tmp_path, monkeypatch, st
     plan = plan_of(storage=storage)
     joining = Joining(lambda: run(plan, 9))
     record = run(plan, 2, listener=joining)
-    assert [t.state for t in record.trials] == ["complete"] * 2
+    assert len(record.trials) == 2
     assert len(joining.errors) == 2
     assert f"run by another process ({os.getpid()}): wait" in joining.errors[0]
     # Another study in the same storage is welcome, and so is the next owner.

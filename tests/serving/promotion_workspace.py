@@ -4,21 +4,33 @@ import shutil
 from contextlib import chdir
 from pathlib import Path
 
-from harness.experiment.study import StudySettings, prepare
+import optuna
 
-from harness.data.load import load_source
+from harness.evaluation.results import Costs
+from harness.experiment.judge import judge_experiment
+from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.experiment.spec import DataSpec, SearchSpec
 from harness.search.records import NoListener
-from harness.tracking import sync
+from harness.search.storage import (
+    create_experiment,
+    open_storage,
+    save_experiment_facts,
+)
+from harness.tracking.location import locate
+from harness.tracking.runs import log_experiment
 
 MEAN = 'family = "baseline"\n[parameters]\nkind = { type = "fixed", value = "mean" }\n'
 
-COSTS = {
-    "fit_seconds": 0.1,
-    "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "n_calls": 10},
-    "n_titles": 40,
-    "peak_memory_bytes": 1000,
-    "model_bytes": 100,
-}
+COSTS = Costs(
+    fit_seconds=0.1,
+    latency_p50_ms=1.0,
+    latency_p95_ms=2.0,
+    latency_p99_ms=3.0,
+    n_calls=10,
+    n_titles=40,
+    peak_memory_bytes=1000,
+    model_bytes=100,
+)
 
 
 def build(folder, ratings):
@@ -38,21 +50,68 @@ def build(folder, ratings):
     return folder
 
 
-def judge_study(name, **changes):
-    settings = StudySettings(
-        **{
-            "family": "baseline",
-            "name": name,
-            "storage": "optuna.log",
-            "n_trials": 2,
-            "n_folds": 2,
-            "seed": 7,
-            **changes,
-        }
+def judge_study(name, *, family="baseline", seed=7, criteria=(), **changes):
+    """Search two trials, judge the better one, and log the runs."""
+    spec = study_spec(
+        family,
+        n_trials=2,
+        seed=seed,
+        data=DataSpec(source="ratings.csv"),
+        search=SearchSpec(folds=2),
+        criteria=criteria,
+        **changes,
     )
-    prepared = prepare(settings, lambda: load_source("ratings.csv", {}))
-    study = prepared.judge(prepared.search(NoListener()))
-    sync(study, f"sqlite:///{Path.cwd()}/mlflow.db")
+    settings = RunSettings(name=name, storage="optuna.log")
+    prepared = prepare_study(spec, settings)
+    prepared.begin()
+    [candidate] = prepared.plans
+    prepared.search(candidate, NoListener())
+    judged = judge_experiment(prepared, on_step=lambda _: None)
+    log_experiment(judged.record, locate(f"sqlite:///{Path.cwd()}/mlflow.db"))
+    return judged.record
+
+
+def keep_study(
+    name,
+    family,
+    params,
+    *,
+    dataset,
+    split,
+    state=None,
+    settings=None,
+    experiment=None,
+):
+    """Keep a study of one trial with these settings, as a search would leave it."""
+    facts = {
+        "dataset": dataset,
+        "split": split,
+        "settings": {"seed": 5, "file": None},
+        "code_version": "0",
+        "studies": {family: name},
+    }
+    create_experiment("optuna.log", experiment or name, facts)
+    spec = study_spec(family).as_json()
+    save_experiment_facts("optuna.log", experiment or name, "spec", spec)
+    study = optuna.load_study(study_name=name, storage=open_storage("optuna.log"))
+    study.set_user_attr(
+        "harness",
+        {
+            "family": family,
+            "settings": {"seed": 5, "defaults": {}, **(settings or {})},
+            "dataset": dataset,
+            "split": split,
+            "code_version": "0",
+        },
+    )
+    complete = optuna.trial.TrialState.COMPLETE
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=state or complete,
+            value=1.0 if state in {None, complete} else None,
+            user_attrs={"params": params},
+        )
+    )
 
 
 def copy(template, folder):

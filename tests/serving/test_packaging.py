@@ -1,6 +1,12 @@
 import json
+import math
+import os
 import pickle
+import re
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,9 +19,12 @@ from mlflow.exceptions import MlflowException
 
 from harness import __version__
 from harness.errors import DataError, HarnessError, MissingExtraError, TrackingError
+from harness.evaluation.results import without_interval
+from harness.evaluation.statistics import Estimate
 from harness.models.families import family_names
-from harness.serving.folder import FORMAT, read_model, write_model
-from harness.serving.package import log_model, requirements, save_model
+from harness.serving.folder import FORMAT, ModelFacts, read_model, write_model
+from harness.serving.package import log_model, requirements, save_model, write_card
+from harness.serving.wheel import WHEEL
 from harness.tracking.location import locate
 from harness.tracking.store import open_store
 
@@ -105,44 +114,111 @@ def test_what_is_loaded_without_pickle_predicts_the_same_bit_for_bit(
 
 
 def test_equal_models_have_equal_fingerprints(package_toy, tmp_path):
-    facts = [
+    written = [
         write_model(package_toy("svd", n_epochs=2, seed=seed), tmp_path / str(place))
         for place, seed in enumerate((1, 1, 2))
     ]
-    same, again, other = (each["fingerprint"] for each in facts)
+    same, again, other = (each.fingerprint for each in written)
     assert same == again != other
     size = sum(
         path.stat().st_size
         for path in (tmp_path / "0").iterdir()
         if path.name != "facts.json"
     )
-    assert facts[0]["size_bytes"] == size
+    assert written[0].size_bytes == size
 
 
 def test_titles_and_facts_come_with_it(folder):
     packaged = read_model(folder)
     assert packaged.titles[0] == "Title 0"
     assert packaged.titles[-1] is None
-    assert packaged.facts["family"] == "svd"
-    assert packaged.facts["study"] == "svd-toy"
-    assert packaged.facts["trial"] == 7
-    assert packaged.facts["simulated"] is True
-    assert packaged.facts["scale"] == [1, 5]
-    assert packaged.facts["n_train"] == 675
-    assert packaged.facts["harness_version"] == __version__
+    facts = packaged.facts
+    assert (facts.family, facts.study, facts.trial) == ("svd", "svd-toy", 7)
+    assert (facts.simulated, facts.dataset["scale"]) == (True, [1, 5])
+    assert (facts.n_train, facts.trained_on) == (675, "training part")
+    assert facts.harness_version == __version__
+    assert facts.measures == {"rmse": Estimate(value=0.5, low=0.4, high=0.6)}
+
+
+def test_a_measure_without_interval_has_none_when_it_is_read(folder):
+    facts = read_model(folder).facts
+    facts = replace(facts, measures={"coverage": without_interval(0.9)})
+    kept = json.loads(json.dumps(facts.as_json(), allow_nan=False))
+    [found] = ModelFacts.from_json(kept).measures.values()
+    assert (found.value, math.isnan(found.low), math.isnan(found.high)) == (
+        0.9,
+        True,
+        True,
+    )
 
 
 def test_requirements_are_pinned_to_what_is_installed():
     pinned = requirements("svd")
-    assert pinned[0] == f"harness=={__version__}"
+    assert pinned[0] == f"wheels/{WHEEL}"
     assert f"numpy=={version('numpy')}" in pinned
     assert f"mlflow=={version('mlflow')}" in pinned
     assert not [line for line in pinned if line.startswith(("pytest", "cmaes"))]
 
 
+def pip(*arguments, cwd):
+    command = [sys.executable, "-m", "pip", "--isolated", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_pip_resolves_the_requirements_of_a_model_without_an_index(toy_model):
+    """As MLflow installs them: from within the folder of the model."""
+    told = pip(
+        *("install", "--dry-run", "--no-index", "--find-links", "wheels"),
+        *("--ignore-installed", "--no-deps", "-r", "own.txt"),
+        cwd=own_requirement(toy_model),
+    )
+    assert f"Would install recommender-harness-{__version__}" in told
+    # All else is installed here, each in the version that is asked for.
+    others = toy_model / "requirements.txt"
+    pip("install", "--dry-run", "--no-index", "-r", str(others), cwd=toy_model)
+
+
+def own_requirement(folder):
+    """Write the requirement of harness alone beside the others."""
+    [line] = [
+        line
+        for line in (folder / "requirements.txt").read_text().splitlines()
+        if "harness" in line
+    ]
+    (folder / "own.txt").write_text(line)
+    return folder
+
+
+def test_the_wheel_in_a_model_is_the_whole_package(toy_model, tmp_path):
+    target = tmp_path / "site"
+    wheel = toy_model / "wheels" / WHEEL
+    pip("install", "--no-index", "--no-deps", "--target", str(target), wheel, cwd=".")
+    script = (
+        "import harness; print(harness.__file__)\n"
+        "from importlib.metadata import distribution\n"
+        "print(distribution('recommender-harness').version)\n"
+        "from harness.search.space import find_space\n"
+        "print(find_space('svd'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    where, number, space = done.stdout.split()
+    assert Path(where) == target / "harness" / "__init__.py"
+    assert number == __version__
+    assert Path(space) == target / "harness/shipped/studies/svd.toml"
+
+
 def test_nothing_in_it_says_where_this_machine_keeps_its_files(toy_model):
     for path in toy_model.rglob("*"):
-        if path.suffix != ".npz" and path.is_file():
+        if path.suffix not in {".npz", ".whl"} and path.is_file():
             assert str(Path.cwd()) not in path.read_text(), path
             assert "/tmp" not in path.read_text(), path
 
@@ -153,7 +229,7 @@ def test_the_card_says_what_it_is_and_how_to_call_it(toy_model):
     assert "**The ratings are simulated.**" in card
     assert "Trained on 675 of 900 ratings (1 to 5 stars)" in card
     assert "| `n_factors` | 2 |" in card
-    assert "| RMSE (stars) | 0.5000 | 0.4000 to 0.6000 |" in card
+    assert re.search(r"\| RMSE.* \| 0\.5000 \| 0\.4000 to 0\.6000 \|", card)
     assert '{"dataframe_records": [{"user": "USER"}], "params": {"n": 10}}' in card
 
 
@@ -197,7 +273,7 @@ def test_a_format_that_is_not_known_is_refused(folder, number):
 
 def test_another_version_of_harness_with_a_known_format_is_welcome(folder):
     rewrite(folder, harness_version="7.3.0")
-    assert read_model(folder).facts["harness_version"] == "7.3.0"
+    assert read_model(folder).facts.harness_version == "7.3.0"
 
 
 def test_a_family_that_restores_something_else_now_says_so(folder):
@@ -213,6 +289,14 @@ def test_a_family_that_restores_something_else_now_says_so(folder):
     rewrite(folder, files=files)
     with pytest.raises(DataError, match=r"cannot be read by this version: .*n_of_old"):
         read_model(folder)
+
+
+def test_a_card_of_a_model_fitted_to_all_ratings_says_whose_figures_it_shows(folder):
+    facts = replace(read_model(folder).facts, trained_on="all ratings", n_train=900)
+    card = write_card(facts, {}, has_report=False)
+    assert "Trained on all 900 ratings" in card
+    assert "figures are not of this model" in card
+    assert "training part, 675 ratings" in card
 
 
 def test_mlflow_passes_the_sentence_on(toy_model, tmp_path):
@@ -378,7 +462,7 @@ def test_it_is_logged_to_the_run_with_all_that_is_known(
     report.mkdir()
     (report / "report.md").write_text("# Report")
     packaged = package_toy("svd", report=report, **QUICK["svd"])
-    uri = log_model(packaged, run_id=run.info.run_id, tracking_uri=store_uri)
+    uri = log_model(packaged, run_id=run.info.run_id, location=locate(store_uri))
     client = MlflowClient(store_uri)
     logged = client.get_logged_model(uri.removeprefix("models:/"))
     assert logged.status == "READY"
@@ -386,30 +470,30 @@ def test_it_is_logged_to_the_run_with_all_that_is_known(
     assert logged.source_run_id == run.info.run_id
     assert logged.params["n_epochs"] == "3"
     assert {(m.key, m.value) for m in logged.metrics} == {("test_rmse", 0.5)}
-    facts = write_model(packaged, tmp_path / "again")
-    assert logged.tags["fingerprint"] == facts["fingerprint"]
-    assert logged.tags["size_bytes"] == str(facts["size_bytes"])
+    manifest = write_model(packaged, tmp_path / "again")
+    assert logged.tags["fingerprint"] == manifest.fingerprint
+    assert logged.tags["size_bytes"] == str(manifest.size_bytes)
     assert logged.tags["dataset"] == "toy"
     assert "# svd on toy" in logged.tags["mlflow.note.content"]
     now = client.get_run(run.info.run_id)
     assert now.info.end_time == run.info.end_time
     assert now.info.status == "FINISHED"
     (used,) = now.inputs.dataset_inputs
-    assert used.dataset.digest == packaged.facts["dataset"]["fingerprint"]
+    assert used.dataset.digest == packaged.facts.dataset["fingerprint"]
     (made,) = now.outputs.model_outputs
     assert made.model_id == logged.model_id
     names = {file.path for file in client.list_logged_model_artifacts(logged.model_id)}
-    assert {"card.md", "report", "MLmodel", "model_script.py"} <= names
+    assert {"card.md", "report", "MLmodel", "model_script.py", "wheels"} <= names
     assert "report.html" not in names
     where = logged.artifact_location.removeprefix("file://")
     metadata = mlflow.models.Model.load(where).metadata
-    assert metadata["fingerprint"] == facts["fingerprint"]
+    assert metadata["fingerprint"] == manifest.fingerprint
 
 
 def test_a_run_that_is_not_there_is_one_sentence(package_toy, store_uri):
     packaged = package_toy("baseline")
     with pytest.raises(TrackingError, match=r"Run with id=nowhere not found"):
-        log_model(packaged, run_id="nowhere", tracking_uri=store_uri)
+        log_model(packaged, run_id="nowhere", location=locate(store_uri))
 
 
 def test_a_model_that_could_not_be_logged_is_marked_as_failed(
@@ -417,7 +501,7 @@ def test_a_model_that_could_not_be_logged_is_marked_as_failed(
 ):
     packaged = package_toy("baseline", report=tmp_path / "gone")
     with pytest.raises(TrackingError, match=r"gone"):
-        log_model(packaged, run_id=run.info.run_id, tracking_uri=store_uri)
+        log_model(packaged, run_id=run.info.run_id, location=locate(store_uri))
     client = MlflowClient(store_uri)
     (logged,) = client.search_logged_models([run.info.experiment_id])
     assert logged.status == "FAILED"

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from mlflow import MlflowClient
@@ -6,15 +7,26 @@ from mlflow.entities import LoggedModelOutput
 
 from harness.errors import TrackingError, UnknownNameError
 from harness.search.openings import SealedRatings
-from harness.serving.registry import CHAMPION, Registry, model_name
+from harness.serving.registry import CHAMPION, Registry, VersionFacts, model_name
 from harness.tracking.location import locate
 from harness.tracking.store import open_store
 
-TAGS = {
-    "dataset_fingerprint": "0123",
-    "split_fingerprint": "4567",
-    "test_rmse": "0.912345",
-}
+FACTS = VersionFacts(
+    family="svd",
+    experiment="svd-ml-100k",
+    study="svd-ml-100k",
+    trial=3,
+    storage="optuna.log",
+    dataset="ml-100k",
+    simulated=False,
+    split="random",
+    test_set=SealedRatings(dataset="0123", ratings=None, split="4567"),
+    n_test=20_000,
+    rmse=0.912345,
+    rmse_low=0.9,
+    rmse_high=0.925,
+    opened=datetime(2026, 3, 1, 12, tzinfo=UTC),
+)
 
 
 @pytest.fixture
@@ -30,7 +42,7 @@ def log_model(store_uri):
 
     def log(trial=3, status="READY"):
         run_id = client.create_run(experiment).info.run_id
-        tags = {"trial": str(trial)}
+        tags = {"trial": str(trial), "trained_on": "training part"}
         model = client.create_logged_model(experiment, source_run_id=run_id, tags=tags)
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, status)
@@ -39,9 +51,9 @@ def log_model(store_uri):
     return log
 
 
-def register(registry, source, run_id, tags=TAGS):
+def register(registry, source, run_id, facts=FACTS):
     return registry.register(
-        "ml-100k", source, run_id=run_id, tags=tags, description="RMSE 0.9123"
+        "ml-100k", source, run_id=run_id, facts=facts, description="RMSE 0.9123"
     )
 
 
@@ -53,20 +65,24 @@ def test_versions_are_listed_newest_first_with_their_aliases(registry, log_model
     found = registry.versions("ml-100k")
     assert [(v.version, v.aliases) for v in found] == [(2, (CHAMPION,)), (1, ())]
     assert (found[0].uri, found[0].source) == ("models:/ml-100k/2", uri)
-    assert found[0].test_set == SealedRatings(
-        dataset="0123", ratings=None, split="4567"
-    )
-    assert found[0].figure("test_rmse") == 0.912345
-    assert found[0].figure("test_rmse_low") is None
+    assert found[0].facts == FACTS
+    assert found[0].test_set == FACTS.test_set
+    assert found[0].tags == {
+        "family": "svd",
+        "source": "svd-ml-100k, trial 3",
+        "test_rmse": "0.9123 [0.9000, 0.9250]",
+        "trained_on": "training part",
+        "verdict": "",
+    }
 
 
 def test_a_model_is_registered_once_and_described_anew(registry, log_model):
     run_id, uri = log_model()
     register(registry, uri, run_id)
-    again = register(registry, uri, run_id, {**TAGS, "verdict": "refused"})
+    again = register(registry, uri, run_id, replace(FACTS, verdict="refused"))
     assert again.version == 1
     [version] = registry.versions("ml-100k")
-    assert version.tags["verdict"] == "refused"
+    assert (version.tags["verdict"], version.facts.verdict) == ("refused", "refused")
 
 
 def test_the_page_of_the_logged_model_leads_to_its_version(

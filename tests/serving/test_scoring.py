@@ -1,7 +1,6 @@
 import http.client
 import json
 import os
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -10,11 +9,10 @@ from urllib.parse import urlsplit
 
 import mlflow
 import pandas as pd
-import psutil
 import pytest
 
 from harness.errors import TrackingError
-from harness.serving.http import serve_model
+from harness.serving.http import ScoringServer, listen
 from harness.serving.processes import on_port, run_server
 
 N_CLIENTS = 4
@@ -23,8 +21,13 @@ N_QUESTIONS = 250  # of each client
 
 @pytest.fixture(scope="module")
 def address(toy_model):
-    with serve_model(toy_model) as server:
-        yield server.address
+    with listen() as listener:
+        server = ScoringServer(toy_model, "toy")
+        thread = threading.Thread(target=server.run, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.stop()
+        thread.join()
 
 
 @pytest.fixture
@@ -65,6 +68,13 @@ def test_one_user_gets_ten_titles(ask, here):
     assert status == 200
     assert json.loads(text)["predictions"] == here(user=["u3"])
     assert len(json.loads(text)["predictions"]) == 10
+
+
+@pytest.mark.parametrize("written", ['="u3"', " u3 ", '"u3"'])
+def test_an_id_is_known_however_it_is_marked(ask, here, written):
+    _, text = ask(records({"user": written}))
+    answers = [row | {"user": "u3"} for row in json.loads(text)["predictions"]]
+    assert answers == here(user=["u3"])
 
 
 def test_a_batch_of_users_gets_as_many_titles_as_it_asks_for(ask, here):
@@ -220,25 +230,25 @@ def test_several_clients_at_once_get_what_they_asked_for(address, here):
     assert not wrong
 
 
-def test_a_port_that_is_taken_is_refused(address, toy_model):
+def test_a_port_that_is_taken_is_refused(address):
     port = urlsplit(address).port
     with (
         pytest.raises(TrackingError, match=rf"Port {port} .* must be free"),
-        serve_model(toy_model, port=port),
+        listen(port),
     ):
         pass
 
 
-@pytest.mark.skipif(os.name != "posix", reason="processes as POSIX has them")
-def test_the_server_ends_with_a_process_that_was_killed(toy_model):
-    script = (
-        "import sys, time; from pathlib import Path\n"
-        "from harness.serving.http import serve_model\n"
-        "with serve_model(Path(sys.argv[1])) as server:\n"
-        "    print(server.process.pid, flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", script, toy_model]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
-        server = psutil.Process(int(owner.stdout.readline()))
-        owner.kill()
-    server.wait(timeout=20)
+def test_the_model_is_read_once(toy_model, monkeypatch):
+    from harness.serving import mlflow_model
+
+    read = []
+    before = mlflow_model.read_model
+
+    def count(folder):
+        read.append(folder)
+        return before(folder)
+
+    monkeypatch.setattr(mlflow_model, "read_model", count)
+    assert ScoringServer(toy_model, "toy").packaged.facts.family == "svd"
+    assert len(read) == 1

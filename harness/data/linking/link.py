@@ -49,28 +49,16 @@ LINK_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkCounts:
-    """What became of the rated titles.
+    """What became of the rated titles."""
 
-    Parameters
-    ----------
-    by_kind : mapping of str to int
-        Linked titles by the kind of match, see `harness.data.linking.match.KINDS`.
-    ambiguous : int
-        Titles that fit several films, or share their film with another title.
-    undated : int
-        Titles that could not be looked for: without a title or a year.
-    unmatched : int
-        Titles that are not in the catalogue.
-    n_ratings, n_ratings_before : int
-        Ratings of the linked titles, and of all.
-    """
-
+    # Linked titles by the kind of match, see `harness.data.linking.match.KINDS`
     by_kind: Mapping[MatchKind, int]
+    # Titles that fit several films, or share their film with another title
     ambiguous: int
-    undated: int
-    unmatched: int
-    n_ratings: int
-    n_ratings_before: int
+    undated: int  # titles that could not be looked for: without a title or a year
+    unmatched: int  # titles that are not in the catalogue
+    n_ratings: int  # ratings of the linked titles, and of all
+    n_ratings_before: int  # ratings of the linked titles, and of all
 
     @property
     def linked(self) -> int:
@@ -96,23 +84,16 @@ class LinkCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinkResult:
-    """Ratings with the metadata of a catalogue.
+    """Ratings with the metadata of a catalogue."""
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Only the linked titles and the users who rated them. In its catalogue
-        ``unique_id`` is the item id of the ratings; all else is the catalogue's.
-    links : DataFrame, shape (n_linked, 9)
-        What was linked to what, in the columns of `LINK_COLUMNS`, for a person to
-        check. ``unique_id`` lists the catalogue's rows, ``kind`` is a key of `KINDS`.
-    counts : LinkCounts
-        What became of the rated titles.
-    """
-
+    # Only the linked titles and the users who rated them. In its catalogue
+    # ``unique_id`` is the item id of the ratings; all else is the catalogue's
     dataset: Dataset
+    # shape (n_linked, 9): What was linked to what, in the columns of `LINK_COLUMNS`,
+    # for a person to check. ``unique_id`` lists the catalogue's rows, ``kind`` is a key
+    # of `KINDS`
     links: "pd.DataFrame"
-    counts: LinkCounts
+    counts: LinkCounts  # what became of the rated titles
 
 
 def write_linked(result: LinkResult, folder: Path) -> None:

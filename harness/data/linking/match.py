@@ -47,27 +47,14 @@ TOGETHER = (
 
 @dataclass(frozen=True, slots=True)
 class CatalogueFilm:
-    """A film, as one or more platforms show it.
+    """A film, as one or more platforms show it."""
 
-    Parameters
-    ----------
-    rows : tuple of int
-        Positions in the catalogue, in the order in which values are taken.
-    short : str
-        Key of the title without its article, see `TitleForms`.
-    full : frozenset of str
-        Keys of the title, with their articles.
-    years : frozenset of int
-        Years of release that the platforms name.
-    families : frozenset of str
-        Families of its genres.
-    """
-
+    # Positions in the catalogue, in the order in which values are taken
     rows: tuple[int, ...]
-    short: str
-    full: frozenset[str]
-    years: frozenset[int]
-    families: frozenset[str]
+    short: str  # key of the title without its article, see `TitleForms`
+    full: frozenset[str]  # keys of the title, with their articles
+    years: frozenset[int]  # years of release that the platforms name
+    families: frozenset[str]  # families of its genres
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,39 +201,17 @@ KINDS: Mapping[MatchKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class WantedFilm:
-    """A film to be found in a catalogue.
-
-    Parameters
-    ----------
-    code : int
-        Item code.
-    forms : TitleForms
-        Forms of its title.
-    year : int
-        Year of release.
-    families : frozenset of str
-        Families of its genres; empty if unknown.
-    """
+    """A film to be found in a catalogue."""
 
     code: int
     forms: TitleForms
     year: int
-    families: frozenset[str]
+    families: frozenset[str]  # families of its genres; empty if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A film that was found.
-
-    Parameters
-    ----------
-    wanted : WantedFilm
-        What was looked for.
-    film : CatalogueFilm
-        What was found.
-    kind : {"exact", "article", "alternative", "year"}
-        By what it was found.
-    """
+    """A film that was found."""
 
     wanted: WantedFilm
     film: CatalogueFilm

@@ -44,23 +44,13 @@ ROMAN = {
 
 @dataclass(frozen=True, slots=True)
 class TitleForms:
-    """The forms under which one title may be found elsewhere.
+    """The forms under which one title may be found elsewhere."""
 
-    Parameters
-    ----------
-    full : str
-        Key of the title itself, with its leading article.
-    short : str
-        The same without a leading English article.
-    others : tuple of str
-        Keys, without article, of the alternative titles in brackets.
-    year : int or None
-        Year in brackets, where the title has one: ``"The Courier (2021)"``.
-    """
-
-    full: str
-    short: str
+    full: str  # key of the title itself, with its leading article
+    short: str  # the same without a leading English article
+    # Keys, without article, of the alternative titles in brackets
     others: tuple[str, ...]
+    # Year in brackets, where the title has one: ``"The Courier (2021)"``
     year: int | None
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ott import calibration as c
-from harness.data.ott.stratified import deal, normal_scores, spread
-from harness.data.ott.titles import Titles
+from harness.data.ott.titles import Titles, deal, normal_scores, spread
 
 __all__ = ["Audience", "choose_titles", "draw_audience"]
 
@@ -18,20 +17,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Audience:
-    """What users are.
+    """What users are."""
 
-    Parameters
-    ----------
-    activity : ndarray of int, shape (N_USERS,)
-        How many ratings a user gives: at least 1 each, `N_RATINGS` together.
-    primary_genres : ndarray of int, shape (N_USERS,)
-        Code of the genre a user prefers.
-    generosity : ndarray of float, shape (N_USERS,)
-        Bias of a user, with mean 0 and variance 1 over users.
-    """
-
+    # shape (N_USERS,): How many ratings a user gives: at least 1 each, `N_RATINGS`
+    # together
     activity: Ints
-    primary_genres: Ints
+    primary_genres: Ints  # shape (N_USERS,): Code of the genre a user prefers
+    # shape (N_USERS,): Bias of a user, with mean 0 and variance 1 over users
     generosity: Floats
 
 

@@ -28,21 +28,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Leanings:
-    """What moves ratings, each on a scale of its own.
+    """What moves ratings, each on a scale of its own."""
 
-    Parameters
-    ----------
-    users : ndarray of float, shape (N_USERS,)
-        How generous a user is.
-    titles : ndarray of float, shape (n_titles,)
-        How good a title is, in standard deviations.
-    tastes : ndarray of float, shape (N_USERS, n_titles)
-        How well a title suits a user.
-    """
-
-    users: Floats
-    titles: Floats
-    tastes: Floats
+    users: Floats  # shape (N_USERS,): How generous a user is
+    titles: Floats  # shape (n_titles,): How good a title is, in standard deviations
+    tastes: Floats  # shape (N_USERS, n_titles): How well a title suits a user
 
 
 def draw_leanings(

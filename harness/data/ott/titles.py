@@ -4,19 +4,68 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.ott.calibration import FIRST_DAY, N_GENRES_SHARES, N_TITLES
-from harness.data.ott.stratified import deal, spread
 from harness.data.readers.repairs import age_from
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["People", "Titles", "draw_people", "draw_titles", "make_catalogue"]
+__all__ = [
+    "People",
+    "Titles",
+    "deal",
+    "draw_people",
+    "draw_titles",
+    "make_catalogue",
+    "normal_scores",
+    "spread",
+]
+
+
+# Chance that is spread evenly, so that all seeds give nearly the same statistics.
+
+STRATUM = 20
+
+
+def deal(
+    shares: npt.NDArray[np.float64], places: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Deal out positions in given shares.
+
+    Examples
+    --------
+    >>> deal(np.array([3.0, 0.0, 1.0]), np.array([0.1, 0.7, 0.8])).tolist()
+    [0, 0, 2]
+    """
+    upper = np.cumsum(shares)[:-1] / shares.sum()
+    return np.searchsorted(upper, places, side="right")
+
+
+def spread(rng: np.random.Generator, key: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Draw uniform numbers, evenly among rows that are neighbours by a key.
+
+    Of each 20 rows that follow each other in the order of the key, one gets a number
+    below 1/20, one below 2/20, and so on (stratified sampling). Otherwise a handful of
+    heavy raters or popular titles would decide the statistics of all.
+    """
+    n_strata = -(-len(key) // STRATUM)
+    strata = np.tile(np.arange(STRATUM), (n_strata, 1))
+    places = rng.permuted(strata, axis=1).ravel()[: len(key)] + rng.random(len(key))
+    numbers = np.empty(len(key))
+    numbers[np.argsort(key, kind="stable")] = places / STRATUM
+    return numbers
+
+
+def normal_scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Look up quantiles of the standard normal distribution."""
+    quantile = NormalDist().inv_cdf  # SciPy would cost a tenth of a second to import
+    return np.array([quantile(p) for p in probabilities.clip(1e-9, 1 - 1e-9).tolist()])
 
 
 @cache
@@ -32,41 +81,21 @@ YEARS = (1960, 2021)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Titles:
-    """What titles are, as codes into the tables of the vocabulary.
+    """What titles are, as codes into the tables of the vocabulary."""
 
-    Parameters
-    ----------
-    names : tuple of str, length n_titles
-        No two of them equal.
-    platforms, countries, themes : ndarray of int, shape (n_titles,)
-        Positions in the tables of these names.
-    genres : ndarray of bool, shape (n_titles, n_genres)
-        Which genres a title has.
-    first_genres : ndarray of int, shape (n_titles,)
-        The genre named first.
-    shows : ndarray of bool, shape (n_titles,)
-        True for a TV show, False for a film.
-    years : ndarray of int, shape (n_titles,)
-        Year of release.
-    age_classes : ndarray of int, shape (n_titles,)
-        0 (for all) to 4 (adults only).
-    minutes : ndarray of int, shape (n_titles,)
-        Running time of a film; of one episode of a show.
-    seasons : ndarray of int, shape (n_titles,)
-        Seasons of a show; 0 for a film.
-    """
-
-    names: tuple[str, ...]
-    platforms: Ints
-    countries: Ints
-    themes: Ints
+    names: tuple[str, ...]  # no two of them equal
+    platforms: Ints  # shape (n_titles,): Positions in the tables of these names
+    countries: Ints  # shape (n_titles,): Positions in the tables of these names
+    themes: Ints  # shape (n_titles,): Positions in the tables of these names
+    # shape (n_titles, n_genres): Which genres a title has
     genres: npt.NDArray[np.bool_]
-    first_genres: Ints
+    first_genres: Ints  # shape (n_titles,): The genre named first
+    # shape (n_titles,): True for a TV show, False for a film
     shows: npt.NDArray[np.bool_]
-    years: Ints
-    age_classes: Ints
-    minutes: Ints
-    seasons: Ints
+    years: Ints  # shape (n_titles,): Year of release
+    age_classes: Ints  # shape (n_titles,): 0 (for all) to 4 (adults only)
+    minutes: Ints  # shape (n_titles,): Running time of a film; of one episode of a show
+    seasons: Ints  # shape (n_titles,): Seasons of a show; 0 for a film
 
 
 def draw_titles(rng: np.random.Generator) -> Titles:
@@ -183,20 +212,12 @@ ACTORS_PER_TITLE = 0.8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class People:
-    """Who made the titles.
+    """Who made the titles."""
 
-    Parameters
-    ----------
-    names : tuple of str, length n_people
-        No two of them equal.
-    directors : ndarray of int, shape (n_titles,)
-        Position of the director in `names`.
-    casts : ndarray of int, shape (n_titles, LARGEST_CAST)
-        Positions of the cast in `names`, leads first; -1 fills up a smaller cast.
-    """
-
-    names: tuple[str, ...]
-    directors: Ints
+    names: tuple[str, ...]  # no two of them equal
+    directors: Ints  # shape (n_titles,): Position of the director in `names`
+    # shape (n_titles, LARGEST_CAST): Positions of the cast in `names`, leads first; -1
+    # fills up a smaller cast
     casts: Ints
 
 

@@ -75,6 +75,7 @@ def _scaled(
         notes = [f"The rating scale was taken from the values: {low:g} to {high:g}."]
         notes += _about_codes(table.stars)
         return replace(table, notes=(*table.notes, *notes)), RatingScale(low, high)
+    table, scale = _with_ends(table, scale)
     allowed = RatingScale(*scale)
     outside = np.flatnonzero((table.stars < allowed.low) | (table.stars > allowed.high))
     if len(outside):
@@ -85,6 +86,25 @@ def _scaled(
             f"({counted(len(outside), 'such row')}); correct it or give another --scale."
         )
     return table, allowed
+
+
+def _with_ends(
+    table: RatingTable, scale: tuple[float, float]
+) -> tuple[RatingTable, tuple[float, float]]:
+    """Close a scale that is open, such as 0:inf for counts, by the ratings that are there.
+
+    A model of stars needs a unit and ends to keep its predictions between.
+    """
+    low, high = scale
+    found = float(table.stars.min()), float(table.stars.max())
+    closed = (low if low > -np.inf else found[0], high if high < np.inf else found[1])
+    if closed == scale:
+        return table, scale
+    note = (
+        f"The scale has an open end: {closed[0]:g} to {closed[1]:g} are taken, and "
+        "predictions stay between."
+    )
+    return replace(table, notes=(*table.notes, note)), closed
 
 
 LEAST_SHARE = 0.05
@@ -99,7 +119,7 @@ MANY = 3
 
 def _about_codes(stars: npt.NDArray[np.float64]) -> list[str]:
     """Hint at an end of the scale that is probably a code for "not rated"."""
-    values, counts = np.unique(stars, return_counts=True)
+    values, counts = _different(stars)
     if len(values) < 5:
         return []
     steps, shares = np.diff(values), counts / len(stars)
@@ -118,6 +138,17 @@ def _about_codes(stars: npt.NDArray[np.float64]) -> list[str]:
                 "them out."
             )
     return notes
+
+
+def _different(
+    stars: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Count each value, in ascending order, without sorting all ratings."""
+    import pandas as pd
+
+    codes, values = pd.factorize(stars)
+    order = np.argsort(values)
+    return np.asarray(values)[order], np.bincount(codes)[order]
 
 
 def _refuse_nothing_to_learn(table: RatingTable) -> None:

@@ -423,10 +423,11 @@ def _from_numbers(
     unit = _unit_of_all(values, name, places)
     label, per_second = UNITS[unit]
     seconds = np.floor_divide(values, per_second) if per_second > 1 else values
-    seconds = np.floor(seconds).astype(np.int64)
-    odd = np.flatnonzero((seconds < EARLIEST) | (seconds > _tomorrow()))
-    if len(odd):
-        row = int(odd[0])
+    if seconds.dtype.kind == "f":
+        seconds = np.floor(seconds)
+    seconds = seconds.astype(np.int64, copy=False)
+    if seconds.min() < EARLIEST or seconds.max() > _tomorrow():
+        row = int(np.argmax((seconds < EARLIEST) | (seconds > _tomorrow())))
         raise _bad(row, name, places, f"got {values[row]}, {_year_of(seconds[row])}")
     return seconds, [f"Column {name!r} was read as {label}."] if unit else []
 
@@ -446,7 +447,7 @@ def _as_days(values: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
     """Read numbers like 20240501, if all are days of the calendar since 1990."""
     import pandas as pd
 
-    if not ((values >= 1990_01_01) & (values < 2100_01_01)).all():
+    if values.min() < 1990_01_01 or values.max() >= 2100_01_01:
         return None
     text = pd.Series(values.astype(np.int64)).astype("str")
     days = pd.to_datetime(text, format="%Y%m%d", utc=True, errors="coerce")
@@ -471,10 +472,12 @@ def look_like_times(cells: Sequence[str]) -> bool:
 
 
 def _unit_of_all(values: npt.NDArray[Any], name: str, places: Places) -> int:
-    size = np.abs(values)
-    biggest = int(np.searchsorted(BOUNDS, size.max(), side="right"))
+    biggest = int(
+        np.searchsorted(BOUNDS, max(-values.min(), values.max()), side="right")
+    )
     if biggest == 0:
         return 0
+    size = np.abs(values)
     # Zero is 1970 in every unit, and says nothing about the unit.
     small = np.flatnonzero((size < BOUNDS[biggest - 1]) & (size > 0))
     if len(small):

@@ -46,17 +46,7 @@ TITLE = re.compile(r"(.*\S)\s*\((\d{4})(?:[-\N{EN DASH}]\d{0,4})?\)(?: \(V\))?")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A MovieLens folder in one of its forms.
-
-    Parameters
-    ----------
-    ratings : Path
-        File with the ratings.
-    films : Path
-        File with the titles; need not exist.
-    parse_films : callable
-        Yields the films of that file.
-    """
+    """A MovieLens folder in one of its forms; the file of titles need not be there."""
 
     ratings: Path
     films: Path

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 with warnings.catch_warnings():
     # myFM 0.4, the last for Python 3.11, imports pkg_resources, which warns about itself.
@@ -151,7 +153,9 @@ def sample_machine(
 
     kind = MyFMOrderedProbit if ordered else MyFMRegressor
     model = kind(**arguments)
-    # It draws a progress bar whatever it is told.
+    # It draws a progress bar whatever it is told, with a lock between processes, which a
+    # worker that is ended would leave behind.
+    tqdm.set_lock(threading.RLock())
     with contextlib.redirect_stderr(io.StringIO()):
         model.fit(
             None,

@@ -1,4 +1,4 @@
-"""What a promotion weighs: the candidate and the champion on the same test ratings."""
+"""What is promoted, its model, and how it compares with the champion."""
 
 import tempfile
 from collections.abc import Callable
@@ -14,22 +14,26 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_again
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError
-from harness.evaluation.dependence import ScoreIntervals
-from harness.evaluation.metrics import rmse
+from harness.evaluation.comparison import compare_predictions
+from harness.evaluation.equivalence import NonInferiority
 from harness.evaluation.results import Judging, ModelResult
-from harness.evaluation.splits import SealedTest, Split
+from harness.evaluation.splits import SealedTest
 from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import read_experiment, read_named
-from harness.search.openings import SealedRatings, record_opening
+from harness.search.openings import (
+    SealedRatings,
+    promotion_tests_by_now,
+    record_opening,
+)
 from harness.search.records import StudyRecord, TrialRecord
 from harness.search.storage import list_experiments
 from harness.serving.answers import Answerer
 from harness.serving.fetch import fetch_model
-from harness.serving.folder import PackagedModel, write_model
-from harness.serving.package import Origin, origin_of, package
-from harness.serving.registry import RegisteredVersion
+from harness.serving.folder import PackagedModel, TrainedOn, write_model
+from harness.serving.package import log_model, origin_of, package
+from harness.serving.registry import RegisteredVersion, Registry, VersionFacts
 from harness.tracking.location import Location
 from harness.tracking.runs import log_experiment
 
@@ -39,6 +43,7 @@ __all__ = [
     "PromotionSource",
     "compare_with_champion",
     "read_source",
+    "size_on_disk",
 ]
 
 
@@ -100,41 +105,30 @@ class PromotionSource:
         return SealedRatings.of(self.study.dataset, self.study.split)
 
     @property
-    def origin(self) -> Origin:
-        """Where the settings come from, for the package."""
-        return origin_of(self.record, self.candidate)
-
-    @property
-    def tags(self) -> dict[str, str]:
+    def facts(self) -> VersionFacts:
         """What the registry keeps with a version: whence, and how it was judged."""
-        rmse = self.model.rmse
-        facts = {
-            "family": self.study.family,
-            "experiment": self.record.name,
-            "study": self.study.name,
-            "trial": self.trial.number,
-            "storage": self.study.storage,
-            "dataset": self.study.dataset.get("name"),
-            "simulated": self.study.dataset.get("simulated"),
-            "dataset_fingerprint": self.test_set.dataset,
-            "ratings_fingerprint": self.test_set.ratings,
-            "split_fingerprint": self.test_set.split,
-            "split": self.study.split.get("method"),
-            "n_test": self.judging.n_test,
-            "test_rmse": f"{rmse.value:.6f}",
-            "test_rmse_low": f"{rmse.low:.6f}",
-            "test_rmse_high": f"{rmse.high:.6f}",
-            "test_opened": self.judging.opened.isoformat(timespec="seconds"),
-        }
-        return {key: str(value) for key, value in facts.items() if value is not None}
-
-    def is_version(self, version: RegisteredVersion) -> bool:
-        """Tell whether a version has these settings, as they were judged."""
-        same = ("study", "trial", "storage", "test_opened")
-        tags = self.tags
-        return version.test_set.are(self.test_set) and all(
-            version.tags.get(key) == tags.get(key) for key in same
+        rmse, study = self.model.rmse, self.study
+        return VersionFacts(
+            family=study.family,
+            experiment=self.record.name,
+            study=study.name,
+            trial=self.trial.number,
+            storage=study.storage,
+            dataset=str(study.dataset["name"]),
+            simulated=bool(study.dataset.get("simulated")),
+            split=str(study.split.get("method")),
+            test_set=self.test_set,
+            n_test=self.judging.n_test,
+            rmse=rmse.value,
+            rmse_low=rmse.low,
+            rmse_high=rmse.high,
+            opened=self.judging.opened,
+            alpha=self.significance,
         )
+
+    def is_settings_of(self, version: RegisteredVersion) -> bool:
+        """Tell whether a version has these settings, as they were judged."""
+        return version.facts is not None and self.facts.has_settings_of(version.facts)
 
 
 def read_source(storage: str, name: str) -> PromotionSource:
@@ -162,7 +156,7 @@ def read_source(storage: str, name: str) -> PromotionSource:
 
 
 class PromotionMaterial:
-    """The data, the model and the costs of what is to be promoted.
+    """The data and the models of what is to be promoted, and its test set.
 
     Parameters
     ----------
@@ -191,36 +185,37 @@ class PromotionMaterial:
         return load_again(self._source.study.dataset)
 
     @cached_property
-    def _split(self) -> Split:
-        return split_again(self._source.study, self.dataset)
+    def _test(self) -> SealedTest:
+        test = split_again(self._source.study, self.dataset).test
+        assert test is not None
+        return test
 
     @property
-    def _test(self) -> SealedTest:
-        assert self._split.test is not None
-        return self._split.test
+    def n_promotion_tests(self) -> int:
+        """Number of promotions that were decided on these test ratings."""
+        return promotion_tests_by_now(self._source.storage, self._source.test_set)
 
     def open_test(self) -> tuple[Ratings, int]:
         """Open the test set; say which opening of these ratings it is.
 
         What was judged before stays as it was: its verdict knew of fewer openings.
         """
-        number = record_opening(self._source.storage, self._experiment)
-        return self._test.open(), number
+        test = self._test  # data that has changed is no opening
+        number = record_opening(self._source.storage, self._experiment, promotion=True)
+        return test.open(), number
 
     @property
     def _experiment(self) -> str:
         """Name of the experiment that keeps the openings, which may hold several studies."""
-        names = list_experiments(self._source.storage)
-        if self._source.name in names:
-            return self._source.name
+        storage, name = self._source.storage, self._source.name
+        names = list_experiments(storage)
+        if name in names:
+            return name
         return next(
-            name
-            for name in names
+            each
+            for each in names
             if any(
-                study.name == self._source.name
-                for study in read_experiment(
-                    self._source.storage, name
-                ).studies.values()
+                s.name == name for s in read_experiment(storage, each).studies.values()
             )
         )
 
@@ -232,16 +227,10 @@ class PromotionMaterial:
         assert run_id is not None
         return run_id
 
-    def fetch(self, uri: str) -> PackagedModel:
-        """Load a model that is logged or registered, and check that it is intact."""
-        self._on_step(f"loading {uri}")
-        with fetch_model(self._location, uri) as fetched:
-            return fetched.packaged
-
-    def fetch_champion(self, champion: RegisteredVersion) -> PackagedModel:
+    def fetch_champion(self, champion: RegisteredVersion, uri: str) -> PackagedModel:
         """Load the champion, or say how to be rid of one whose files are lost."""
         try:
-            return self.fetch(champion.uri)
+            return self._fetch(uri)
         except DataError as error:
             raise DataError(
                 f"{error} That is version {champion.version}, the champion: make the "
@@ -249,27 +238,47 @@ class PromotionMaterial:
                 "alias in `harness ui`, and promote again."
             ) from error
 
-    def fetch_or_refit(self, uri: str | None) -> tuple[PackagedModel, str | None]:
-        """Load the newcomer; fit it again where it is not logged, or its files are lost."""
+    def _fetch(self, uri: str) -> PackagedModel:
+        self._on_step(f"loading {uri}")
+        return fetch_model(self._location, uri).packaged
+
+    def obtain(self, uri: str | None) -> tuple[PackagedModel, str | None]:
+        """Load the judged model; fit it again where it is not logged, or is lost."""
         if uri is not None:
             with suppress(DataError):
-                return self.fetch(uri), uri
-        return self.refit(), None
+                return self._fetch(uri), uri
+        return self.refit("training part"), None
 
-    def refit(self) -> PackagedModel:
-        """Fit the settings again, on the same training part with the same seed."""
+    def log(
+        self, registry: Registry, packaged: PackagedModel | None, run_id: str
+    ) -> str:
+        """Log a model; without one, that of the settings fitted to all ratings."""
+        if packaged is None:
+            trial = self._source.trial.number
+            found = registry.logged_model(run_id, trial=trial, trained_on="all ratings")
+            if found is not None:
+                with suppress(DataError):
+                    self._fetch(found)
+                    return found
+            packaged = self.refit("all ratings")
+        return log_model(packaged, run_id=run_id, location=self._location)
+
+    def refit(self, trained_on: TrainedOn) -> PackagedModel:
+        """Fit the settings again, with the same seed."""
         study = self._source.study
-        self._on_step(f"fitting {study.family} again")
-        refitted = refit_best(study, lambda: self.dataset)
-        return package(refitted.model, refitted.dataset, self._source.origin)
+        self._on_step(f"fitting {study.family} to the {trained_on}")
+        on_all = trained_on == "all ratings"
+        refitted = refit_best(study, lambda: self.dataset, on_all=on_all)
+        origin = origin_of(self._source.record, self._source.candidate)
+        return package(refitted.model, refitted.dataset, origin, trained_on=trained_on)
 
-    def size_bytes(self, packaged: PackagedModel) -> int:
-        """Measure what a model takes on disk."""
-        found = packaged.facts.get("size_bytes")
-        if found is not None:
-            return int(found)
-        with tempfile.TemporaryDirectory() as folder:
-            return int(write_model(packaged, Path(folder) / "model")["size_bytes"])
+
+def size_on_disk(packaged: PackagedModel) -> int:
+    """Measure what a model takes on disk, in bytes."""
+    if packaged.manifest is not None:
+        return packaged.manifest.size_bytes
+    with tempfile.TemporaryDirectory() as folder:
+        return write_model(packaged, Path(folder) / "model").size_bytes
 
 
 FEWEST_USERS = 30
@@ -285,11 +294,11 @@ class ChampionComparison:
     rmse, champion_rmse : float
         In stars, of the newcomer and of the champion.
     difference : Estimate
-        RMSE of the newcomer minus that of the champion, in stars.
-    p_value : float
-        Of no difference, two-sided.
-    n_pairs : int
-        Number of test ratings that both were judged on.
+        RMSE of the newcomer minus that of the champion, in stars, with its 95 % interval.
+    test : NonInferiority
+        Whether the newcomer may replace the champion.
+    n_pairs, n_users : int
+        Number of test ratings that both were judged on, and of their users.
     n_test : int
         Number of test ratings in all.
     """
@@ -297,13 +306,19 @@ class ChampionComparison:
     rmse: float
     champion_rmse: float
     difference: Estimate
-    p_value: float
+    test: NonInferiority
     n_pairs: int
+    n_users: int
     n_test: int
 
 
 def compare_with_champion(
-    newcomer: PackagedModel, champion: PackagedModel, test: Ratings
+    newcomer: PackagedModel,
+    champion: PackagedModel,
+    test: Ratings,
+    *,
+    margin: float | None,
+    alpha: float,
 ) -> ChampionComparison:
     """Let two models predict the same test ratings.
 
@@ -322,14 +337,25 @@ def compare_with_champion(
             "users: judge both on one split, by running the experiment of the champion "
             "with the newcomer in it."
         )
-    first, second = (_predict(model, pairs) for model in (newcomer, champion))
-    difference, p_value = ScoreIntervals(pairs).difference([first], [second])
+    compared = compare_predictions(
+        pairs.values,
+        {
+            name: _predict(model, pairs)
+            for name, model in (("newcomer", newcomer), ("champion", champion))
+        },
+        pairs.users,
+        pairs.items,
+        margin=margin,
+        scale=(pairs.scale.low, pairs.scale.high),
+    )
+    first, second = (model.score.value for model in compared.models)
     return ChampionComparison(
-        rmse=rmse(pairs.values, first),
-        champion_rmse=rmse(pairs.values, second),
-        difference=difference,
-        p_value=p_value,
+        rmse=first,
+        champion_rmse=second,
+        difference=compared.pair("newcomer", "champion").difference,
+        test=compared.non_inferiority("newcomer", "champion", alpha=alpha),
         n_pairs=len(pairs),
+        n_users=n_users,
         n_test=len(test),
     )
 
