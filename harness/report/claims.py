@@ -1,4 +1,4 @@
-"""Published figures and data beside measured ones."""
+"""What was published or required, beside what was measured."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.evaluation.results import ModelResult
 from harness.experiment.measured import DATA, PARAM, measure_named, measured
 from harness.experiment.results import (
+    CheckedCriterion,
     ClaimVerdict,
     Contradiction,
     ExperimentRecord,
@@ -30,7 +31,14 @@ from harness.report.context import (
 from harness.report.markdown import code, escape, table
 from harness.report.tables import difference_cells
 
-__all__ = ["Published", "claims", "lowest_published", "published_rmse", "variants"]
+__all__ = [
+    "Published",
+    "claims",
+    "criteria",
+    "lowest_published",
+    "published_rmse",
+    "variants",
+]
 
 
 def contradictions(record: ExperimentRecord) -> str:
@@ -377,3 +385,42 @@ def _reasons(record: ExperimentRecord) -> str:
     ]
     why = "Why figures are not testable, or at odds with others:" if lines else ""
     return paragraphs(why, listed(lines))
+
+
+def criteria(context: Context) -> str:
+    """Check the acceptance criteria."""
+    checked = context.record.criteria
+    if not checked:
+        return ""
+    n_failed = sum(not each.passed for each in checked)
+    passed = {1: "It holds.", 2: "Both hold."}.get(
+        len(checked), f"All {len(checked)} hold."
+    )
+    failed = (
+        f"**{n_failed} of {len(checked)} fail.** `harness run --check` exits with 1."
+    )
+    rows = [_criterion_row(context.record, each) for each in checked]
+    return paragraphs(
+        "## Acceptance criteria",
+        failed if n_failed else passed,
+        table(["measure", "of", "measured", "required", ""], rows, align="llrrl"),
+    )
+
+
+def _criterion_row(record: ExperimentRecord, checked: CheckedCriterion) -> list[str]:
+    criterion = checked.criterion
+    measure = measure_named(criterion.metric)
+    bounds = {">=": criterion.at_least, "<=": criterion.at_most}
+    required = [
+        f"{sign} {measure.given(bound)}"
+        for sign, bound in bounds.items()
+        if bound is not None
+    ]
+    passed = f"pass, but {checked.doubt}" if checked.doubt else "pass"
+    return [
+        escape(measure.label),
+        label(record, checked.candidate),
+        write(criterion.metric, checked.measured),
+        ", ".join(required),
+        passed if checked.passed else "**FAIL**",
+    ]

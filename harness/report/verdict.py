@@ -12,7 +12,6 @@ from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.decision import FLOOR
 from harness.experiment.measured import measure_named
 from harness.experiment.results import (
-    CheckedCriterion,
     Decision,
     ExperimentRecord,
     Round,
@@ -26,20 +25,17 @@ from harness.report.context import (
     compare,
     error,
     error_of,
-    label,
     listed,
     paragraphs,
     tuned_models,
     unit,
-    write,
 )
-from harness.report.markdown import escape, table
+from harness.report.markdown import escape
 from harness.report.searches import edges, falling
 
 __all__ = [
     "Statement",
     "Verdict",
-    "criteria",
     "describe_openings",
     "opening",
     "verdict_lines",
@@ -284,17 +280,20 @@ def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statemen
     yield Statement(
         kind="tuning",
         text=f"Tuning {done} the RMSE from {error(error_of(initial))} to "
-        f"{error(error_of(tuned))}, by {_size(record, found)}{chance} (p {found.p_text}{adjusted}).",
+        f"{error(error_of(tuned))}, by {_size(record, found, adjusted)}{chance}.",
         facts={"value": found.value, "p": found.p_value, "outcome": found.outcome},
     )
 
 
-def _size(record: ExperimentRecord, found: Comparison) -> str:
-    """Write the size of a difference, with its interval."""
+def _size(record: ExperimentRecord, found: Comparison, adjusted: str = "") -> str:
+    """Write the size of a difference, with its interval and p."""
     low, high = sorted((found.low, found.high))
     if found.value < 0:
         low, high = -high, -low
-    return f"{error(abs(found.value))} {unit(record)} ({error(low)} to {error(high)})"
+    return (
+        f"{error(abs(found.value))} {unit(record)} ({error(low)} to {error(high)}; "
+        f"p {found.p_text}{adjusted})"
+    )
 
 
 def _next_best(
@@ -308,7 +307,7 @@ def _next_best(
     return Statement(
         kind="next best",
         text=f"The next best family, {name}, is worse by {_size(record, found)}: "
-        f"{_beyond(record, margin)} (p {found.p_text}).",
+        f"{_beyond(record, margin)}.",
         facts={
             "candidate": str(second.candidate),
             "value": found.value,
@@ -398,7 +397,7 @@ def _round(record: ExperimentRecord, applied: Round) -> Statement:
     beaten = [c for c in applied.values if c not in applied.left]
     out = "drops out" if len(beaten) == 1 else "drop out"
     if applied.criterion == FLOOR:
-        text = f"{named(beaten)} {out}: not shown to beat the bias baseline."
+        text = f"By {measure.label}, {named(beaten)} {out}: not shown to beat it."
     elif len(applied.left) == 1:
         ahead = f"{named(applied.left)} is ahead of {named(beaten)}"
         text = f"By the rule, {measure.label} decides: {ahead}."
@@ -633,42 +632,3 @@ def _list(statements: Iterable[Statement]) -> str:
 def _said(statement: Statement) -> str:
     # Before a blank it opens no tag, and p < 0.001 can be read in the source, too.
     return escape(statement.text, longest=LONGEST).replace("&lt; ", "< ")
-
-
-def criteria(context: Context) -> str:
-    """Check the acceptance criteria."""
-    checked = context.record.criteria
-    if not checked:
-        return ""
-    n_failed = sum(not each.passed for each in checked)
-    passed = {1: "It holds.", 2: "Both hold."}.get(
-        len(checked), f"All {len(checked)} hold."
-    )
-    failed = (
-        f"**{n_failed} of {len(checked)} fail.** `harness run --check` exits with 1."
-    )
-    rows = [_row(context.record, each) for each in checked]
-    return paragraphs(
-        "## Acceptance criteria",
-        failed if n_failed else passed,
-        table(["measure", "of", "measured", "required", ""], rows, align="llrrl"),
-    )
-
-
-def _row(record: ExperimentRecord, checked: CheckedCriterion) -> list[str]:
-    criterion = checked.criterion
-    measure = measure_named(criterion.metric)
-    bounds = {">=": criterion.at_least, "<=": criterion.at_most}
-    required = [
-        f"{sign} {measure.given(bound)}"
-        for sign, bound in bounds.items()
-        if bound is not None
-    ]
-    passed = f"pass, but {checked.doubt}" if checked.doubt else "pass"
-    return [
-        escape(measure.label),
-        label(record, checked.candidate),
-        write(criterion.metric, checked.measured),
-        ", ".join(required),
-        passed if checked.passed else "**FAIL**",
-    ]

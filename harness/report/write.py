@@ -8,7 +8,7 @@ from typing import Any
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import to_json
 from harness.report.chosen import chosen_model, explainability
-from harness.report.claims import claims
+from harness.report.claims import claims, criteria
 from harness.report.context import Context, paragraphs
 from harness.report.families import cold_start, comparison, costs, lists, pairs
 from harness.report.folder import write_folder
@@ -16,7 +16,7 @@ from harness.report.page import write_html
 from harness.report.ratings import ratings
 from harness.report.reproduction import SPACE, reproduction, traces
 from harness.report.searches import optimism, searches, trials
-from harness.report.verdict import criteria, opening, verdict_of
+from harness.report.verdict import opening, verdict_of
 
 __all__ = ["write_report"]
 

@@ -8,7 +8,7 @@ import pytest
 from harness.evaluation.measures import MEASURES, Measure
 from harness.experiment.results import LoggedRuns
 from harness.report.chosen import chosen_model, explainability
-from harness.report.claims import claims
+from harness.report.claims import claims, criteria
 from harness.report.context import Context
 from harness.report.families import (
     cold_start,
@@ -22,7 +22,6 @@ from harness.report.families import (
 from harness.report.ratings import ratings
 from harness.report.reproduction import reproduction, traces
 from harness.report.searches import optimism, searches, trials
-from harness.report.verdict import criteria
 from tests.experiment.records import (
     DATASET,
     RUNS,

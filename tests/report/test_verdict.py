@@ -87,7 +87,7 @@ def test_a_clear_win_names_the_next_best(record):
     (found,) = verdict_of(record).reasons
     assert (found.kind, found.facts["candidate"]) == ("next best", "hybrid")
     assert found.facts["value"] == pytest.approx(0.018)
-    assert "0.0180 stars (0.0102 to 0.0258)" in found.text
+    assert "0.0180 stars (0.0102 to 0.0258; p < 0.001)" in found.text
 
 
 def test_why_not_the_lowest_rmse_is_told_with_the_values_that_decided():
@@ -102,7 +102,7 @@ def test_why_not_the_lowest_rmse_is_told_with_the_values_that_decided():
     assert tie.facts["value"] == pytest.approx(0.0003)
     # 2.8 standard errors of 0.004 would show with 80 % power.
     assert tie.facts["detectable"] == pytest.approx(0.0112)
-    assert "0.0003 stars (-0.0075 to 0.0081)" in tie.text
+    assert "0.0003 stars (-0.0075 to 0.0081; p = 0.940)" in tie.text
     assert decided.facts == {"criterion": "latency_p95_ms", "left": "cf"}
     assert "(0.10 ms)" in decided.text
     assert "(0.42 ms)" in decided.text
@@ -225,7 +225,7 @@ def test_a_study_says_what_tuning_was_worth():
     # 0.578 and 0.572: 1.5 standard errors.
     (found,) = verdict_of(make_study_record()).reasons
     assert (found.kind, found.facts["outcome"]) == ("tuning", "tied")
-    assert "0.0060 stars (-0.0018 to 0.0138)" in found.text
+    assert "0.0060 stars (-0.0018 to 0.0138; p = 0.134)" in found.text
     (better,) = verdict_of(make_study_record(judged={"initial": {"svd": 0.6}})).reasons
     assert better.facts["outcome"] == "better"
     (worse,) = verdict_of(make_study_record(judged={"initial": {"svd": 0.55}})).reasons
