@@ -25,6 +25,7 @@ from harness.search.executors import (
 )
 from harness.search.folds import FoldTask, TrainingData, Workbench
 from harness.search.records import NoListener
+from harness.search.storage import read_study
 
 pytestmark = pytest.mark.parametrize("name", list(EXECUTORS))
 
@@ -149,8 +150,12 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(name, plan_of, run):
     plan = plan_of(Fragile, SPACE % (-0.5, 0.5), sampler="random")
     with pytest.raises(KeyboardInterrupt):
         run(plan, 200, jobs=2, executor=name, listener=Interrupting())
-    record = run(plan, 6, jobs=2, executor=name)
-    assert [t.state in ("complete", "pruned") for t in record.trials] == 6 * [True]
+    kept = read_study(plan.storage, "toy").trials
+    assert 3 <= len(kept) < 30
+    assert {t.state for t in kept} <= {"complete", "pruned"}
+    record = run(plan, 30, jobs=2, executor=name)
+    assert [t.state in ("complete", "pruned") for t in record.trials] == 30 * [True]
+    assert record.trials[: len(kept)] == kept
 
 
 def test_closing_ends_the_workers_and_drops_what_waits(name):
