@@ -1,10 +1,12 @@
 """What every executor does: results, errors, a worker that dies, Ctrl-C."""
 
 import os
+import pickle
 import signal
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +15,17 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.errors import UnknownNameError
 from harness.evaluation.splits import assign_folds
+from harness.evaluation.worker_process import THREAD_VARIABLES
 from harness.models.base import Recommender
-from harness.search.executors import EXECUTORS, WorkerDiedError, open_runner
+from harness.search.executors import (
+    EXECUTORS,
+    WorkerDiedError,
+    _evaluation_of,
+    open_runner,
+)
 from harness.search.folds import FoldTask, TrainingData, Workbench
 from harness.search.records import NoListener
+from harness.search.storage import read_study
 
 pytestmark = pytest.mark.parametrize("name", list(EXECUTORS))
 
@@ -141,8 +150,12 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(name, plan_of, run):
     plan = plan_of(Fragile, SPACE % (-0.5, 0.5), sampler="random")
     with pytest.raises(KeyboardInterrupt):
         run(plan, 200, jobs=2, executor=name, listener=Interrupting())
-    record = run(plan, 6, jobs=2, executor=name)
-    assert [t.state in ("complete", "pruned") for t in record.trials] == 6 * [True]
+    kept = read_study(plan.storage, "toy").trials
+    assert 3 <= len(kept) < 30
+    assert {t.state for t in kept} <= {"complete", "pruned"}
+    record = run(plan, 30, jobs=2, executor=name)
+    assert [t.state in ("complete", "pruned") for t in record.trials] == 30 * [True]
+    assert record.trials[: len(kept)] == kept
 
 
 def test_closing_ends_the_workers_and_drops_what_waits(name):
@@ -158,3 +171,28 @@ def test_closing_ends_the_workers_and_drops_what_waits(name):
 def test_an_unknown_executor_is_refused_with_a_hint(name, plan_of, run):
     with pytest.raises(UnknownNameError, match="Did you mean"):
         run(plan_of(), 1, executor=name + "x")
+
+
+def test_workers_run_one_thread_each_and_their_owner_is_left_alone(executor, name):
+    if not EXECUTORS[name].is_isolated:
+        pytest.skip("its only process is the owner's")
+    before = dict(os.environ)
+    for variable in THREAD_VARIABLES:
+        assert executor.submit(os.getenv, variable).result(60) == "1"
+    assert dict(os.environ) == before
+
+
+def test_data_reach_workers_by_path_not_through_a_pipe(name, small_ratings):
+    if not EXECUTORS[name].is_isolated:
+        pytest.skip("its only process is the owner's")
+    data = TrainingData(
+        family=Fragile,
+        train=small_ratings,
+        catalogue=Catalogue.empty(),
+        fold_of=assign_folds(small_ratings),
+    )
+    with _evaluation_of(data, EXECUTORS[name]) as evaluate:
+        assert len(pickle.dumps(evaluate)) < 1_000
+        folder = Path(evaluate.args[0])
+        assert np.load(folder / "values.npy").tolist() == small_ratings.values.tolist()
+    assert not folder.exists()
