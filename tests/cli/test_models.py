@@ -1,5 +1,8 @@
 import json
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ def harness(judged_template, tmp_path, monkeypatch):
     """Return a function that runs a command where three studies were judged."""
     copy(judged_template, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     return lambda *args: CliRunner().invoke(app, args)
@@ -155,3 +159,34 @@ def test_an_unreachable_registry_is_one_sentence(harness):
     result = harness("models", "--tracking-uri", "http://127.0.0.1:9")
     assert result.exit_code == 2
     assert "must be reachable and writable, but: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE alembic_version SET version_num = 'ffffffffffff'",
+        "DROP TABLE model_versions",
+        "UPDATE model_version_tags SET value = '{' WHERE key LIKE 'mlflow.harness%'",
+        "UPDATE model_version_tags SET value = '{}' WHERE key LIKE 'mlflow.harness%'",
+    ],
+    ids=["another version", "a table is gone", "no JSON", "no facts"],
+)
+def test_a_store_in_a_bad_state_is_one_sentence(harness, statement):
+    harness("promote", "good")
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute(statement)
+        database.commit()
+    for command in (("models",), ("promote", "bad")):
+        result = harness(*command)
+        assert result.exit_code == 2, command
+        assert result.stderr.startswith("Error: ")
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_artifacts_that_cannot_be_written_are_one_sentence(harness):
+    shutil.rmtree("mlartifacts", ignore_errors=True)
+    Path("mlartifacts").touch()  # whoever may do anything can write to any folder
+    result = harness("promote", "good")
+    assert result.exit_code == 2
+    [sentence] = result.stderr.splitlines()
+    assert "mlartifacts" in sentence
