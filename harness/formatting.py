@@ -1,5 +1,6 @@
 """How numbers and differences are written: as many digits as they can bear."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 __all__ = [
     "Comparison",
     "duration",
+    "hide_password",
     "interval",
     "metric",
     "milliseconds",
@@ -137,6 +139,19 @@ def size(n_bytes: float) -> str:
     value = n_bytes / 1000**power
     digits = 1 if power and value < 9.95 else 0
     return f"{value:,.{digits}f} {_UNITS[power]}"
+
+
+def hide_password(text: str) -> str:
+    """Replace the passwords of the URIs in a text.
+
+    Examples
+    --------
+    >>> hide_password("postgresql://ann:secret@host/runs")
+    'postgresql://ann:***@host/runs'
+    """
+    text = re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
+    # libpq and others also take it as a parameter: "postgresql:///runs?password=..."
+    return re.sub(r"(?i)([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", r"\1***", text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.metrics import OBJECTIVE
+from harness.formatting import hide_password
 from harness.search import records
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.journal import Journal
@@ -130,7 +131,8 @@ def without_password(storage: str) -> str:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(storage).render_as_string(hide_password=True)
+        # SQLAlchemy hides the password before the host, not that among the parameters.
+        return hide_password(make_url(storage).render_as_string(hide_password=True))
     except (ArgumentError, ValueError):
         # Not a URL after all: it may hold a password anywhere.
         return f"{storage.partition('://')[0]}://..."

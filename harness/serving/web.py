@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from harness.errors import TrackingError
+from harness.formatting import hide_password
 from harness.serving.processes import DIRECT, HOST, on_port, run_server
 from harness.tracking.location import Location, runs_url
 from harness.tracking.views import VIEWS
@@ -96,7 +97,8 @@ def experiment_links(address: str, experiment: str) -> dict[str, str]:
 
 def _silent(address: str, error: Exception) -> TrackingError:
     return TrackingError(
-        f"{address}: an MLflow server must answer there, but: {error}. Start it, or "
+        f"{hide_password(address)}: an MLflow server must answer there, but: "
+        f"{hide_password(str(error))}. Start it, or "
         "choose another with --tracking-uri."
     )
 

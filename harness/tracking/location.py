@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.errors import TrackingError
+from harness.formatting import hide_password
 
 __all__ = [
     "DEFAULT_EXPERIMENT",
@@ -89,19 +90,6 @@ class Location:
             return None
         folder = re.sub(r"[^\w.-]+", "-", self.experiment).strip("-.") or "experiment"
         return (self.database.parent / "mlartifacts" / folder).as_uri()
-
-
-def hide_password(text: str) -> str:
-    """Replace the passwords of the URIs in a text.
-
-    Examples
-    --------
-    >>> hide_password("postgresql://ann:secret@host/runs")
-    'postgresql://ann:***@host/runs'
-    """
-    text = re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
-    # libpq and others also take it as a parameter: "postgresql:///runs?password=..."
-    return re.sub(r"(?i)([?&](?:password|passwd|pwd|token)=)[^&\s'\"]+", r"\1***", text)
 
 
 def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Location:

@@ -1,5 +1,7 @@
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ def harness(judged_template, tmp_path, monkeypatch):
     """Return a function that runs a command where three studies were judged."""
     copy(judged_template, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     return lambda *args: CliRunner().invoke(app, args)
@@ -155,3 +158,45 @@ def test_an_unreachable_registry_is_one_sentence(harness):
     result = harness("models", "--tracking-uri", "http://127.0.0.1:9")
     assert result.exit_code == 2
     assert "must be reachable and writable, but: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE model_versions",
+        "UPDATE model_version_tags SET value = '{' WHERE key LIKE 'mlflow.harness%'",
+        "UPDATE model_version_tags SET value = '{}' WHERE key LIKE 'mlflow.harness%'",
+    ],
+    ids=["a table is gone", "no JSON", "no facts"],
+)
+def test_a_store_in_a_bad_state_is_one_sentence(harness, statement):
+    harness("promote", "good")
+    change(statement)
+    for command in (("models",), ("promote", "bad")):
+        result = harness(*command)
+        assert result.exit_code == 2, command
+        # MLflow was imported before it could be told to log nothing.
+        assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def test_a_store_of_another_version_of_mlflow_is_one_sentence(harness):
+    change("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    result = harness("models")
+    assert result.exit_code == 2
+    assert "mlflow db upgrade" in result.stderr.splitlines()[-1]
+
+
+def change(statement, *values):
+    """Change the store behind MLflow's back."""
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute(statement, values)
+        database.commit()
+
+
+def test_artifacts_that_cannot_be_written_are_one_sentence(harness):
+    # A file where a folder should be: whoever may do anything can write to any folder.
+    where = (Path("ratings.csv").absolute() / "artifacts").as_uri()
+    change("UPDATE experiments SET artifact_location = ?", where)
+    result = harness("promote", "good")
+    assert result.exit_code == 2
+    assert "ratings.csv/artifacts" in result.stderr.splitlines()[-1]
