@@ -51,24 +51,13 @@ def print_table(
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of a table that is fitted to the terminal.
-
-    Parameters
-    ----------
-    name : str
-        Its head.
-    importance : int
-        Where there is no room, the column with the lowest goes first.
-    wraps : bool, default False
-        Whether its cells are words, which may go on in the next line; numbers are kept
-        whole.
-    right : bool, default False
-        Whether its cells end at the right.
-    """
+    """A column of a table that is fitted to the terminal."""
 
     name: str
+    # Where there is no room, the column with the lowest goes first.
     importance: int
     wraps: bool = False
+    # Whether its cells end at the right.
     right: bool = False
 
     def narrowest(self, cells: Iterable[str]) -> int:

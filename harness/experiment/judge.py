@@ -28,16 +28,7 @@ __all__ = ["JudgedExperiment", "judge_experiment"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgedExperiment:
-    """An experiment with its result.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment.
-    models : mapping of str to Recommender
-        Candidate to its tuned model, fitted with the first seed; empty where the result
-        was there already.
-    """
+    """An experiment with its result."""
 
     record: ExperimentRecord
     models: Mapping[str, Recommender] = field(default_factory=dict)

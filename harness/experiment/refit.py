@@ -22,19 +22,7 @@ __all__ = ["RefittedModel", "TrainingFolds", "baselines", "refit_best", "split_a
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RefittedModel:
-    """A model that is fitted again.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The data of the study.
-    train : Ratings
-        Its training part.
-    model : Recommender
-        Fitted on that.
-    trial : TrialRecord
-        The trial that found its settings.
-    """
+    """A model that is fitted again."""
 
     dataset: Dataset
     train: Ratings
@@ -101,26 +89,13 @@ FRESH_SEED_OFFSET = 1_000_003
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingFolds:
-    """The training part and how it is dealt into folds.
-
-    Parameters
-    ----------
-    train : Ratings
-        The training part.
-    catalogue : Catalogue
-        Of its titles.
-    n_folds : int
-        Number of folds.
-    method : str
-        Name of the split.
-    seed : int
-        Seed of the folds that the search sees, and of the models.
-    """
+    """The training part and how it is dealt into folds."""
 
     train: Ratings
     catalogue: Catalogue
     n_folds: int
     method: str
+    # Seed of the folds that the search sees, and of the models.
     seed: int
 
     def fresh_score(

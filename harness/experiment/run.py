@@ -50,51 +50,29 @@ DEFAULT_STORAGE = "optuna.log"
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Where an experiment runs, and by what name.
+    """Where an experiment runs, and by what name."""
 
-    Parameters
-    ----------
-    name : str or None
-        None takes the name of the file, or makes one of family and data set.
-    storage : str
-        URL or path of the Optuna storage.
-    jobs : int
-        Number of worker processes.
-    """
-
+    # None takes the name of the file, or makes one of family and data set.
     name: str | None = None
+    # URL or path of the Optuna storage.
     storage: str = DEFAULT_STORAGE
     jobs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedExperiment:
-    """An experiment whose names are all resolved and whose data is split: ready to run.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    file : str or None
-        The experiment file as the user named it; None for a study.
-    spec : ExperimentSpec
-        What the file, or the command, says.
-    settings : RunSettings
-        Where it runs.
-    dataset : Dataset
-        The data.
-    split : Split
-        Training part and sealed test part.
-    plans : mapping of str to StudyPlan
-        Candidate to what fixes its study.
-    """
+    """An experiment whose names are all resolved and whose data is split: ready to run."""
 
     name: str
+    # The experiment file as the user named it; None for a study.
     file: str | None
+    # What the file, or the command, says.
     spec: ExperimentSpec
     settings: RunSettings
     dataset: Dataset
+    # Training part and sealed test part.
     split: Split
+    # Candidate to what fixes its study.
     plans: Mapping[str, StudyPlan]
 
     @property

@@ -124,26 +124,16 @@ _OF_USERS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSummary:
-    """A named feature and how it is distributed.
+    """A named feature and how it is distributed."""
 
-    Parameters
-    ----------
-    owner : {"user", "title", "pair"}
-        What has it: each user or each title with a rating, or each rating.
-    name : str
-        Its name.
-    meaning : str
-        What it says, with its unit.
-    known : float
-        Share of the owners for which it is known.
-    mean, spread : float
-        Mean and standard deviation over these.
-    """
-
+    # What has it: each user or each title with a rating, or each rating.
     owner: Owner
     name: str
+    # What it says, with its unit.
     meaning: str
+    # Share of the owners for which it is known.
     known: float
+    # Mean and standard deviation over these.
     mean: float
     spread: float
 

@@ -32,21 +32,12 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """Features of one kind, centred and scaled: the genres, the decade, the duration.
+    """Features of one kind, centred and scaled: the genres, the decade, the duration."""
 
-    Parameters
-    ----------
-    names : tuple of str, length n_columns
-        What each column says, in words for a reader: ``"genre: Drama"``.
-    values : ndarray of float32, shape (n_items, n_columns)
-        Of mean 0 and mean squared row norm 1 over the titles that have the feature;
-        rows of 0, which is the mean, for the others.
-    ranked : bool, default False
-        Whether the first columns explain most, so that the last ones may be left out.
-    """
-
+    # What each column says, in words for a reader: "genre: Drama".
     names: tuple[str, ...]
     values: Floats
+    # Whether the first columns explain most, so that the last ones may be left out.
     ranked: bool = False
 
     def leading(self, n_columns: int) -> "Part":
@@ -60,15 +51,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
-    """Parts that belong together and share one weight.
-
-    Parameters
-    ----------
-    name : str
-        ``"metadata"``, ``"genre"``, ``"text"`` or ``"people"``.
-    parts : tuple of Part
-        At least one.
-    """
+    """Parts that belong together and share one weight."""
 
     name: str
     parts: tuple[Part, ...]
@@ -139,17 +122,10 @@ def scale_part(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Membership:
-    """Which title has which name in a list.
-
-    Parameters
-    ----------
-    names : tuple of str
-        In alphabetical order.
-    table : scipy.sparse.csr_matrix of float32, shape (n_items, n_names)
-        1 where the title has the name, else 0.
-    """
+    """Which title has which name in a list."""
 
     names: tuple[str, ...]
+    # 1 where the title has the name, else 0.
     table: Any
 
     @property

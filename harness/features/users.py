@@ -198,14 +198,9 @@ def weekend_share(ratings: Ratings) -> Doubles | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BehaviourTable:
-    """All behaviour features that the data allows, by name.
+    """All behaviour features that the data allows, by name."""
 
-    Parameters
-    ----------
-    columns : dict of str to ndarray of float64, shape (n_users,)
-        Feature to values; NaN where a user gives no answer.
-    """
-
+    # Feature to values; NaN where a user gives no answer.
     columns: dict[str, Doubles]
 
 

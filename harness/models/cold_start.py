@@ -99,17 +99,11 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Completed:
-    """Latents with the predicted parts added.
+    """Latents with the predicted parts added."""
 
-    Parameters
-    ----------
-    latents : Latents
-        Of the same shapes as those learnt.
-    new_user, new_item : ndarray of float, shape (1 + n_factors,)
-        Bias and factors of somebody, or something, of whom nothing is known.
-    """
-
+    # Of the same shapes as those learnt.
     latents: Latents
+    # Bias and factors of somebody, or something, of whom nothing is known.
     new_user: Reals
     new_item: Reals
 
@@ -123,22 +117,14 @@ class FeatureRidge:
 
     Rows with :math:`n_i` ratings have learnt targets that are that much to be trusted.
     `prepare` factorises; `predict` is two matrix products.
-
-    Parameters
-    ----------
-    trust : ndarray of float64, shape (n_rows,)
-        :math:`w`, from 0 (no rating) to 1.
-    rows : ndarray of float, shape (n_rows, n_features)
-        Features, centred on their weighted mean.
-    centre : ndarray of float, shape (n_features,)
-        That mean.
-    solution : ndarray of float, shape (n_features, n_rows)
-        Maps targets to weights :math:`V`.
     """
 
+    # :math:w, from 0 (no rating) to 1.
     trust: Doubles
+    # Features, centred on their weighted mean.
     rows: Reals
     centre: Reals
+    # Maps targets to weights :math:V.
     solution: Reals
 
     @classmethod
@@ -193,17 +179,13 @@ class ColdStart:
     soon far from 0, and the sum would raise every prediction. There the rule is
     :math:`w_i y_i + (1 - w_i) \hat y_i`.
 
-    Parameters
-    ----------
-    users, items : FeatureRidge
-        Regressions on the features of users and titles.
-
     References
     ----------
     .. [1] D. Agarwal and B.-C. Chen, "Regression-based latent factor models", KDD 2009,
        section 2.
     """
 
+    # Regressions on the features of users and titles.
     users: FeatureRidge
     items: FeatureRidge
 

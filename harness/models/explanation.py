@@ -11,86 +11,48 @@ __all__ = ["Axis", "Explanation", "Neighbor", "Part", "bias_parts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Something that adds to a prediction.
-
-    Parameters
-    ----------
-    label : str
-        What it is: ``"bias of the user"``.
-    stars : float
-        What it adds, in stars; negative where it takes away.
-    detail : str, default ""
-        How it comes about, in words.
-    """
+    """Something that adds to a prediction."""
 
     label: str
+    # What it adds, in stars; negative where it takes away.
     stars: float
+    # How it comes about, in words.
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbor:
-    """A title that the user has rated, or a user that has rated the title.
+    """A title that the user has rated, or a user that has rated the title."""
 
-    Parameters
-    ----------
-    code : int
-        Code of the item, or of the user.
-    rating : float
-        What was given, in stars.
-    stars : float
-        What it adds to the prediction, in stars.
-    similarity : float or None, default None
-        To the title, or to the user, that is predicted; None where all count alike.
-    """
-
+    # Code of the item, or of the user.
     code: int
     rating: float
+    # What it adds to the prediction, in stars.
     stars: float
+    # To the title, or to the user, that is predicted; None where all count alike.
     similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """A latent factor that matters for a prediction, with the place of every title.
+    """A latent factor that matters for a prediction, with the place of every title."""
 
-    Parameters
-    ----------
-    label : str
-        That of its part: ``"factor 3"``.
-    user, title : float
-        Where the user and the title are on it; their product is its part, in stars.
-    places : ndarray of float, shape (n_items,)
-        Where each title is; 0 for titles of which nothing is known.
-    """
-
+    # That of its part: "factor 3".
     label: str
+    # Where the user and the title are on it; their product is its part, in stars.
     user: float
     title: float
+    # Where each title is; 0 for titles of which nothing is known.
     places: npt.NDArray[np.floating[Any]] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A prediction, taken apart.
+    """A prediction, taken apart."""
 
-    Parameters
-    ----------
-    parts : tuple of Part
-        They add up to the prediction before it is clipped to the scale.
-    axes : tuple of Axis
-        The factors among the parts that add or take away most, in the order of `parts`.
-    neighbors : tuple of Neighbor
-        Whose ratings entered, most similar first, or where all count alike those that
-        add or take away most; what they add is within the parts.
-    neighbors_are : {"titles", "users"}, default "titles"
-        What the neighbors are.
-    user_parts : tuple of Part
-        What features of the user add to the same score. They see it from the other
-        side, and are not to be added to `parts`.
-    """
-
+    # They add up to the prediction before it is clipped to the scale.
     parts: tuple[Part, ...]
+    # The factors among the parts that add or take away most, in the order of parts.
     axes: tuple[Axis, ...] = ()
     neighbors: tuple[Neighbor, ...] = ()
     neighbors_are: Literal["titles", "users"] = "titles"

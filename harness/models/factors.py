@@ -100,37 +100,23 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traits:
-    """Genres and decades of titles.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Of each trait: ``"Horror"``, ``"1990s"``.
-    table : ndarray of float64, shape (n_items, n_traits)
-        1 where a title has the trait, 0 where not, NaN where that is not known.
-    """
+    """Genres and decades of titles."""
 
     names: tuple[str, ...]
+    # 1 where a title has the trait, 0 where not, NaN where that is not known.
     table: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorMeaning:
-    """What a factor is about.
+    """What a factor is about."""
 
-    Parameters
-    ----------
-    positive, negative : tuple of int
-        Codes of the titles furthest from 0 on either side, the furthest first.
-    trait : str or None
-        Genre or decade that goes with it most; None if none does beyond chance.
-    correlation : float or None
-        Of the factor with having that trait, from -1 to 1.
-    """
-
+    # Codes of the titles furthest from 0 on either side, the furthest first.
     positive: tuple[int, ...]
     negative: tuple[int, ...]
+    # Genre or decade that goes with it most; None if none does beyond chance.
     trait: str | None = None
+    # Of the factor with having that trait, from -1 to 1.
     correlation: float | None = None
 
 

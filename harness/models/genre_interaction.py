@@ -41,16 +41,10 @@ class GenreInteraction:
 
     It is added to what a training has learnt, and is no target of it: preferences that
     contain a rating never meet that rating again.
-
-    Parameters
-    ----------
-    likes : ndarray of float32, shape (n_users, n_genres)
-        Weighted preferences in stars.
-    shares : ndarray of float32, shape (n_items, n_genres)
-        Titles, divided equally among their genres.
     """
 
     likes: Singles
+    # Titles, divided equally among their genres.
     shares: Singles
 
     @classmethod

@@ -16,20 +16,12 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RatingLists:
-    """The ratings of each user with the items, or of each item with the users.
+    """The ratings of each user with the items, or of each item with the users."""
 
-    Parameters
-    ----------
-    offsets : ndarray of int64, shape (n + 1,)
-        Where the list of each begins.
-    codes : ndarray of int32, shape (n_ratings,)
-        The other side.
-    values : ndarray of float64, shape (n_ratings,)
-        Ratings in stars, or deviations of them.
-    """
-
+    # Where the list of each begins.
     offsets: npt.NDArray[np.int64]
     codes: npt.NDArray[np.int32]
+    # Ratings in stars, or deviations of them.
     values: Doubles
 
     @classmethod

@@ -74,19 +74,11 @@ SIMULATED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The lowest published RMSE beside the lowest measured one.
+    """The lowest published RMSE beside the lowest measured one."""
 
-    Parameters
-    ----------
-    share : float
-        By what share the measured one is above the published one.
-    is_far : bool
-        Whether it is far above, its interval included.
-    text : str
-        What that means, plain text.
-    """
-
+    # By what share the measured one is above the published one.
     share: float
+    # Whether it is far above, its interval included.
     is_far: bool
     text: str
 

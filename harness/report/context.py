@@ -41,20 +41,12 @@ LONGEST = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """A report that is being written.
+    """A report that is being written."""
 
-    Parameters
-    ----------
-    record : ExperimentRecord
-        The experiment; a study is one with one family.
-    folder : Path
-        Where figures go.
-    shown_folder : Path
-        The same as the reader will name it.
-    """
-
+    # The experiment; a study is one with one family.
     record: ExperimentRecord
     folder: Path
+    # The same as the reader will name it.
     shown_folder: Path = Path()
 
     def figure(

@@ -204,20 +204,11 @@ Speaks = Literal["for", "against"]
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """Something that a family is best or worst at.
-
-    Parameters
-    ----------
-    side : {"for", "against"}
-        Whether that speaks for it.
-    text : str
-        In words.
-    measure : Measure or None
-        What it is about; None where it is about the error itself.
-    """
+    """Something that a family is best or worst at."""
 
     side: Speaks
     text: str
+    # What it is about; None where it is about the error itself.
     measure: Measure | None = None
 
 

@@ -84,42 +84,23 @@ MANY_UNSEEN = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """Something that is said, and the numbers and names it is said with.
-
-    Parameters
-    ----------
-    kind : str
-        What it is about.
-    text : str
-        One sentence, plain text.
-    facts : mapping of str to float, int or str
-        Numbers and names in it, candidates by their keys.
-    """
+    """Something that is said, and the numbers and names it is said with."""
 
     kind: Kind
     text: str
+    # Numbers and names in it, candidates by their keys.
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What an experiment has found, in a few statements.
+    """What an experiment has found, in a few statements."""
 
-    Parameters
-    ----------
-    lines : tuple of Statement
-        What to use; how much better it is; how sure that is.
-    question : str
-        What the reasons answer: "Why not SVD, which has the lowest RMSE?"; may be empty.
-    reasons : tuple of Statement
-        Why this one.
-    caveats : tuple of Statement
-        What a reader must know before trusting it.
-    """
-
+    # What to use; how much better it is; how sure that is.
     lines: tuple[Statement, ...]
     question: str = ""
     reasons: tuple[Statement, ...] = ()
+    # What a reader must know before trusting it.
     caveats: tuple[Statement, ...] = ()
 
 

@@ -22,17 +22,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class SealedRatings:
-    """Which test ratings a model is judged on.
-
-    Parameters
-    ----------
-    dataset : str or None
-        Fingerprint of ratings and catalogue.
-    ratings : str or None
-        Fingerprint of the ratings alone.
-    split : str or None
-        Fingerprint of the split.
-    """
+    """Which test ratings a model is judged on."""
 
     dataset: str | None
     ratings: str | None

@@ -25,43 +25,24 @@ ParamValue = str | int | float | bool | None
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """One trial, as the storage has it.
+    """One trial, as the storage has it."""
 
-    Parameters
-    ----------
-    number : int
-        Number of the trial in its study, from 0.
-    state : {"running", "complete", "pruned", "failed"}
-        How it ended.
-    params : mapping
-        Hyperparameters of the model, those found on the way (``n_epochs``) included.
-    value : float or None
-        Objective: mean over the folds of the RMSE in stars; None unless complete.
-    fold_values : tuple of float
-        RMSE of each fold that was evaluated, in the order of the folds.
-    metrics : mapping
-        Means over the evaluated folds: ``rmse``, ``mae``, ``r2``, ``within_half_star``,
-        ``within_one_star``, ``fit_seconds`` ...
-    seed : int
-        Seed of the models of this trial.
-    started, ended : datetime
-        With time zone UTC; `ended` is None while it runs.
-    error : str or None
-        Traceback of a failed trial.
-    duplicate_of : int or None
-        Number of the trial with equal parameters whose values were taken over.
-    """
-
+    # Number of the trial in its study, from 0.
     number: int
     state: TrialState
+    # Hyperparameters of the model, those found on the way (n_epochs) included.
     params: Mapping[str, ParamValue]
+    # Objective: mean over the folds of the RMSE in stars; None unless complete.
     value: float | None
+    # RMSE of each fold that was evaluated, in the order of the folds.
     fold_values: tuple[float, ...]
     metrics: Mapping[str, float]
     seed: int
+    # With time zone UTC; ended is None while it runs.
     started: datetime
     ended: datetime | None
     error: str | None = None
+    # Number of the trial with equal parameters whose values were taken over.
     duplicate_of: int | None = None
 
     @property
@@ -74,41 +55,20 @@ class TrialRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """One study, as the storage has it.
+    """One study, as the storage has it."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the study in the Optuna storage.
-    family : str
-        Family of models that is tuned.
-    settings : mapping
-        JSON-like settings that fix the search: ``sampler``, ``pruner`` (each a mapping
-        with ``name`` and every argument), ``n_folds``, ``seed``, ``jobs``, ``engine``,
-        ``space`` (name to distribution) ...
-    dataset : mapping
-        JSON-like facts: ``name``, ``source``, ``fingerprint``, ``n_users``, ``n_items``,
-        ``n_ratings``, ``scale``, ``simulated``, ``notes``.
-    split : mapping
-        JSON-like facts: ``method``, ``seed``, ``fingerprint``, ``n_train``, ``n_test``.
-    code_version : str
-        Version of harness, with the commit where it is known.
-    storage : str
-        Where the study is kept: URL or path, without a password.
-    trials : tuple of TrialRecord
-        In the order of their numbers.
-    identity : str
-        Drawn at random when the study was created and kept with it: tells studies of
-        the same name in different storages apart.
-    """
-
+    # Name of the study in the Optuna storage.
     name: str
     family: str
     settings: Mapping[str, Any]
     dataset: Mapping[str, Any]
+    # JSON-like facts: method, seed, fingerprint, n_train, n_test.
     split: Mapping[str, Any]
+    # Version of harness, with the commit where it is known.
     code_version: str
+    # Where the study is kept: URL or path, without a password.
     storage: str
+    # In the order of their numbers.
     trials: tuple[TrialRecord, ...] = field(default=())
     identity: str = ""
 

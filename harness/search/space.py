@@ -223,23 +223,14 @@ def _holds(distribution: Distribution, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What a study samples, and where it starts.
-
-    Parameters
-    ----------
-    family : str
-        Name of the family of models.
-    distributions : mapping
-        Name of a hyperparameter to its distribution, in the order of sampling.
-    initial : mapping
-        Hyperparameters of trial 0; those not named have their defaults.
-    source : str
-        The file it was read from.
-    """
+    """What a study samples, and where it starts."""
 
     family: str
+    # Name of a hyperparameter to its distribution, in the order of sampling.
     distributions: Mapping[str, Int | Float | Categorical | Fixed | Epochs]
+    # Hyperparameters of trial 0; those not named have their defaults.
     initial: Mapping[str, Any]
+    # The file it was read from.
     source: str
 
     @property

@@ -72,41 +72,19 @@ _FIXED = ("space", "initial", "defaults", "sampler", "pruner", "window")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyPlan:
-    """What fixes a study: the same plan and the same jobs give the same trials.
-
-    Parameters
-    ----------
-    name : str
-        Name of the study.
-    storage : str
-        URL or path of the Optuna storage.
-    family : type
-        Class of the models.
-    space : SearchSpace
-        What is sampled.
-    sampler, pruner : str
-        Names of sampler and pruner.
-    n_folds : int
-        Number of folds.
-    seed : int
-        Seed of sampler, folds and models.
-    dataset, split : dict
-        Facts for the record; see `StudyRecord`.
-    code_version : str
-        Version of harness.
-    window : int
-        How many trials are under way at most: sampler and pruner of a trial see those
-        that are older than so many. Larger keeps more workers busy, and shows them less.
-    """
+    """What fixes a study: the same plan and the same jobs give the same trials."""
 
     name: str
+    # URL or path of the Optuna storage.
     storage: str
     family: type[Recommender]
     space: SearchSpace
     sampler: str
     pruner: str
     n_folds: int
+    # Seed of sampler, folds and models.
     seed: int
+    # Facts for the record; see StudyRecord.
     dataset: dict[str, Any]
     split: dict[str, Any]
     code_version: str

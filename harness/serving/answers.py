@@ -51,20 +51,11 @@ def _as_id(value: Any, kind: str, row: int) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
-    """Titles for one user, best first.
-
-    Parameters
-    ----------
-    items : ndarray of int32, shape (n_found,)
-        Codes of the titles.
-    stars : ndarray of float32, shape (n_found,)
-        Predicted ratings, within the scale.
-    scores : ndarray of float32, shape (n_found,)
-        What they are ranked by: the predictions before they are clipped to the scale.
-    """
+    """Titles for one user, best first."""
 
     items: npt.NDArray[np.int32]
     stars: npt.NDArray[np.float32]
+    # What they are ranked by: the predictions before they are clipped to the scale.
     scores: npt.NDArray[np.float32]
 
 

@@ -39,18 +39,9 @@ _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedFolder:
-    """An MLflow model, on this machine for a while.
+    """An MLflow model, on this machine for a while."""
 
-    Parameters
-    ----------
-    name : str
-        What it is, for people: ``"models:/ml-100k@champion, version 3"``.
-    uri : str
-        What was asked for.
-    folder : Path
-        The MLflow model.
-    """
-
+    # What it is, for people: "models:/ml-100k@champion, version 3".
     name: str
     uri: str
     folder: Path
@@ -58,16 +49,9 @@ class FetchedFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedModel:
-    """A packaged model.
+    """A packaged model."""
 
-    Parameters
-    ----------
-    name : str
-        What it is, for people, as of `FetchedFolder`.
-    packaged : PackagedModel
-        What is in it, checked.
-    """
-
+    # What it is, for people, as of FetchedFolder.
     name: str
     packaged: PackagedModel
 

@@ -38,46 +38,24 @@ TrainedOn = Literal["training part", "all ratings"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """Where a packaged model comes from, and how it was judged.
-
-    Parameters
-    ----------
-    family : str
-        Its family.
-    study : str
-        Name of the study that found its settings.
-    dataset, split : mapping
-        JSON-like, as in `StudyRecord`.
-    n_train : int
-        Number of ratings it was fitted to.
-    harness_version, code_version : str
-        Version of harness that has packaged it, alone and with the commit.
-    experiment : str, optional
-        Name of the experiment of the study.
-    trial : int, optional
-        Number of the trial; None for settings that no trial has found.
-    measures : mapping of str to Estimate
-        What the test set says of the settings, by name of the measure.
-    seed : int, optional
-        Seed of the fit.
-    n_seeds : int
-        Number of seeds that the measures are means over; 0 where none was judged.
-    trained_on : {"training part", "all ratings"}
-        What it was fitted to. Measures are those of the settings fitted to the training
-        part in either case: nothing is left to judge a model that knows all ratings.
-    """
+    """Where a packaged model comes from, and how it was judged."""
 
     family: str
     study: str
     dataset: Mapping[str, Any]
     split: Mapping[str, Any]
+    # Number of ratings it was fitted to.
     n_train: int
+    # Version of harness that has packaged it, alone and with the commit.
     harness_version: str
     code_version: str
     experiment: str | None = None
+    # Number of the trial; None for settings that no trial has found.
     trial: int | None = None
+    # What the test set says of the settings, by name of the measure.
     measures: Mapping[str, Estimate] = field(default_factory=dict)
     seed: int | None = None
+    # Number of seeds that the measures are means over; 0 where none was judged.
     n_seeds: int = 0
     trained_on: TrainedOn = "training part"
 
@@ -120,19 +98,7 @@ class FileDigest:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a packaged model on disk consists of.
-
-    Parameters
-    ----------
-    format : int
-        See `FORMAT`.
-    files : mapping of str to FileDigest
-        All but the manifest itself.
-    fingerprint : str
-        Digest of all files.
-    size_bytes : int
-        Of all files.
-    """
+    """What a packaged model on disk consists of."""
 
     format: int
     files: Mapping[str, FileDigest]
@@ -142,26 +108,16 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackagedModel:
-    """A fitted model with all that is needed to answer in the words of its data.
+    """A fitted model with all that is needed to answer in the words of its data."""
 
-    Parameters
-    ----------
-    model : Recommender
-        Fitted; it knows the ids of users and items.
-    titles : tuple of str or None, length n_items
-        Title of each item code; None where the catalogue has none.
-    facts : ModelFacts
-        Where it comes from.
-    manifest : Manifest or None
-        What is on disk; None before it was written.
-    report : Path or None
-        Folder of the report that the model comes with, until it is logged.
-    """
-
+    # Fitted; it knows the ids of users and items.
     model: Recommender
+    # Title of each item code; None where the catalogue has none.
     titles: tuple[str | None, ...]
     facts: ModelFacts
+    # What is on disk; None before it was written.
     manifest: Manifest | None = None
+    # Folder of the report that the model comes with, until it is logged.
     report: Path | None = None
 
 

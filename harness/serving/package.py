@@ -174,29 +174,17 @@ _MODEL_FILE = "MLmodel"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a model comes from.
-
-    Parameters
-    ----------
-    study : str
-        Name of the study that found its settings.
-    split : mapping
-        Facts of the split, as in `StudyRecord`.
-    experiment : str, optional
-        Name of the experiment of the study.
-    trial : int, optional
-        Number of the trial; None for settings that no trial has found.
-    measures : mapping of str to Estimate
-        What the test set says of it, by name of the measure.
-    seeds : tuple of int
-        Seeds of the fits that were judged; the first is that of the model.
-    """
+    """Where a model comes from."""
 
     study: str
+    # Facts of the split, as in StudyRecord.
     split: Mapping[str, Any]
     experiment: str | None = None
+    # Number of the trial; None for settings that no trial has found.
     trial: int | None = None
+    # What the test set says of it, by name of the measure.
     measures: Mapping[str, Estimate] = field(default_factory=dict)
+    # Seeds of the fits that were judged; the first is that of the model.
     seeds: tuple[int, ...] = ()
 
 

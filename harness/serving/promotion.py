@@ -56,23 +56,11 @@ _BOUND_OF = {
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What a model may cost, and what it must cover.
+    """What a model may cost, and what it must cover."""
 
-    Parameters
-    ----------
-    max_latency_ms : float or None
-        Of one user's top 10, 95th percentile; None does not ask.
-    max_size_mb : float or None
-        Of the packaged model; None does not ask.
-    min_coverage : float or None
-        Share of the test pairs whose user and title have training ratings; None does
-        not ask.
-    min_gain : float or None
-        Stars by which the test RMSE is below that of user and item bias; None asks for
-        any gain over both baselines, beyond chance (`check_floor`).
-    """
-
+    # Of one user's top 10, 95th percentile; None does not ask.
     max_latency_ms: float | None = None
+    # Of the packaged model; None does not ask.
     max_size_mb: float | None = None
     min_coverage: float | None = None
     min_gain: float | None = None
@@ -97,20 +85,12 @@ def default_bounds(source: PromotionSource) -> Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Something that must hold, and whether it does.
-
-    Parameters
-    ----------
-    passed : bool
-        Whether it holds.
-    sentence : str
-        What was measured, what is asked, and by how much it fails.
-    forced_by : str, optional
-        What was said to promote in spite of it: ``"floor"`` or ``"undecided"``.
-    """
+    """Something that must hold, and whether it does."""
 
     passed: bool
+    # What was measured, what is asked, and by how much it fails.
     sentence: str
+    # What was said to promote in spite of it: "floor" or "undecided".
     forced_by: str | None = None
 
     @property
@@ -262,84 +242,45 @@ Outcome = Literal["promoted", "refused", "challenger", "unchanged"]
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionSettings:
-    """What to promote, and how: what the command line says.
+    """What to promote, and how: what the command line says."""
 
-    Parameters
-    ----------
-    name : str
-        Name of an experiment or of a study.
-    storage : str
-        URL or path of the Optuna storage.
-    location : Location
-        The MLflow store, whose registry it is.
-    bounds : Bounds
-        Beside the criteria of an experiment; what is None is bounded by default, unless
-        a criterion bounds it.
-    margin : float, optional
-        Smallest difference to the champion that matters, in stars; else that of the
-        experiment.
-    rejudge : bool, default False
-        Compare with a champion that was judged on another test set, on that of the
-        newcomer.
-    dry_run : bool, default False
-        Leave MLflow as it is.
-    challenge : bool, default False
-        Register as challenger; compare with nobody.
-    force : bool, default False
-        Promote a model that does not beat the baselines.
-    force_undecided : bool, default False
-        Promote a model of which the test set cannot tell whether it is worse.
-    refit_all : bool, default False
-        Serve the settings fitted to all ratings; judged is the fit to the training part.
-    """
-
+    # Name of an experiment or of a study.
     name: str
+    # URL or path of the Optuna storage.
     storage: str
+    # The MLflow store, whose registry it is.
     location: Location
     bounds: Bounds = field(default_factory=Bounds)
     margin: float | None = None
     rejudge: bool = False
     dry_run: bool = False
+    # Register as challenger; compare with nobody.
     challenge: bool = False
+    # Promote a model that does not beat the baselines.
     force: bool = False
+    # Promote a model of which the test set cannot tell whether it is worse.
     force_undecided: bool = False
     refit_all: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """How a promotion went.
+    """How a promotion went."""
 
-    Parameters
-    ----------
-    outcome : {"promoted", "refused", "challenger", "unchanged"}
-        What became of the model; in a dry run, what would have.
-    model : str
-        Name of the registered model.
-    source : PromotionSource
-        What was to be promoted.
-    version : RegisteredVersion or None
-        Its version; None in a dry run.
-    before : RegisteredVersion or None
-        The champion it was compared with.
-    checks : tuple of Check
-        What had to hold.
-    comparison : ChampionComparison or None
-        The comparison, if there was one.
-    opening : int or None
-        Which opening of the test ratings it was, if they were opened.
-    budget : OpeningBudget or None
-        What the test ratings are still good for, if they were opened.
-    """
-
+    # What became of the model; in a dry run, what would have.
     outcome: Outcome
     model: str
     source: PromotionSource
+    # Its version; None in a dry run.
     version: RegisteredVersion | None = None
+    # The champion it was compared with.
     before: RegisteredVersion | None = None
     checks: tuple[Check, ...] = ()
+    # The comparison, if there was one.
     comparison: ChampionComparison | None = None
+    # Which opening of the test ratings it was, if they were opened.
     opening: int | None = None
+    # What the test ratings are still good for, if they were opened.
     budget: OpeningBudget | None = None
 
 

@@ -49,19 +49,11 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionSource:
-    """Settings that were judged on a sealed test set.
+    """Settings that were judged on a sealed test set."""
 
-    Parameters
-    ----------
-    storage : str
-        URL or path of the Optuna storage.
-    record : ExperimentRecord
-        The experiment, or the study, whose winner it is.
-    candidate : str
-        Key of the winner.
-    """
-
+    # URL or path of the Optuna storage.
     storage: str
+    # The experiment, or the study, whose winner it is.
     record: ExperimentRecord
     candidate: str
 
@@ -287,26 +279,15 @@ FEWEST_USERS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionComparison:
-    """How two models compare.
+    """How two models compare."""
 
-    Parameters
-    ----------
-    rmse, champion_rmse : float
-        In stars, of the newcomer and of the champion.
-    difference : Estimate
-        RMSE of the newcomer minus that of the champion, in stars, with its 95 % interval.
-    test : NonInferiority
-        Whether the newcomer may replace the champion.
-    n_pairs, n_users : int
-        Number of test ratings that both were judged on, and of their users.
-    n_test : int
-        Number of test ratings in all.
-    """
-
+    # In stars, of the newcomer and of the champion.
     rmse: float
     champion_rmse: float
     difference: Estimate
+    # Whether the newcomer may replace the champion.
     test: NonInferiority
+    # Number of test ratings that both were judged on, and of their users.
     n_pairs: int
     n_users: int
     n_test: int

@@ -15,58 +15,32 @@ __all__ = ["RecommendedTitle", "RecommendedTitles", "package_best", "recommend_t
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendedTitle:
-    """One title.
-
-    Parameters
-    ----------
-    rank : int
-        From 1, the best.
-    item : str
-        Its id in the ratings.
-    title : str or None
-        Its name, where the catalogue has one.
-    stars : float
-        Predicted rating, within the scale.
-    score : float
-        What it is ranked by: the prediction before it is clipped to the scale.
-    why : str or None
-        See `harness.serving.answers.give_reason`.
-    """
+    """One title."""
 
     rank: int
     item: str
+    # Its name, where the catalogue has one.
     title: str | None
     stars: float
+    # What it is ranked by: the prediction before it is clipped to the scale.
     score: float
     why: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendedTitles:
-    """The best titles for one user.
-
-    Parameters
-    ----------
-    user : str
-        Id, as asked.
-    n_ratings : int
-        Number of the user's training ratings; with none, this is the cold start.
-    model : str
-        What answered: a study, or the URI of a model.
-    family, dataset : str
-        Their names.
-    simulated : bool
-        Whether a program made the ratings.
-    titles : tuple of RecommendedTitle
-        Best first; none that the user has rated in the training part.
-    """
+    """The best titles for one user."""
 
     user: str
+    # Number of the user's training ratings; with none, this is the cold start.
     n_ratings: int
+    # What answered: a study, or the URI of a model.
     model: str
     family: str
     dataset: str
+    # Whether a program made the ratings.
     simulated: bool
+    # Best first; none that the user has rated in the training part.
     titles: tuple[RecommendedTitle, ...]
 
     @property

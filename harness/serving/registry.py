@@ -58,69 +58,39 @@ _FACTS_TAG = "mlflow.harness.facts"
 
 @dataclass(frozen=True, kw_only=True)
 class VersionFacts:
-    """What a version is, how it was judged, and how it was promoted.
-
-    Parameters
-    ----------
-    family, experiment, study : str
-        Their names.
-    trial : int
-        Number of the trial that found its settings.
-    storage : str
-        The Optuna storage, without a password.
-    dataset : str
-        Name of the data set.
-    simulated : bool
-        Whether a program made the ratings.
-    split : str
-        Method of the split.
-    test_set : SealedRatings
-        What it was judged on.
-    n_test : int
-        Number of test ratings.
-    rmse, rmse_low, rmse_high : float
-        Test RMSE, mean over seeds, and its 95 % interval.
-    opened : datetime
-        When the test set was opened for it, in UTC.
-    trained_on : {"training part", "all ratings"}
-        What the model that is served was fitted to.
-    judged_source : str or None
-        URI of the logged model that was judged, where another one is served.
-    verdict : str
-        What became of it.
-    forced : tuple of str
-        What it was promoted in spite of: ``"floor"``, ``"undecided"``.
-    margin : float or None
-        Smallest difference to the champion that matters; None where none was compared.
-    superior : bool or None
-        Whether it was shown to be better than that champion.
-    promotion_tests : int
-        Promotions decided on these test ratings by then, its own included.
-    alpha : float
-        Error that all these may cause together.
-    """
+    """What a version is, how it was judged, and how it was promoted."""
 
     family: str
     experiment: str
     study: str
     trial: int
+    # The Optuna storage, without a password.
     storage: str
     dataset: str
+    # Whether a program made the ratings.
     simulated: bool
     split: str
     test_set: SealedRatings
     n_test: int
+    # Test RMSE, mean over seeds, and its 95 % interval.
     rmse: float
     rmse_low: float
     rmse_high: float
+    # When the test set was opened for it, in UTC.
     opened: datetime
+    # What the model that is served was fitted to.
     trained_on: TrainedOn = "training part"
+    # URI of the logged model that was judged, where another one is served.
     judged_source: str | None = None
     verdict: str = ""
+    # What it was promoted in spite of: "floor", "undecided".
     forced: tuple[str, ...] = ()
     margin: float | None = None
+    # Whether it was shown to be better than that champion.
     superior: bool | None = None
+    # Promotions decided on these test ratings by then, its own included.
     promotion_tests: int = 0
+    # Error that all these may cause together.
     alpha: float = 0.05
 
     @property
@@ -147,27 +117,7 @@ class VersionFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisteredVersion:
-    """A version of a registered model.
-
-    Parameters
-    ----------
-    name : str
-        Name of the registered model.
-    version : int
-        From 1.
-    aliases : tuple of str
-        ``"champion"`` ...
-    created : datetime
-        In UTC.
-    run_id : str
-        Run of its final evaluation.
-    source : str
-        URI of the logged model.
-    tags : mapping of str to str
-        Those that MLflow's pages show.
-    facts : VersionFacts or None
-        None where something else than `harness promote` has registered it.
-    """
+    """A version of a registered model."""
 
     name: str
     version: int
@@ -175,7 +125,9 @@ class RegisteredVersion:
     created: datetime
     run_id: str
     source: str
+    # Those that MLflow's pages show.
     tags: Mapping[str, str]
+    # None where something else than harness promote has registered it.
     facts: VersionFacts | None
 
     @property

@@ -27,19 +27,11 @@ _FIRST_PORT = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """A running web interface.
+    """A running web interface."""
 
-    Parameters
-    ----------
-    address : str
-        Address of the server: ``"http://127.0.0.1:5000"``.
-    links : mapping of str to str
-        Name of a list of runs to the link to it, see `experiment_links`.
-    process : subprocess.Popen
-        The server.
-    """
-
+    # Address of the server: "http://127.0.0.1:5000".
     address: str
+    # Name of a list of runs to the link to it, see experiment_links.
     links: Mapping[str, str]
     process: "subprocess.Popen[bytes]"
 

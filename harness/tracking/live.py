@@ -27,39 +27,22 @@ _LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class StudyStarted:
-    """A study starts or continues.
+    """A study starts or continues."""
 
-    Parameters
-    ----------
-    study : StudyRecord
-        With the trials that it has.
-    """
-
+    # With the trials that it has.
     study: StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded:
-    """A trial of the study that was started has ended.
-
-    Parameters
-    ----------
-    trial : TrialRecord
-        The trial.
-    """
+    """A trial of the study that was started has ended."""
 
     trial: TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyEnded:
-    """The search has ended.
-
-    Parameters
-    ----------
-    study : StudyRecord
-        With all its trials.
-    """
+    """The search has ended."""
 
     study: StudyRecord
 

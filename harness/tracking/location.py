@@ -30,16 +30,9 @@ _OTHERS = ("databricks", "databricks-uc", "uc")
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """An experiment in an MLflow store.
+    """An experiment in an MLflow store."""
 
-    Parameters
-    ----------
-    tracking_uri : str
-        URI of the store; a local one holds an absolute path.
-    experiment : str
-        Name of the experiment.
-    """
-
+    # URI of the store; a local one holds an absolute path.
     tracking_uri: str
     experiment: str
 

@@ -33,39 +33,18 @@ RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
 
 @dataclass(frozen=True, kw_only=True)
 class MetricPoint:
-    """One value of a metric.
-
-    Parameters
-    ----------
-    key : str
-        Name of the metric.
-    value : float
-        The value.
-    timestamp : int
-        Milliseconds since 1970-01-01 UTC.
-    step : int, default 0
-        Fold or trial.
-    """
+    """One value of a metric."""
 
     key: str
     value: float
+    # Milliseconds since 1970-01-01 UTC.
     timestamp: int
     step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """A dataset as MLflow wants it.
-
-    Parameters
-    ----------
-    name, digest : str
-        Name and fingerprint.
-    source, schema, profile : str
-        JSON.
-    context : str, default "training"
-        What it was used for.
-    """
+    """A dataset as MLflow wants it."""
 
     name: str
     digest: str
@@ -77,26 +56,11 @@ class DatasetFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunImage:
-    """A run as it should be.
-
-    Parameters
-    ----------
-    name : str
-        Name of the run.
-    status : {"RUNNING", "FINISHED", "KILLED", "FAILED"}
-        MLflow's status.
-    started, ended : int or None
-        Times in ms since 1970 (UTC).
-    params, tags : mapping of str to str
-        What MLflow calls so.
-    points : tuple of MetricPoint
-        Values of metrics.
-    datasets : tuple of DatasetFacts
-        The inputs.
-    """
+    """A run as it should be."""
 
     name: str
     status: RunStatus
+    # Times in ms since 1970 (UTC).
     started: int | None
     ended: int | None
     params: Mapping[str, str]

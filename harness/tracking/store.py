@@ -331,14 +331,9 @@ Outcome = Literal["created", "repaired", "unchanged"]
 
 @dataclass(frozen=True, kw_only=True)
 class SyncCounts:
-    """What a synchronisation did.
+    """What a synchronisation did."""
 
-    Parameters
-    ----------
-    created, repaired, unchanged : int, default 0
-        Number of runs that were missing, that were not right, and that were right.
-    """
-
+    # Number of runs that were missing, that were not right, and that were right.
     created: int = 0
     repaired: int = 0
     unchanged: int = 0

@@ -32,30 +32,17 @@ _NAME_WIDTH = 270
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A list of runs.
+    """A list of runs."""
 
-    Parameters
-    ----------
-    key : str
-        What a link names it by.
-    name : str
-        What the menu calls it.
-    tags, metrics : tuple of str
-        Names of the columns, in order.
-    order_by : str
-        Column that it is sorted by.
-    ascending : bool, default True
-        In which direction.
-    only : str, default ""
-        Search filter of MLflow; all runs if empty.
-    """
-
+    # What a link names it by.
     key: str
     name: str
+    # Names of the columns, in order.
     tags: tuple[str, ...]
     metrics: tuple[str, ...]
     order_by: str
     ascending: bool = True
+    # Search filter of MLflow; all runs if empty.
     only: str = ""
 
     @property

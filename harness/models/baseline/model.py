@@ -21,17 +21,10 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Biases:
-    """How far users and items lie above or below the mean.
-
-    Parameters
-    ----------
-    mean : float
-        The global mean in stars.
-    users, items : ndarray of float64, shapes (n_users,) and (n_items,)
-        Biases in stars; 0 where there was no rating to learn from.
-    """
+    """How far users and items lie above or below the mean."""
 
     mean: float
+    # Biases in stars; 0 where there was no rating to learn from.
     users: Doubles
     items: Doubles
 

@@ -30,23 +30,11 @@ _N_SPREAD_PAIRS = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Features of users, of titles, or of days, and which of them each rating has.
+    """Features of users, of titles, or of days, and which of them each rating has."""
 
-    Parameters
-    ----------
-    rows : ndarray of int, shape (n_ratings,)
-        Row of the groups that each rating belongs to.
-    groups : sequence of csr_matrix, each n_rows rows
-        Features that belong together: each group has its own prior.
-    topic_of : ndarray of int, shape (n_features,)
-        To which of the topics, numbered from 0, each feature belongs: what the linear
-        weights add is told topic by topic.
-    parents : mapping of int to ndarray of int, shape (n_rows,)
-        Earlier blocks, by position, whose row follows from the row of this one: a day of
-        a user has a user. The product of both is part of the bias then.
-    """
-
+    # Row of the groups that each rating belongs to.
     rows: npt.NDArray[np.integer[Any]]
+    # Features that belong together: each group has its own prior.
     groups: "Sequence[csr_matrix]"
     topic_of: npt.NDArray[np.integer[Any]]
     parents: Mapping[int, npt.NDArray[np.integer[Any]]] = field(default_factory=dict)
@@ -65,46 +53,25 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """What the rows of one block come down to.
-
-    Parameters
-    ----------
-    bias : ndarray of float64, shape (n_rows,)
-        What a row adds whatever the other blocks are: weights, and pairs of its features,
-        or of one with one of a parent.
-    factors : ndarray of float32, shape (n_rows, n_samples * n_factors)
-        Factors of all samples side by side, not divided by their number.
-    topics : ndarray of float64, shape (n_rows, n_topics + 1)
-        The bias by topic; last what pairs of features of the block add.
-    """
+    """What the rows of one block come down to."""
 
     bias: Doubles
+    # Factors of all samples side by side, not divided by their number.
     factors: Singles
+    # The bias by topic; last what pairs of features of the block add.
     topics: Doubles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """Mean score over samples: level, biases, and products of factors of two blocks.
+    """Mean score over samples: level, biases, and products of factors of two blocks."""
 
-    Parameters
-    ----------
-    n_samples : int
-        By which the products of `Side.factors` are to be divided.
-    level : float
-        Mean of the intercept.
-    sides : tuple of Side
-        One for each block.
-    cutpoints : ndarray of float64, shape (n_levels - 1,)
-        Mean scores that separate the levels of an ordered probit; empty for a regression.
-    spread : float
-        Mean variance over the samples of the score of a pair.
-    """
-
+    # By which the products of Side.factors are to be divided.
     n_samples: int
     level: float
     sides: tuple[Side, ...]
     cutpoints: Doubles
+    # Mean variance over the samples of the score of a pair.
     spread: float
 
 

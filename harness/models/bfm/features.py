@@ -25,20 +25,13 @@ __all__ = ["SideFeatures", "describe_sides"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SideFeatures:
-    """Features of the users, or of the titles.
+    """Features of the users, or of the titles."""
 
-    Parameters
-    ----------
-    groups : tuple of csr_matrix, each n_rows rows
-        Features that share a prior; none of them without columns.
-    topics : tuple of str
-        What features are about: ``"the title itself"``, ``"genre"``.
-    topic_of : ndarray of int64, shape (n_features,)
-        Position in `topics` of each feature, over all groups.
-    """
-
+    # Features that share a prior; none of them without columns.
     groups: "tuple[csr_matrix, ...]"
+    # What features are about: "the title itself", "genre".
     topics: tuple[str, ...]
+    # Position in topics of each feature, over all groups.
     topic_of: npt.NDArray[np.int64]
 
     @classmethod

@@ -55,28 +55,16 @@ class Machine:
 
     Rows of users and titles end with one for the unknown. Rows of moments are those of
     `Moments`.
-
-    Parameters
-    ----------
-    level : float
-        The intercept.
-    biases : tuple of ndarray of float64, shapes (n_users + 1,), (n_items + 1,), (n_rows,)
-        Of users, titles and moments.
-    factors : pair of ndarray of float32, shapes (n_users + 1, k), (n_items + 1, k)
-        Of users and titles for each other.
-    user_moments, item_moments : pair of ndarray of float32
-        Of users and moments for each other, and of titles and moments.
-    age_table : ndarray of float32, shape (n_rows, n_ages)
-        What a row of moments and a bin of the title's age add together.
-    first_age : int
-        Row of the first bin of age.
     """
 
     level: float
     biases: tuple[Doubles, Doubles, Doubles]
+    # Of users and titles for each other.
     factors: tuple[Singles, Singles]
+    # Of users and moments for each other, and of titles and moments.
     user_moments: tuple[Singles, Singles]
     item_moments: tuple[Singles, Singles]
+    # What a row of moments and a bin of the title's age add together.
     age_table: Singles
     first_age: int
 

@@ -33,26 +33,13 @@ class Moments:
     the mean of the rows of the user's ratings, and one for the unknown, the mean of all
     ratings: they stand for a day that is not known. A time outside the training part is
     sent to the nearest day there.
-
-    Parameters
-    ----------
-    days : ndarray of int64, shape (n_days,)
-        Days since 1970-01-01 UTC with a rating, ascending; empty: not used.
-    user_days : ndarray of int64, shape (n_user_days,)
-        Days of users who rated on more than one, as ``user * 2 ** 32 + day``, ascending.
-        For a user with one day only, that day says no more than the user.
-    first_times : ndarray of int64, shape (n_items + 1,)
-        First rating of each title in seconds; of a title without any, the last of all.
-    age_cuts : ndarray of float64, shape (n_bins - 1,)
-        Ends of the bins of age in seconds; empty: not used.
-    usual_times : ndarray of float64, shape (n_users + 1,)
-        Median time of each user's ratings; last that of a user without any: the latest
-        of all. A title has its age then where the time is not known.
     """
 
+    # Days since 1970-01-01 UTC with a rating, ascending; empty: not used.
     days: Longs
     user_days: Longs
     first_times: Longs
+    # Ends of the bins of age in seconds; empty: not used.
     age_cuts: Doubles
     usual_times: Doubles
 

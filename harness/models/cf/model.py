@@ -38,21 +38,14 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Expectation:
-    """Expected rating of each pair, and the unit in which deviations are averaged.
+    """Expected rating of each pair, and the unit in which deviations are averaged."""
 
-    Parameters
-    ----------
-    level : float
-        Expected of all pairs alike, in stars.
-    of_x, of_y : ndarray of float64, shapes (n_x,) and (n_y,)
-        Expected of each ``x`` and each ``y`` besides, in stars.
-    spread : ndarray of float64, shape (n_x,)
-        Unit of the deviations of each ``x``, in stars; greater than 0.
-    """
-
+    # Expected of all pairs alike, in stars.
     level: float
+    # Expected of each x and each y besides, in stars.
     of_x: Doubles
     of_y: Doubles
+    # Unit of the deviations of each x, in stars; greater than 0.
     spread: Doubles
 
     def __call__(self, xs: RatingCodes, ys: RatingCodes) -> Doubles:
@@ -96,23 +89,13 @@ class NeighborAverages:
     """What was expected, corrected by how far the neighbours deviate from it.
 
     All users and items it is asked about have ratings.
-
-    Parameters
-    ----------
-    user_based : bool
-        Whether the neighbours are users: then ``x`` is the user and ``y`` the item.
-    expectation : Expectation
-        What is expected of each pair.
-    otherwise : float or None
-        Prediction in stars with too few neighbours; None for what is expected.
-    around : Neighborhood
-        Deviations, and numbers of neighbours.
-    similarities : Similarities
-        Of the ``x``.
     """
 
+    # Whether the neighbours are users: then x is the user and y the item.
     user_based: bool
+    # What is expected of each pair.
     expectation: Expectation
+    # Prediction in stars with too few neighbours; None for what is expected.
     otherwise: float | None
     around: Neighborhood
     similarities: Similarities

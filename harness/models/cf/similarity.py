@@ -40,16 +40,9 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighborhood:
-    """What is averaged, and over how many neighbours.
+    """What is averaged, and over how many neighbours."""
 
-    Parameters
-    ----------
-    by_y : RatingLists
-        Deviations of the ratings from what was to be expected, one list for each ``y``.
-    most, fewest : int
-        Number of neighbours.
-    """
-
+    # Deviations of the ratings from what was to be expected, one list for each y.
     by_y: RatingLists
     most: int
     fewest: int
@@ -99,21 +92,10 @@ _KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarityRule:
-    r"""How two are compared by their common ratings.
-
-    Parameters
-    ----------
-    measure : {"cosine", "msd", "pearson", "pearson_baseline"}
-        What is computed; the ratings are those in stars, or for ``pearson_baseline``
-        what mean and biases leave unexplained.
-    min_support : int
-        Fewer common ratings than this count as no similarity.
-    shrinkage : float
-        For ``pearson_baseline``: with :math:`n` common ratings the correlation is
-        multiplied by :math:`(n - 1) / (n - 1 + \text{shrinkage})`.
-    """
+    r"""How two are compared by their common ratings."""
 
     measure: Measure
+    # Fewer common ratings than this count as no similarity.
     min_support: int
     shrinkage: float
 
@@ -195,17 +177,11 @@ SHARED = ArrayCache(max_bytes=1 << 30)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AllSimilarities(Similarities):
-    """A matrix of all similarities, before weights: rules that differ in them share it.
+    """A matrix of all similarities, before weights: rules that differ in them share it."""
 
-    Parameters
-    ----------
-    matrices : tuple of ndarray, shape (n, n)
-        Similarities, float64, and numbers of common ratings, int32: 12 bytes a pair.
-    weights : ndarray of float64, shape (n_most + 1,)
-        Factor for each number of common ratings; the first is 1.
-    """
-
+    # Similarities, float64, and numbers of common ratings, int32: 12 bytes a pair.
     matrices: tuple[npt.NDArray[Any], ...]
+    # Factor for each number of common ratings; the first is 1.
     weights: Doubles
 
     @classmethod
@@ -249,17 +225,11 @@ class AllSimilarities(Similarities):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearestSimilarities(Similarities):
-    """For each ``x`` a list of those that are most similar to it.
+    """For each ``x`` a list of those that are most similar to it."""
 
-    Parameters
-    ----------
-    lists : tuple of ndarray
-        Offsets (int64), codes (int32) and similarities (float32): 8 bytes a pair.
-    columns : tuple of ndarray
-        The lists turned round: for each ``x`` those that have it in their list.
-    """
-
+    # Offsets (int64), codes (int32) and similarities (float32): 8 bytes a pair.
     lists: tuple[npt.NDArray[Any], ...]
+    # The lists turned round: for each x those that have it in their list.
     columns: tuple[npt.NDArray[Any], ...]
 
     @classmethod
@@ -319,16 +289,9 @@ class NearestSimilarities(Similarities):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimilaritiesOnDemand(Similarities):
-    """Compares when it is asked: no memory but for the ratings, and more time.
+    """Compares when it is asked: no memory but for the ratings, and more time."""
 
-    Parameters
-    ----------
-    by_x, by_y : RatingLists
-        What is compared, as lists of both sides.
-    rule : SimilarityRule
-        How.
-    """
-
+    # What is compared, as lists of both sides.
     by_x: RatingLists
     by_y: RatingLists
     rule: SimilarityRule
@@ -377,24 +340,7 @@ def _size_of_other_side(lists: RatingLists) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarityPlan:
-    """Limits on the memory that similarities may take.
-
-    Parameters
-    ----------
-    dense_limit : int, default 4000
-        Up to so many users or items all similarities are kept, exact and shared between
-        models: 12 bytes a pair, at most 192 MB.
-    list_bytes : int, default 256 MiB
-        Beyond it, items keep lists of those with a similarity above 0, at 8 bytes a pair,
-        if all of them fit; and the same lists turned round. Users are compared on demand:
-        lists that reach far enough would take minutes for a hundred thousand of them.
-    list_length : int, default 600
-        If they do not fit, each list keeps so many, or as many as do. Longer ones make
-        recommendations slow, and gain little: with shrinkage, on 9,700 films, RMSE is
-        0.851 with 600, 0.850 with all.
-    cache : ArrayCache
-        Where models share them.
-    """
+    """Limits on the memory that similarities may take."""
 
     dense_limit: int = 4_000
     list_bytes: int = 256 << 20

@@ -33,17 +33,7 @@ BLOCKS = ("metadata", "genre", "text", "people", "statistics")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TitleFeatures:
-    """One row of numbers for each title.
-
-    Parameters
-    ----------
-    values : ndarray of float32, shape (n_items, n_features)
-        Features, weighted: the mean squared norm of the columns of a block is its weight.
-    names : ndarray of str (object), shape (n_features,)
-        What each column says.
-    block_of : ndarray of int8, shape (n_features,)
-        Position in `BLOCKS`.
-    """
+    """One row of numbers for each title."""
 
     values: npt.NDArray[np.float32]
     names: npt.NDArray[np.object_]

@@ -42,23 +42,14 @@ N_STRONGEST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimilarTitle:
-    """A title that the user has rated, and what it adds to a prediction.
-
-    Parameters
-    ----------
-    item : int
-        Code of the title.
-    similarity : float
-        Cosine of its features and those of the title that is predicted, from -1 to 1.
-    rating : float
-        What the user gave, in stars.
-    contribution : float
-        In stars above or below what biases predict.
-    """
+    """A title that the user has rated, and what it adds to a prediction."""
 
     item: int
+    # Cosine of its features and those of the title that is predicted, from -1 to 1.
     similarity: float
+    # What the user gave, in stars.
     rating: float
+    # In stars above or below what biases predict.
     contribution: float
 
 
@@ -68,36 +59,18 @@ class ContentExplanation(Explanation):
 
     The mean, the two biases and the contributions of the blocks add up to the prediction
     before it is clipped to the scale: they are the `parts`.
-
-    Parameters
-    ----------
-    parts, axes, neighbors, neighbors_are, user_parts
-        See `Explanation`; there are no axes and no parts of the user.
-    prediction : float
-        In stars, within the scale.
-    mean : float
-        The same for all pairs, in stars.
-    user_bias, item_bias : float
-        How the user rates, and how the title is rated by others, in stars.
-    item_bias_from_features : float
-        The part of the title's bias that its features predict for everybody, in stars.
-    blocks : mapping of str to float
-        What the user's taste adds, by block of features, in stars; empty where nothing is
-        known of the user or the title.
-    strongest : mapping of str to tuple of Part
-        The features of each block that add or take away most, the first most; none where
-        the block adds nothing. What they add is within that of the block.
-    similar : tuple of SimilarTitle
-        Titles the user has rated, most similar first.
     """
 
     prediction: float
+    # The same for all pairs, in stars.
     mean: float
+    # How the user rates, and how the title is rated by others, in stars.
     user_bias: float
     item_bias: float
     item_bias_from_features: float
     blocks: Mapping[str, float]
     strongest: Mapping[str, tuple[Part, ...]]
+    # Titles the user has rated, most similar first.
     similar: tuple[SimilarTitle, ...]
 
 

@@ -34,20 +34,13 @@ def unit_rows(features: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimilarTitles:
-    """For each title those that are similar to it.
+    """For each title those that are similar to it."""
 
-    Parameters
-    ----------
-    offsets : ndarray of int64, shape (n_items + 1,)
-        Where the list of each title begins.
-    codes : ndarray of int32, shape (n_pairs,)
-        Similar titles, in ascending order; never the title itself.
-    similarities : ndarray of float32, shape (n_pairs,)
-        Sharpened cosines, from above 0 to 1.
-    """
-
+    # Where the list of each title begins.
     offsets: npt.NDArray[np.int64]
+    # Similar titles, in ascending order; never the title itself.
     codes: Codes
+    # Sharpened cosines, from above 0 to 1.
     similarities: Floats
 
     @classmethod

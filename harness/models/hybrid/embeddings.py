@@ -33,18 +33,11 @@ _LINE = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signals:
-    """What is to be learnt: for each pair whether, and how much, it was liked.
-
-    Parameters
-    ----------
-    users, items : ndarray of int32, shape (n_pairs,)
-        Codes.
-    values : ndarray of float, shape (n_pairs,)
-        The sign says liked or not, the size how much it counts.
-    """
+    """What is to be learnt: for each pair whether, and how much, it was liked."""
 
     users: npt.NDArray[np.int32]
     items: npt.NDArray[np.int32]
+    # The sign says liked or not, the size how much it counts.
     values: npt.NDArray[np.floating[Any]]
 
     def used(self, loss: Loss) -> "Signals":
@@ -61,15 +54,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """Factors and bias of each feature of one side.
-
-    Parameters
-    ----------
-    factors : ndarray of float32, shape (n_features, n_factors)
-        Embeddings.
-    biases : ndarray of float32, shape (n_features,)
-        Biases, in units of the score.
-    """
+    """Factors and bias of each feature of one side."""
 
     factors: Singles
     biases: Singles

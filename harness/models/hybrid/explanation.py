@@ -39,29 +39,13 @@ class HybridExplanation(Explanation):
     the sum of `title_features`: these are the `parts`. `user_parts` take the level of the
     user and the features of the title together, and divide them the other way: into the
     level of the title and `user_features`.
-
-    Parameters
-    ----------
-    prediction : float
-        Not clipped.
-    expected : float
-        The bias model, calibrated.
-    user_level : float
-        What the score owes to the user whatever the title.
-    genre_interaction : float
-        What the user's liking for the genres of the title adds.
-    title_features : mapping of str to float
-        Contribution of each feature of the title: the dot product of its embedding
-        with the user's factors, plus its bias. ``"(itself)"`` is the title's own.
-    user_features : mapping of str to float
-        The same for the features of the user.
-    parts, axes, neighbors, neighbors_are, user_parts
-        See `Explanation`; there are no axes and no neighbors.
     """
 
     prediction: float
     expected: float
+    # What the score owes to the user whatever the title.
     user_level: float
+    # What the user's liking for the genres of the title adds.
     genre_interaction: float
     title_features: Mapping[str, float]
     user_features: Mapping[str, float]

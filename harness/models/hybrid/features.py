@@ -40,16 +40,7 @@ _LEVEL = ("mean", "variance", "bias")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flags:
-    """Named features of the users, or of the titles.
-
-    Parameters
-    ----------
-    names : tuple of str, length n_features
-        ``"genre=Drama"``.
-    values : ndarray of float32, shape (n_rows, n_features)
-        Mostly 0. Within a block (genre, decade ...) each row has length 1, or 0 where
-        nothing is known.
-    """
+    """Named features of the users, or of the titles."""
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float32]

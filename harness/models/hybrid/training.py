@@ -40,12 +40,6 @@ class Calibration:
     r"""Stars as a linear function of what was expected and of the score.
 
     .. math:: \hat r_{ui} = a + (1 + b) \, e_{ui} + c \, s_{ui}
-
-    Parameters
-    ----------
-    intercept, expectation_slope, score_slope : float
-        :math:`a` in stars, :math:`b` without unit, :math:`c` in stars per unit of score.
-        All 0 leaves what was expected.
     """
 
     intercept: float = 0.0
@@ -109,17 +103,7 @@ def fit_calibration(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """Features of the users, or of the titles.
-
-    Parameters
-    ----------
-    flags : Flags
-        Named features.
-    matrix : csr_matrix of float32, shape (n_rows, n_rows + n_flags)
-        Own features, then flags, weighted.
-    weight : float
-        Of the flags.
-    """
+    """Features of the users, or of the titles."""
 
     flags: Flags
     matrix: "csr_matrix"
@@ -143,21 +127,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """One side after some epochs, as arrays; the last row is for whoever is unknown.
+    """One side after some epochs, as arrays; the last row is for whoever is unknown."""
 
-    Parameters
-    ----------
-    factors : ndarray of float32, shape (n_rows + 1, n_factors)
-        Sums of the embeddings of a row's features; 0 for the unknown.
-    biases : ndarray of float32, shape (n_rows + 1,)
-        Sums of the biases of a row's features; their mean for the unknown.
-    flag_factors : ndarray of float32, shape (n_flags, n_factors)
-        Weighted embedding of each flag.
-    flag_biases : ndarray of float32, shape (n_flags,)
-        Weighted bias of each flag.
-    """
-
+    # Sums of the embeddings of a row's features; 0 for the unknown.
     factors: Singles
+    # Sums of the biases of a row's features; their mean for the unknown.
     biases: Singles
     flag_factors: Singles
     flag_biases: Singles
@@ -196,23 +170,13 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """A training under way.
+    """A training under way."""
 
-    Parameters
-    ----------
-    biases : Biases
-        The bias model, whose residuals are learnt.
-    users, items : Side
-        Features.
-    genres : GenreInteraction
-        What is added to the calibrated score.
-    trainer : Trainer
-        Does the work.
-    """
-
+    # The bias model, whose residuals are learnt.
     biases: Biases
     users: Side
     items: Side
+    # What is added to the calibrated score.
     genres: GenreInteraction
     trainer: Trainer
 
@@ -248,21 +212,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aside:
-    """Ratings kept aside, and what does not change from epoch to epoch.
+    """Ratings kept aside, and what does not change from epoch to epoch."""
 
-    Parameters
-    ----------
-    ratings : Ratings
-        Which the training has not seen.
-    expected, level : ndarray of float64, shape (n_ratings,)
-        What the bias model expects of the pair, and of the user whatever the title.
-    left : ndarray of float, shape (n_ratings,)
-        The ratings without what the liking for genres adds.
-    """
-
+    # Which the training has not seen.
     ratings: Ratings
+    # What the bias model expects of the pair, and of the user whatever the title.
     expected: npt.NDArray[np.float64]
     level: npt.NDArray[np.float64]
+    # The ratings without what the liking for genres adds.
     left: npt.NDArray[np.floating[Any]]
 
     @classmethod

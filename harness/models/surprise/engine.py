@@ -64,13 +64,6 @@ class RatedOnly:
 
     scikit-surprise never gets to see these: some of its algorithms divide by their
     number of ratings.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        With codes of their own.
-    users, items : ndarray of int64, shapes (n_rated_users,) and (n_rated_items,)
-        Which codes theirs were, ascending.
     """
 
     ratings: Ratings

@@ -28,16 +28,6 @@ class ReferenceRecommender(Recommender):
     the bias model (with the defaults of the family ``baseline``) says what is known of
     the other one. A subclass defines `_learn`, `_estimate`, `_estimate_all` and
     `_take_apart`.
-
-    Attributes
-    ----------
-    mean_ : float
-        The global mean in stars.
-    fallback_user_bias_, fallback_item_bias_ : ndarray of float64, shapes (n_users,), \
-(n_items,)
-        Biases in stars, for pairs of which one has no rating.
-    rated_user_, rated_item_ : ndarray of bool, shapes (n_users,) and (n_items,)
-        Whether there was a rating to learn from.
     """
 
     mean_: float = field(init=False, repr=False)
@@ -108,18 +98,7 @@ class ReferenceRecommender(Recommender):
 
 @dataclass(kw_only=True)
 class ReferenceFactors(ReferenceRecommender):
-    """A factor model trained by scikit-surprise: biases and a product of factors.
-
-    Attributes
-    ----------
-    level_ : float
-        What is added to biases and factors, in stars.
-    user_bias_, item_bias_ : ndarray of float64, shapes (n_users,) and (n_items,)
-        Biases in stars.
-    user_factors_, item_factors_ : ndarray of float64, shapes (n_users, n_factors), \
-(n_items, n_factors)
-        Factors.
-    """
+    """A factor model trained by scikit-surprise: biases and a product of factors."""
 
     level_: float = field(init=False, repr=False)
     user_bias_: Doubles = field(init=False, repr=False)

@@ -38,33 +38,20 @@ class TimeBiases:
     not rated there is no bias of the day; without a time nothing is added.
     The terms are 0 on average over a user's or title's ratings: see `TimeTraining`.
 
-    Parameters
-    ----------
-    span : ndarray of int64, shape (2,)
-        Times of the first and the last training rating, in seconds.
-    user_time : ndarray of float64, shape (n_users,)
-        :math:`t_u`, in seconds.
-    user_days : ndarray of int64, shape (n_user_days,)
-        Which users have rated on which days: code times number of days, plus day;
-        ascending.
-    user_drift : ndarray of float, shape (n_users,)
-        :math:`\alpha_u` in stars.
-    user_day_bias : ndarray of float, shape (n_user_days,)
-        :math:`b_{u, \text{day}}` in stars.
-    item_period_bias : ndarray of float, shape (n_items, n_periods)
-        :math:`b_{i, \text{period}}` in stars.
-
     References
     ----------
     .. [1] Y. Koren, "Collaborative filtering with temporal dynamics", KDD 2009,
        section 3.
     """
 
+    # Times of the first and the last training rating, in seconds.
     span: npt.NDArray[np.int64]
     user_time: npt.NDArray[np.float64]
     user_days: npt.NDArray[np.int64]
     user_drift: Reals
+    # :math:b_{u, \text{day}} in stars.
     user_day_bias: Reals
+    # :math:b_{i, \text{period}} in stars.
     item_period_bias: Reals
 
     @classmethod
@@ -169,20 +156,12 @@ def span_of(ratings: Ratings) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimeTraining:
-    """Time terms under training: updated in place by `sgd_epoch_in_time`.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        With times.
-    terms : TimeBiases
-        As far as they are learnt.
-    located : tuple of ndarray, each of shape (n_ratings,)
-        Deviation, place and period of the ratings; see `TimeBiases.locate`.
-    """
+    """Time terms under training: updated in place by `sgd_epoch_in_time`."""
 
     ratings: Ratings
+    # As far as they are learnt.
     terms: TimeBiases
+    # Deviation, place and period of the ratings; see TimeBiases.locate.
     located: tuple[Reals, npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
     @classmethod

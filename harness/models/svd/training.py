@@ -19,17 +19,9 @@ Reals = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Latents:
-    """What matrix factorisation learns; all of one dtype, float32 or float64.
+    """What matrix factorisation learns; all of one dtype, float32 or float64."""
 
-    Parameters
-    ----------
-    user_bias, item_bias : ndarray of float, shapes (n_users,) and (n_items,)
-        Biases, in stars of a scale of 1 to 5 until `times_star`.
-    user_factors, item_factors : ndarray of float, shapes (n_users, n_factors), \
-(n_items, n_factors)
-        Factors.
-    """
-
+    # Biases, in stars of a scale of 1 to 5 until times_star.
     user_bias: Reals
     item_bias: Reals
     user_factors: Reals
@@ -51,33 +43,20 @@ class Latents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descent:
-    """Stochastic gradient descent over the ratings in the order of users.
+    """Stochastic gradient descent over the ratings in the order of users."""
 
-    Parameters
-    ----------
-    n_factors, n_epochs : int
-        Number of latent factors, and of passes over the ratings.
-    rates : tuple of float
-        Learning rate and regularization of the biases, then of the factors.
-    init_std : float
-        Standard deviation of the factors at the start.
-    biased : bool
-        Whether biases are learnt.
-    precision : {"single", "double"}
-        Of the latents.
-    seed : int
-        Seed of the factors at the start.
-    time_regularization : float
-        Penalty on biases that change with time.
-    """
-
+    # Number of latent factors, and of passes over the ratings.
     n_factors: int
     n_epochs: int
+    # Learning rate and regularization of the biases, then of the factors.
     rates: tuple[float, float, float, float]
+    # Standard deviation of the factors at the start.
     init_std: float
     biased: bool
     precision: Literal["single", "double"]
+    # Seed of the factors at the start.
     seed: int
+    # Penalty on biases that change with time.
     time_regularization: float
 
     @property

@@ -16,16 +16,9 @@ _FACES = (DARK, "white", LIGHT)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a candidate is drawn; shapes differ, so that print needs no colour.
+    """How a candidate is drawn; shapes differ, so that print needs no colour."""
 
-    Parameters
-    ----------
-    marker, face : str
-        Shape and filling of its mark.
-    line : str
-        Colour of its lines.
-    """
-
+    # Shape and filling of its mark.
     marker: str
     face: str
     line: str

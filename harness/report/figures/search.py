@@ -85,17 +85,11 @@ def _scatter(axes: "Axes", x: list[Any], y: list[float], look: _Look) -> None:
 
 @dataclass(frozen=True)
 class TrialMarks:
-    """Values of the trials, and the part of the axis that is worth showing.
+    """Values of the trials, and the part of the axis that is worth showing."""
 
-    Parameters
-    ----------
-    values : mapping of int to float
-        Number of a trial to its value, or its `paired_values`, in stars of RMSE.
-    low, high : float
-        Ends of the part shown; trials above it are marked at its upper end.
-    """
-
+    # Number of a trial to its value, or its paired_values, in stars of RMSE.
     values: Mapping[int, float]
+    # Ends of the part shown; trials above it are marked at its upper end.
     low: float
     high: float
 
