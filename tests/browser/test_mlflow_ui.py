@@ -7,15 +7,14 @@ from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
-from harness.tracking.experiment_projection import log_experiment
 from mlflow import MlflowClient
 
-from harness.serving import promotion_material
 from harness.serving.promotion import PromotionSettings, promote
 from harness.serving.web import serve
 from harness.tracking.location import locate
+from harness.tracking.runs import attach_report, log_experiment
 from tests.experiment.records import make_record
-from tests.serving.promotion_workspace import COSTS, copy
+from tests.serving.promotion_workspace import copy
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -110,10 +109,10 @@ def pages(judged_template, tmp_path_factory):
     (report / "rmse.png").write_bytes(b"png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(promotion_material, "measure_efficiency", lambda *_, **__: COSTS)
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
-        log_experiment(make_record(), report)
+        runs = log_experiment(make_record(), locate())
+        attach_report(runs.experiment, report, locate())
         settings = PromotionSettings(
             name="good", storage="optuna.log", location=locate()
         )
@@ -180,6 +179,11 @@ def test_the_registry_shows_who_is_champion_and_how_good(pages):
     page = pages["registry"]
     assert "@\xa0champion" in page
     assert any(piece.startswith("RMSE 0.") for piece in page)
+
+
+def test_the_facts_that_are_for_machines_are_not_shown(pages):
+    for name in ("registry", "version"):
+        assert not any("mlflow.harness.facts" in piece for piece in pages[name])
 
 
 def test_a_version_shows_its_signature(pages):
