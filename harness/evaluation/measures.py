@@ -452,12 +452,14 @@ MEASURES: dict[str, Measure] = _table(
         "catalogue_coverage",
         "catalogue coverage",
         "share",
+        negligible=0.02,
         definition="Share of all titles that are in somebody's top 10.",
     ),
     _ranking(
         "intra_list_diversity",
         "intra-list diversity",
         "index",
+        negligible=0.02,
         definition="Mean distance of two titles of a list by genre and decade.",
     ),
     _ranking(

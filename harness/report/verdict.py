@@ -335,7 +335,8 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     )
     return Statement(
         kind="undecided",
-        text=f"This test set cannot tell {name} and {best} apart: the RMSE of {name} is "
+        text=f"Whether {name} is worse than {best} by more than the "
+        f"{record.judging.margin:g} {unit(record)} that matter is undecided: its RMSE is "
         f"higher by {size}{power}.",
         facts=facts | {"detectable": found.detectable},
     )
