@@ -3,15 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 __all__ = [
     "Comparison",
     "duration",
     "hide_password",
-    "interval",
-    "metric",
     "milliseconds",
+    "p_relation",
+    "p_value",
     "percent",
     "setting",
     "size",
@@ -20,7 +20,6 @@ __all__ = [
 ]
 
 
-_SHARES = ("within_",)
 _UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -37,9 +36,15 @@ def percent(share: float, digits: int = 0) -> str:
     --------
     >>> percent(0.1333), percent(-0.001, 1), percent(0.004), percent(0)
     ('13 %', '-0.1 %', '< 1 %', '0 %')
+    >>> percent(0.0004, 1), percent(0.9996, 1)
+    ('< 0.1 %', '> 99.9 %')
     """
-    if not digits and 0 < share < 0.005:
-        return "< 1 %"
+    # Only nothing is written as 0 %, and only all as 100 %.
+    half = 0.5 * 10 ** -(digits + 2)
+    if 0 < share < half:
+        return f"< {10**-digits:g} %"
+    if 1 - half < share < 1:
+        return f"> {100 - 10**-digits:g} %"
     # Adding 0 turns -0.0 into 0.0.
     return f"{round(100 * share, digits) + 0.0:.{digits}f} %"
 
@@ -58,31 +63,27 @@ def unit_of_scale(scale: Sequence[float] | None) -> str:
     return "stars" if high == 5 and 0 <= low <= 1 else "points"
 
 
-def metric(name: str, value: float | None) -> str:
-    """Write a metric as it is usually read.
+def p_value(value: float) -> str:
+    """Write a p-value.
 
     Examples
     --------
-    >>> metric("within_one_star", 0.74565), metric("rmse", 0.90382), metric("r2", None)
-    ('74.6 %', '0.9038', '-')
+    >>> p_value(0.0123), p_value(0.0001)
+    ('0.012', '< 0.001')
     """
-    if value is None or value != value:  # noqa: PLR0124 - NaN
-        return "-"
-    return (
-        f"{value:.1%}".replace("%", " %") if name.startswith(_SHARES) else stars(value)
-    )
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def interval(name: str, estimate: dict[str, Any]) -> str:
-    """Write a metric with its interval.
+def p_relation(value: float) -> str:
+    """Write a p-value with its sign of relation, to stand behind a letter p.
 
     Examples
     --------
-    >>> interval("rmse", {"value": 0.90382, "low": 0.88461, "high": 0.9231})
-    '0.9038 [0.8846, 0.9231]'
+    >>> p_relation(0.0123), p_relation(0.0001)
+    ('= 0.012', '< 0.001')
     """
-    value, low, high = (metric(name, estimate[k]) for k in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def setting(value: object) -> str:
@@ -181,7 +182,7 @@ class Comparison:
     @property
     def p_text(self) -> str:
         """The p-value with its sign of relation, such as ``= 0.012`` or ``< 0.001``."""
-        return "< 0.001" if self.p_value < 0.001 else f"= {self.p_value:.3f}"
+        return p_relation(self.p_value)
 
     @property
     def outcome(self) -> Literal["better", "worse", "tied"]:

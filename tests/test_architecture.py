@@ -19,6 +19,7 @@ LAYERS = [
     "models",
     "features",
     "data",
+    "files",
     "formatting",
     "toml",
     "version",

@@ -91,6 +91,7 @@ def _family_row(
     record: "ExperimentRecord", candidate: str
 ) -> tuple[float, tuple[str, ...]]:
     from harness.experiment.measured import estimate, measured
+    from harness.formatting import p_value
 
     study = record.studies.get(candidate)
     best = study.best if study is not None else None
@@ -99,7 +100,7 @@ def _family_row(
     p = "-"
     if decision is not None and tuned is not None and candidate != decision.best:
         found = record.difference(f"{decision.best}, tuned", f"{candidate}, tuned")
-        p = "-" if found is None else _p_value(found.p_holm)
+        p = "-" if found is None else p_value(found.p_holm)
     is_chosen = decision is not None and candidate == decision.winner
     cells = (
         f"{'* ' if is_chosen else ''}{record.spec.label(candidate)}",
@@ -127,7 +128,3 @@ def _number(value: float | None, digits: int) -> str:
 
 def _ends(found: "Estimate | None") -> str:
     return "-" if found is None else f"{found.low:.3f}-{found.high:.3f}"
-
-
-def _p_value(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,16 +1,14 @@
 """Data sets that can be downloaded, whole and intact or not at all."""
 
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import DownloadError, UnknownNameError
+from harness.files import scratch_beside
 
 __all__ = [
     "BASE_URL",
@@ -178,8 +176,8 @@ def fetch(
             "name another folder with --out."
         )
     try:
-        with _workshop(folder) as workshop:
-            content = workshop / "content"
+        with scratch_beside(folder) as scratch:
+            content = scratch / "content"
             _retrieve(url, download, content, progress)
             inside = [*content.iterdir()]
             # Archives of data sets have a single folder around everything.
@@ -202,24 +200,6 @@ def _address(base_url: str, download: Download) -> str:
             f"{base_url!r}; correct --url or HARNESS_DATA_URL."
         )
     return f"{base_url.rstrip('/')}/{download.path}"
-
-
-@contextmanager
-def _workshop(folder: Path) -> Iterator[Path]:
-    """Lend a temporary folder beside another one; afterwards all traces are gone."""
-    made = [p for p in folder.absolute().parents if not p.exists()]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that the rename cannot cross file systems.
-        workshop = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
-        try:
-            yield Path(workshop)
-        finally:
-            shutil.rmtree(workshop, ignore_errors=True)
-    finally:
-        for parent in made:
-            with suppress(OSError):  # not empty: the data set is there
-                parent.rmdir()
 
 
 def _retrieve(

@@ -1,21 +1,22 @@
 """Folders that harness writes: ratings, their TOML and their catalogue."""
 
-import json
-import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tomli_w
 
 from harness.data.catalogue import CATALOGUE_COLUMNS, DERIVED_COLUMNS, OPTIONAL_COLUMNS
 from harness.data.dataset import Dataset
 from harness.errors import DataError
+from harness.files import scratch_beside
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["write_dataset"]
+__all__ = ["new_folder", "write_dataset", "write_files"]
 
 
 def write_dataset(dataset: Dataset, folder: str | Path) -> None:
@@ -27,32 +28,31 @@ def write_dataset(dataset: Dataset, folder: str | Path) -> None:
     14 columns and the derived ones as far as known; ``unique_id`` is the item id).
     It appears complete or not at all.
     """
-    folder = Path(folder)
+    with new_folder(Path(folder)) as unfinished:
+        write_files(dataset, unfinished)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Lend a folder to write data into; in the end it gets its name."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(
             f"{folder}: is there already and not empty; remove it or name another."
         )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that the rename cannot cross file systems.
-        unfinished = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
-        )
+        with scratch_beside(folder) as unfinished:
+            yield unfinished
+            unfinished.chmod(0o755)
+            unfinished.replace(folder)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error}.") from error
-    try:
-        _write_into(dataset, unfinished)
-        unfinished.chmod(0o755)
-        unfinished.replace(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error}.") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _write_into(dataset: Dataset, folder: Path) -> None:
+def write_files(dataset: Dataset, folder: Path) -> None:
+    """Write the files of a data set into a folder that is there."""
     _ratings_frame(dataset).to_csv(folder / "ratings.csv", index=False)
-    (folder / "ratings.toml").write_text(_settings(dataset), encoding="utf-8")
+    text = tomli_w.dumps(_settings(dataset))
+    (folder / "ratings.toml").write_text(text, encoding="utf-8")
     if len(dataset.catalogue):
         _catalogue_frame(dataset).to_csv(folder / "catalogue.csv", index=False)
 
@@ -88,17 +88,11 @@ def _catalogue_frame(dataset: Dataset) -> "pd.DataFrame":
     return frame
 
 
-def _settings(dataset: Dataset) -> str:
-    # A JSON string, boolean, number or list of these is the same in TOML.
+def _settings(dataset: Dataset) -> dict[str, Any]:
     scale = dataset.ratings.scale
-    settings = {
+    return {
         "name": dataset.name,
         "simulated": dataset.simulated,
         "scale": [scale.low, scale.high],
         "notes": list(dataset.notes),
     }
-    lines = (
-        f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in settings.items()
-    )
-    # Except for one character that JSON allows and TOML does not.
-    return "".join(lines).replace("\x7f", "\\u007f")

@@ -20,6 +20,7 @@ from harness.evaluation.equivalence import (
     users_to_detect,
 )
 from harness.evaluation.statistics import FEWEST_USERS, Estimate
+from harness.formatting import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -291,10 +292,10 @@ class Comparison:
         }[pair.answer].format(self.best)
         gap = ""
         if pair.share_of_gap is not None and name != self.baseline:
-            gap = f", {100 * pair.share_of_gap:.1f} % of the gap to {self.baseline}"
+            gap = f", {percent(pair.share_of_gap, 1)} of the gap to {self.baseline}"
         return (
             f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]{gap}: {words} "
-            f"(P worse {_percent(p.worse)}, equivalent {_percent(p.equivalent)})"
+            f"(P worse {_probability(p.worse)}, equivalent {_probability(p.equivalent)})"
         )
 
     def _resolution(self) -> list[str]:
@@ -591,9 +592,6 @@ def _check_length(what: str, column: npt.NDArray[Any], n_ratings: int) -> None:
         )
 
 
-def _percent(probability: float) -> str:
-    if probability < 0.001:
-        return "<0.1 %"
-    if probability > 0.999:
-        return ">99.9 %"
-    return f"{100 * probability:.1f} %"
+def _probability(value: float) -> str:
+    # Floating-point numbers round to 0 and 1 what is never certain.
+    return percent(min(max(value, 1e-12), 1 - 1e-12), 1)

@@ -22,7 +22,7 @@ from harness.evaluation.results import (
 )
 from harness.evaluation.statistics import Estimate
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
-from harness.formatting import duration, milliseconds, size
+from harness.formatting import duration, milliseconds, percent, size
 
 __all__ = [
     "BLOCK",
@@ -222,7 +222,7 @@ def _errors(value: float) -> str:
 
 _FORMATS: Mapping[Unit, Callable[[float], str]] = {
     "rating": _errors,
-    "share": lambda value: f"{100 * value:.1f} %",
+    "share": lambda value: percent(value, 1),
     # Adding 0 turns -0.0 into 0.0.
     "index": lambda value: f"{round(value, 3) + 0.0:.3f}",
     "ms": milliseconds,

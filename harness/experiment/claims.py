@@ -13,7 +13,7 @@ from harness.experiment.results import (
     JudgedClaim,
 )
 from harness.experiment.spec import Claim, ExperimentSpec
-from harness.formatting import unit_of_scale
+from harness.formatting import percent, unit_of_scale
 
 __all__ = ["NO_FIGURE", "find_contradictions", "judge_claims"]
 
@@ -150,10 +150,10 @@ def _gaussian_errors(spec: ExperimentSpec, figures: Figures) -> Iterator[Contrad
         spec,
         "remark",
         tuple(figures[name] for name in names),
-        f"MAE / RMSE is {mae / rmse:.4f}, and {_percent(half)} and {_percent(one)} of the "
+        f"MAE / RMSE is {mae / rmse:.4f}, and {percent(half, 1)} and {percent(one, 1)} of the "
         f"errors are within half a star and one; errors from a normal distribution have "
-        f"{gaussian['mae_to_rmse']:.4f}, {_percent(gaussian['within_half_star'])} and "
-        f"{_percent(gaussian['within_one_star'])}: the shape is that of Gaussian errors, "
+        f"{gaussian['mae_to_rmse']:.4f}, {percent(gaussian['within_half_star'], 1)} and "
+        f"{percent(gaussian['within_one_star'], 1)}: the shape is that of Gaussian errors, "
         "and the ratings behind it were almost certainly simulated.",
         {
             **published,
@@ -181,10 +181,6 @@ def _of(
 def _number(claim: Claim) -> float:
     assert not isinstance(claim.value, str)
     return claim.value
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 NO_FIGURE = "not published"

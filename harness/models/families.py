@@ -50,6 +50,6 @@ def load_family(name: str) -> type[Recommender]:
 
 
 def _source(entry: EntryPoint) -> str:
-    """Name what provides a family, so that it can be mended or uninstalled."""
+    """Name what provides a family, so that it can be fixed or uninstalled."""
     package = f" of {entry.dist.name}" if entry.dist is not None else ""
     return f"{entry.value}{package}"

@@ -6,6 +6,7 @@ from harness.evaluation.measures import BLOCK, MEASURES
 from harness.evaluation.results import CalibrationGroup, Factor, ModelResult, StarGroup
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
+from harness.formatting import percent
 from harness.report.claims import published_rmse
 from harness.report.context import (
     Context,
@@ -214,7 +215,7 @@ def _factor_row(factor: Factor) -> list[str]:
         "; ".join(escape(title) for title in titles[:N_TITLES])
         for titles in (factor.positive, factor.negative)
     ]
-    return [escape(factor.label), f"{100 * factor.share:.1f} %", goes_with, *ends]
+    return [escape(factor.label), percent(factor.share, 1), goes_with, *ends]
 
 
 def _weights(context: Context) -> str:

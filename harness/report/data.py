@@ -9,6 +9,7 @@ from harness.data.dataset import Dataset
 from harness.data.profile import DataProfile, Quantiles, published_characteristics
 from harness.errors import DataError
 from harness.features.pairs import FeatureSummary, Owner
+from harness.formatting import percent
 from harness.report.figures.data import DataFigure, draw_data_figures
 from harness.report.figures.style import save_figure
 from harness.report.markdown import code, escape, table
@@ -64,7 +65,9 @@ def data_tables(
         _long_tail(profile),
     ]
     if profile.missing:
-        rows = tuple((name, _percent(share)) for name, share in profile.missing.items())
+        rows = tuple(
+            (name, percent(share, 1)) for name, share in profile.missing.items()
+        )
         tables.append(
             DataTable("Missing values of titles", ("column", "missing"), rows)
         )
@@ -89,7 +92,7 @@ def feature_tables(summaries: Sequence[FeatureSummary]) -> tuple[DataTable, ...]
             (
                 each.name,
                 each.meaning,
-                _percent(each.known),
+                percent(each.known, 1),
                 _fixed(each.mean),
                 _fixed(each.spread),
             )
@@ -146,7 +149,7 @@ def _per_user_and_title(profile: DataProfile) -> DataTable:
 
 def _long_tail(profile: DataProfile) -> DataTable:
     rows = (
-        ("share of the top 10 %", _percent(profile.top_titles_share)),
+        ("share of the top 10 %", percent(profile.top_titles_share, 1)),
         ("Gini coefficient", f"{profile.title_gini:.3f}"),
     )
     return DataTable("Long tail of titles", ("of their ratings", "number"), rows)
@@ -154,10 +157,6 @@ def _long_tail(profile: DataProfile) -> DataTable:
 
 def _quantiles(quantiles: Quantiles) -> tuple[str, ...]:
     return tuple(f"{number:,g}" for number in vars(quantiles).values())
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _fixed(value: float) -> str:

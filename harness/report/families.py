@@ -10,7 +10,7 @@ from harness.evaluation.results import DepthError, ModelResult, Side
 from harness.experiment.decision import beats_bias_of
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import percent
+from harness.formatting import p_value, percent
 from harness.report.claims import published_rmse
 from harness.report.context import (
     LONGEST,
@@ -141,7 +141,7 @@ def _published(context: Context, candidate: str) -> str:
 def _p(record: ExperimentRecord, model: ModelResult) -> str:
     assert record.decision is not None
     found = compare(record, model, record.model(record.decision.best))
-    return "-" if found is None else found.p_text.removeprefix("= ")
+    return "-" if found is None else p_value(found.p_value)
 
 
 def _how(record: ExperimentRecord) -> str:
@@ -362,12 +362,11 @@ def _pair_row(
     if found is None:
         return []
     difference = as_comparison(record, found)
-    p_value = difference.p_text.removeprefix("= ")
     return [
         name_of(record, one),
         name_of(record, other),
         difference.size,
-        p_value,
+        p_value(difference.p_value),
         found.answer if found.answer == "worse" else f"**{found.answer}**",
     ]
 

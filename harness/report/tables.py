@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from harness.evaluation.measures import Measure
 from harness.evaluation.results import ModelResult
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import Comparison
+from harness.formatting import Comparison, p_value
 from harness.report.context import name_of, with_interval
 from harness.report.markdown import escape, table
 
@@ -82,5 +82,5 @@ def difference_cells(found: Comparison) -> list[str]:
     """Write a difference with its interval and p-value, a cell for each."""
     return [
         f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
-        found.p_text.removeprefix("= "),
+        p_value(found.p_value),
     ]

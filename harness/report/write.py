@@ -2,23 +2,25 @@
 
 import json
 import math
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from harness.errors import StudyError
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import to_json
+from harness.files import scratch_beside
 from harness.report.chosen import chosen_model, explainability
 from harness.report.claims import claims, criteria
 from harness.report.context import Context, paragraphs
 from harness.report.families import cold_start, comparison, costs, lists, pairs
-from harness.report.folder import write_folder
 from harness.report.page import write_html
 from harness.report.ratings import ratings
 from harness.report.reproduction import SPACE, reproduction, traces
 from harness.report.searches import optimism, searches, trials
 from harness.report.verdict import opening, verdict_of
 
-__all__ = ["write_report"]
+__all__ = ["write_folder", "write_report"]
 
 
 REPORT = "report.md"
@@ -74,6 +76,35 @@ def write_report(record: ExperimentRecord, folder: Path) -> Path:
 
     write_folder(folder, compose, last=(REPORT, PAGE), replaced=_left_over(folder))
     return folder / REPORT
+
+
+def write_folder(
+    folder: Path,
+    compose: Callable[[Path], None],
+    *,
+    last: Collection[str],
+    replaced: Collection[str],
+) -> None:
+    """Write files that belong together."""
+    try:
+        with scratch_beside(folder) as scratch:
+            compose(scratch)
+            written = _move_over(scratch, folder, last)
+            for name in set(replaced) - written:
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f"The report cannot be written to {folder}: {error.strerror or error}; "
+            "choose another folder."
+        ) from error
+
+
+def _move_over(scratch: Path, folder: Path, last: Collection[str]) -> set[str]:
+    folder.mkdir(exist_ok=True)
+    names = sorted(path.name for path in scratch.iterdir())
+    for name in sorted(names, key=lambda name: name in last):
+        (scratch / name).replace(folder / name)
+    return set(names)
 
 
 def _write(path: Path, text: str) -> None:

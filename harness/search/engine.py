@@ -350,7 +350,7 @@ class Engine:
         )
         self._history.tell(trial.number, outcome)
         if trial.state == TrialState.FAIL:
-            # Not counted as one in a row: whoever starts again has perhaps mended it.
+            # Not counted as one in a row: whoever starts again has perhaps fixed it.
             return
         self._n_done += 1
         self._known.setdefault(self._key(trial.number, drawn), (trial.number, outcome))

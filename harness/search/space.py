@@ -1,7 +1,5 @@
 """Search spaces: read from TOML, checked against their family, sampled with Optuna."""
 
-import json
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -11,6 +9,7 @@ from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import optuna
+import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import ParameterError, SpaceError, UnknownNameError
@@ -25,7 +24,7 @@ from harness.search.distributions import (
     Value,
     is_multiple,
 )
-from harness.toml import broken_rule, first_problem
+from harness.toml import broken_rule, first_problem, line_of
 
 __all__ = ["SearchSpace", "find_space", "load_space", "space_toml"]
 
@@ -68,19 +67,13 @@ class Complaint:
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self._text = text
 
-    def __call__(self, key: str, rule: str) -> SpaceError:
-        """Make the error for a key that breaks a rule."""
-        line = self._line_of(key)
+    def __call__(self, key: str, rule: str, table: str = "parameters") -> SpaceError:
+        """Make the error for a key that breaks a rule; a table "" is the whole file."""
+        line = line_of(self._text, f"{table}.{key}".removeprefix("."))
         where = f"{self._path}:{line}" if line else str(self._path)
         return SpaceError(f"{where}: {key}: {rule}")
-
-    def _line_of(self, key: str) -> int | None:
-        name = re.escape(key.rsplit(".", 1)[-1])
-        pattern = re.compile(rf"""^\s*(\[.*\b)?["']?{name}["']?\s*[\]=]""")
-        found = (n for n, line in enumerate(self._lines, 1) if pattern.match(line))
-        return next(found, None)
 
     def about_validation(self, error: ValidationError) -> SpaceError:
         """Say the first thing that is wrong with the form of the file."""
@@ -91,8 +84,9 @@ class Complaint:
         if location[:1] in (["parameters"], ["initial"]) and len(location) > 1:
             # The discriminator's tag ("int") stands between parameter and field.
             field = ".".join(location[3:])
-            return self(location[1], f"{field + ': ' if field else ''}{rule}{end}")
-        return self(".".join(location), f"{rule}{end}")
+            rule = f"{field + ': ' if field else ''}{rule}"
+            return self(location[1], f"{rule}{end}", location[0])
+        return self(".".join(location), f"{rule}{end}", "")
 
 
 def _check_names(
@@ -112,7 +106,7 @@ def _check_names(
     for name in content.initial:
         if name not in known:
             unknown = UnknownNameError(f"hyperparameter of {family.name}", name, known)
-            raise complain(name, str(unknown))
+            raise complain(name, str(unknown), "initial")
 
 
 def _check_conditions(content: StudyFile, complain: Complaint) -> None:
@@ -318,7 +312,9 @@ def load_space(
     except ValidationError as error:
         raise complain.about_validation(error) from error
     if content.family != family.name:
-        raise complain("family", f"must be {family.name!r}, but is {content.family!r}.")
+        raise complain(
+            "family", f"must be {family.name!r}, but is {content.family!r}.", ""
+        )
     content = content.model_copy(
         update={
             "parameters": {**content.parameters, **parameters},
@@ -356,24 +352,5 @@ def space_toml(
     family: str, space: Mapping[str, Mapping[str, Any]], initial: Mapping[str, Any]
 ) -> str:
     """Write a search space so that `load_space` reads the same."""
-    lines = [f"family = {_value(family)}", "", "[parameters]"]
-    lines += [f"{_key(name)} = {_value(facts)}" for name, facts in space.items()]
-    lines += ["", "[initial]"]
-    lines += [f"{_key(name)} = {_value(value)}" for name, value in initial.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[\w-]+", name, re.ASCII) else _value(name)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inside} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, float):
-        return repr(value)
-    # Texts, truth values and integers are written in TOML as they are in JSON.
-    return json.dumps(value, ensure_ascii=False)
+    content = {"family": family, "parameters": space, "initial": initial}
+    return tomli_w.dumps(content)

@@ -10,7 +10,7 @@ from harness.evaluation.equivalence import check_margin
 from harness.evaluation.openings import OpeningBudget
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.file import WINNER
-from harness.formatting import stars
+from harness.formatting import p_relation, stars
 from harness.serving.folder import PackagedModel
 from harness.serving.promotion_source import (
     ChampionComparison,
@@ -126,8 +126,8 @@ def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
     for name in (BIAS_BASELINE, MEAN_BASELINE):
         found = source.record.difference(source.model.name, name)
         if found is not None:
-            p_value = "< 0.001" if found.p_holm < 0.001 else f"= {found.p_holm:.3f}"
-            parts.append(f"{stars(-found.value)} stars over {name} (p {p_value})")
+            p = p_relation(found.p_holm)
+            parts.append(f"{stars(-found.value)} stars over {name} (p {p})")
     forced = force and not decision.beats_floor
     return [
         Check(

@@ -26,8 +26,8 @@ from harness.tracking.store import (
     RunStore,
     SyncCounts,
     can_become,
-    mend,
     open_store,
+    repair,
     unusable,
 )
 from harness.tracking.views import FINALS_VIEW, NESTED_VIEW
@@ -121,7 +121,7 @@ class StudyRuns:
         assert self._parent is not None
         status: RunStatus = "RUNNING" if running else "FINISHED"
         image = project_study(study, status=status, judged=self._judged)
-        if not mend(self._store, self._parent, image, parent=self._above):
+        if not repair(self._store, self._parent, image, parent=self._above):
             return "unchanged"
         self._parent = self._store.read(self.parent_id)
         return "repaired"
@@ -139,7 +139,7 @@ class StudyRuns:
             self._trial_ids[trial.number] = created
             return "repaired" if found else "created"
         self._trial_ids[trial.number] = str(kept.info.run_id)
-        changed = mend(self._store, kept, image, parent=self.parent_id)
+        changed = repair(self._store, kept, image, parent=self.parent_id)
         return "repaired" if changed or len(found) > 1 else "unchanged"
 
 
@@ -180,7 +180,7 @@ class ExperimentRuns:
                 self._finals.setdefault(candidate, []).append(run)
 
     def write(self) -> list[Outcome]:
-        """Write what is missing, and mend what differs."""
+        """Write what is missing, and correct what differs."""
         record, outcomes = self._record, list[Outcome]()
         above = None
         if not record.is_study:
@@ -228,7 +228,7 @@ class ExperimentRuns:
         if not self._parents:
             return self._store.create(image), "created"
         parent = self._parents[0]
-        changed = mend(self._store, parent, image, parent=None)
+        changed = repair(self._store, parent, image, parent=None)
         repaired = changed or len(self._parents) > 1
         return str(parent.info.run_id), "repaired" if repaired else "unchanged"
 
@@ -242,7 +242,7 @@ class ExperimentRuns:
             run_id = self._store.create(image, parent=parent)
         else:
             run_id = str(kept.info.run_id)
-            changed = mend(self._store, kept, image, parent=parent)
+            changed = repair(self._store, kept, image, parent=parent)
             outcome = "repaired" if changed else "unchanged"
         self._mark_superseded([run for run in found if run is not kept], run_id)
         return run_id, outcome
@@ -270,7 +270,7 @@ def _with_store(location: Location, act: Callable[[RunStore], _T]) -> _T:
 
 
 def sync(record: ExperimentRecord, location: Location) -> SyncCounts:
-    """Create the runs of an experiment that are missing, and mend those that differ."""
+    """Create the runs of an experiment that are missing, and correct those that differ."""
     return SyncCounts.of(
         _with_store(location, lambda store: ExperimentRuns(store, record).write())
     )

@@ -3,8 +3,6 @@
 import math
 import os
 import sqlite3
-import threading
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from harness.errors import HarnessError, TrackingError
+from harness.files import create_file
 from harness.tracking.location import Location, hide_password
 from harness.tracking.run_image import RunImage, dataset_input
 from harness.tracking.views import TRIALS_VIEW, View, merge_trials_view
@@ -29,7 +28,6 @@ __all__ = [
     "check_database",
     "create_database",
     "find_experiment",
-    "mend",
     "open_store",
     "quieten",
     "reason",
@@ -38,44 +36,19 @@ __all__ = [
 ]
 
 
-_STALE_SECONDS = 60.0
-
-
 def create_database(path: Path) -> None:
     """Create a database with all its tables, unless there is one.
 
     MLflow makes its tables one by one; a process killed in between leaves a file that
-    no MLflow opens again. So they are made in a file beside, which is then given its
-    name. If two processes do it at once, one file remains, and it is whole.
+    no MLflow opens again.
     """
-    if path.exists():
-        return
-    _remove_stale(path)
-    # Of this process and thread: two callbacks may open the same database at once.
-    mine = f"{os.getpid()}-{threading.get_ident()}"
-    scratch = path.with_name(f"{path.name}.{mine}.new")
+    create_file(path, _make_tables)
+
+
+def _make_tables(path: Path) -> None:
     from mlflow import MlflowClient
 
-    try:
-        MlflowClient(f"sqlite:///{scratch}").search_experiments(max_results=1)
-        try:
-            # Unlike a renaming, a link never replaces what another process has made.
-            path.hardlink_to(scratch)
-        except FileExistsError:
-            return
-        except OSError:  # a file system without links
-            scratch.rename(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _remove_stale(path: Path) -> None:
-    for scratch in path.parent.glob(f"{path.name}.*.new"):
-        try:
-            if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
-                scratch.unlink()
-        except FileNotFoundError:  # its own process was faster
-            continue
+    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
 
 
 def unusable(location: Location, error: Exception) -> TrackingError:
@@ -348,7 +321,7 @@ class SyncCounts:
         )
 
 
-def mend(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) -> bool:
+def repair(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) -> bool:
     """Write what differs."""
     wanted = dict(image.tags)
     if parent is not None:
@@ -369,7 +342,7 @@ def mend(store: RunStore, run: "Run", image: RunImage, *, parent: str | None) ->
 
 
 def can_become(run: "Run", image: RunImage) -> bool:
-    """Tell whether a run can be mended: starts, parameters and values cannot change."""
+    """Tell whether a run can be repaired: starts, parameters and values cannot change."""
     return bool(
         run.info.start_time == image.started
         and all(image.params.get(k) == v for k, v in run.data.params.items())

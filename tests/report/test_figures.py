@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.evaluation.results import CalibrationGroup, StarGroup
 from harness.evaluation.statistics import Estimate
 from harness.features.blocks import block_weights
-from harness.report.figures.candidates import looks
+from harness.report.figures.candidates import marks_of
 from harness.report.figures.data import draw_characteristics
 from harness.report.figures.results import (
     draw_blocks,
@@ -453,8 +453,8 @@ def test_a_name_may_be_long_and_in_a_script_that_the_font_lacks(drawn):
 def test_two_dozen_candidates_all_look_different():
     families = {f"svd{k}": {"family": "svd"} for k in range(24)}
     spec = make_spec(families=families, variants=[], criteria=[], claims=[])
-    found = looks(replace(make_record(), spec=spec)).values()
-    assert len({(look.marker, look.face) for look in found}) == 24
+    found = marks_of(replace(make_record(), spec=spec)).values()
+    assert len({(mark.marker, mark.face) for mark in found}) == 24
 
 
 def test_a_family_that_was_not_run_has_no_row(drawn):

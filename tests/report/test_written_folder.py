@@ -1,7 +1,7 @@
 import pytest
 
 from harness.errors import StudyError
-from harness.report.folder import write_folder
+from harness.report.write import write_folder
 
 
 def writing(**texts):

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ from harness.data.linking.match import (
 from harness.data.linking.titles import genre_families, may_agree, read_title
 from harness.data.ratings import Ratings
 from harness.data.wording import counted
-from harness.data.write import write_dataset
+from harness.data.write import new_folder, write_files
 from harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -98,20 +97,9 @@ class LinkResult:
 
 def write_linked(result: LinkResult, folder: Path) -> None:
     """Write the linked data set, and the links in ``links.csv`` beside it."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise DataError(
-            f"{folder}: is there already and not empty; remove it or name another."
-        )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that the rename cannot cross file systems.
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as near:
-            unfinished = Path(near) / folder.name
-            write_dataset(result.dataset, unfinished)
-            result.links.to_csv(unfinished / "links.csv", index=False)
-            unfinished.replace(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error}.") from error
+    with new_folder(folder) as unfinished:
+        write_files(result.dataset, unfinished)
+        result.links.to_csv(unfinished / "links.csv", index=False)
 
 
 def link(dataset: Dataset, catalogue: "pd.DataFrame") -> LinkResult:

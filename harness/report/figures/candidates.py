@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.experiment.results import ExperimentRecord
 from harness.report.figures.style import DARK, LIGHT, MEDIUM
 
-__all__ = ["Look", "display_name", "looks", "wrap"]
+__all__ = ["Mark", "display_name", "marks_of", "wrap"]
 
 
 # Neither length divides the other, so that 24 candidates differ.
@@ -15,7 +15,7 @@ _FACES = (DARK, "white", LIGHT)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Mark:
     """How a candidate is drawn; shapes differ, so that print needs no colour."""
 
     # Shape and filling of its mark.
@@ -24,10 +24,10 @@ class Look:
     line: str
 
 
-def looks(record: ExperimentRecord) -> dict[str, Look]:
-    """Choose a look for every candidate."""
+def marks_of(record: ExperimentRecord) -> dict[str, Mark]:
+    """Choose a mark for every candidate."""
     return {
-        candidate: Look(
+        candidate: Mark(
             marker=_MARKERS[place % len(_MARKERS)],
             face=_FACES[place % len(_FACES)],
             line=DARK if _FACES[place % len(_FACES)] == DARK else MEDIUM,

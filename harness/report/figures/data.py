@@ -220,9 +220,9 @@ def _stacked_bars(table: Any) -> "Figure":
     # By place, not by name: names that are equal once shortened would share a bar.
     places = range(len(labels))
     left = np.zeros(len(labels))
-    looks = ((DARK, ""), (LIGHT, "///"), (ACCENT, ".."), (MEDIUM, "xx"))
+    fillings = ((DARK, ""), (LIGHT, "///"), (ACCENT, ".."), (MEDIUM, "xx"))
     for k, column in enumerate(table.columns):
-        color, hatch = looks[k % len(looks)]
+        color, hatch = fillings[k % len(fillings)]
         counts = table[column].to_numpy()
         axes.barh(
             places,

@@ -25,7 +25,7 @@ from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.formatting import percent, stars, unit_of_scale
-from harness.report.figures.candidates import display_name, looks
+from harness.report.figures.candidates import display_name, marks_of
 from harness.report.figures.style import (
     ACCENT,
     DARK,
@@ -463,21 +463,21 @@ def _with_pairs(model: ModelResult, side: Side) -> Groups:
 def _draw_side(
     axes: "Axes", record: ExperimentRecord, groups: Mapping[str, Groups]
 ) -> None:
-    marks = looks(record)
+    marks = marks_of(record)
     shifts = _WIDTH * (np.arange(len(groups)) + 0.5) / len(groups) - _WIDTH / 2
     for (candidate, found), shift in zip(groups.items(), shifts, strict=True):
         value, low, high = _intervals(found)
-        look = marks[candidate]
+        mark = marks[candidate]
         axes.errorbar(
             np.arange(len(found)) + shift,
             value,
             yerr=[value - low, high - value],
             linestyle="none",
-            marker=look.marker,
+            marker=mark.marker,
             markersize=6.5,
-            markerfacecolor=look.face,
-            markeredgecolor=look.line,
-            ecolor=look.line,
+            markerfacecolor=mark.face,
+            markeredgecolor=mark.line,
+            ecolor=mark.line,
             elinewidth=1.3,
             label=display_name(record, candidate, width=34),
             zorder=3,
@@ -609,11 +609,11 @@ def _published(record: ExperimentRecord, candidate: str) -> Mapping[str, float]:
 
 def _draw_weights(axes: "Axes", weights: Mapping[str, Mapping[str, float]]) -> None:
     names = list(weights["tuned"])
-    looks = {"published": (-0.2, LIGHT), "tuned": (0.2, DARK)}
+    styles = {"published": (-0.2, LIGHT), "tuned": (0.2, DARK)}
     if len(weights) == 1:
-        looks = {"tuned": (0.0, DARK)}
+        styles = {"tuned": (0.0, DARK)}
     for label, shares in weights.items():
-        shift, color = looks[label]
+        shift, color = styles[label]
         known = [name for name in names if name in shares]
         places = [names.index(name) + shift for name in known]
         values = [shares[name] for name in known]

@@ -1,0 +1,69 @@
+"""Files and folders that appear complete or not at all."""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["create_file", "scratch_beside"]
+
+_STALE_SECONDS = 60.0
+
+
+@contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """Lend an empty folder beside a target, from which to move what is complete.
+
+    Afterwards it is gone, and so are parents of the target that were made for nothing.
+    """
+    made = [parent for parent in target.absolute().parents if not parent.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target: a move within one file system cannot stop half-way.
+        scratch = tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)
+        try:
+            yield Path(scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    finally:
+        for parent in made:
+            with suppress(OSError):  # not empty: the target is there
+                parent.rmdir()
+
+
+def create_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Create a file with its content, unless there is one.
+
+    If two processes do it at once, one file remains, and it is whole.
+    """
+    if path.exists():
+        return
+    _remove_stale(path)
+    # Of this process and thread; a name that tells which file it was to be, so that
+    # what a killed process left is found the next time.
+    mine = f"{os.getpid()}-{threading.get_ident()}"
+    scratch = path.with_name(f"{path.name}.{mine}.new")
+    try:
+        write(scratch)
+        try:
+            # Unlike a renaming, a link never replaces what another process has made.
+            path.hardlink_to(scratch)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            scratch.rename(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    for scratch in path.parent.glob(f"{path.name}.*.new"):
+        try:
+            if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
+                scratch.unlink()
+        except FileNotFoundError:  # its own process was faster
+            continue
