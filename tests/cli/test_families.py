@@ -42,3 +42,10 @@ def test_a_plug_in_that_is_no_family_cannot_be_tuned(plug_in, tmp_path, monkeypa
     result = CliRunner().invoke(app, ["study", plug_in, "--trials", "1"])
     assert result.exit_code == 2
     assert not result.output.count("Traceback")
+
+
+def test_families_stand_in_two_aligned_columns_of_plain_text():
+    lines = CliRunner().invoke(app, ["families"]).stdout.splitlines()
+    starts = {len(line) - len(line.split(maxsplit=1)[1]) for line in lines}
+    assert len(starts) == 1
+    assert not any("]_" in line for line in lines)
