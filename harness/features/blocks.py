@@ -1,9 +1,10 @@
 """The four feature blocks of titles, computed once for each catalogue."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from cachetools import LRUCache
 
 from harness.data.catalogue import Catalogue
 from harness.features.genres_people import (
@@ -47,9 +48,8 @@ _BUILDERS: Mapping[str, Callable[[Catalogue], tuple[Part, ...]]] = {
     "genre": genre_parts,
     "people": people_parts,
 }
-_MOST_CATALOGUES = 4
 _Key = tuple[int, str | None]
-_built: OrderedDict[_Key, tuple[Any, dict[str, Block]]] = OrderedDict()
+_built: LRUCache[_Key, tuple[Any, dict[str, Block]]] = LRUCache(maxsize=4)
 _lock = threading.Lock()
 
 
@@ -68,9 +68,6 @@ def title_blocks(
         if key not in _built:
             # The frame is kept with its blocks, so that nothing else can get its id.
             _built[key] = (catalogue.frame, _build(catalogue, sentence_model))
-        _built.move_to_end(key)
-        while len(_built) > _MOST_CATALOGUES:
-            _built.popitem(last=False)
         return dict(_built[key][1])
 
 

@@ -6,7 +6,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Explanation", "Neighbor", "Part", "bias_parts"]
+__all__ = ["Axis", "Explanation", "Neighbor", "Part", "bias_parts", "mean_part"]
+
+
+Role = Literal["reason", "level", "remainder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +21,8 @@ class Part:
     stars: float
     # How it comes about, in words.
     detail: str = ""
+    # A reason for this title; a level that predictions start from; what is left over.
+    role: Role = "reason"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +75,31 @@ def bias_parts(
     pair: tuple[int, int],
 ) -> tuple[Part, Part, Part]:
     """Take the prediction of a bias model apart."""
-    labels = ("bias of the user", "bias of the title")
-    details = ("how this user rates titles", "how users rate this title")
     of_user, of_item = (
-        Part(label=label, stars=float(values[code]), detail=detail)
-        if 0 <= code < len(values)
-        else Part(label=label, stars=0.0, detail="nothing is known")
-        for label, detail, values, code in zip(
-            labels, details, biases, pair, strict=True
-        )
+        (float(values[code]), True) if 0 <= code < len(values) else (0.0, False)
+        for values, code in zip(biases, pair, strict=True)
     )
-    first = Part(label="mean", stars=float(mean), detail="of all training ratings")
-    return first, of_user, of_item
+    return (
+        mean_part(mean),
+        Part(
+            label="bias of the user",
+            stars=of_user[0],
+            detail="how this user rates titles" if of_user[1] else "nothing is known",
+            role="level",
+        ),
+        Part(
+            label="bias of the title",
+            stars=of_item[0],
+            detail="how users rate this title" if of_item[1] else "nothing is known",
+        ),
+    )
+
+
+def mean_part(mean: float) -> Part:
+    """Start from the mean of all training ratings."""
+    return Part(
+        label="mean",
+        stars=float(mean),
+        detail="of all training ratings",
+        role="level",
+    )

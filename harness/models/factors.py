@@ -81,7 +81,9 @@ def explain_factors(
     others = order[n_strongest:]
     if len(others):
         rest = Part(
-            label=f"{len(others)} more factors", stars=float(each[others].sum())
+            label=f"{len(others)} more factors",
+            stars=float(each[others].sum()),
+            role="remainder",
         )
         parts = (*parts, rest)
     return Explanation(parts=(*before, *parts), axes=axes)

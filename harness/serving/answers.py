@@ -10,7 +10,7 @@ import numpy.typing as npt
 from harness.data.readers.columns import clean_id
 from harness.errors import DataError, UnsupportedError
 from harness.models.base import Recommender
-from harness.models.explanation import Axis, Explanation, Neighbor, Part
+from harness.models.explanation import Axis, Explanation, Neighbor
 from harness.serving.folder import PackagedModel
 
 __all__ = ["Answerer", "as_ids", "give_reason", "shortest"]
@@ -145,7 +145,6 @@ def shortest(values: npt.NDArray[np.float32]) -> list[float]:
 
 
 _MOST_PARTS = 2
-_LEVELS = ("mean", "global")
 _LEAST_STARS = 0.005  # what is less is written as +0.00
 
 
@@ -163,20 +162,17 @@ def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
     closest = max(explanation.neighbors, key=lambda n: n.stars, default=None)
     if closest is not None and closest.stars > 0:
         return _name_neighbor(answerer, closest, explanation)
-    parts = [part for part in explanation.parts if _is_about_title(part)]
+    parts = [
+        part
+        for part in explanation.parts
+        if part.role == "reason" and part.stars >= _LEAST_STARS
+    ]
     strongest = sorted(parts, key=lambda part: -part.stars)[:_MOST_PARTS]
     axes = {axis.label: axis for axis in explanation.axes}
     return ", ".join(
         f"{part.label} {part.stars:+.2f}{_alike(answerer, axes.get(part.label), item)}"
         for part in strongest
     )
-
-
-def _is_about_title(part: Part) -> bool:
-    """Leave out levels, which are the same for all titles, and what says nothing."""
-    is_level = part.label.startswith(_LEVELS) or part.label.endswith("the user")
-    adds = part.stars >= _LEAST_STARS
-    return adds and not is_level and not part.label.endswith("more factors")
 
 
 def _name_neighbor(

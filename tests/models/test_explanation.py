@@ -280,10 +280,21 @@ def test_the_strongest_factors_come_one_by_one_and_the_rest_together():
     assert len(explained.parts) == 4
     assert explained.parts[0] == before[0]
     assert explained.parts[-1].label == "1 more factors"
+    roles = [part.role for part in explained.parts[1:]]
+    assert roles == ["reason", "reason", "remainder"]
     assert [a.label for a in explained.axes] == [p.label for p in explained.parts[1:3]]
     for axis, part in zip(explained.axes, explained.parts[1:], strict=False):
         assert axis.user * axis.title == pytest.approx(part.stars)
     assert explained.total == pytest.approx(3.0 + users[0] @ items[0])
+
+
+def test_of_mean_and_biases_only_that_of_the_title_is_a_reason():
+    parts = bias_parts(3.0, (np.array([0.5]), np.array([0.2])), (0, 0))
+    assert {part.stars: part.role for part in parts} == {
+        3.0: "level",
+        0.5: "level",
+        0.2: "reason",
+    }
 
 
 def test_words_say_on_which_sides_user_and_title_are():

@@ -12,7 +12,7 @@ from harness.models.base import Codes, Recommender, Times, check_choice, check_r
 from harness.models.bfm.features import SideFeatures, describe_sides
 from harness.models.bfm.machine import Link, Machine, reduce_factors, with_unknown
 from harness.models.bfm.moments import Days, Moments
-from harness.models.explanation import Explanation, Part
+from harness.models.explanation import Explanation, Part, Role
 from harness.models.factors import explain_factors
 from harness.models.hybrid.features import UserFeatures
 from harness.models.hybrid.training import rows_of
@@ -316,7 +316,12 @@ class BFM(Recommender):
         [row] = rows_of(np.array([user]), len(self.user_bias_) - 1).tolist()
         [column] = rows_of(np.array([item]), n_items).tolist()
         before = (
-            Part(label="global bias", stars=self.level_, detail="intercept"),
+            Part(
+                label="global bias",
+                stars=self.level_,
+                detail="intercept",
+                role="level",
+            ),
             *_by_topic(self.user_topics_[row], self.user_topic_names_, "user"),
             *_by_topic(self.item_topics_[column], self.item_topic_names_, "title"),
         )
@@ -355,13 +360,20 @@ def _by_topic(
     names: npt.NDArray[np.object_],
     kind: str,
 ) -> tuple[Part, ...]:
+    role: Role = "level" if kind == "user" else "reason"
     linear = tuple(
-        Part(label=str(name), stars=float(each), detail=f"weights of the {kind}")
+        Part(
+            label=str(name),
+            stars=float(each),
+            detail=f"weights of the {kind}",
+            role=role,
+        )
         for name, each in zip(names, stars, strict=False)
     )
     within = Part(
         label=f"pairs of features of the {kind}",
         stars=float(stars[-1]),
         detail=f"the same whatever the {'title' if kind == 'user' else 'user'}",
+        role=role,
     )
     return (*linear, within)

@@ -21,7 +21,13 @@ from harness.models.cf.similarity import (
     SimilarityRule,
     digest,
 )
-from harness.models.explanation import Explanation, Neighbor, Part, bias_parts
+from harness.models.explanation import (
+    Explanation,
+    Neighbor,
+    Part,
+    bias_parts,
+    mean_part,
+)
 from harness.models.rating_lists import RatingLists
 
 __all__ = ["CF"]
@@ -171,13 +177,12 @@ def _mean_of(averages: NeighborAverages, x: int, kind: str) -> tuple[Part, ...]:
     if averages.otherwise is not None:
         return ()
     mean = float(averages.expectation.of_x[x])
-    return (Part(label=f"mean of the {kind}", stars=mean),)
+    return (Part(label=f"mean of the {kind}", stars=mean, role="level"),)
 
 
 def _otherwise(averages: NeighborAverages) -> tuple[Part, ...]:
     assert averages.otherwise is not None
-    mean = averages.otherwise
-    return (Part(label="mean", stars=mean, detail="of all training ratings"),)
+    return (mean_part(averages.otherwise),)
 
 
 Engine = Literal["harness", "surprise"]

@@ -3,7 +3,6 @@
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from harness.data.ratings import Ratings
 from harness.models.cf import kernels
@@ -139,26 +139,23 @@ class ArrayCache:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, Arrays] = OrderedDict()
+        self._kept: LRUCache[Hashable, Arrays] = LRUCache(max_bytes, getsizeof=_size)
         self._lock = threading.Lock()
 
     @property
     def n_bytes(self) -> int:
         """Size of all arrays kept."""
-        return sum(_size(arrays) for arrays in self._kept.values())
+        return int(self._kept.currsize)
 
     def get(self, key: Hashable, compute: Callable[[], Arrays]) -> Arrays:
         """Look up arrays, or compute and keep them."""
         with self._lock:
             if key in self._kept:
-                self._kept.move_to_end(key)
                 return self._kept[key]
         arrays = compute()
         if _size(arrays) <= self.max_bytes:
             with self._lock:
                 self._kept[key] = arrays
-                while self.n_bytes > self.max_bytes:
-                    self._kept.popitem(last=False)
         return arrays
 
     def clear(self) -> None:

@@ -28,7 +28,7 @@ from harness.models.content.ridge import (
     fit_plain_regression,
     fit_user_weights,
 )
-from harness.models.explanation import Explanation, Neighbor, Part
+from harness.models.explanation import Explanation, Neighbor, Part, mean_part
 from harness.models.rating_lists import RatingLists
 
 __all__ = ["Content"]
@@ -134,8 +134,13 @@ def _level_parts(
     mean, user_bias, item_bias = levels
     of_title = f"how users rate this title; {from_features:+.3f} by its features"
     return (
-        Part(label="mean", stars=mean, detail="of all training ratings"),
-        Part(label="bias of the user", stars=user_bias, detail="how this user rates"),
+        mean_part(mean),
+        Part(
+            label="bias of the user",
+            stars=user_bias,
+            detail="how this user rates",
+            role="level",
+        ),
         Part(label="bias of the title", stars=item_bias, detail=of_title),
     )
 

@@ -69,8 +69,18 @@ def explain_pair(model: _Fitted, user: int, item: int) -> HybridExplanation:
     added = sum(part.stars for part in liking)
     prediction = float(expected + user_level + added + sum(titles.values()))
     before = (
-        Part(label="mean and biases", stars=expected, detail="calibrated"),
-        Part(label="level of the user", stars=user_level, detail="whatever the title"),
+        Part(
+            label="mean and biases",
+            stars=expected,
+            detail="calibrated",
+            role="level",
+        ),
+        Part(
+            label="level of the user",
+            stars=user_level,
+            detail="whatever the title",
+            role="level",
+        ),
     )
     title_level = Part(
         label="level of the title",

@@ -109,7 +109,11 @@ class SlopeOne(ReferenceRecommender):
         each = -self.difference_[rows[compared], row] / max(1, len(compared))
         own = self.values_[slice(*self._seen_offsets_[user : user + 2])]
         strongest = compared[np.argsort(-np.abs(each), kind="stable")]
-        mean = Part(label="mean of the user", stars=float(self.user_mean_[user]))
+        mean = Part(
+            label="mean of the user",
+            stars=float(self.user_mean_[user]),
+            role="level",
+        )
         part = Part(
             label="differences",
             stars=float(each.sum(dtype=np.float64)),

@@ -108,7 +108,10 @@ class NMF(ReferenceFactors):
         before = self._bias_parts(user, item) if self.biased else ()
         if not self.biased and self.level_ != 0:
             detail = "where factors start from"
-            before = (Part(label="zero stars", stars=self.level_, detail=detail),)
+            level = Part(
+                label="zero stars", stars=self.level_, detail=detail, role="level"
+            )
+            before = (level,)
         factors = self.user_factors_, self.item_factors_
         # As they are: turned, factors would no longer only add up.
         return explain_factors((user, item), before, factors, turn=False)
@@ -208,11 +211,13 @@ class CoClustering(ReferenceRecommender):
             label="mean of the block",
             stars=float(self.block_mean_[row, column]),
             detail=f"{groups[0]}, {groups[1]}",
+            role="level",
         )
         of_user = Part(
             label="correction for the user",
             stars=float(self.user_offset_[user]),
             detail=f"mean of this user less that of the {groups[0]}",
+            role="level",
         )
         of_item = Part(
             label="correction for the title",

@@ -55,7 +55,8 @@ def _level_parts(model: "SVD") -> tuple[Part, ...]:
     if model.level == 0:
         return ()
     detail = "where factors without biases start from"
-    return (Part(label="zero stars", stars=model.level, detail=detail),)
+    level = Part(label="zero stars", stars=model.level, detail=detail, role="level")
+    return (level,)
 
 
 def _with_stranger(
