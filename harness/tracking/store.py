@@ -368,5 +368,5 @@ def _is_complete(run: "Run", image: RunImage) -> bool:
 
 
 def _close(a: float, b: float) -> bool:
-    # Figures are logged with 6 significant digits; they were not always.
-    return math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12)
+    # A store may keep decimals; figures are logged with 6 significant digits.
+    return math.isclose(a, b, rel_tol=1e-7, abs_tol=1e-12)
