@@ -4,12 +4,13 @@ from harness.files import create_file, scratch_beside
 
 
 def test_a_scratch_folder_goes_with_the_parents_made_for_nothing(tmp_path):
-    with (
-        pytest.raises(RuntimeError, match="half"),
-        scratch_beside(tmp_path / "a" / "b" / "target") as scratch,
-    ):
-        (scratch / "file").touch()
-        raise RuntimeError("half-way")
+    def stop_half_way():
+        with scratch_beside(tmp_path / "a" / "b" / "target") as scratch:
+            (scratch / "file").touch()
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half"):
+        stop_half_way()
     assert not list(tmp_path.iterdir())
 
 
