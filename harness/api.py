@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
-from harness.errors import SearchFailedError, StudyError, UnknownNameError
+from harness.errors import (
+    DataError,
+    SearchFailedError,
+    StudyError,
+    UnknownNameError,
+)
 from harness.evaluation.results import ParamValue
 from harness.experiment.convergence import unfinished
 from harness.experiment.judge import JudgedExperiment, judge_experiment
@@ -130,7 +135,7 @@ class Experiment:
     """
 
     results: ExperimentRecord
-    storage: str
+    storage: str = field(repr=False)
     report_path: Path | None = None
     _models: dict[str, Recommender] = field(default_factory=dict, repr=False)
     _dataset: Dataset | None = field(default=None, repr=False)
@@ -262,6 +267,10 @@ class Experiment:
 
         return load_again(self.results.dataset)
 
+    def __repr__(self) -> str:
+        """Name it, without a storage's password or all its results."""
+        return f"{type(self).__name__}({self.name!r})"
+
     def __str__(self) -> str:
         """Say the verdict in a few lines."""
         return "\n".join([self.name, *verdict_lines(self.results)])
@@ -363,7 +372,12 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         split={"method": split, "test_share": test_share},
     )
     settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
-    prepared = prepare_study(spec, settings, load=_loader(data, reading))
+    if isinstance(data, Dataset) and reading:
+        raise DataError(
+            f"A Dataset is read already, but got {', '.join(sorted(reading))}: leave that "
+            "out, or give the path it was read from."
+        )
+    prepared = prepare_study(spec, settings, load=_loader(data))
     done = _carry_out(
         prepared,
         location or locate(),
@@ -417,10 +431,9 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     """
     changes = dict(changes or {})
     load = None
-    if data is not None and not isinstance(data, str | Path):
-        load = _loader(data, {})
-    elif data is not None:
-        changes["data"] = {**changes.get("data", {}), "source": str(data)}
+    if data is not None:
+        load = _loader(data)
+        changes["data"] = {**changes.get("data", {}), "source": _source(data)}
     settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
     prepared = prepare_experiment(str(file), settings, changes=changes, load=load)
     if only is not None and only not in prepared.plans:
@@ -617,23 +630,37 @@ def _source(data: Any) -> str:
     return str(data) if isinstance(data, str | Path) else FRAME
 
 
-def _loader(
-    data: Any, reading: Mapping[str, Any]
-) -> Callable[[ExperimentSpec], Dataset] | None:
+def _loader(data: Any) -> Callable[[ExperimentSpec], Dataset] | None:
     """Give the data themselves where they are no path."""
     if isinstance(data, str | Path):
         return None
     if isinstance(data, Dataset):
         return lambda _: data
-    return lambda _: _from_frame(data, ReadOptions.of(dict(reading)))
+    if not hasattr(data, "to_parquet"):
+        raise DataError(
+            "The data must be a path, a pandas DataFrame or a Dataset, but is a "
+            f"{type(data).__name__}."
+        )
+    return lambda spec: _from_frame(data, spec.data.read_options())
 
 
 def _from_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
     """Read a table as a file of it would be read, with all the same checks."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data-frame.parquet"
-        frame.to_parquet(path, index=False)
-        return replace(load_dataset(str(path), options), name="frame", source=FRAME)
+        try:
+            frame.to_parquet(path, index=False)
+        except (TypeError, ValueError) as error:  # Arrow's are both
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{FRAME}: every column needs a name of its own and one type: {reason}"
+            ) from error
+        try:
+            dataset = load_dataset(str(path), options)
+        except DataError as error:
+            # The file is none of the user's, and gone.
+            raise DataError(str(error).replace(str(path), FRAME)) from error
+        return replace(dataset, name="frame", source=FRAME)
 
 
 def _jobs(jobs: int | None) -> int:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.errors import HarnessError, StudyError, UnknownNameError
+from harness.errors import DataError, HarnessError, StudyError, UnknownNameError
 from harness.models.families import load_family
 
 
@@ -149,3 +149,51 @@ def test_importing_the_package_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert ended.stderr.strip() == "[]"
+
+
+def test_a_table_is_read_by_the_options_of_the_experiment(frame, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.toml").write_text(
+        'title = "Toy"\n[data]\nuser_column = "who"\n[search]\nfolds = 2\n'
+        "[budget]\ntrials = 1\n[families.baseline]\n[families.slope_one]\n"
+    )
+    renamed = frame.rename(columns={"user": "who"})
+    done = harness.run("toy.toml", renamed, jobs=1, progress=False)
+    assert done.results.dataset["source"] == "<data frame>"
+    # The family that was not chosen is a study by itself, with a verdict of its own.
+    for name in ("toy-baseline", "toy-slope_one"):
+        study = harness.load(name)
+        assert study.best.family == name.removeprefix("toy-")
+        assert study.report().is_file()
+        assert str(study)
+    # A family that is added later takes part.
+    more = (tmp_path / "toy.toml").read_text() + "[families.nmf]\n"
+    (tmp_path / "toy.toml").write_text(more)
+    again = harness.run("toy.toml", renamed, jobs=1, progress=False)
+    assert again.results.model("nmf") is not None
+    # So does another margin: the models are judged by it.
+    (tmp_path / "toy.toml").write_text(more + "[decision]\nmargin = 3.0\n")
+    wide = harness.run("toy.toml", renamed, jobs=1, progress=False)
+    assert wide.results.judging.margin == 3.0
+    assert set(wide.results.decision.answers.values()) == {"equivalent"}
+
+
+def test_data_that_cannot_be_read_are_one_error_that_names_no_file_of_ours(
+    frame, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    twice = pd.concat([frame, frame["user"]], axis=1)
+    mixed = frame.assign(user=[1, *frame["user"][1:]])
+    for data in (frame.drop(columns="item"), twice, mixed, [1, 2, 3]):
+        with pytest.raises(DataError) as error:
+            harness.tune("svd", data, progress=False)
+        assert "/tmp" not in str(error.value)
+
+
+def test_options_for_reading_do_not_go_with_a_data_set(small_dataset):
+    with pytest.raises(DataError, match="user_column"):
+        harness.tune("svd", small_dataset, user_column="u", progress=False)
+
+
+def test_a_study_shows_its_name_and_no_secret(study):
+    assert repr(study) == f"Study({study.name!r})"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.terminal import Column, print_columns
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
@@ -62,29 +63,46 @@ def only_experiment(storage: str) -> str:
     return names[0]
 
 
+_COLUMNS = (
+    Column(name="RMSE", importance=10, wraps=True),
+    Column(name="tuned", importance=9, right=True),
+    Column(name="95 % range", importance=8, right=True),
+    Column(name="vs best", importance=7),
+    Column(name="initial", importance=5, right=True),
+    Column(name="folds", importance=4, right=True),
+    Column(name="p", importance=6, right=True),
+    Column(name="ms", importance=3, right=True),
+    Column(name="s", importance=2, right=True),
+)
+
+
 def print_comparison(record: "ExperimentRecord") -> None:
     """Print a row for each family and baseline, best first."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0))
-    table.add_column("RMSE in stars", overflow="ellipsis", no_wrap=True, max_width=28)
-    for head in ("folds", "initial", "tuned", "95 % range", "p", "ms", "s"):
-        table.add_column(head, justify="right", no_wrap=True)
     rows = [_family_row(record, candidate) for candidate in record.spec.families]
     rows += [_baseline_row(m) for m in record.models if m.role == "baseline"]
-    for _, cells in sorted(rows, key=lambda row: row[0]):
-        table.add_row(*cells)
-    Console(markup=False, emoji=False, highlight=False).print(table)
-    if record.decision is not None:
-        typer.echo("*: chosen by the decision rule, see below.")
-    typer.echo(
-        "folds: best trial of the search; initial, tuned: on the test set; p: of being as "
-        "good as the best (Holm); ms: p95 of a user's top 10; s: training."
+    ranked = [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+    console = Console(markup=False, emoji=False, highlight=False)
+    print_columns(console, _COLUMNS, ranked)
+    columns = (
+        "folds: best trial of the search; initial, tuned: on the test set; p: against the "
+        "best, Holm-adjusted; ms: p95 of a user's top 10; s: training."
     )
-    if record.judging is None:
-        typer.echo("The test set is still sealed: `harness run` opens it at the end.")
+    legend = [columns]
+    if record.decision is not None:
+        legend.insert(0, "*: chosen by the decision rule, see below.")
+    if record.judging is not None:
+        legend.append(
+            f"vs best: worse by more than the margin of {record.judging.margin:g},"
+            " equivalent within it, or undecided."
+        )
+    else:
+        legend.append(
+            "The test set is still sealed: `harness run` opens it at the end."
+        )
+    for sentence in legend:
+        typer.echo(sentence)
 
 
 def _family_row(
@@ -104,10 +122,11 @@ def _family_row(
     is_chosen = decision is not None and candidate == decision.winner
     cells = (
         f"{'* ' if is_chosen else ''}{record.spec.label(candidate)}",
-        _number(best.value if best else None, 4),
-        _number(measured(record, "rmse", candidate, "initial"), 4),
         _number(tuned, 4),
         _ends(estimate(record, "rmse", candidate)),
+        "-" if decision is None else decision.answers.get(candidate, "-"),
+        _number(measured(record, "rmse", candidate, "initial"), 4),
+        _number(best.value if best else None, 4),
         p,
         _number(measured(record, "latency_p95_ms", candidate), 2),
         _number(measured(record, "fit_seconds", candidate), 2),
@@ -119,7 +138,7 @@ def _family_row(
 def _baseline_row(model: "ModelResult") -> tuple[float, tuple[str, ...]]:
     rmse = model.rmse
     name, shown = f"({model.name})", _number(rmse.value, 4)
-    return rmse.value, (name, "-", "-", shown, _ends(rmse), "-", "-", "-")
+    return rmse.value, (name, shown, _ends(rmse), *["-"] * 6)
 
 
 def _number(value: float | None, digits: int) -> str:

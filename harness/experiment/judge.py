@@ -83,6 +83,7 @@ class _Judge:
             "best_trials": {c: trial.number for c, trial in self._best.items()},
             "variants": [v.model_dump(mode="json") for v in spec.variants],
             "n_seeds": spec.final_seeds,
+            "margin": spec.decision.margin,
         }
 
     @property

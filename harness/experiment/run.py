@@ -30,6 +30,7 @@ from harness.search.space import SearchSpace
 from harness.search.storage import (
     MARK,
     create_experiment,
+    list_studies,
     read_experiment_facts,
     save_experiment_facts,
 )
@@ -107,13 +108,26 @@ class PreparedExperiment:
         for plan in self.plans.values():
             check_plan(plan)
         if not create_experiment(storage, self.name, facts):
-            kept = read_experiment_facts(storage, self.name)
-            _require_equal(self.name, kept[MARK], facts)
+            kept = read_experiment_facts(storage, self.name)[MARK]
+            _require_equal(self.name, kept, facts)
+            self._add_families(kept)
         # Budget, claims and rule may change; what fixes a search is checked with it.
         save_experiment_facts(storage, self.name, "spec", self.spec.as_json())
         measured = profile(self.dataset).characteristics()
         save_experiment_facts(storage, self.name, "profile", measured)
         return read_experiment(storage, self.name)
+
+    def _add_families(self, kept: dict[str, Any]) -> None:
+        """Let families take part that the file did not name when it was run before."""
+        new = {c: p.name for c, p in self.plans.items() if c not in kept["studies"]}
+        taken = set(list_studies(self.settings.storage)) & set(new.values())
+        if taken:
+            raise StudyError(
+                f"There is a study named {min(taken)!r} already: choose another --name."
+            )
+        if new:
+            mark = {**kept, "studies": {**kept["studies"], **new}}
+            save_experiment_facts(self.settings.storage, self.name, MARK, mark)
 
     def search(self, candidate: str, listener: StudyListener) -> StudyRecord:
         """Run the trials of a candidate that are missing."""

@@ -77,7 +77,7 @@ def read_named(storage: str, name: str) -> ExperimentRecord:
         facts = read_experiment_facts(storage, experiment)[MARK]
         for candidate, study in facts["studies"].items():
             if study == name and name in list_studies(storage):
-                return read_experiment(storage, experiment).only(candidate)
+                return conclude(read_experiment(storage, experiment).only(candidate))
     raise UnknownNameError("study or experiment", name, list_names(storage))
 
 
@@ -168,6 +168,11 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
         raise StudyError(
             f"The experiment {name!r} has searched {', '.join(record.spec.families)}, but "
             f"its file now names {', '.join(spec.families)}: run it, without --report-only."
+        )
+    if spec.decision.margin != record.spec.decision.margin:
+        raise StudyError(
+            f"The margin of the experiment {name!r} has changed, and the models have to be "
+            "judged by it: run it, without --report-only."
         )
     families = {
         candidate: entry.model_copy(

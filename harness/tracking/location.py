@@ -35,6 +35,8 @@ class Location:
     # URI of the store; a local one holds an absolute path.
     tracking_uri: str
     experiment: str
+    # MLFLOW_EXPERIMENT_ID, which `mlflow run` sets; it stands where no name is given.
+    experiment_id: str | None = None
 
     @property
     def shown(self) -> str:
@@ -101,7 +103,9 @@ def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Lo
     if uri.startswith(_SQLITE):
         path = Path(uri.removeprefix(_SQLITE))
         uri = _SQLITE + str(Path.cwd() / path)
-    return Location(tracking_uri=uri, experiment=name)
+    named = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    given = None if named else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    return Location(tracking_uri=uri, experiment=name, experiment_id=given or None)
 
 
 def runs_url(address: str, experiment_id: str, *, view: str | None = None) -> str:

@@ -430,7 +430,8 @@ def _verdict_points(record: ExperimentRecord, decision: Decision) -> list[Metric
     points = list(_final_points(record, decision.winner, _winner(record, decision)))
     for model in record.models:
         name = model.candidate if model.role == "tuned" else model.name
-        key = f"test_rmse_of_{re.sub(r'[^A-Za-z0-9]+', '_', str(name))}"
+        # MLflow allows dashes, dots and blanks: fewer names become the same.
+        key = "test_rmse_of_" + re.sub(r"[^\w.\- ]+", "_", str(name))
         points.append(_point(record, key, model.rmse.value))
     return points
 
@@ -475,6 +476,16 @@ def _point(record: ExperimentRecord, key: str, value: float) -> MetricPoint:
     )
 
 
+def _judged_value(
+    record: ExperimentRecord, candidate: str, study: StudyRecord | None
+) -> float | None:
+    """Look up the search's score of the trial that was judged: there may be a newer best."""
+    assert record.judging is not None
+    number = record.judging.best_trials.get(candidate)
+    trials = () if study is None else study.trials
+    return next((t.value for t in trials if t.number == number), None)
+
+
 def _on_the_way(
     record: ExperimentRecord, candidate: str, model: ModelResult
 ) -> dict[str, float]:
@@ -483,7 +494,7 @@ def _on_the_way(
     bias = record.baseline()
     gain = None if bias is None else record.difference(bias.name, model.name)
     found = {
-        "search_rmse": study.best.value if study and study.best else None,
+        "search_rmse": _judged_value(record, candidate, study),
         "fresh_folds_rmse": record.fresh_folds.get(candidate),
         "initial_test_rmse": initial.rmse.value if initial else None,
         "gain_over_bias_p": gain.p_holm if gain else None,

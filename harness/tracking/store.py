@@ -171,7 +171,18 @@ def find_experiment(client: "MlflowClient", location: Location) -> "Experiment":
     from mlflow.exceptions import MlflowException
 
     name = location.experiment
-    found = client.get_experiment_by_name(name)
+    found: Experiment | None
+    if location.experiment_id is not None:
+        try:
+            found = client.get_experiment(location.experiment_id)
+        except MlflowException as error:
+            raise TrackingError(
+                "MLFLOW_EXPERIMENT_ID must be the id of an MLflow experiment in "
+                f"{location.shown}, but is {location.experiment_id!r}."
+            ) from error
+        name = found.name
+    else:
+        found = client.get_experiment_by_name(name)
     if found is None:
         try:
             client.create_experiment(

@@ -183,15 +183,20 @@ def test_a_family_that_was_stopped_half_way_keeps_the_test_set_sealed():
 
 
 @pytest.mark.usefixtures("done")
-def test_compare_shows_families_and_baselines_best_first():
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_compare_shows_models_best_first_and_no_number_is_cut(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
     result = invoke("compare", "toy")
     assert result.exit_code == 0
-    table, _, _ = result.output.partition("folds: best trial")
-    rows = [line.split() for line in table.splitlines()]
-    tuned = [float(row[-5]) for row in rows if row and row[-1][0] in "-0123456789"]
+    table, _, _ = result.output.partition("*: chosen")
+    assert max(map(len, table.splitlines())) <= width
+    tuned = re.findall(r" (\d\.\d{4}) +\d\.\d{3}-\d\.\d{3}", table)
     record = read_experiment("optuna.log", "toy")
     assert len(tuned) == len(record.spec.families) + 2
     assert tuned == sorted(tuned)
+    assert len(re.findall(r"^\* ", table, re.MULTILINE)) == 1
+    # The verdict stands last.
+    assert result.output.partition("s: training.")[2].strip()
 
 
 @pytest.mark.usefixtures("folder")

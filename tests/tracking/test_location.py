@@ -60,3 +60,18 @@ def test_anything_else_is_refused_with_an_example(uri):
 
 def test_a_password_is_not_shown():
     assert locate("http://ann:secret@host:5000").shown == "http://ann:***@host:5000"
+
+
+def test_an_experiment_is_taken_by_the_id_that_mlflow_run_sets(store_uri, monkeypatch):
+    from mlflow import MlflowClient
+
+    from harness.tracking.store import open_store
+
+    number = MlflowClient(store_uri).create_experiment("films")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
+    assert open_store(locate(store_uri)).experiment_id == number
+    # What is named wins.
+    assert open_store(locate(store_uri, "books")).experiment_id != number
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "4711")
+    with pytest.raises(TrackingError, match="4711"):
+        open_store(locate(store_uri))
