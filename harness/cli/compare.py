@@ -118,7 +118,8 @@ def _family_row(
     p = "-"
     if decision is not None and tuned is not None and candidate != decision.best:
         found = record.difference(f"{decision.best}, tuned", f"{candidate}, tuned")
-        p = "-" if found is None else p_value(found.p_holm)
+        # Without a blank: scripts tell the columns apart by blanks.
+        p = "-" if found is None else p_value(found.p_holm).replace(" ", "")
     is_chosen = decision is not None and candidate == decision.winner
     cells = (
         f"{'* ' if is_chosen else ''}{record.spec.label(candidate)}",
