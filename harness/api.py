@@ -212,7 +212,7 @@ class Experiment:
         winner, study = self.winner, self._chosen_study()
         assert winner is not None
         if winner not in self._models:
-            source = study.dataset["source"]
+            source = study.dataset.source
             if self._dataset is None and source == FRAME:
                 raise StudyError(
                     f"{self.name!r} was made from a data frame, which is not kept: call "

@@ -185,12 +185,12 @@ class ConsoleProgress(SearchProgress):
         sealed = (
             "no test set (split none)"
             if prepared.split.test is None
-            else f"{facts['n_test']:,} test ratings sealed ({facts['method']})"
+            else f"{facts.n_test:,} test ratings sealed ({facts.method})"
         )
         n, jobs = len(families), prepared.settings.jobs
         budget = prepared.spec.budget.describe()
         say(
-            f"{prepared.name}: {facts['n_train']:,} training ratings in "
+            f"{prepared.name}: {facts.n_train:,} training ratings in "
             f"{prepared.spec.search.folds} folds, {sealed}; "
             + (f"{n} families, {budget} each, " if n > 1 else f"{budget}, ")
             + f"{jobs} worker{'s' if jobs > 1 else ''}"

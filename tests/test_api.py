@@ -93,7 +93,7 @@ def test_a_data_set_is_taken_as_it_is(small_dataset, tmp_path, monkeypatch):
     done = harness.tune(
         "baseline", small_dataset, trials=2, folds=2, jobs=1, progress=False
     )
-    assert done.results.dataset["fingerprint"] == small_dataset.fingerprint
+    assert done.results.dataset.fingerprint == small_dataset.fingerprint
 
 
 def test_the_same_call_continues_a_study(frame, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ LAYERS = [
     "data",
     "files",
     "formatting",
+    "plain",
     "toml",
     "version",
     "errors",

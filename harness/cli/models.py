@@ -89,7 +89,7 @@ def models(
 
 
 def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, Any]:
-    from harness.experiment.store import to_json
+    from harness.plain import to_json
 
     return {**to_json(version), "uri": version.uri, "report": report}
 

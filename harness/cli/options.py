@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
@@ -11,7 +11,7 @@ import typer
 from harness.data.options import ReadOptions, help_of_option
 
 if TYPE_CHECKING:
-    from harness.data.dataset import Dataset
+    from harness.data.dataset import Dataset, DatasetFacts
     from harness.tracking.location import Location
 
 __all__ = ["DataOptions", "StoreOptions", "spread_options"]
@@ -105,9 +105,9 @@ class DataOptions(ReadOptions):
     ] = "ott"
 
     @classmethod
-    def of_record(cls, facts: Mapping[str, Any]) -> Self:
+    def of_record(cls, facts: "DatasetFacts") -> Self:
         """Name the data of a study as its command line did."""
-        return cls.of({"data": facts["source"], **facts.get("options", {})})
+        return cls.of({"data": facts.source, **facts.options})
 
     def load(self) -> "Dataset":
         """Load the data set that these options name."""

@@ -12,7 +12,27 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "DatasetFacts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What studies, trackers and reports say about a data set."""
+
+    name: str
+    source: str
+    # Of ratings and catalogue together, and of the ratings alone.
+    fingerprint: str
+    ratings_fingerprint: str
+    n_users: int
+    n_items: int
+    n_ratings: int
+    # Lowest and highest rating that is possible.
+    scale: tuple[float, float]
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+    # JSON-like: what the user said about how to read the source, by option.
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,30 +77,22 @@ class Dataset:
         parts = self.ratings.fingerprint() + self.catalogue.fingerprint()
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
-    def facts(self) -> dict[str, Any]:
-        """Collect what trackers and reports say about the data set.
-
-        Returns
-        -------
-        dict
-            JSON-like: ``name``, ``source``, ``fingerprint``, ``ratings_fingerprint``,
-            ``n_users``, ``n_items``, ``n_ratings``, ``scale``, ``simulated``, ``notes``,
-            ``options``.
-        """
+    def facts(self) -> DatasetFacts:
+        """Collect what studies, trackers and reports say about the data set."""
         ratings = self.ratings
-        return {
-            "name": self.name,
-            "source": self.source,
-            "fingerprint": self.fingerprint,
-            "ratings_fingerprint": ratings.fingerprint(),
-            "n_users": ratings.n_users,
-            "n_items": ratings.n_items,
-            "n_ratings": len(ratings),
-            "scale": [ratings.scale.low, ratings.scale.high],
-            "simulated": self.simulated,
-            "notes": list(self.notes),
-            "options": dict(self.options),
-        }
+        return DatasetFacts(
+            name=self.name,
+            source=self.source,
+            fingerprint=self.fingerprint,
+            ratings_fingerprint=ratings.fingerprint(),
+            n_users=ratings.n_users,
+            n_items=ratings.n_items,
+            n_ratings=len(ratings),
+            scale=(ratings.scale.low, ratings.scale.high),
+            simulated=self.simulated,
+            notes=self.notes,
+            options=dict(self.options),
+        )
 
     def introduction(self) -> list[str]:
         """Say size and notes in a few lines, as commands do before they start."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.catalogue import Catalogue, align_catalogue
-from harness.data.dataset import Dataset
+from harness.data.dataset import Dataset, DatasetFacts
 from harness.data.options import ReadOptions
 from harness.errors import DataError
 
@@ -40,9 +40,9 @@ def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
     return load_dataset(source, ReadOptions.of(given))
 
 
-def load_again(facts: Mapping[str, Any]) -> Dataset:
+def load_again(facts: DatasetFacts) -> Dataset:
     """Load the data set of a study or an experiment again."""
-    return load_source(facts["source"], facts.get("options", {}))
+    return load_source(facts.source, facts.options)
 
 
 def _embedded(options: ReadOptions) -> Dataset:

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ __all__ = [
     "TIMED",
     "SealedTest",
     "Split",
+    "SplitFacts",
     "assign_folds",
     "cut_fold",
     "split_off_test",
@@ -55,17 +56,26 @@ SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
 # Each trial trains so many models; the numbers of the folds are int16.
 
 
+@dataclass(frozen=True, kw_only=True)
+class SplitFacts:
+    """How a data set was split into a training and a test part."""
+
+    method: SplitMethod
+    seed: int
+    test_share: float
+    # Of the choice of the test ratings.
+    fingerprint: str
+    n_train: int
+    n_test: int
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training part, the sealed test part (None for method ``none``), and the facts.
-
-    `facts` is JSON-like: ``method``, ``seed``, ``test_share``, ``fingerprint``,
-    ``n_train``, ``n_test``.
-    """
+    """The training part, the sealed test part (None for method ``none``), and the facts."""
 
     train: Ratings
     test: SealedTest | None
-    facts: dict[str, Any]
+    facts: SplitFacts
 
 
 def split_off_test(
@@ -90,14 +100,14 @@ def split_off_test(
             f"The split {method!r} of {dataset.name} leaves {len(ratings) - n_test} "
             f"training and {n_test} test ratings: both parts need at least one."
         )
-    facts = {
-        "method": method,
-        "seed": seed,
-        "test_share": test_share,
-        "fingerprint": hashlib.sha256(in_test.tobytes()).hexdigest()[:16],
-        "n_train": len(ratings) - n_test,
-        "n_test": n_test,
-    }
+    facts = SplitFacts(
+        method=cast("SplitMethod", method),
+        seed=seed,
+        test_share=test_share,
+        fingerprint=hashlib.sha256(in_test.tobytes()).hexdigest()[:16],
+        n_train=len(ratings) - n_test,
+        n_test=n_test,
+    )
     test = None if method == "none" else SealedTest(ratings.take(in_test))
     return Split(ratings.take(~in_test), test, facts)
 

@@ -223,7 +223,7 @@ def _judge(
 def _compare(
     record: ExperimentRecord, claim: Claim, found: float | str | None
 ) -> tuple[ClaimVerdict, str]:
-    unit = unit_of_scale(record.dataset.get("scale"))
+    unit = unit_of_scale(record.dataset.scale)
     if claim.value == NO_FIGURE:
         measure = measure_named(claim.metric)
         shown = None if found is None else measure.sentence(found, unit)

@@ -197,7 +197,7 @@ def _check(
     if value is None:
         passed, sentence = False, f"{name} {_why_not_measured(record, candidate)}."
     else:
-        unit = unit_of_scale(record.dataset.get("scale"))
+        unit = unit_of_scale(record.dataset.scale)
         failures = _failures(criterion, value, unit)
         here = f"{name} is {measure_named(criterion.metric).sentence(value, unit)}"
         passed = not failures

@@ -15,9 +15,10 @@ from harness.experiment.decision import declare
 from harness.experiment.refit import TrainingFolds, baselines
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.run import PreparedExperiment
-from harness.experiment.store import keep, read_experiment, to_json
+from harness.experiment.store import keep, read_experiment
 from harness.models.base import Recommender
 from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
+from harness.plain import to_json
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord

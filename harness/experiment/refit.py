@@ -57,9 +57,9 @@ def refit_best(
 
 def split_again(study: StudyRecord, dataset: Dataset) -> Split:
     """Split the data of a study as it was split for it."""
-    before = study.dataset["fingerprint"]
+    before = study.dataset.fingerprint
     if dataset.fingerprint != before:
-        same = dataset.ratings.fingerprint() == study.dataset.get("ratings_fingerprint")
+        same = dataset.ratings.fingerprint() == study.dataset.ratings_fingerprint
         raise DataError(
             f"{dataset.source}: must be the data of the study {study.name!r} (fingerprint "
             f"{before}), but {'its catalogue' if same else 'it'} has changed since "
@@ -68,15 +68,15 @@ def split_again(study: StudyRecord, dataset: Dataset) -> Split:
     facts = study.split
     split = split_off_test(
         dataset,
-        method=facts["method"],
-        test_share=facts.get("test_share", 0.2),
-        seed=facts["seed"],
+        method=facts.method,
+        test_share=facts.test_share,
+        seed=facts.seed,
     )
-    if split.facts["fingerprint"] != facts["fingerprint"]:
+    if split.facts.fingerprint != facts.fingerprint:
         raise DataError(
             f"{dataset.source}: must be split as in the study {study.name!r} (fingerprint "
-            f"{facts['fingerprint']}), but the split {facts['method']!r} now gives "
-            f"{split.facts['fingerprint']}; use the version of harness of that study, "
+            f"{facts.fingerprint}), but the split {facts.method!r} now gives "
+            f"{split.facts.fingerprint}; use the version of harness of that study, "
             f"{study.code_version}."
         )
     return split

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from harness.data.dataset import DatasetFacts
 from harness.evaluation.equivalence import Answer
 from harness.evaluation.results import (
     BIAS_BASELINE,
@@ -16,6 +17,7 @@ from harness.evaluation.results import (
     ModelResult,
     Role,
 )
+from harness.evaluation.splits import SplitFacts
 from harness.experiment.spec import Claim, Criterion, ExperimentSpec
 from harness.search.records import StudyRecord
 
@@ -277,8 +279,8 @@ class ExperimentRecord:
     name: str
     spec: ExperimentSpec
     storage: str
-    dataset: Mapping[str, Any]
-    split: Mapping[str, Any]
+    dataset: DatasetFacts
+    split: SplitFacts
     settings: Mapping[str, Any]
     code_version: str
     started: datetime

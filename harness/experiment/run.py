@@ -22,6 +22,7 @@ from harness.experiment.results import ExperimentRecord
 from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import read_experiment
 from harness.models.families import load_family
+from harness.plain import to_json
 from harness.search.engine import Budget
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
@@ -85,8 +86,8 @@ class PreparedExperiment:
         """Create the experiment in the storage, or find it there."""
         storage = self.settings.storage
         facts = {
-            "dataset": self.dataset.facts(),
-            "split": self.split.facts,
+            "dataset": to_json(self.dataset.facts()),
+            "split": to_json(self.split.facts),
             "settings": {
                 "file": self.file,
                 "seed": self.spec.seed,

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
+from harness.data.dataset import DatasetFacts
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Judging
+from harness.evaluation.splits import SplitFacts
 from harness.experiment.decision import conclude
 from harness.experiment.results import ExperimentRecord, LoggedRuns, OpeningsByNow
 from harness.experiment.spec import ExperimentSpec
+from harness.plain import from_json, to_json
 from harness.search.openings import openings_by_now
 from harness.search.ownership import own_study
 from harness.search.records import StudyRecord
@@ -24,37 +25,16 @@ from harness.search.storage import (
 )
 
 __all__ = [
-    "from_json",
     "keep",
     "list_names",
     "read_experiment",
     "read_named",
     "read_study_or_winner",
     "take_over_rules",
-    "to_json",
 ]
 
 _RULES = ("title", "about", "publication", "decision", "criteria", "claims")
 _TEXTS = ("label", "note")
-
-
-def to_json(value: Any) -> Any:
-    """Convert results to plain data."""
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
-
-
-def from_json(kind: Any, value: Any) -> Any:
-    """Make results of a type from plain data."""
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise StudyError(
-            f"What is kept must be as this version of harness writes it, but {where or kind} "
-            f"is not ({first['msg']}): read it with the version that wrote it, or run it "
-            "again under another name."
-        ) from error
 
 
 def keep(storage: str, name: str, key: str, value: Any) -> None:
@@ -106,14 +86,16 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         found = {c: kept[f"{kind}/{c}"] for c in known if f"{kind}/{c}" in kept}
         return {c: each["value"] for c, each in found.items()}
 
-    number, last = openings_by_now(storage, facts["dataset"], facts["split"])
+    dataset = from_json(DatasetFacts, facts["dataset"])
+    split = from_json(SplitFacts, facts["split"])
+    number, last = openings_by_now(storage, dataset, split)
     judging = kept.get("judging")
     record = ExperimentRecord(
         name=name,
         spec=spec,
         storage=without_password(storage),
-        dataset=facts["dataset"],
-        split=facts["split"],
+        dataset=dataset,
+        split=split,
         settings=facts["settings"],
         code_version=facts["code_version"],
         started=datetime.fromisoformat(facts["started"]),
@@ -132,8 +114,8 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
 
 def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> None:
     for what, mine, its in (
-        ("data", facts["dataset"]["fingerprint"], study.dataset["fingerprint"]),
-        ("test set", facts["split"]["fingerprint"], study.split["fingerprint"]),
+        ("data", facts["dataset"]["fingerprint"], study.dataset.fingerprint),
+        ("test set", facts["split"]["fingerprint"], study.split.fingerprint),
     ):
         if mine != its:
             raise StudyError(

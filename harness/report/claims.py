@@ -89,7 +89,7 @@ def differences(context: Context) -> str:
     lowest = lowest_published(record)
     if lowest is None:
         return ""
-    kind = "simulated" if record.dataset.get("simulated") else "real"
+    kind = "simulated" if record.dataset.simulated else "real"
     return paragraphs(
         f"### How these {kind} ratings compare with the publication's",
         SIMULATED if kind == "simulated" else "",
@@ -304,7 +304,7 @@ def _put_in(record: ExperimentRecord) -> str:
     """Say what a simulation cannot but reproduce."""
     of_data = [j.verdict for j in record.claims if j.claim.metric.startswith(DATA)]
     n_put_in = of_data.count("reproduced")
-    if not record.dataset.get("simulated") or not n_put_in:
+    if not record.dataset.simulated or not n_put_in:
         return ""
     return (
         f" Of those within tolerance {n_put_in} describe the data, and are no finding: the "

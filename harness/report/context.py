@@ -79,7 +79,7 @@ def listed(lines: list[str]) -> str:
 
 def unit(record: ExperimentRecord) -> str:
     """Name the unit of the ratings: stars on a star scale, points on any other."""
-    return unit_of_scale(record.dataset.get("scale"))
+    return unit_of_scale(record.dataset.scale)
 
 
 def tuned_models(record: ExperimentRecord) -> list[ModelResult]:

@@ -15,7 +15,7 @@ __all__ = ["ratings"]
 
 def ratings(context: Context) -> str:
     """Describe the ratings, beside the published ones where there are any."""
-    notes = [escape(note) for note in context.record.dataset.get("notes", ())]
+    notes = [escape(note) for note in context.record.dataset.notes]
     return paragraphs(
         "## Data and split",
         _table(context.record),
@@ -27,32 +27,31 @@ def ratings(context: Context) -> str:
 
 def _table(record: ExperimentRecord) -> str:
     data = record.dataset
-    counts = [("n_ratings", "ratings"), ("n_users", "users"), ("n_items", "titles")]
-    sizes = ", ".join(f"{data[key]:,} {name}" for key, name in counts if key in data)
+    low, high = data.scale
+    sizes = (
+        f"{data.n_ratings:,} ratings, {data.n_users:,} users, {data.n_items:,} titles"
+    )
     rows = [
-        ["data", f"{escape(data.get('name'))}, from {code(data.get('source'))}"],
+        ["data", f"{escape(data.name)}, from {code(data.source)}"],
         ["size", sizes],
+        ["scale", f"{low:g} to {high:g} {unit(record)}"],
+        ["fingerprint of the data", code(data.fingerprint)],
+        ["split", _describe_split(record)],
+        ["fingerprint of the split", code(record.split.fingerprint)],
+        ["openings of the test set", describe_openings(record)],
     ]
-    if data.get("scale") is not None:
-        low, high = data["scale"]
-        rows.append(["scale", f"{low:g} to {high:g} {unit(record)}"])
-    rows.append(["fingerprint of the data", code(data.get("fingerprint"))])
-    rows.append(["split", _describe_split(record)])
-    rows.append(["fingerprint of the split", code(record.split.get("fingerprint"))])
-    rows.append(["openings of the test set", describe_openings(record)])
     return table(rows[0], rows[1:])
 
 
 def _describe_split(record: ExperimentRecord) -> str:
     split = record.split
-    if split.get("method") == "none":
+    if split.method == "none":
         return "`none`: no test set, the search uses all ratings"
-    n_train, n_test = split.get("n_train", 0), split.get("n_test", 0)
-    share = f" ({percent(n_test / (n_train + n_test))})" if n_train + n_test else ""
+    share = percent(split.n_test / (split.n_train + split.n_test))
     return (
-        f"{code(split.get('method'))}: {n_train:,} ratings for training, {n_test:,} sealed "
-        f"as test set{share}, seed {split.get('seed')}"
-        + (f". {CAVEATS[split['method']]}" if split.get("method") in CAVEATS else "")
+        f"{code(split.method)}: {split.n_train:,} ratings for training, {split.n_test:,} "
+        f"sealed as test set ({share}), seed {split.seed}"
+        + (f". {CAVEATS[split.method]}" if split.method in CAVEATS else "")
     )
 
 
@@ -65,7 +64,7 @@ def _characteristics(context: Context) -> str:
         if (value := context.published(DATA + name)) is not None
     }
     # Of other people's data they are figures of a study that has nothing to do with it.
-    simulated = bool(context.record.dataset.get("simulated"))
+    simulated = context.record.dataset.simulated
     if not profile or not (published or simulated):
         return ""
     shown = characteristics_table(profile, published)

@@ -159,8 +159,8 @@ def _environment(record: ExperimentRecord) -> str:
     rows += [
         ["name", f"{code(record.name)}, begun {_day(record)}"],
         ["seed of split, folds, sampler, models", escape(spec.seed)],
-        ["fingerprint of the data", code(record.dataset.get("fingerprint"))],
-        ["fingerprint of the split", code(record.split.get("fingerprint"))],
+        ["fingerprint of the data", code(record.dataset.fingerprint)],
+        ["fingerprint of the split", code(record.split.fingerprint)],
         ["folds", escape(spec.search.folds)],
         ["sampler", _choice(record, "sampler", spec.search.sampler)],
         ["pruner", _choice(record, "pruner", spec.search.pruner)],

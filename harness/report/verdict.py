@@ -143,7 +143,7 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
             kind="no trial", text="No trial was completed, so there is no result yet."
         )
         return
-    if record.split.get("method") == "none":
+    if record.split.method == "none":
         yield Statement(
             kind="no test set",
             text="No test set (split none): the search used all ratings, so every score "
@@ -487,7 +487,7 @@ def _openings(record: ExperimentRecord) -> Iterator[Statement]:
 def describe_openings(record: ExperimentRecord) -> str:
     """Say which opening of the test set this was, and how many there are by now."""
     judging, openings = record.judging, record.openings
-    if record.split.get("method") == "none":
+    if record.split.method == "none":
         return "there is no test set"
     if judging is None:
         return "still sealed for this experiment"
@@ -583,7 +583,7 @@ SIMULATED = (
 def opening(context: Context) -> str:
     """Write title and verdict."""
     record, verdict = context.record, verdict_of(context.record)
-    simulated = bool(record.dataset.get("simulated"))
+    simulated = record.dataset.simulated
     first, *more = map(_said, verdict.lines)
     title = "" if record.is_study else f"*{escape(record.spec.title)}*"
     return paragraphs(
@@ -603,7 +603,7 @@ def opening(context: Context) -> str:
 def _heading(record: ExperimentRecord) -> str:
     """Name what it is, its data and its day: they tell reports apart."""
     day = record.started if record.judging is None else record.judging.opened
-    data = escape(record.dataset.get("name", "unnamed data"))
+    data = escape(record.dataset.name)
     return f"{escape(record.name)}: {data}, {day.astimezone(UTC):%Y-%m-%d}"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.errors import StudyError
 from harness.experiment.results import ExperimentRecord
-from harness.experiment.store import to_json
 from harness.files import scratch_beside
+from harness.plain import to_json
 from harness.report.chosen import chosen_model, explainability
 from harness.report.claims import claims, criteria
 from harness.report.context import Context, paragraphs

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from harness.data.dataset import DatasetFacts
+from harness.evaluation.splits import SplitFacts
 from harness.search.storage import (
     MARK,
     attributes_of_all,
@@ -29,12 +31,12 @@ class SealedRatings:
     split: str | None
 
     @classmethod
-    def of(cls, dataset: Mapping[str, Any], split: Mapping[str, Any]) -> Self:
+    def of(cls, dataset: DatasetFacts, split: SplitFacts) -> Self:
         """Identify them by what is kept of data and split."""
         return cls(
-            dataset=dataset.get("fingerprint"),
-            ratings=dataset.get("ratings_fingerprint"),
-            split=split.get("fingerprint"),
+            dataset=dataset.fingerprint,
+            ratings=dataset.ratings_fingerprint,
+            split=split.fingerprint,
         )
 
     def are(self, others: "SealedRatings") -> bool:
@@ -66,12 +68,11 @@ def record_opening(storage: str, name: str, *, promotion: bool = False) -> int:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for key in (OPENINGS, PROMOTION_TESTS) if promotion else (OPENINGS,):
         save_experiment_facts(storage, name, key, [*facts.get(key, ()), now])
-    mark = facts[MARK]
-    return openings_by_now(storage, mark["dataset"], mark["split"])[0]
+    return len(_times_of(storage, _ratings_of(facts), OPENINGS))
 
 
 def openings_by_now(
-    storage: str, dataset: Mapping[str, Any], split: Mapping[str, Any]
+    storage: str, dataset: DatasetFacts, split: SplitFacts
 ) -> tuple[int, datetime | None]:
     """Count the openings of the same test ratings, and tell when the last one was."""
     times = _times_of(storage, SealedRatings.of(dataset, split), OPENINGS)
@@ -93,4 +94,10 @@ def _times_of(storage: str, sealed: SealedRatings, key: str) -> list[datetime]:
 
 
 def _ratings_of(attrs: Mapping[str, Any]) -> SealedRatings:
-    return SealedRatings.of(attrs[MARK]["dataset"], attrs[MARK]["split"])
+    # Only what is needed: all experiments of the storage are looked through.
+    dataset, split = attrs[MARK]["dataset"], attrs[MARK]["split"]
+    return SealedRatings(
+        dataset=dataset["fingerprint"],
+        ratings=dataset["ratings_fingerprint"],
+        split=split["fingerprint"],
+    )

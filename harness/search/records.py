@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from harness.data.dataset import DatasetFacts
+from harness.evaluation.splits import SplitFacts
+
 __all__ = [
     "LEFT_BEHIND",
     "NoListener",
@@ -61,9 +64,8 @@ class StudyRecord:
     name: str
     family: str
     settings: Mapping[str, Any]
-    dataset: Mapping[str, Any]
-    # JSON-like facts: method, seed, fingerprint, n_train, n_test.
-    split: Mapping[str, Any]
+    dataset: DatasetFacts
+    split: SplitFacts
     # Version of harness, with the commit where it is known.
     code_version: str
     # Where the study is kept: URL or path, without a password.

@@ -14,9 +14,12 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.data.dataset import DatasetFacts
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.splits import SplitFacts
 from harness.formatting import hide_password
+from harness.plain import from_json
 from harness.search import records
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.journal import Journal
@@ -156,13 +159,17 @@ def read_study(storage: str, name: str) -> StudyRecord:
 
 def study_record(study: optuna.Study, storage: str) -> StudyRecord:
     """Convert a study that harness has made."""
-    attrs = read_attributes(study.user_attrs)
+    facts = read_attributes(study.user_attrs)["harness"]
+    parts = {
+        "dataset": from_json(DatasetFacts, facts["dataset"]),
+        "split": from_json(SplitFacts, facts["split"]),
+    }
     trials = study.get_trials(deepcopy=False)
     return StudyRecord(
         name=study.study_name,
         storage=without_password(storage),
         trials=tuple(trial_record(t) for t in trials if t.state != TrialState.WAITING),
-        **attrs["harness"],
+        **(facts | parts),
     )
 
 

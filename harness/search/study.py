@@ -15,11 +15,13 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from harness.data.catalogue import Catalogue
+from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.metrics import OBJECTIVE
-from harness.evaluation.splits import assign_folds
+from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
+from harness.plain import to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner
@@ -84,9 +86,8 @@ class StudyPlan:
     n_folds: int
     # Seed of sampler, folds and models.
     seed: int
-    # Facts for the record; see StudyRecord.
-    dataset: dict[str, Any]
-    split: dict[str, Any]
+    dataset: DatasetFacts
+    split: SplitFacts
     code_version: str
     window: int = WINDOW
 
@@ -128,7 +129,7 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     make_pruner(plan.pruner)
     SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
     fold_of = assign_folds(
-        train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split["method"]
+        train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split.method
     )
     data = TrainingData(
         family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
@@ -190,8 +191,8 @@ def _create_or_continue(
             "jobs": jobs,
             "environment": environment(),
         },
-        "dataset": plan.dataset,
-        "split": plan.split,
+        "dataset": to_json(plan.dataset),
+        "split": to_json(plan.split),
         "code_version": plan.code_version,
     }
     there = read_attributes(study.user_attrs).get("harness")

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from harness.errors import DataError, HarnessError
+from harness.data.dataset import DatasetFacts
+from harness.errors import DataError, HarnessError, StudyError
+from harness.evaluation.splits import SplitFacts
 from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
 from harness.models.families import load_family
+from harness.plain import from_json
 
 __all__ = [
     "FORMAT",
@@ -42,8 +45,8 @@ class ModelFacts:
 
     family: str
     study: str
-    dataset: Mapping[str, Any]
-    split: Mapping[str, Any]
+    dataset: DatasetFacts
+    split: SplitFacts
     # Number of ratings it was fitted to.
     n_train: int
     # Version of harness that has packaged it, alone and with the commit.
@@ -62,12 +65,12 @@ class ModelFacts:
     @property
     def simulated(self) -> bool:
         """Whether a program made the ratings."""
-        return bool(self.dataset["simulated"])
+        return self.dataset.simulated
 
     @property
     def data_name(self) -> str:
         """Name of the data set."""
-        return str(self.dataset["name"])
+        return self.dataset.name
 
     def as_json(self) -> dict[str, Any]:
         """Convert to plain data; JSON has no NaN."""
@@ -85,7 +88,11 @@ class ModelFacts:
             name: Estimate(**{k: math.nan if v is None else v for k, v in each.items()})
             for name, each in known.pop("measures", {}).items()
         }
-        return cls(**known, measures=measures)
+        parts = {
+            "dataset": from_json(DatasetFacts, known.pop("dataset")),
+            "split": from_json(SplitFacts, known.pop("split")),
+        }
+        return cls(**known, **parts, measures=measures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +193,7 @@ def _read_facts(folder: Path) -> tuple[ModelFacts, Manifest]:
             size_bytes=kept["size_bytes"],
         )
         return ModelFacts.from_json(kept), manifest
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, StudyError) as error:
         raise incomplete from error
 
 

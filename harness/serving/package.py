@@ -13,6 +13,7 @@ from harness import __version__
 from harness.data.dataset import Dataset
 from harness.errors import HarnessError
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.splits import SplitFacts
 from harness.evaluation.statistics import Estimate
 from harness.experiment.results import ExperimentRecord
 from harness.models.base import Recommender
@@ -26,7 +27,7 @@ from harness.serving.folder import (
 )
 from harness.serving.wheel import WHEEL, build_wheel
 from harness.tracking.location import Location
-from harness.tracking.run_image import dataset_facts, dataset_input, sealed_facts
+from harness.tracking.run_image import dataset_input, logged_dataset, logged_test
 from harness.tracking.store import open_store, quieten, unusable
 from harness.version import DISTRIBUTION, code_version
 
@@ -79,7 +80,7 @@ def write_card(
 
 def _introduce(facts: ModelFacts) -> Iterator[str]:
     data, split = facts.dataset, facts.split
-    low, high = data["scale"]
+    low, high = data.scale
     origin = f"study `{facts.study}`"
     if facts.experiment not in {None, facts.study}:
         origin += f" of the experiment `{facts.experiment}`"
@@ -92,13 +93,13 @@ def _introduce(facts: ModelFacts) -> Iterator[str]:
     if facts.simulated:
         yield "**The ratings are simulated.**"
         yield ""
-    amount = f"{facts.n_train:,} of {data['n_ratings']:,} ratings"
+    amount = f"{facts.n_train:,} of {data.n_ratings:,} ratings"
     if facts.trained_on == "all ratings":
         amount = f"all {facts.n_train:,} ratings"
     yield (
-        f"Trained on {amount} ({low:g} to {high:g} stars) by {data['n_users']:,} users "
-        f"of {data['n_items']:,} titles. Data `{data['fingerprint']}`, split "
-        f"`{split['method']}` `{split['fingerprint']}`, harness {facts.code_version}."
+        f"Trained on {amount} ({low:g} to {high:g} stars) by {data.n_users:,} users "
+        f"of {data.n_items:,} titles. Data `{data.fingerprint}`, split "
+        f"`{split.method}` `{split.fingerprint}`, harness {facts.code_version}."
     )
     yield ""
 
@@ -122,7 +123,7 @@ def _judge(facts: ModelFacts) -> Iterator[str]:
     if facts.trained_on == "all ratings":
         yield (
             "These figures are not of this model, but of the same settings fitted to the "
-            f"training part, {facts.split['n_train']:,} ratings. This one knows the test "
+            f"training part, {facts.split.n_train:,} ratings. This one knows the test "
             "ratings, so nothing is left to judge it."
         )
         yield ""
@@ -177,8 +178,7 @@ class Origin:
     """Where a model comes from."""
 
     study: str
-    # Facts of the split, as in StudyRecord.
-    split: Mapping[str, Any]
+    split: SplitFacts
     experiment: str | None = None
     # Number of the trial; None for settings that no trial has found.
     trial: int | None = None
@@ -227,12 +227,12 @@ def package(
             experiment=origin.experiment,
             trial=origin.trial,
             dataset=dataset.facts(),
-            split=dict(origin.split),
+            split=origin.split,
             measures=origin.measures,
             seed=origin.seeds[0] if origin.seeds else None,
             n_seeds=len(origin.seeds),
             trained_on=trained_on,
-            n_train=len(dataset.ratings) if whole else origin.split["n_train"],
+            n_train=len(dataset.ratings) if whole else origin.split.n_train,
             harness_version=__version__,
             code_version=code_version(),
         ),
@@ -298,8 +298,8 @@ def _summary(facts: ModelFacts, manifest: Manifest) -> dict[str, str]:
         "fingerprint": manifest.fingerprint,
         "size_bytes": manifest.size_bytes,
         "dataset": facts.data_name,
-        "dataset_fingerprint": facts.dataset["fingerprint"],
-        "split_fingerprint": facts.split["fingerprint"],
+        "dataset_fingerprint": facts.dataset.fingerprint,
+        "split_fingerprint": facts.split.fingerprint,
     }
     return {key: str(value) for key, value in summary.items() if value is not None}
 
@@ -329,7 +329,7 @@ def _log(client: "MlflowClient", packaged: PackagedModel, run_id: str) -> str:
 
     facts = packaged.facts
     run = client.get_run(run_id)
-    client.log_inputs(run_id, [dataset_input(dataset_facts(facts.dataset))])
+    client.log_inputs(run_id, [dataset_input(logged_dataset(facts.dataset))])
     params = {k: str(v) for k, v in packaged.model.hyperparameters().items()}
     logged = client.create_logged_model(
         run.info.experiment_id,
@@ -371,7 +371,7 @@ def _copy_metrics(
     """Show the figures of the run on the page of the model, too, and what they are of."""
     from mlflow.entities import Metric
 
-    test = sealed_facts(packaged.facts.dataset, packaged.facts.split)
+    test = logged_test(packaged.facts.dataset, packaged.facts.split)
     metrics = []
     for key in run.data.metrics:
         last = client.get_metric_history(run.info.run_id, key)[-1]

@@ -292,9 +292,9 @@ def promote(
     The costs come first: for a model that fails there, the test set stays closed.
     """
     source = read_source(settings.storage, settings.name)
-    low, high = source.study.dataset["scale"]
+    low, high = source.study.dataset.scale
     check_margin(settings.margin, (low, high))
-    name = model_name(str(source.study.dataset["name"]))
+    name = model_name(source.study.dataset.name)
     registry = Registry(settings.location)
     with own_promotion(settings.location, name):
         before = registry.aliased(name, CHAMPION)
@@ -353,7 +353,7 @@ class _Gate:
         self._registry = registry
         self._before = before
         self._material = PromotionMaterial(source, settings.location, on_step)
-        self._name = model_name(str(source.study.dataset["name"]))
+        self._name = model_name(source.study.dataset.name)
         self._checks: list[Check] = []
         self._comparison: ChampionComparison | None = None
         self._opening: int | None = None

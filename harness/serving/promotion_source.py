@@ -106,9 +106,9 @@ class PromotionSource:
             study=study.name,
             trial=self.trial.number,
             storage=study.storage,
-            dataset=str(study.dataset["name"]),
-            simulated=bool(study.dataset.get("simulated")),
-            split=str(study.split.get("method")),
+            dataset=study.dataset.name,
+            simulated=study.dataset.simulated,
+            split=study.split.method,
             test_set=self.test_set,
             n_test=self.judging.n_test,
             rmse=rmse.value,
@@ -173,7 +173,7 @@ class PromotionMaterial:
     @cached_property
     def dataset(self) -> Dataset:
         """The data, loaded again."""
-        self._on_step(f"loading {self._source.study.dataset['name']}")
+        self._on_step(f"loading {self._source.study.dataset.name}")
         return load_again(self._source.study.dataset)
 
     @cached_property

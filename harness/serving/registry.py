@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from harness.errors import HarnessError, TrackingError, UnknownNameError
-from harness.experiment.store import from_json, to_json
+from harness.plain import from_json, to_json
 from harness.search.openings import SealedRatings
 from harness.search.ownership import own_file
 from harness.serving.fetch import CHAMPION, fetch_model, open_client, registered_models

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.results import ModelResult
 from harness.experiment.results import Decision, ExperimentRecord
+from harness.plain import to_json
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.run_image import (
     LONGEST_VALUE,
-    DatasetFacts,
+    LoggedDataset,
     MetricPoint,
     RunImage,
     RunStatus,
@@ -22,8 +23,8 @@ from harness.tracking.run_image import (
     as_milliseconds,
     as_text,
     current_user,
-    dataset_facts,
-    sealed_facts,
+    logged_dataset,
+    logged_test,
     shorten,
 )
 
@@ -63,8 +64,8 @@ def experiment_identity(record: ExperimentRecord) -> str:
     parts = [
         record.name,
         record.started.isoformat(),
-        record.dataset.get("fingerprint"),
-        record.split.get("fingerprint"),
+        record.dataset.fingerprint,
+        record.split.fingerprint,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -80,7 +81,7 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
         params={key: as_text(value) for key, value in trial.params.items()},
         tags=_trial_tags(study, trial),
         points=tuple(_trial_points(trial, ended)),
-        datasets=(dataset_facts(study.dataset),),
+        datasets=(logged_dataset(study.dataset),),
     )
 
 
@@ -134,11 +135,11 @@ def project_study(
     started = [as_milliseconds(t.started) for t in study.trials]
     ended = [as_milliseconds(t.ended) for t in study.trials if t.ended is not None]
     tags, points = _study_tags(study), list(_study_points(study))
-    datasets = [dataset_facts(study.dataset)]
+    datasets = [logged_dataset(study.dataset)]
     if judged is not None and judged.decision is not None:
         tags |= _opening_tags(judged) | _verdict_tags(judged, judged.decision)
         points += _verdict_points(judged, judged.decision)
-        datasets.append(sealed_facts(study.dataset, study.split))
+        datasets.append(logged_test(study.dataset, study.split))
     return RunImage(
         name=name,
         status=status,
@@ -159,7 +160,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
                 params[key] = as_text(value["name"])
         elif not isinstance(value, list | tuple):
             params[key] = as_text(value)
-    params["split"] = as_text(study.split.get("method"))
+    params["split"] = as_text(study.split.method)
     return params
 
 
@@ -168,7 +169,7 @@ def _study_tags(study: StudyRecord) -> dict[str, str]:
         "seed": as_text(study.settings.get("seed")),
         "storage": study.storage,
         "settings": as_json(study.settings)[:LONGEST_VALUE],
-        "split": as_json(study.split)[:LONGEST_VALUE],
+        "split": as_json(to_json(study.split))[:LONGEST_VALUE],
     }
     if study.best is not None:
         tags["best_trial"] = str(study.best.number)
@@ -209,9 +210,9 @@ def _shared_tags(study: StudyRecord) -> dict[str, str]:
         STUDY_TAG: study_identity(study),
         "study": study.name,
         "family": study.family,
-        "dataset": as_text(study.dataset.get("name")),
-        "dataset_fingerprint": as_text(study.dataset.get("fingerprint")),
-        "split_fingerprint": as_text(study.split.get("fingerprint")),
+        "dataset": as_text(study.dataset.name),
+        "dataset_fingerprint": as_text(study.dataset.fingerprint),
+        "split_fingerprint": as_text(study.split.fingerprint),
         "code_version": study.code_version,
         "mlflow.source.name": f"harness study {study.family}",
         "mlflow.source.type": "LOCAL",
@@ -222,12 +223,12 @@ def _shared_tags(study: StudyRecord) -> dict[str, str]:
 def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
     data = study.dataset
     summary = (
-        f"Search of `{study.family}` on **{data.get('name')}**: "
-        f"{data.get('n_ratings')} ratings, {data.get('n_users')} users, "
-        f"{data.get('n_items')} titles; split `{study.split.get('method')}`."
+        f"Search of `{study.family}` on **{data.name}**: "
+        f"{data.n_ratings} ratings, {data.n_users} users, "
+        f"{data.n_items} titles; split `{study.split.method}`."
     )
     lines = [summary]
-    if data.get("simulated"):
+    if data.simulated:
         lines.append("These ratings are **simulated**.")
     if study.best is not None:
         lines.append(
@@ -296,9 +297,9 @@ def _opened(record: ExperimentRecord) -> int:
     return as_milliseconds(record.judging.opened)
 
 
-def _both_parts(record: ExperimentRecord) -> tuple[DatasetFacts, ...]:
-    sealed = sealed_facts(record.dataset, record.split)
-    return (dataset_facts(record.dataset), sealed)
+def _both_parts(record: ExperimentRecord) -> tuple[LoggedDataset, ...]:
+    sealed = logged_test(record.dataset, record.split)
+    return (logged_dataset(record.dataset), sealed)
 
 
 def _experiment_params(record: ExperimentRecord) -> dict[str, str]:
@@ -326,10 +327,10 @@ def _experiment_tags(record: ExperimentRecord) -> dict[str, str]:
         EXPERIMENT_TAG: experiment_identity(record),
         "experiment": record.name,
         "seed": as_text(record.spec.seed),
-        "dataset": as_text(record.dataset.get("name")),
-        "dataset_fingerprint": as_text(record.dataset.get("fingerprint")),
-        "split_fingerprint": as_text(record.split.get("fingerprint")),
-        "split": as_json(record.split)[:LONGEST_VALUE],
+        "dataset": as_text(record.dataset.name),
+        "dataset_fingerprint": as_text(record.dataset.fingerprint),
+        "split_fingerprint": as_text(record.split.fingerprint),
+        "split": as_json(to_json(record.split))[:LONGEST_VALUE],
         "storage": record.storage,
         "code_version": record.code_version,
         "mlflow.source.name": f"harness {command}",
@@ -364,12 +365,12 @@ def _verdict_tags(record: ExperimentRecord, decision: Decision) -> dict[str, str
 def _experiment_note(record: ExperimentRecord) -> str:
     data, n = record.dataset, len(record.spec.families)
     summary = (
-        f"{n} {'family' if n == 1 else 'families'} on **{data.get('name')}**: "
-        f"{data.get('n_ratings')} ratings, {data.get('n_users')} users, "
-        f"{data.get('n_items')} titles; split `{record.split.get('method')}`."
+        f"{n} {'family' if n == 1 else 'families'} on **{data.name}**: "
+        f"{data.n_ratings} ratings, {data.n_users} users, "
+        f"{data.n_items} titles; split `{record.split.method}`."
     )
     lines = [f"**{record.spec.title}**", summary]
-    if data.get("simulated"):
+    if data.simulated:
         lines.append("These ratings are **simulated**.")
     if record.decision is not None:
         lines.append(_chosen(record, record.decision))
@@ -400,8 +401,8 @@ def _final_tags(
         "seeds": ", ".join(map(str, record.judging.seeds)),
         "mlflow.note.content": (
             f"The best settings of `{record.spec.label(candidate)}` (trial {trial}), fitted "
-            f"on {record.split.get('n_train')} training ratings with each seed, and judged "
-            f"on {record.split.get('n_test')} sealed test ratings: "
+            f"on {record.split.n_train} training ratings with each seed, and judged "
+            f"on {record.split.n_test} sealed test ratings: "
             f"{_verdict_in_words(decision, candidate)}."
         ),
     }

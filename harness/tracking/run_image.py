@@ -6,14 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from harness.data.dataset import DatasetFacts
+from harness.evaluation.splits import SplitFacts
+from harness.plain import to_json
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 __all__ = [
     "LONGEST_VALUE",
-    "DatasetFacts",
+    "LoggedDataset",
     "MetricPoint",
     "RunImage",
     "RunStatus",
@@ -21,9 +25,9 @@ __all__ = [
     "as_milliseconds",
     "as_text",
     "current_user",
-    "dataset_facts",
     "dataset_input",
-    "sealed_facts",
+    "logged_dataset",
+    "logged_test",
     "shorten",
 ]
 
@@ -43,7 +47,7 @@ class MetricPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetFacts:
+class LoggedDataset:
     """A dataset as MLflow wants it."""
 
     name: str
@@ -66,7 +70,7 @@ class RunImage:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     points: tuple[MetricPoint, ...]
-    datasets: tuple[DatasetFacts, ...]
+    datasets: tuple[LoggedDataset, ...]
 
     @property
     def latest(self) -> dict[str, float]:
@@ -118,34 +122,32 @@ _LONGEST_DIGEST = 36
 _COLUMNS = {"user": "string", "item": "string", "rating": "float"}
 
 
-def dataset_facts(facts: Mapping[str, Any]) -> DatasetFacts:
+def logged_dataset(facts: DatasetFacts) -> LoggedDataset:
     """Say what is known of a data set in the terms of MLflow."""
-    profile = {key: value for key, value in facts.items() if key != "source"}
-    profile = {"num_rows": facts.get("n_ratings"), **profile}
-    return DatasetFacts(
-        name=str(facts.get("name")),
-        digest=str(facts.get("fingerprint"))[:_LONGEST_DIGEST],
+    profile = {key: value for key, value in to_json(facts).items() if key != "source"}
+    return LoggedDataset(
+        name=facts.name,
+        digest=facts.fingerprint[:_LONGEST_DIGEST],
         source=_source(facts),
         schema=_schema(),
-        profile=json.dumps(profile, default=str),
+        profile=json.dumps({"num_rows": facts.n_ratings, **profile}),
     )
 
 
-def sealed_facts(dataset: Mapping[str, Any], split: Mapping[str, Any]) -> DatasetFacts:
+def logged_test(dataset: DatasetFacts, split: SplitFacts) -> LoggedDataset:
     """Say what is known of the test part in the terms of MLflow."""
-    profile = {"num_rows": split.get("n_test"), **split}
-    return DatasetFacts(
-        name=f"{dataset.get('name')}, test part",
-        digest=str(split.get("fingerprint"))[:_LONGEST_DIGEST],
+    return LoggedDataset(
+        name=f"{dataset.name}, test part",
+        digest=split.fingerprint[:_LONGEST_DIGEST],
         source=_source(dataset),
         schema=_schema(),
-        profile=json.dumps(profile, default=str),
+        profile=json.dumps({"num_rows": split.n_test, **to_json(split)}),
         context="test",
     )
 
 
-def _source(dataset: Mapping[str, Any]) -> str:
-    return json.dumps({"uri": str(dataset.get("source"))})
+def _source(dataset: DatasetFacts) -> str:
+    return json.dumps({"uri": dataset.source})
 
 
 def _schema() -> str:
@@ -153,7 +155,7 @@ def _schema() -> str:
     return json.dumps({"mlflow_colspec": columns})
 
 
-def dataset_input(facts: DatasetFacts) -> "DatasetInput":
+def dataset_input(facts: LoggedDataset) -> "DatasetInput":
     """Make the input of a run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 

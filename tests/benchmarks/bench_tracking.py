@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from harness.data.dataset import DatasetFacts
+from harness.evaluation.splits import SplitFacts
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking import MLflowTracker, SyncCounts, sync
 
@@ -40,8 +42,24 @@ def make_study(n_trials):
         name="bench",
         family="svd",
         settings={"seed": 0},
-        dataset={"name": "toy", "fingerprint": "0" * 16, "n_ratings": 100_000},
-        split={"method": "random", "fingerprint": "1" * 16},
+        dataset=DatasetFacts(
+            name="toy",
+            source="toy.csv",
+            fingerprint="0" * 16,
+            ratings_fingerprint="2" * 16,
+            n_users=1_000,
+            n_items=2_000,
+            n_ratings=100_000,
+            scale=(1.0, 5.0),
+        ),
+        split=SplitFacts(
+            method="random",
+            seed=0,
+            test_share=0.2,
+            fingerprint="1" * 16,
+            n_train=80_000,
+            n_test=20_000,
+        ),
         code_version="0.1.0",
         storage="optuna.log",
         trials=trials,

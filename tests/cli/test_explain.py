@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def store(folder):
             f"{family}-mine",
             family,
             params,
-            dataset={**dataset.facts(), "options": {"catalogue": ["titles.csv"]}},
+            dataset=replace(dataset.facts(), options={"catalogue": ["titles.csv"]}),
             split=split.facts,
             state=state,
             settings=settings,

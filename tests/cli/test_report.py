@@ -8,11 +8,13 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.experiment.run import study_spec
+from harness.plain import to_json
 from harness.search.storage import (
     create_experiment,
     open_storage,
     save_experiment_facts,
 )
+from tests.facts import dataset_facts, no_test
 
 
 @pytest.fixture
@@ -27,8 +29,8 @@ def store():
     """Put a study of two trials into a storage."""
 
     def put(name, storage="optuna.log"):
-        dataset = {"name": "toy", "source": "toy.csv", "fingerprint": "d"}
-        split = {"method": "none", "seed": 0, "fingerprint": "s"}
+        dataset = to_json(dataset_facts())
+        split = to_json(no_test(seed=0))
         create_experiment(
             storage,
             name,

@@ -215,5 +215,5 @@ def test_settings_in_the_record_are_plain_data(invoke):
     record = read_study("optuna.log", "svd-mine")
     assert json.loads(json.dumps(record.settings)) == record.settings
     assert record.settings["sampler"]["multivariate"] in {True, False}
-    assert Path(record.dataset["source"]).name == "mine.csv"
+    assert Path(record.dataset.source).name == "mine.csv"
     assert os.sep not in record.name

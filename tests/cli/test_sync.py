@@ -9,11 +9,13 @@ from optuna.trial import TrialState, create_trial
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.plain import to_json
 from harness.search.storage import (
     create_experiment,
     open_storage,
     save_experiment_facts,
 )
+from tests.facts import dataset_facts, no_test
 
 MAIN = "from harness.cli import main; main()"
 START = datetime(2026, 3, 1, 12, 0, 0)  # noqa: DTZ001 - as Optuna writes it
@@ -21,8 +23,8 @@ START = datetime(2026, 3, 1, 12, 0, 0)  # noqa: DTZ001 - as Optuna writes it
 FACTS = {
     "family": "svd",
     "settings": {"seed": 7, "space": {}},
-    "dataset": {"name": "toy", "fingerprint": "0123", "n_ratings": 9},
-    "split": {"method": "none", "fingerprint": "4567"},
+    "dataset": to_json(dataset_facts()),
+    "split": to_json(no_test()),
     "code_version": "0.1.0",
 }
 

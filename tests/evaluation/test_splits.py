@@ -51,8 +51,8 @@ def test_training_and_test_part_are_a_partition(method, ratings, seed):
     test = split.test.open()
     rows = np.concatenate([split.train.rows, test.rows])
     assert sorted(rows) == list(range(len(ratings)))
-    assert split.facts["n_train"] == len(split.train)
-    assert split.facts["n_test"] == len(test) == len(split.test)
+    assert split.facts.n_train == len(split.train)
+    assert split.facts.n_test == len(test) == len(split.test)
 
 
 @given(ratings=ratings_of())
@@ -142,7 +142,7 @@ def test_without_a_split_there_is_no_test_part(small_ratings):
 def test_same_seed_same_fingerprint_and_another_seed_another(small_ratings):
     dataset = dataset_of(small_ratings)
     one, again, other = (
-        split_off_test(dataset, seed=seed).facts["fingerprint"] for seed in (1, 1, 2)
+        split_off_test(dataset, seed=seed).facts.fingerprint for seed in (1, 1, 2)
     )
     assert one == again != other
 

@@ -10,6 +10,7 @@ from harness.experiment.results import ExperimentRecord, LoggedCandidate, Logged
 from harness.experiment.spec import ExperimentSpec
 from harness.search.records import StudyRecord, TrialRecord
 from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_judging, metrics
+from tests.facts import dataset_facts, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 PREFERENCES = [name for name, m in MEASURES.items() if m.direction is not None]
@@ -58,26 +59,16 @@ LABELS = {
     "svd": "SVD",
 }
 
-DATASET = {
-    "name": "ott",
-    "source": "ott",
-    "fingerprint": "0123456789abcdef",
-    "n_users": 540,
-    "n_items": 740,
-    "n_ratings": 20_000,
-    "scale": [1.0, 5.0],
-    "simulated": True,
-    "notes": [],
-}
+DATASET = dataset_facts(
+    name="ott",
+    source="ott",
+    n_users=540,
+    n_items=740,
+    n_ratings=20_000,
+    simulated=True,
+)
 
-SPLIT = {
-    "method": "random",
-    "seed": 7,
-    "test_share": 0.2,
-    "fingerprint": "feedbeef",
-    "n_train": 16_000,
-    "n_test": 4000,
-}
+SPLIT = split_facts(n_train=16_000, n_test=4000)
 
 ENVIRONMENT = {
     "python": "CPython 3.13.1",

@@ -13,8 +13,8 @@ from harness.experiment.store import (
     read_experiment,
     read_study_or_winner,
     take_over_rules,
-    to_json,
 )
+from harness.plain import to_json
 from harness.search.records import NoListener
 from harness.search.storage import MARK, read_experiment_facts, save_experiment_facts
 
@@ -107,7 +107,7 @@ def test_all_models_are_judged_on_the_same_test_set():
         "global mean",
     ]
     assert record.judging.openings == 1
-    assert record.judging.n_test == record.split["n_test"] == 180
+    assert record.judging.n_test == record.split.n_test == 180
     assert set(judged.models) == {"svd", "baseline"}
     assert set(record.costs) == {"svd", "baseline", "user and item bias"}
     assert set(record.fresh_folds) == {"svd", "baseline"}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.search.records import StudyRecord, TrialRecord
+from tests.facts import dataset_facts, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SPACE = {
@@ -60,25 +61,8 @@ def make_study():
                 "space": SPACE,
                 "initial": INITIAL,
             },
-            "dataset": {
-                "name": "toy",
-                "source": "toy.csv",
-                "fingerprint": "0123456789abcdef",
-                "n_users": 30,
-                "n_items": 40,
-                "n_ratings": 900,
-                "scale": [1.0, 5.0],
-                "simulated": False,
-                "notes": [],
-            },
-            "split": {
-                "method": "random",
-                "seed": 7,
-                "test_share": 0.2,
-                "fingerprint": "feedbeef",
-                "n_train": 720,
-                "n_test": 180,
-            },
+            "dataset": dataset_facts(),
+            "split": split_facts(),
             "code_version": "0.1.0+gabc1234",
             "storage": "optuna.log",
             "trials": tuple(trials),

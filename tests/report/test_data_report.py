@@ -22,7 +22,9 @@ from harness.report.data import (
     write_data_report,
 )
 from harness.report.figures.data import DATA_FIGURES, draw_data_figures
-from harness.report.tables import _describe_split
+from harness.report.ratings import _describe_split
+from tests.experiment.records import make_record
+from tests.facts import split_facts
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -249,6 +251,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(bare, tmp_path):
 
 
 def test_a_report_says_what_a_split_within_users_has_seen():
-    split = {"method": "user-temporal", "n_train": 8, "n_test": 2, "seed": 0}
-    assert "later ratings by other users" in _describe_split(split)
-    assert "other users" not in _describe_split(split | {"method": "temporal"})
+    split = split_facts(method="user-temporal")
+    assert "later ratings by other users" in _describe_split(make_record(split=split))
+    other = make_record(split=split_facts(method="temporal"))
+    assert "other users" not in _describe_split(other)

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,7 @@ def test_differences_have_the_digits_of_what_they_are_between(text):
 def test_what_the_simulation_was_made_to_have_is_no_finding(text):
     # Sparsity, mean, variance, ratings per week, peak hours.
     assert "5 describe the data, and are no finding" in text
-    real = text_of(make_record(dataset=DATASET | {"simulated": False}))
+    real = text_of(make_record(dataset=replace(DATASET, simulated=False)))
     assert "no finding" not in real
 
 
@@ -173,7 +174,7 @@ def test_agreement_with_a_simulation_is_not_sold_as_evidence(text):
 
 def test_how_real_ratings_differ_is_said_plainly():
     record = make_record(
-        dataset=DATASET | {"simulated": False},
+        dataset=replace(DATASET, simulated=False),
         judged={
             "tuned": {c: rmse + 0.3 for c, rmse in TUNED.items()},
             "initial": INITIAL | {"svd": 0.94},

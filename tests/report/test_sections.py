@@ -334,7 +334,7 @@ def test_characteristics_stand_beside_the_published_ones(record):
 
 def test_ratings_of_others_are_not_described_by_a_study_they_have_nothing_to_do_with():
     spec = make_spec(claims=[])
-    record = make_record(spec=spec, dataset=DATASET | {"simulated": False})
+    record = make_record(spec=spec, dataset=replace(DATASET, simulated=False))
     assert "minutes watched" not in text_of(ratings, record)
     assert "Characteristics" not in text_of(ratings, record)
 

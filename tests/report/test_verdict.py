@@ -18,6 +18,7 @@ from tests.experiment.records import (
     with_models,
 )
 from tests.experiment.scores import TUNED
+from tests.facts import no_test
 
 CLOSE = {"cf": 0.5723, "content": 0.68, "hybrid": 0.59, "svd": 0.5720}
 """Of these, an error of 0.004 stars cannot tell cf from svd."""
@@ -212,8 +213,7 @@ def test_before_the_first_trial_there_is_nothing_to_say_but_that():
 
 
 def test_a_study_without_test_set_or_without_trial_says_so():
-    split = {"method": "none", "seed": 7, "fingerprint": "f"}
-    record = make_study_record(opened=False, split=split)
+    record = make_study_record(opened=False, split=no_test())
     assert kinds(verdict_of(record).lines) == ["no test set", "so far"]
     nothing = make_study_record(
         study=make_study("svd", progress=("failed",)), opened=False
@@ -237,7 +237,7 @@ def test_a_study_says_what_tuning_was_worth():
 
 def test_the_title_tells_reports_apart_by_name_data_and_day(record):
     assert title(record) == "# published: ott, 2026-03-01 (SIMULATED ratings)"
-    real = make_record(dataset={**DATASET, "simulated": False, "name": "ml-100k"})
+    real = make_record(dataset=replace(DATASET, simulated=False, name="ml-100k"))
     assert title(real) == "# published: ml-100k, 2026-03-01"
     text = opening(Context(record=real, folder=Path()))
     assert "*Four families on a simulated streaming service*" in text
@@ -245,7 +245,7 @@ def test_the_title_tells_reports_apart_by_name_data_and_day(record):
 
 
 def test_points_are_not_called_stars():
-    record = make_record(dataset=DATASET | {"scale": [0.0, 100.0]})
+    record = make_record(dataset=replace(DATASET, scale=(0.0, 100.0)))
     text = opening(Context(record=record, folder=Path()))
     assert "0.0880 points (13.3 %)" in text
     lines = " ".join(verdict_lines(record))

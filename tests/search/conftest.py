@@ -14,6 +14,7 @@ from harness.search.engine import Budget
 from harness.search.records import NoListener
 from harness.search.space import load_space
 from harness.search.study import StudyPlan, run_study
+from tests.facts import dataset_facts, no_test
 
 SPACE = """
 family = "shifted"
@@ -119,8 +120,8 @@ def plan_of(tmp_path, space_of):
             "pruner": "race",
             "n_folds": 5,
             "seed": 0,
-            "dataset": {"name": "toy", "fingerprint": "d"},
-            "split": {"method": "none", "fingerprint": "s"},
+            "dataset": dataset_facts(),
+            "split": no_test(),
             "code_version": "0",
         }
         return StudyPlan(**(arguments | changes))

@@ -18,6 +18,7 @@ from harness.search.storage import (
     save_experiment_facts,
 )
 from harness.search.study import save_final
+from tests.facts import dataset_facts
 
 TEXT_OF_MYSQL = 65_535
 
@@ -84,9 +85,9 @@ def test_small_values_are_as_optuna_users_expect_them(study):
 @pytest.mark.parametrize("storage", ["optuna.log", "sqlite:///study.db"])
 def test_results_of_any_size_are_kept(plan_of, run, tmp_path, monkeypatch, storage):
     monkeypatch.chdir(tmp_path)
-    plan = plan_of(storage=storage, dataset={"fingerprint": "d", "notes": large(3_000)})
+    plan = plan_of(storage=storage, dataset=dataset_facts(notes=large(3_000)))
     record = run(plan, 2)
-    assert record.dataset["notes"] == large(3_000)
+    assert record.dataset.notes == large(3_000)
     save_final(storage, "toy", large(8_000))
     assert read_study(storage, "toy").final == large(8_000)
     assert run(plan, 3).final == large(8_000)

@@ -11,6 +11,7 @@ from harness.search.importance import (
 )
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
+from tests.facts import dataset_facts, split_facts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SPACE = {
@@ -47,8 +48,8 @@ def study(trials):
         name="toy",
         family="toy",
         settings={"space": SPACE},
-        dataset={},
-        split={},
+        dataset=dataset_facts(),
+        split=split_facts(),
         code_version="0",
         storage="",
         trials=tuple(trials),

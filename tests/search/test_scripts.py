@@ -14,7 +14,9 @@ import sys
 import numpy as np
 
 from harness.data.catalogue import Catalogue
+from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.splits import SplitFacts
 from harness.models.baseline.model import Baseline
 from harness.search.engine import Budget
 from harness.search.records import NoListener
@@ -45,8 +47,13 @@ def start():
     plan = StudyPlan(
         name="toy", storage="optuna.log", family=family,
         space=load_space(path, family), sampler="random", pruner="none", n_folds=5,
-        seed=0, dataset={"fingerprint": ""},
-        split={"method": "none", "fingerprint": ""}, code_version="0",
+        seed=0, dataset=DatasetFacts(
+            name="toy", source="", fingerprint="", ratings_fingerprint="",
+            n_users=20, n_items=500, n_ratings=300, scale=(1, 5),
+        ),
+        split=SplitFacts(
+            method="none", seed=0, test_share=0.2, fingerprint="", n_train=300, n_test=0
+        ), code_version="0",
     )
     record = run_study(
         plan, ratings, Catalogue.empty(), jobs=2, budget=Budget(n_trials=3),

@@ -15,6 +15,7 @@ from harness.search.storage import (
     read_study,
     without_password,
 )
+from tests.facts import dataset_facts, split_facts
 
 FAILING = """
 family = "shifted"
@@ -162,8 +163,8 @@ def test_a_trial_that_has_its_process_killed_each_time_fails_in_the_end(
         ({"n_folds": 4}, "n_folds"),
         ({"sampler": "random"}, "sampler"),
         ({"pruner": "none"}, "pruner"),
-        ({"dataset": {"name": "toy", "fingerprint": "other"}}, "dataset"),
-        ({"split": {"method": "random", "fingerprint": "other"}}, "split"),
+        ({"dataset": dataset_facts(fingerprint="other")}, "dataset"),
+        ({"split": split_facts(fingerprint="other")}, "split"),
     ],
 )
 def test_a_study_is_not_continued_with_other_settings(plan_of, run, changes, what):

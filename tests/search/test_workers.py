@@ -20,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.catalogue import Catalogue
+from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.splits import SplitFacts
 from harness.models.base import Recommender
 from harness.search.engine import Budget
 from harness.search.records import NoListener
@@ -68,7 +70,12 @@ if __name__ == "__main__":
     plan = StudyPlan(
         name="toy", storage=storage, family=Mortal, space=load_space(path, Mortal),
         sampler="random", pruner="race", n_folds=5, seed=0,
-        dataset={"fingerprint": ""}, split={"method": "none", "fingerprint": ""}, code_version="0",
+        dataset=DatasetFacts(
+            name="toy", source="", fingerprint="", ratings_fingerprint="",
+            n_users=20, n_items=500, n_ratings=300, scale=(1, 5),
+        ), split=SplitFacts(
+            method="none", seed=0, test_share=0.2, fingerprint="", n_train=300, n_test=0
+        ), code_version="0",
     )
     run_study(
         plan, ratings, Catalogue.empty(), jobs=2,

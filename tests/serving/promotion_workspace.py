@@ -10,6 +10,7 @@ from harness.evaluation.results import Costs
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.experiment.spec import DataSpec, SearchSpec
+from harness.plain import to_json
 from harness.search.records import NoListener
 from harness.search.storage import (
     create_experiment,
@@ -84,8 +85,8 @@ def keep_study(
 ):
     """Keep a study of one trial with these settings, as a search would leave it."""
     facts = {
-        "dataset": dataset,
-        "split": split,
+        "dataset": to_json(dataset),
+        "split": to_json(split),
         "settings": {"seed": 5, "file": None},
         "code_version": "0",
         "studies": {family: name},
@@ -99,8 +100,8 @@ def keep_study(
         {
             "family": family,
             "settings": {"seed": 5, "defaults": {}, **(settings or {})},
-            "dataset": dataset,
-            "split": split,
+            "dataset": to_json(dataset),
+            "split": to_json(split),
             "code_version": "0",
         },
     )

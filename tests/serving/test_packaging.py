@@ -134,7 +134,7 @@ def test_titles_and_facts_come_with_it(folder):
     assert packaged.titles[-1] is None
     facts = packaged.facts
     assert (facts.family, facts.study, facts.trial) == ("svd", "svd-toy", 7)
-    assert (facts.simulated, facts.dataset["scale"]) == (True, [1, 5])
+    assert (facts.simulated, facts.dataset.scale) == (True, (1, 5))
     assert (facts.n_train, facts.trained_on) == (675, "training part")
     assert facts.harness_version == __version__
     assert facts.measures == {"rmse": Estimate(value=0.5, low=0.4, high=0.6)}
@@ -479,7 +479,7 @@ def test_it_is_logged_to_the_run_with_all_that_is_known(
     assert now.info.end_time == run.info.end_time
     assert now.info.status == "FINISHED"
     (used,) = now.inputs.dataset_inputs
-    assert used.dataset.digest == packaged.facts.dataset["fingerprint"]
+    assert used.dataset.digest == packaged.facts.dataset.fingerprint
     (made,) = now.outputs.model_outputs
     assert made.model_id == logged.model_id
     names = {file.path for file in client.list_logged_model_artifacts(logged.model_id)}

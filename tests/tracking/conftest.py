@@ -11,6 +11,7 @@ from harness.tracking import runs
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
 from harness.tracking.store import quieten
+from tests.facts import dataset_facts, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -122,16 +123,10 @@ def make_study():
                 "sampler": {"name": "tpe", "n_startup_trials": 10},
                 "space": {"n_factors": {"type": "int", "low": 1, "high": 200}},
             },
-            "dataset": {
-                "name": "toy",
-                "source": "embedded",
-                "fingerprint": "0123456789abcdef",
-                "n_users": 3,
-                "n_items": 4,
-                "n_ratings": 9,
-                "simulated": True,
-            },
-            "split": {"method": "random", "seed": 1, "fingerprint": "feedbeef"},
+            "dataset": dataset_facts(
+                source="embedded", n_users=3, n_items=4, n_ratings=9, simulated=True
+            ),
+            "split": split_facts(seed=1),
             "code_version": "0.1.0+abc1234",
             "storage": "optuna.log",
             "trials": tuple(trials),

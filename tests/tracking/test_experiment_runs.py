@@ -195,7 +195,7 @@ def test_experiments_of_the_same_name_on_other_splits_are_kept_apart(
     small_record, store_uri
 ):
     record = small_record()
-    other = replace(record, split={**SPLIT, "fingerprint": "0ther"})
+    other = replace(record, split=replace(SPLIT, fingerprint="0ther"))
     sync(record, store_uri)
     counts = sync(replace(other, studies={}), store_uri)
     assert counts == SyncCounts(created=1 + 4)

@@ -92,7 +92,7 @@ def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
 
 
 def _unit(record: ExperimentRecord) -> str:
-    return unit_of_scale(record.dataset.get("scale"))
+    return unit_of_scale(record.dataset.scale)
 
 
 def _draw_baselines(axes: "Axes", record: ExperimentRecord) -> None:

@@ -150,7 +150,7 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
     if not studies:
         return False
     n_columns = 2 if len(studies) <= 4 else 3
-    unit = unit_of_scale(record.dataset.get("scale"))
+    unit = unit_of_scale(record.dataset.scale)
     with figure_style():
         if len(studies) == 1:
             figure, panels = make_panels([3.8], n_columns=1)
