@@ -19,7 +19,6 @@ from harness.errors import (
     StudyError,
     UnknownNameError,
 )
-from harness.evaluation.results import ParamValue
 from harness.experiment.convergence import unfinished
 from harness.experiment.judge import JudgedExperiment, judge_experiment
 from harness.experiment.refit import refit_best
@@ -35,6 +34,7 @@ from harness.experiment.run import (
 from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import read_experiment, read_named
 from harness.models.base import Recommender
+from harness.plain import ParamValue
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
 from harness.report.verdict import verdict_lines
 from harness.report.write import write_report

@@ -1,6 +1,6 @@
 """Dataclasses as plain data, to be written as JSON, and made of it again."""
 
-from collections.abc import Hashable
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -8,18 +8,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import StudyError
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["ParamValue", "Params", "from_json", "to_json"]
+
+
+ParamValue = str | int | float | bool | None
+Params = Mapping[str, ParamValue]
+"""Hyperparameters by name, as TOML and JSON have them."""
 
 
 # Building an adapter takes longer than what it does, and every study read needs two.
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
 def to_json(value: Any) -> Any:
     """Convert facts or results to plain data."""
-    kind: Hashable = type(value)
+    kind: Any = type(value)
     return _adapter(kind).dump_python(value, mode="json")
 
 

@@ -4,12 +4,11 @@ import ctypes
 import gc
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from harness.evaluation.results import Costs
 from harness.evaluation.worker_process import end_with_parent
 from harness.models.base import Recommender
 from harness.models.families import load_family
+from harness.plain import Params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ class CostTask:
     """
 
     family: str
-    params: Mapping[str, Any]
+    params: Params
     seed: int
     train: Ratings
     catalogue: Catalogue

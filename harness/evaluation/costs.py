@@ -1,8 +1,6 @@
 """What a model costs: time to train, time to answer, memory, and size."""
 
 import multiprocessing
-from collections.abc import Mapping
-from typing import Any
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
@@ -10,13 +8,14 @@ from harness.errors import StudyError
 from harness.evaluation.cost_probe import CostTask, report_costs
 from harness.evaluation.results import Costs
 from harness.evaluation.worker_process import environment_of_workers, main_module
+from harness.plain import Params
 
 __all__ = ["measure_efficiency"]
 
 
 def measure_efficiency(
     family: str,
-    params: Mapping[str, Any],
+    params: Params,
     *,
     seed: int,
     train: Ratings,

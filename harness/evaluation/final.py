@@ -34,6 +34,7 @@ from harness.evaluation.results import (
 from harness.evaluation.splits import SealedTest
 from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
+from harness.plain import Params
 from harness.version import code_version
 
 __all__ = [
@@ -68,7 +69,7 @@ class Entry:
 
     name: str
     family: type[Recommender]
-    params: Mapping[str, Any]
+    params: Params
     role: Role
     candidate: str | None = None
 

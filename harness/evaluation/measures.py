@@ -16,13 +16,13 @@ from harness.evaluation.metrics import Direction
 from harness.evaluation.results import (
     Costs,
     DepthError,
-    ParamValue,
     Side,
     without_interval,
 )
 from harness.evaluation.statistics import Estimate
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.formatting import duration, milliseconds, percent, size
+from harness.plain import Params
 
 __all__ = [
     "BLOCK",
@@ -74,7 +74,7 @@ class Evidence:
         Measured in a process of its own, of tuned models and the bias baseline.
     """
 
-    params: Mapping[str, ParamValue]
+    params: Params
     blocks_off: tuple[str, ...]
     train: Ratings
     test: Ratings

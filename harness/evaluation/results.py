@@ -13,6 +13,7 @@ from harness.evaluation.equivalence import (
     users_to_detect,
 )
 from harness.evaluation.statistics import Estimate
+from harness.plain import Params
 
 __all__ = [
     "BIAS_BASELINE",
@@ -25,7 +26,6 @@ __all__ = [
     "Factor",
     "Judging",
     "ModelResult",
-    "ParamValue",
     "Residuals",
     "Role",
     "Side",
@@ -41,7 +41,6 @@ MEAN_BASELINE = "global mean"
 
 _OPPOSITE: Mapping[Answer, Answer] = {"better": "worse", "worse": "better"}
 
-ParamValue = str | int | float | bool | None
 Role = Literal["tuned", "initial", "variant", "baseline"]
 Side = Literal["users", "items"]
 
@@ -211,7 +210,7 @@ class ModelResult:
     candidate: str | None
     family: str
     role: Role
-    params: Mapping[str, ParamValue]
+    params: Params
     measures: Mapping[str, Estimate]
     rmse_by_seed: tuple[float, ...] = ()
     depth: Mapping[Side, tuple[DepthError, ...]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from harness.experiment.run import PreparedExperiment
 from harness.experiment.store import keep, read_experiment
 from harness.models.base import Recommender
 from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
-from harness.plain import to_json
+from harness.plain import Params, to_json
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
@@ -140,7 +140,7 @@ class _Judge:
         spec = self._prepared.spec
         return [spec.seed + k for k in range(spec.final_seeds)]
 
-    def _measure_costs(self, floor: Mapping[str, Any]) -> dict[str, Costs]:
+    def _measure_costs(self, floor: Params) -> dict[str, Costs]:
         """Measure the tuned models and the floor; give costs by name of the entry."""
         measured = {
             c: (self._prepared.plans[c].family.name, dict(best.params))
@@ -180,11 +180,11 @@ class _Judge:
     def _save(self, key: str, value: Any) -> None:
         save_experiment_facts(self._storage, self._name, key, value)
 
-    def _entries(self, floor: Mapping[str, Any]) -> list[Entry]:
+    def _entries(self, floor: Params) -> list[Entry]:
         entries = []
         for candidate, best in self._best.items():
             plan = self._prepared.plans[candidate]
-            settings: dict[Role, Mapping[str, Any]] = {
+            settings: dict[Role, Params] = {
                 "initial": plan.space.initial,
                 "tuned": best.params,
             }

@@ -1,9 +1,8 @@
 """The best settings fitted again, and scored on fresh folds beside the bias floor."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
@@ -14,6 +13,7 @@ from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.evaluation.splits import TIMED, Split, assign_folds, split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
+from harness.plain import Params, ParamValue
 from harness.search.folds import Workbench, score_on_folds
 from harness.search.records import StudyRecord, TrialRecord
 
@@ -98,9 +98,7 @@ class TrainingFolds:
     # Seed of the folds that the search sees, and of the models.
     seed: int
 
-    def fresh_score(
-        self, family: type[Recommender], params: Mapping[str, Any]
-    ) -> float | None:
+    def fresh_score(self, family: type[Recommender], params: Params) -> float | None:
         """Score settings on folds that the search has not seen."""
         if self.method in TIMED:
             return None
@@ -108,10 +106,10 @@ class TrainingFolds:
         bench = self._bench(family, seed)
         return score_on_folds(bench, params, seed=seed, n_folds=self.n_folds)
 
-    def best_biases(self) -> dict[str, Any]:
+    def best_biases(self) -> dict[str, ParamValue]:
         """Tune the floor too: to beat one that is badly set would prove nothing."""
         bench = self._bench(load_family("baseline"), self.seed)
-        candidates = [
+        candidates: list[dict[str, ParamValue]] = [
             {
                 "kind": "bias",
                 "user_regularization": user,
@@ -133,7 +131,7 @@ class TrainingFolds:
         return Workbench(family, self.train, self.catalogue, fold_of)
 
 
-def baselines(floor: Mapping[str, Any]) -> list[Entry]:
+def baselines(floor: Params) -> list[Entry]:
     """Name the models that every comparison has."""
     family = load_family("baseline")
     return [

@@ -16,6 +16,7 @@ from harness.features.genres_people import (
 from harness.features.metadata import METADATA_COLUMNS, metadata_parts
 from harness.features.parts import Block, Part
 from harness.features.text import TEXT_COLUMNS, text_parts
+from harness.plain import Params
 
 __all__ = [
     "BLOCK_COLUMNS",
@@ -119,7 +120,7 @@ def _reason(catalogue: Catalogue, columns: tuple[str, ...]) -> str:
     return f"the catalogue has no {' or '.join(columns)}"
 
 
-def block_weights(params: Mapping[str, Any]) -> dict[str, float]:
+def block_weights(params: Params) -> dict[str, float]:
     """Find what share each content block has.
 
     Examples

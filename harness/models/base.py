@@ -20,6 +20,7 @@ from harness.errors import (
     UnsupportedError,
 )
 from harness.models.explanation import Explanation
+from harness.plain import Params, ParamValue
 
 __all__ = [
     "IterativeRecommender",
@@ -456,7 +457,7 @@ class Recommender(ABC):
             "define explain(), as those of all built-in families do."
         )
 
-    def hyperparameters(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, ParamValue]:
         """Collect the hyperparameters.
 
         Returns
@@ -517,7 +518,7 @@ class Recommender(ABC):
         return model
 
     @classmethod
-    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
+    def _revive(cls, hyperparameters: Params) -> Self:
         """Make the model that is to be given what it has learnt."""
         return cls(**hyperparameters)
 

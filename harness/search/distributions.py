@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 import optuna
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.plain import Params
+
 __all__ = [
     "Categorical",
     "Distribution",
@@ -29,7 +31,7 @@ class _Base(BaseModel):
 
     when: Condition | None = None
 
-    def is_active(self, params: Mapping[str, Any]) -> bool:
+    def is_active(self, params: Params) -> bool:
         """Say whether the condition `when` holds for parameters already drawn."""
         for name, wanted in (self.when or {}).items():
             allowed = wanted if isinstance(wanted, tuple) else (wanted,)

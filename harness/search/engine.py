@@ -12,11 +12,10 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import optuna
@@ -24,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE
+from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
 from harness.search.folds import FoldResult, FoldTask, best_position_in
 from harness.search.history import Drawn, History, Outcome
@@ -50,7 +50,7 @@ class RunningTrial:
     number: int
     drawn: Drawn
     key: str
-    params: dict[str, Any]
+    params: dict[str, ParamValue]
     seed: int
     n_folds: int
     patience: int | None
@@ -366,7 +366,7 @@ class Engine:
             return False
         return self._next_number >= self._n_points
 
-    def _draw(self, number: int, fixed: Mapping[str, Any]) -> Drawn:
+    def _draw(self, number: int, fixed: Params) -> Drawn:
         if number == 0:
             fixed = fixed or self._space.initial_point()
         return self._history.ask(number, fixed=fixed)
@@ -400,7 +400,7 @@ class Engine:
         else:
             self._known[key] = (number, None)
 
-    def _params(self, number: int, drawn: Drawn) -> dict[str, Any]:
+    def _params(self, number: int, drawn: Drawn) -> dict[str, ParamValue]:
         params = self._space.complete(drawn.params)
         if number == 0:
             # The initial settings are judged as they are, with their own epochs.

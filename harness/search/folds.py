@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from harness.errors import StudyError, TrainingError
 from harness.evaluation.metrics import OBJECTIVE, score
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
+from harness.plain import Params
 
 __all__ = [
     "FoldResult",
@@ -55,7 +55,7 @@ class FoldTask:
     epochs after the best; without, only the fitted model is scored.
     """
 
-    params: Mapping[str, Any]
+    params: Params
     seed: int
     fold: int
     patience: int | None = None
@@ -166,7 +166,7 @@ def best_position_in(results: list[FoldResult]) -> int:
 
 
 def score_on_folds(
-    data: Workbench, params: Mapping[str, Any], *, seed: int, n_folds: int
+    data: Workbench, params: Params, *, seed: int, n_folds: int
 ) -> float:
     """Evaluate parameters outside a search.
 

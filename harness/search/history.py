@@ -18,6 +18,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.plain import Params
 from harness.search.pruners import EndedTrials
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
@@ -46,7 +47,7 @@ class Drawn:
     it has left with the study.
     """
 
-    params: Mapping[str, Any]
+    params: Params
     distributions: Mapping[str, optuna.distributions.BaseDistribution]
     attributes: Mapping[str, Any]
 
@@ -131,7 +132,7 @@ class History:
         trial.intermediate_values = dict(outcome.steps)
         self.ended.add(trial)
 
-    def ask(self, number: int, *, fixed: Mapping[str, Any]) -> Drawn:
+    def ask(self, number: int, *, fixed: Params) -> Drawn:
         """Draw the settings of the next trial; some may be fixed beforehand."""
         self._show(number)
         before = self._study_attributes()

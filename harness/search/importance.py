@@ -12,6 +12,7 @@ from optuna.distributions import (
 )
 
 from harness.evaluation.metrics import OBJECTIVE
+from harness.plain import Params, ParamValue
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 
@@ -37,7 +38,7 @@ _DEPTH = 6
 
 
 def param_importance(
-    study: StudyRecord, *, given: Mapping[str, Any] | None = None
+    study: StudyRecord, *, given: Params | None = None
 ) -> dict[str, float]:
     """Share out the variance of the objective among the hyperparameters.
 
@@ -72,7 +73,7 @@ def has_importance(study: StudyRecord) -> bool:
 
 def dominating_choice(
     study: StudyRecord, shares: Mapping[str, float]
-) -> dict[str, Any]:
+) -> dict[str, ParamValue]:
     """Find a categorical parameter beside which no other seems to matter.
 
     Where one of its choices makes all trials bad, it takes nearly all of the variance,
@@ -89,7 +90,7 @@ def dominating_choice(
 _Valued = list[tuple[TrialRecord, float]]
 
 
-def _trials(study: StudyRecord, given: Mapping[str, Any]) -> _Valued:
+def _trials(study: StudyRecord, given: Params) -> _Valued:
     """Collect the trials that take part, each with its value."""
     values = paired_values(study)
     return [

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
+from harness.plain import Params
 
 __all__ = [
     "LEFT_BEHIND",
@@ -23,7 +24,6 @@ LEFT_BEHIND = "The process ended while this trial was running."
 """Error of a trial that failed because its process was killed."""
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
-ParamValue = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class TrialRecord:
     number: int
     state: TrialState
     # Hyperparameters of the model, those found on the way (n_epochs) included.
-    params: Mapping[str, ParamValue]
+    params: Params
     # Objective: mean over the folds of the RMSE in stars; None unless complete.
     value: float | None
     # RMSE of each fold that was evaluated, in the order of the folds.

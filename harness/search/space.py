@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import ParameterError, SpaceError, UnknownNameError
 from harness.models.base import IterativeRecommender, Recommender
+from harness.plain import Params, ParamValue
 from harness.search.distributions import (
     Categorical,
     Distribution,
@@ -185,9 +186,7 @@ def check_parameters(
     _check_domains(content, family, complain)
 
 
-def check_initial(
-    content: StudyFile, initial: Mapping[str, Any], complain: Complaint
-) -> None:
+def check_initial(content: StudyFile, initial: Params, complain: Complaint) -> None:
     """Check that the initial settings lie in the space."""
     for name, distribution in content.parameters.items():
         value = initial[name]
@@ -199,6 +198,7 @@ def check_initial(
             )
         if not isinstance(distribution, Int | Float) or distribution.step is None:
             continue
+        assert isinstance(value, int | float), "the range holds it"
         if not is_multiple(value - distribution.low, distribution.step):
             raise complain(
                 name,
@@ -223,7 +223,7 @@ class SearchSpace:
     # Name of a hyperparameter to its distribution, in the order of sampling.
     distributions: Mapping[str, Int | Float | Categorical | Fixed | Epochs]
     # Hyperparameters of trial 0; those not named have their defaults.
-    initial: Mapping[str, Any]
+    initial: Params
     # The file it was read from.
     source: str
 
@@ -242,18 +242,18 @@ class SearchSpace:
             if isinstance(d, Int | Float | Categorical)
         }
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+    def suggest(self, trial: optuna.Trial) -> dict[str, ParamValue]:
         """Draw the active hyperparameters, and record them on `trial`."""
         return self._complete(lambda name, found: found.suggest(trial, name))
 
-    def complete(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    def complete(self, drawn: Params) -> dict[str, ParamValue]:
         """Add what is fixed to what was drawn."""
         return self._complete(lambda name, _: drawn[name])
 
     def _complete(
         self, draw: Callable[[str, Int | Float | Categorical], Any]
-    ) -> dict[str, Any]:
-        params: dict[str, Any] = {}
+    ) -> dict[str, ParamValue]:
+        params: dict[str, ParamValue] = {}
         for name, distribution in self.distributions.items():
             if not distribution.is_active(params):
                 continue
@@ -263,7 +263,7 @@ class SearchSpace:
                 params[name] = draw(name, distribution)
         return params
 
-    def initial_point(self) -> dict[str, Any]:
+    def initial_point(self) -> dict[str, ParamValue]:
         """Collect what trial 0 has for the hyperparameters that are searched."""
         return {name: self.initial[name] for name in self.searched}
 
@@ -300,7 +300,7 @@ def load_space(
     family: type[Recommender],
     *,
     parameters: Mapping[str, Distribution] = MappingProxyType({}),
-    initial: Mapping[str, Any] = MappingProxyType({}),
+    initial: Params = MappingProxyType({}),
 ) -> SearchSpace:
     """Read a search space, and check it against its family."""
     text = _read(path)
@@ -334,7 +334,7 @@ def _read(path: Path) -> str:
         raise SpaceError(f"{path}: cannot be read: {error}.") from error
 
 
-def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, Any]:
+def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, ParamValue]:
     defaults = {
         f.name: f.default
         for f in fields(family)
@@ -349,7 +349,7 @@ def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, Any]:
 
 
 def space_toml(
-    family: str, space: Mapping[str, Mapping[str, Any]], initial: Mapping[str, Any]
+    family: str, space: Mapping[str, Mapping[str, Any]], initial: Params
 ) -> str:
     """Write a search space so that `load_space` reads the same."""
     content = {"family": family, "parameters": space, "initial": initial}

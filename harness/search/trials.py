@@ -15,6 +15,7 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import StudyError
+from harness.plain import Params
 from harness.search.attributes import shorten
 from harness.search.history import Drawn, Outcome
 from harness.search.journal import Journal
@@ -70,7 +71,7 @@ class TrialStore:
             attributes=trial.system_attrs,
         )
 
-    def start(self, number: int, drawn: Drawn, params: Mapping[str, Any]) -> None:
+    def start(self, number: int, drawn: Drawn, params: Params) -> None:
         """Add a running trial, with all its settings in one operation."""
         distributions = self._distributions(number, drawn, params)
         trial = FrozenTrial(
@@ -96,7 +97,7 @@ class TrialStore:
             )
 
     def _distributions(
-        self, number: int, drawn: Drawn, params: Mapping[str, Any]
+        self, number: int, drawn: Drawn, params: Params
     ) -> dict[str, BaseDistribution]:
         found: dict[str, BaseDistribution] = {}
         epochs = self._space.epochs
@@ -106,12 +107,13 @@ class TrialStore:
             elif name == "n_epochs" and epochs is not None:
                 # Found on the way, so known when the trial ends; but for trial 0.
                 if number == 0:
+                    assert isinstance(value, int), "n_epochs counts"
                     found[name] = IntDistribution(1, max(epochs.high, value))
             elif name not in self._space.searched:
                 found[name] = CategoricalDistribution((value,))
         return found
 
-    def resume(self, number: int, drawn: Drawn, params: Mapping[str, Any]) -> None:
+    def resume(self, number: int, drawn: Drawn, params: Params) -> None:
         """Let a trial that waits run again; one that was only enqueued gets settings."""
         id_ = self._ids[number]
         there = self._storage.get_trial(id_)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.data.dataset import Dataset
@@ -18,6 +18,7 @@ from harness.evaluation.statistics import Estimate
 from harness.experiment.results import ExperimentRecord
 from harness.models.base import Recommender
 from harness.models.families import GROUP
+from harness.plain import Params
 from harness.serving.folder import (
     Manifest,
     ModelFacts,
@@ -67,9 +68,7 @@ scale; `score` is what titles are ranked by, the prediction before it is clipped
 """
 
 
-def write_card(
-    facts: ModelFacts, params: Mapping[str, Any], *, has_report: bool
-) -> str:
+def write_card(facts: ModelFacts, params: Params, *, has_report: bool) -> str:
     """Write the card of a model."""
     return "\n".join(
         [*_introduce(facts), *_list_params(params), *_judge(facts), _CALLS]
@@ -104,7 +103,7 @@ def _introduce(facts: ModelFacts) -> Iterator[str]:
     yield ""
 
 
-def _list_params(params: Mapping[str, Any]) -> Iterator[str]:
+def _list_params(params: Params) -> Iterator[str]:
     yield "## Settings"
     yield ""
     yield "| parameter | value |"

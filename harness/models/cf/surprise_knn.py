@@ -1,6 +1,5 @@
 """scikit-surprise's k-NN classes: the reference of `cf`, on the same codes."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from surprise import KNNBaseline, KNNBasic, KNNWithMeans, KNNWithZScore
 
 from harness.data.ratings import Ratings
 from harness.models.surprise.engine import make_trainset
+from harness.plain import Params
 
 __all__ = ["ReferenceNeighbors"]
 
@@ -39,7 +39,7 @@ class ReferenceNeighbors:
     """
 
     def __init__(
-        self, ratings: Ratings, hyperparameters: Mapping[str, Any], *, n_epochs: int
+        self, ratings: Ratings, hyperparameters: Params, *, n_epochs: int
     ) -> None:
         rated_users, users = np.unique(ratings.users, return_inverse=True)
         rated_items, items = np.unique(ratings.items, return_inverse=True)
@@ -69,8 +69,8 @@ class ReferenceNeighbors:
         )
 
 
-def _build(hyperparameters: Mapping[str, Any], n_epochs: int) -> Any:
-    return _CLASSES[hyperparameters["centering"]](
+def _build(hyperparameters: Params, n_epochs: int) -> Any:
+    return _CLASSES[str(hyperparameters["centering"])](
         verbose=False,
         k=hyperparameters["n_neighbors"],
         min_k=hyperparameters["min_neighbors"],

@@ -30,6 +30,7 @@ from harness.models.content.ridge import (
 )
 from harness.models.explanation import Explanation, Neighbor, Part, mean_part
 from harness.models.rating_lists import RatingLists
+from harness.plain import Params
 
 __all__ = ["Content"]
 
@@ -486,11 +487,11 @@ class Content(Recommender):
         return explain_pair(self, (user, item), own, similarities, n_similar=n)
 
     @classmethod
-    def _revive(cls, hyperparameters: Mapping[str, Any]) -> Self:
+    def _revive(cls, hyperparameters: Params) -> Self:
         # The features are saved: neither library nor model is needed any more.
         names = "text_embedding", "sentence_model"
         given = {k: v for k, v in hyperparameters.items() if k in names}
-        others = {k: v for k, v in hyperparameters.items() if k not in names}
+        others: Any = {k: v for k, v in hyperparameters.items() if k not in names}
         model = cls(**others)
         vars(model).update(given)
         return model

@@ -15,7 +15,6 @@ from harness.evaluation.results import (
     CalibrationGroup,
     DepthError,
     ModelResult,
-    ParamValue,
     Role,
     Side,
     StarGroup,
@@ -25,6 +24,7 @@ from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
 from harness.formatting import percent, stars, unit_of_scale
+from harness.plain import Params
 from harness.report.figures.candidates import display_name, marks_of
 from harness.report.figures.style import (
     ACCENT,
@@ -563,16 +563,14 @@ def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
     return True
 
 
-def statistics_weight(params: Mapping[str, ParamValue]) -> float:
+def statistics_weight(params: Params) -> float:
     """Find the weight of the statistics of ratings, which stands beside the four blocks."""
     if params.get("predictor") == "regression":
         return 0.0
     return float(params.get("statistics_weight") or 0.0)
 
 
-def effective_weights(
-    params: Mapping[str, ParamValue], blocks_off: Sequence[str]
-) -> dict[str, float]:
+def effective_weights(params: Params, blocks_off: Sequence[str]) -> dict[str, float]:
     """Share the weight among the blocks that have something to work on.
 
     Examples
