@@ -2,8 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +25,15 @@ from harness.report.figures.search import (
     drawable,
 )
 from harness.report.markdown import code, escape, fold, table
+from harness.search.distributions import (
+    Categorical,
+    Distribution,
+    Epochs,
+    Fixed,
+    Float,
+    ends_of,
+    is_log,
+)
 from harness.search.records import StudyRecord, TrialRecord, busy_seconds
 
 __all__ = [
@@ -46,35 +53,28 @@ EDGE_SHARE = 0.05
 _GAUGE_WIDTH = 11
 
 
-def _ends(distribution: Mapping[str, Any]) -> tuple[float, float] | None:
-    # A number of epochs found on the way starts at one.
-    low = 1 if distribution["type"] == "epochs" else distribution.get("low")
-    high = distribution.get("high")
-    return None if low is None or high is None or low >= high else (low, high)
-
-
-def position(distribution: Mapping[str, Any], value: object) -> float | None:
+def position(distribution: Distribution, value: object) -> float | None:
     """Say how far along its range a value is.
 
     Examples
     --------
-    >>> position({"type": "float", "low": 0.01, "high": 1.0, "log": True}, 0.1)
+    >>> position(Float(type="float", low=0.01, high=1.0, log=True), 0.1)
     0.5
     """
-    ends = _ends(distribution)
+    ends = ends_of(distribution)
     if ends is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not ends[0] <= value <= ends[1]:
+    if ends[0] == ends[1] or not ends[0] <= value <= ends[1]:
         return None
     low, high, here = (
         (math.log(x) for x in (*ends, value))
-        if distribution.get("log")
+        if is_log(distribution)
         else (*ends, value)
     )
     return (here - low) / (high - low)
 
 
-def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
+def edge_of(distribution: Distribution, value: object) -> str | None:
     """Say at which end of its range a value lies."""
     where = position(distribution, value)
     if where is None:
@@ -82,7 +82,7 @@ def edge_of(distribution: Mapping[str, Any], value: object) -> str | None:
     # Rounding must not decide: 0.95 of a range is not always 0.95.
     if where >= 1 - EDGE_SHARE - 1e-9:
         return "high"
-    if where <= EDGE_SHARE + 1e-9 and distribution["type"] != "epochs":
+    if where <= EDGE_SHARE + 1e-9 and not isinstance(distribution, Epochs):
         return "low"
     return None
 
@@ -91,8 +91,8 @@ def edges(study: StudyRecord) -> dict[str, str]:
     """Find the best values that lie at an end of their range which could be wider."""
     if study.best is None:
         return {}
-    space, params = study.settings.get("space", {}), study.best.params
-    ends = {name: edge_of(facts, params.get(name)) for name, facts in space.items()}
+    space, params = study.space, study.best.params
+    ends = {name: edge_of(d, params.get(name)) for name, d in space.items()}
     return {
         name: end
         for name, end in ends.items()
@@ -100,9 +100,7 @@ def edges(study: StudyRecord) -> dict[str, str]:
     }
 
 
-def _can_be_wider(
-    family: str, name: str, distribution: Mapping[str, Any], end: str
-) -> bool:
+def _can_be_wider(family: str, name: str, distribution: Distribution, end: str) -> bool:
     try:
         make = load_family(family)
     except (HarnessError, ImportError):  # of a package that is not installed here
@@ -116,10 +114,12 @@ def _can_be_wider(
     return True
 
 
-def _beyond(distribution: Mapping[str, Any], end: str) -> float:
+def _beyond(distribution: Distribution, end: str) -> float:
     """Take a value that is just outside the range."""
-    low, high = distribution.get("low", 1), distribution["high"]
-    if distribution["type"] != "float":
+    ends = ends_of(distribution)
+    assert ends is not None, "only a range has an end"
+    low, high = ends
+    if not isinstance(distribution, Float):
         return int(low) - 1 if end == "low" else int(high) + 1
     # By so little that nothing which is allowed is jumped over.
     step = 1e-6 * (high - low)
@@ -128,7 +128,7 @@ def _beyond(distribution: Mapping[str, Any], end: str) -> float:
     return float(high + step)
 
 
-def gauge(distribution: Mapping[str, Any], value: object) -> str:
+def gauge(distribution: Distribution, value: object) -> str:
     """Draw where in its range a value lies."""
     where = position(distribution, value)
     if where is None:
@@ -137,25 +137,25 @@ def gauge(distribution: Mapping[str, Any], value: object) -> str:
     return f"├{'─' * left}●{'─' * (_GAUGE_WIDTH - 1 - left)}┤"
 
 
-def describe_range(distribution: Mapping[str, Any]) -> str:
+def describe_range(distribution: Distribution) -> str:
     """Put a distribution in words.
 
     Examples
     --------
-    >>> describe_range({"type": "int", "low": 10, "high": 250, "log": True})
+    >>> describe_range(Int(type="int", low=10, high=250, log=True))
     '10 to 250, log'
     """
-    match distribution["type"]:
-        case "fixed":
+    match distribution:
+        case Fixed():
             return "fixed"
-        case "categorical":
-            return " or ".join(setting(choice) for choice in distribution["choices"])
-        case "epochs":
-            return f"up to {distribution['high']}, found on the way"
-    text = f"{setting(distribution['low'])} to {setting(distribution['high'])}"
-    step = distribution.get("step")
+        case Categorical():
+            return " or ".join(setting(choice) for choice in distribution.choices)
+        case Epochs():
+            return f"up to {distribution.high}, found on the way"
+    text = f"{setting(distribution.low)} to {setting(distribution.high)}"
+    step = distribution.step
     text += f" in steps of {setting(step)}" if step and step != 1 else ""
-    return text + (", log" if distribution.get("log") else "")
+    return text + (", log" if distribution.log else "")
 
 
 def falling(record: ExperimentRecord) -> list[str]:
@@ -274,7 +274,7 @@ def parameter_table(study: StudyRecord) -> str:
     initial = study.settings.get("initial", {})
     ends = edges(study)
     rows = []
-    for name, distribution in study.settings["space"].items():
+    for name, distribution in study.space.items():
         active = name in study.best.params
         value = study.best.params.get(name)
         drawn = gauge(distribution, value)
@@ -360,8 +360,8 @@ def trial_table(study: StudyRecord) -> str:
     ranked = sorted(complete, key=lambda t: (t.value, t.number))[:N_SHOWN]
     names = [
         name
-        for name, distribution in study.settings["space"].items()
-        if distribution["type"] != "fixed"
+        for name, distribution in study.space.items()
+        if not isinstance(distribution, Fixed)
     ]
     head = ["trial", "RMSE", "sd of folds", *map(code, names), "training a fold"]
     rows = [_trial_row(trial, names) for trial in ranked]

@@ -133,8 +133,8 @@ def _write_space(record: ExperimentRecord, folder: Path) -> None:
     from harness.search.space import space_toml
 
     for study in record.studies.values():
-        settings = study.settings
-        space = space_toml(study.family, settings["space"], settings.get("initial", {}))
+        initial = study.settings.get("initial", {})
+        space = space_toml(study.family, study.space, initial)
         _write(folder / SPACE, space)
 
 

@@ -1,12 +1,14 @@
 """The distributions a hyperparameter can be sampled from, as written in TOML."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import optuna
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.plain import Params
+
+if TYPE_CHECKING:
+    import optuna
 
 __all__ = [
     "Categorical",
@@ -16,6 +18,8 @@ __all__ = [
     "Float",
     "Int",
     "Value",
+    "ends_of",
+    "is_log",
     "is_multiple",
 ]
 
@@ -90,7 +94,7 @@ class Int(_Base):
         _require_sound(self.low, self.high, log=self.log, step=self.step)
         return self
 
-    def suggest(self, trial: optuna.Trial, name: str) -> int:
+    def suggest(self, trial: "optuna.Trial", name: str) -> int:
         """Draw a value for `name`, and record it on `trial`."""
         return trial.suggest_int(
             name, self.low, self.high, log=self.log, step=self.step or 1
@@ -133,7 +137,7 @@ class Float(_Base):
         _require_sound(self.low, self.high, log=self.log, step=self.step)
         return self
 
-    def suggest(self, trial: optuna.Trial, name: str) -> float:
+    def suggest(self, trial: "optuna.Trial", name: str) -> float:
         """Draw a value for `name`, and record it on `trial`."""
         return trial.suggest_float(
             name, self.low, self.high, log=self.log, step=self.step
@@ -167,7 +171,7 @@ class Categorical(_Base):
     type: Literal["categorical"]
     choices: Annotated[tuple[Value, ...], Field(min_length=1, strict=False)]
 
-    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+    def suggest(self, trial: "optuna.Trial", name: str) -> Any:
         """Draw a value for `name`, and record it on `trial`."""
         return trial.suggest_categorical(name, self.choices)
 
@@ -232,3 +236,19 @@ Distribution = Annotated[
     Int | Float | Categorical | Fixed | Epochs, Field(discriminator="type")
 ]
 """Any of them; the key ``type`` tells which."""
+
+
+def ends_of(distribution: Distribution) -> tuple[float, float] | None:
+    """Find the ends of a range; None for what is none."""
+    match distribution:
+        case Int() | Float():
+            return distribution.low, distribution.high
+        case Epochs():
+            return 1, distribution.high
+        case _:
+            return None
+
+
+def is_log(distribution: Distribution) -> bool:
+    """Say whether the logarithm is sampled uniformly."""
+    return isinstance(distribution, Int | Float) and distribution.log

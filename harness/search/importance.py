@@ -1,7 +1,6 @@
 """Which hyperparameters decide how good a trial is."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -13,6 +12,7 @@ from optuna.distributions import (
 
 from harness.evaluation.metrics import OBJECTIVE
 from harness.plain import Params, ParamValue
+from harness.search.distributions import Categorical, Distribution, Float, Int
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
 
@@ -79,9 +79,9 @@ def dominating_choice(
     Where one of its choices makes all trials bad, it takes nearly all of the variance,
     and the shares say nothing of the parameters that matter among the good trials.
     """
-    space, best = study.settings["space"], study.best
+    space, best = study.space, study.best
     for name, share in shares.items():
-        is_choice = space[name]["type"] == "categorical"
+        is_choice = space[name].type == "categorical"
         if share > DOMINATING and is_choice and best is not None:
             return {name: best.params[name]}
     return {}
@@ -114,8 +114,8 @@ def _rebuild(
     rebuilt = optuna.create_study(direction=OBJECTIVE.direction)
     space = {
         name: distribution
-        for name, facts in study.settings["space"].items()
-        if name not in without and (distribution := _distribution(facts)) is not None
+        for name, found in study.space.items()
+        if name not in without and (distribution := _distribution(found)) is not None
     }
     for trial, value in trials:
         params = {n: v for n, v in trial.params.items() if n in space}
@@ -129,19 +129,18 @@ def _rebuild(
     return rebuilt
 
 
-def _distribution(facts: Mapping[str, Any]) -> BaseDistribution | None:
-    """Convert what `SearchSpace.describe` says; None for what is not sampled."""
-    log = facts.get("log", False)
-    match facts["type"]:
-        case "int":
+def _distribution(found: Distribution) -> BaseDistribution | None:
+    """Convert it to Optuna's; None for what is not sampled."""
+    match found:
+        case Int():
             return IntDistribution(
-                facts["low"], facts["high"], log=log, step=facts.get("step") or 1
+                found.low, found.high, log=found.log, step=found.step or 1
             )
-        case "float":
+        case Float():
             return FloatDistribution(
-                facts["low"], facts["high"], log=log, step=facts.get("step")
+                found.low, found.high, log=found.log, step=found.step
             )
-        case "categorical":
-            return CategoricalDistribution(facts["choices"])
+        case Categorical():
+            return CategoricalDistribution(found.choices)
         case _:
             return None

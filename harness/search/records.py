@@ -7,7 +7,8 @@ from typing import Any, Literal, Protocol
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
-from harness.plain import Params
+from harness.plain import Params, from_json
+from harness.search.distributions import Distribution
 
 __all__ = [
     "LEFT_BEHIND",
@@ -75,6 +76,14 @@ class StudyRecord:
     identity: str = ""
 
     @property
+    def space(self) -> dict[str, Distribution]:
+        """What was searched: hyperparameter to distribution, in the order of sampling."""
+        found: dict[str, Distribution] = from_json(
+            dict[str, Distribution], self.settings["space"]
+        )
+        return found
+
+    @property
     def best(self) -> TrialRecord | None:
         """The complete trial with the lowest value; the earliest of equals."""
         complete = [t for t in self.trials if t.state == "complete"]
@@ -91,7 +100,7 @@ def why_exhausted(study: StudyRecord) -> str | None:
             f"All {n_points - 1} points of the grid and the initial settings were tried: "
             "there is nothing left to search."
         )
-    searched = [d for d in study.settings["space"].values() if d["type"] != "fixed"]
+    searched = [d for d in study.space.values() if d.type != "fixed"]
     if not searched:
         return f"{study.family} has no parameter to search here: one trial says all."
     return f"{study.family} has only its epochs to search here: two trials say all."

@@ -348,9 +348,12 @@ def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, ParamVa
     return {name: value for name, value in complete.items() if name in names}
 
 
-def space_toml(
-    family: str, space: Mapping[str, Mapping[str, Any]], initial: Params
-) -> str:
+def space_toml(family: str, space: Mapping[str, Distribution], initial: Params) -> str:
     """Write a search space so that `load_space` reads the same."""
-    content = {"family": family, "parameters": space, "initial": initial}
-    return tomli_w.dumps(content)
+    parameters = {
+        name: distribution.model_dump(mode="json", exclude_none=True)
+        for name, distribution in space.items()
+    }
+    return tomli_w.dumps(
+        {"family": family, "parameters": parameters, "initial": initial}
+    )

@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 
+from harness.plain import to_json
 from harness.report.searches import describe_range, edge_of, edges, gauge, position
+from harness.search.distributions import Categorical, Epochs, Fixed, Float, Int
 
-LOG = {"type": "float", "low": 0.01, "high": 100.0, "log": True}
-LINEAR = {"type": "int", "low": 0, "high": 100}
-EPOCHS = {"type": "epochs", "high": 101, "patience": 4}
+LOG = Float(type="float", low=0.01, high=100.0, log=True)
+LINEAR = Int(type="int", low=0, high=100)
+EPOCHS = Epochs(type="epochs", high=101, patience=4)
 
 
 def test_position_is_on_the_scale_that_was_searched():
@@ -39,9 +41,9 @@ def test_epochs_found_on_the_way_have_only_an_upper_end():
 @pytest.mark.parametrize(
     "distribution",
     [
-        {"type": "fixed", "value": 3},
-        {"type": "categorical", "choices": [3, 4]},
-        {"type": "int", "low": 3, "high": 3},
+        Fixed(type="fixed", value=3),
+        Categorical(type="categorical", choices=(3, 4)),
+        Int(type="int", low=3, high=3),
     ],
 )
 def test_what_has_no_range_has_no_edge(distribution):
@@ -62,15 +64,16 @@ def test_the_gauge_has_one_length():
 def test_ranges_are_put_in_words():
     assert describe_range(LOG) == "0.01 to 100, log"
     assert describe_range(EPOCHS) == "up to 101, found on the way"
-    choices = {"type": "categorical", "choices": [True, "x"]}
+    choices = Categorical(type="categorical", choices=(True, "x"))
     assert describe_range(choices) == "true or x"
-    steps = {"type": "float", "low": 0.0, "high": 1.0, "step": 0.25}
+    steps = Float(type="float", low=0.0, high=1.0, step=0.25)
     assert describe_range(steps) == "0 to 1 in steps of 0.25"
 
 
 def found_edges(make_study, make_trial, family, space, params):
     study = make_study([make_trial(0, value=1.0, params=params)], family=family)
-    return edges(replace(study, settings={**study.settings, "space": space}))
+    kept = {name: to_json(found) for name, found in space.items()}
+    return edges(replace(study, settings={**study.settings, "space": kept}))
 
 
 def test_only_values_that_are_active_and_at_an_edge_are_named(make_study, make_trial):
@@ -81,7 +84,7 @@ def test_only_values_that_are_active_and_at_an_edge_are_named(make_study, make_t
 
 
 def test_what_the_family_does_not_allow_is_no_reason_to_widen(make_study, make_trial):
-    weight = {"type": "float", "low": 0, "high": 2}
+    weight = Float(type="float", low=0, high=2)
     space = {"genre_weight": weight, "text_weight": weight}
     params = {"genre_weight": 0.0, "text_weight": 2.0}
     found = found_edges(make_study, make_trial, "content", space, params)
@@ -89,7 +92,7 @@ def test_what_the_family_does_not_allow_is_no_reason_to_widen(make_study, make_t
 
 
 def test_a_whole_number_is_widened_by_one(make_study, make_trial):
-    space = {"n_factors": {"type": "int", "low": 1, "high": 50}}
+    space = {"n_factors": Int(type="int", low=1, high=50)}
     for value, ends in ((1, {}), (50, {"n_factors": "high"})):
         params = {"n_factors": value}
         assert found_edges(make_study, make_trial, "svd", space, params) == ends

@@ -21,6 +21,7 @@ from harness.report.figures.style import (
     make_panels,
     save_figure,
 )
+from harness.search.distributions import Categorical, Distribution, ends_of, is_log
 from harness.search.importance import dominating_choice, param_importance
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
@@ -385,8 +386,7 @@ def draw_slices(study: StudyRecord, path: Path, *, unit: str) -> bool:
     """Draw the value of the trials against each hyperparameter that was searched."""
     from matplotlib.figure import Figure
 
-    space: Mapping[str, Any] = study.settings["space"]
-    searched = {n: d for n, d in space.items() if _has_choice(d)}
+    searched = {n: d for n, d in study.space.items() if _has_choice(d)}
     if not searched:
         return False
     marks = TrialMarks.of(study)
@@ -411,32 +411,33 @@ def draw_slices(study: StudyRecord, path: Path, *, unit: str) -> bool:
     return True
 
 
-def _has_choice(distribution: Mapping[str, Any]) -> bool:
-    if distribution["type"] == "categorical":
-        return len(distribution["choices"]) > 1
-    return "high" in distribution and distribution.get("low", 1) < distribution["high"]
+def _has_choice(distribution: Distribution) -> bool:
+    if isinstance(distribution, Categorical):
+        return len(distribution.choices) > 1
+    ends = ends_of(distribution)
+    return ends is not None and ends[0] < ends[1]
 
 
 def _draw_slice(
     axes: "Axes",
     study: StudyRecord,
     marks: TrialMarks,
-    parameter: tuple[str, Mapping[str, Any]],
+    parameter: tuple[str, Distribution],
 ) -> None:
     name, distribution = parameter
     values = {t.number: t.params[name] for t in study.trials if name in t.params}
     axes.set_xlabel(name)
-    if distribution["type"] == "categorical":
-        choices = list(distribution["choices"])
+    if isinstance(distribution, Categorical):
+        choices = list(distribution.choices)
         values = {
             n: choices.index(v) + _aside(n) for n, v in values.items() if v in choices
         }
         labels = [setting(choice).replace("_", "_\n") for choice in choices]
         axes.set_xticks(range(len(choices)), labels)
         axes.set_xlim(-0.5, len(choices) - 0.5)
-    else:
-        low, high = distribution.get("low", 1), distribution["high"]
-        if distribution.get("log"):
+    elif (ends := ends_of(distribution)) is not None:
+        low, high = ends
+        if is_log(distribution):
             _set_log_axis(axes, (low, high))
         _set_limits(axes, low, high)
     marks.draw(axes, study, values)
