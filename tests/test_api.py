@@ -159,7 +159,7 @@ def test_a_table_is_read_by_the_options_of_the_experiment(frame, tmp_path, monke
     )
     renamed = frame.rename(columns={"user": "who"})
     done = harness.run("toy.toml", renamed, jobs=1, progress=False)
-    assert done.results.dataset["source"] == "<data frame>"
+    assert done.results.dataset.source == "<data frame>"
     # The family that was not chosen is a study by itself, with a verdict of its own.
     for name in ("toy-baseline", "toy-slope_one"):
         study = harness.load(name)

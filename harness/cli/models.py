@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -88,7 +88,7 @@ def models(
     _print(found, reports, _budgets(found, storage))
 
 
-def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, Any]:
+def _facts(version: "RegisteredVersion", report: str | None) -> dict[str, object]:
     from harness.plain import to_json
 
     return {**to_json(version), "uri": version.uri, "report": report}

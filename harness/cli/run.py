@@ -52,18 +52,18 @@ class Changes:
         _change("--seed", "Seed of split, folds, samplers and models.", min=0),
     ] = None
 
-    def as_content(self) -> dict[str, Any]:
+    def as_content(self) -> dict[str, object]:
         """Write them as the file would."""
-        tables: dict[str, dict[str, Any]] = {
+        tables: dict[str, dict[str, object]] = {
             "data": {"source": self.data, "link": self.link},
             "budget": {"trials": self.trials, "seconds": self.seconds},
         }
-        given = {
-            table: {key: value for key, value in keys.items() if value is not None}
-            for table, keys in tables.items()
-        }
-        seed = {} if self.seed is None else {"seed": self.seed}
-        return {table: keys for table, keys in given.items() if keys} | seed
+        content: dict[str, object] = {} if self.seed is None else {"seed": self.seed}
+        for table, keys in tables.items():
+            given = {key: value for key, value in keys.items() if value is not None}
+            if given:
+                content[table] = given
+        return content
 
 
 @dataclass(frozen=True, kw_only=True)

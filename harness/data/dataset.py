@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +20,19 @@ class DatasetFacts:
 
     name: str
     source: str
-    # Of ratings and catalogue together, and of the ratings alone.
+    # Of ratings and catalogue together.
     fingerprint: str
-    ratings_fingerprint: str
     n_users: int
     n_items: int
     n_ratings: int
     # Lowest and highest rating that is possible.
     scale: tuple[float, float]
+    # Of the ratings alone; the first packaged models of format 1 do not tell it.
+    ratings_fingerprint: str | None = None
     simulated: bool = False
     notes: tuple[str, ...] = ()
     # JSON-like: what the user said about how to read the source, by option.
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +69,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     predefined_test: npt.NDArray[np.bool_] | None = None
     watch_minutes: npt.NDArray[np.float32] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:

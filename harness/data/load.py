@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from harness.data.catalogue import Catalogue, align_catalogue
 from harness.data.dataset import Dataset, DatasetFacts
@@ -35,7 +34,7 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     return dataset
 
 
-def load_source(source: str, given: Mapping[str, Any]) -> Dataset:
+def load_source(source: str, given: Mapping[str, object]) -> Dataset:
     """Load a data set with options as a command line or a file has them."""
     return load_dataset(source, ReadOptions.of(given))
 

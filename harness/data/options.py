@@ -112,10 +112,10 @@ class ReadOptions:
     )
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def of(cls, given: Mapping[str, object]) -> Self:
         """Take plain values, as a command line or a file has them."""
         known = {f.name for f in fields(cls) if f.init}
-        taken = {
+        taken: Any = {
             k: v for k, v in given.items() if v not in (None, (), []) and k in known
         }
         for name, value in taken.items():
@@ -125,9 +125,9 @@ class ReadOptions:
                 taken[name] = tuple(value)
         return cls(**taken)
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> dict[str, object]:
         """Collect what was given, JSON-like: the way back from `of`."""
-        plain: dict[str, Any] = {}
+        plain: dict[str, object] = {}
         for option in fields(ReadOptions):
             value = getattr(self, option.name)
             if value in (None, (), []):
@@ -202,7 +202,8 @@ def _scale_in_a_file(given: Any) -> Scale | None:
 
 
 def _text(scale: Scale | None) -> str | None:
-    return ReadOptions(scale=scale).given().get("scale")
+    found = ReadOptions(scale=scale).given().get("scale")
+    return None if found is None else str(found)
 
 
 @dataclass(frozen=True, kw_only=True)

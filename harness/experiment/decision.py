@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from harness.evaluation.equivalence import Answer
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
@@ -271,11 +270,11 @@ _WORDS = {
 """What can be changed without another look, and how it is called."""
 
 
-def declare(spec: ExperimentSpec) -> dict[str, Any]:
+def declare(spec: ExperimentSpec) -> dict[str, object]:
     """Collect what a conclusion depends on besides what is measured."""
     said = spec.as_json()
     declared = {key: said.get(key) for key in ("decision", "criteria", "claims")}
-    plain: dict[str, Any] = json.loads(json.dumps(declared))
+    plain: dict[str, object] = json.loads(json.dumps(declared))
     return plain | {"families": sorted(spec.families)}
 
 

@@ -201,7 +201,7 @@ def _shipped_folders() -> list[Path]:
 
 
 def load_experiment(
-    path: Path, changes: Mapping[str, Any] | None = None
+    path: Path, changes: Mapping[str, object] | None = None
 ) -> ExperimentSpec:
     """Read an experiment file.
 

@@ -291,7 +291,7 @@ class ExperimentRecord:
     factors: Mapping[str, tuple[Factor, ...]] = field(default_factory=dict)
     runs: LoggedRuns = LoggedRuns()
     judging: Judging | None = None
-    declared: Mapping[str, Any] | None = None
+    declared: Mapping[str, object] | None = None
     openings: OpeningsByNow | None = None
     decision: Decision | None = None
     criteria: tuple[CheckedCriterion, ...] = ()

@@ -158,7 +158,7 @@ def prepare_experiment(
     file: str,
     settings: RunSettings,
     *,
-    changes: Mapping[str, Any] | None = None,
+    changes: Mapping[str, object] | None = None,
     load: Callable[[ExperimentSpec], Dataset] | None = None,
 ) -> PreparedExperiment:
     """Read an experiment file, resolve every name, load the data, and split it.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -320,6 +320,6 @@ class ExperimentSpec(Part):
         """Name a candidate for people."""
         return self.families[candidate].label or candidate
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Convert to plain data, for a storage."""
         return self.model_dump(mode="json", exclude_defaults=True)

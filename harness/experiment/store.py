@@ -71,6 +71,8 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
             "`harness run`."
         )
     spec = ExperimentSpec.model_validate(kept["spec"])
+    dataset = from_json(DatasetFacts, facts["dataset"])
+    split = from_json(SplitFacts, facts["split"])
     there = set(list_studies(storage))
     studies = {
         candidate: read_study(storage, facts["studies"][candidate])
@@ -78,16 +80,14 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         if facts["studies"].get(candidate) in there
     }
     for study in studies.values():
-        _require_same_test(name, facts, study)
+        _require_same_test(name, (dataset, split), study)
     # A candidate may have been taken out of the file since it was measured.
     known = (*spec.families, BIAS_BASELINE)
 
-    def by_candidate(kind: str) -> dict[str, Any]:
+    def by_candidate(kind: str) -> dict[str, object]:
         found = {c: kept[f"{kind}/{c}"] for c in known if f"{kind}/{c}" in kept}
         return {c: each["value"] for c, each in found.items()}
 
-    dataset = from_json(DatasetFacts, facts["dataset"])
-    split = from_json(SplitFacts, facts["split"])
     number, last = openings_by_now(storage, dataset, split)
     judging = kept.get("judging")
     record = ExperimentRecord(
@@ -101,7 +101,7 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         started=datetime.fromisoformat(facts["started"]),
         studies=studies,
         profile=kept.get("profile", {}),
-        fresh_folds=by_candidate("fresh_folds"),
+        fresh_folds=from_json(dict[str, float | None], by_candidate("fresh_folds")),
         costs=from_json(dict[str, Costs], by_candidate("costs")),
         factors=from_json(dict[str, tuple[Factor, ...]], by_candidate("factors")),
         runs=from_json(LoggedRuns, kept.get("runs", {})),
@@ -112,10 +112,13 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
     return conclude(record)
 
 
-def _require_same_test(name: str, facts: dict[str, Any], study: StudyRecord) -> None:
+def _require_same_test(
+    name: str, parts: tuple[DatasetFacts, SplitFacts], study: StudyRecord
+) -> None:
+    dataset, split = parts
     for what, mine, its in (
-        ("data", facts["dataset"]["fingerprint"], study.dataset.fingerprint),
-        ("test set", facts["split"]["fingerprint"], study.split.fingerprint),
+        ("data", dataset.fingerprint, study.dataset.fingerprint),
+        ("test set", split.fingerprint, study.split.fingerprint),
     ):
         if mine != its:
             raise StudyError(

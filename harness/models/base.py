@@ -32,7 +32,7 @@ __all__ = [
 
 
 def write_state(
-    folder: Path, header: Mapping[str, Any], learnt: Mapping[str, Any]
+    folder: Path, header: Mapping[str, object], learnt: Mapping[str, object]
 ) -> None:
     """Write ``model.json`` and ``model.npz``.
 

@@ -61,7 +61,7 @@ def write_html(markdown_file: Path, html_file: Path) -> None:
 
 def _compose(text: str, source: Path) -> str:
     parser = _parser()
-    environment: dict[str, Any] = {}
+    environment: dict[str, object] = {}
     tokens = _with_folds(parser.parse(text, environment))
     headings = list(_anchored_headings(tokens))
     _mark_numbers(tokens)

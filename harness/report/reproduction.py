@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.experiment.convergence import n_judged_trials
 from harness.experiment.results import ExperimentRecord
+from harness.plain import Params
 from harness.report.context import Context, label, paragraphs
 from harness.report.markdown import code, escape, fold, table
 from harness.report.verdict import describe_openings
@@ -90,7 +91,7 @@ def _lone_study(record: ExperimentRecord) -> StudyRecord | None:
     return study if record.is_study and not is_whole else None
 
 
-def _read_options(options: Mapping[str, Any]) -> list[tuple[str, object]]:
+def _read_options(options: Mapping[str, object]) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
     for name, value in options.items():
         values = value if isinstance(value, list | tuple) else [value]
@@ -176,7 +177,7 @@ def _environment(record: ExperimentRecord) -> str:
 def _choice(record: ExperimentRecord, kind: str, name: str) -> str:
     """Describe a sampler or pruner with its arguments, which are the same for all."""
     study = next(iter(record.studies.values()), None)
-    chosen: Mapping[str, Any] = {} if study is None else study.settings.get(kind, {})
+    chosen: Params = {} if study is None else study.settings.get(kind, {})
     arguments = [f"{k}={v}" for k, v in chosen.items() if k != "name"]
     return code(f"{name}({', '.join(arguments)})")
 

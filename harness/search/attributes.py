@@ -51,7 +51,7 @@ def _is_head(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("kind") == _PIECES
 
 
-def _is_piece(name: str, attributes: Mapping[str, Any]) -> bool:
+def _is_piece(name: str, attributes: Mapping[str, object]) -> bool:
     key, _, piece = name.rpartition(":")
     return key in attributes and piece[:1] in {"a", "b"} and piece[1:].isdigit()
 

@@ -169,7 +169,7 @@ class History:
         )
         self._storage.create_new_trial(0, trial)
 
-    def _study_attributes(self) -> dict[str, Any]:
+    def _study_attributes(self) -> dict[str, object]:
         return dict(self._storage.get_study_system_attrs(0))
 
     def _show(self, number: int) -> None:

@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import UnknownNameError
+from harness.plain import ParamValue
 from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = [
@@ -151,7 +152,7 @@ def make_pruner(name: str) -> optuna.pruners.BasePruner:
         return pruner(**arguments)
 
 
-def describe_pruner(name: str) -> dict[str, Any]:
+def describe_pruner(name: str) -> dict[str, ParamValue]:
     """Name every argument of a pruner."""
     return {"name": name, **PRUNERS[name][1]}
 

@@ -17,6 +17,7 @@ from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import MissingExtraError, SpaceError, UnknownNameError
+from harness.plain import ParamValue
 from harness.search.distributions import Value
 from harness.search.space import SearchSpace
 
@@ -323,6 +324,6 @@ class SamplerSequence:
         # The initial settings come on top of the grid.
         return 1 + math.prod(len(values) for values in _grid_of(self._space).values())
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, ParamValue]:
         """Name every argument."""
         return {"name": self._name, **SAMPLERS[self._name][1]}

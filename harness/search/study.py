@@ -21,7 +21,7 @@ from harness.errors import StudyError
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
-from harness.plain import to_json
+from harness.plain import ParamValue, to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner
@@ -106,7 +106,7 @@ class StudyPlan:
             "defaults": self._defaults(),
         }
 
-    def _defaults(self) -> dict[str, Any]:
+    def _defaults(self) -> dict[str, ParamValue]:
         """Collect what the space leaves to the family, which may think otherwise later."""
         known = {*self.space.distributions, "seed"}
         settings = self.family().hyperparameters().items()

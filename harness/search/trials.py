@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -181,7 +180,7 @@ def _end_in_one_transaction(
     storage: RDBStorage,
     id_: int,
     params: Mapping[str, tuple[float, BaseDistribution]],
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, object],
     outcome: Outcome,
     values: list[float] | None,
 ) -> None:

@@ -72,7 +72,7 @@ class ModelFacts:
         """Name of the data set."""
         return self.dataset.name
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Convert to plain data; JSON has no NaN."""
         measures = {
             name: {k: None if math.isnan(v) else v for k, v in asdict(found).items()}

@@ -111,7 +111,7 @@ class ServedModel(PythonModel):
 
 def answer(
     answerer: Answerer, columns: Mapping[str, Sequence[Any]], n: int | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Answer a question given by columns."""
     users = _complete(as_ids(columns["user"], "user"), "user")
     items = as_ids(columns.get("item", ()), "item")
@@ -132,7 +132,7 @@ def answer(
     return _recommendations(answerer, users, n)
 
 
-def _recommendations(answerer: Answerer, users: list[str], n: int) -> dict[str, Any]:
+def _recommendations(answerer: Answerer, users: list[str], n: int) -> dict[str, object]:
     codes = _codes(users, answerer.user_code)
     found = [answerer.recommend(code, n) for code in codes.tolist()]
     lengths = [len(ranking.items) for ranking in found]
@@ -150,7 +150,7 @@ def _recommendations(answerer: Answerer, users: list[str], n: int) -> dict[str, 
 
 def _predictions(
     answerer: Answerer, users: list[str], items: list[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     user_codes = _codes(users, answerer.user_code)
     item_codes = _codes(items, answerer.item_code)
     known = answerer.knows_users(user_codes) & answerer.knows_items(item_codes)

@@ -378,7 +378,7 @@ class Projection:
         return tags, tuple(points)
 
 
-def _numbers(attrs: Mapping[str, Any]) -> dict[str, float]:
+def _numbers(attrs: Mapping[str, object]) -> dict[str, float]:
     """Pick the attributes that can be compared and drawn: MLflow's metrics."""
     return {
         key: value

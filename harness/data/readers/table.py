@@ -48,7 +48,7 @@ class OpenTable(Protocol):
     def sample(self) -> tuple[tuple[str, ...], ...]:
         """Show the first rows as text; empty where the types of columns are known."""
 
-    def read(self, types: Mapping[str, Any]) -> Any:
+    def read(self, types: Mapping[str, object]) -> Any:
         """Read columns into an Arrow table, as these types where the file has none."""
 
     def of(self, row: int) -> str:
@@ -67,7 +67,7 @@ class ArrowTable:
     sample: tuple[tuple[str, ...], ...] = ()
     row_word: str = "row"
 
-    def read(self, types: Mapping[str, Any]) -> Any:
+    def read(self, types: Mapping[str, object]) -> Any:
         """Read columns, in the types that they have."""
         table = self.load([*types])
         if not len(table):
@@ -398,7 +398,7 @@ def _read_cells(path: Path, table: OpenTable, columns: RatingColumns) -> Any:
     import pyarrow as pa
 
     numbered = pa.dictionary(pa.int32(), pa.string())
-    types: dict[str, Any] = {columns.user: numbered, columns.item: numbered}
+    types: dict[str, object] = {columns.user: numbered, columns.item: numbered}
     if len(types) < 2 or columns.rating in types:
         raise DataError(
             f"{path}: users, items and ratings need a column each, but one was named "

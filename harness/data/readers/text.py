@@ -62,7 +62,7 @@ class TextTable:
         names = {"\t": "tab", " ": "blank"}
         return f"text, separated by {names.get(self.delimiter, self.delimiter)!r}"
 
-    def read(self, types: Mapping[str, Any]) -> Any:
+    def read(self, types: Mapping[str, object]) -> Any:
         """Read some columns; numbers that are none come as text, for all to be named."""
         import pyarrow as pa
 
@@ -75,7 +75,7 @@ class TextTable:
             }
             return self._checked(slow)
 
-    def _checked(self, types: Mapping[str, Any]) -> Any:
+    def _checked(self, types: Mapping[str, object]) -> Any:
         import pyarrow as pa
 
         try:
@@ -98,7 +98,7 @@ class TextTable:
             f"{self.path}: has a header but no rows; at least two are needed."
         )
 
-    def _read(self, types: Mapping[str, Any]) -> Any:
+    def _read(self, types: Mapping[str, object]) -> Any:
         from pyarrow import csv as fast
 
         written = dict(zip(self.columns, self.written or self.columns, strict=True))

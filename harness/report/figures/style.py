@@ -39,7 +39,7 @@ LIGHT = "#b9c9d6"
 ACCENT = "#d55e00"
 """Vermilion of Okabe and Ito: as dark as MEDIUM in print, and nobody takes it for blue."""
 
-_SETTINGS: Mapping[str, Any] = MappingProxyType(
+_SETTINGS: Mapping[str, object] = MappingProxyType(
     {
         "axes.axisbelow": True,
         "axes.edgecolor": "#555555",
