@@ -142,7 +142,7 @@ def describe_range(distribution: Distribution) -> str:
 
     Examples
     --------
-    >>> describe_range(Int(type="int", low=10, high=250, log=True))
+    >>> describe_range(Float(type="float", low=10, high=250, log=True))
     '10 to 250, log'
     """
     match distribution:

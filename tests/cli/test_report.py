@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import optuna
@@ -150,6 +149,9 @@ def test_the_space_goes_with_the_report(invoke, store):
     store("toy")
     space = Path(invoke().output.strip()).with_name("space.toml")
     parameters = tomllib.loads(space.read_text())["parameters"]
-    assert json.dumps(parameters["shift"]) == (
-        '{"type": "float", "low": -1.0, "high": 1.0}'
-    )
+    assert parameters["shift"] == {
+        "type": "float",
+        "low": -1.0,
+        "high": 1.0,
+        "log": False,
+    }
