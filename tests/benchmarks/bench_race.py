@@ -11,9 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.experiment.study import StudySettings, prepare
-
-from harness.data.load import load_dataset
+from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.search.records import NoListener
 
 ROOT = Path(__file__).parents[2]
@@ -23,18 +21,21 @@ DATA = Path(os.environ.get("HARNESS_TEST_DATA", ROOT.parent / "shared" / "data")
 def run(pruner, seed, n_trials):
     """Seconds, folds evaluated and best value of one study."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = StudySettings(
-            family="svd",
-            storage=str(Path(folder) / "optuna.log"),
+        spec = study_spec(
+            "svd",
             n_trials=n_trials,
-            jobs=os.cpu_count() or 1,
             seed=seed,
-            pruner=pruner,
-            split="none",
+            data={"source": str(DATA / "ml-100k")},
+            search={"pruner": pruner},
+            split={"method": "none"},
         )
-        prepared = prepare(settings, lambda: load_dataset(str(DATA / "ml-100k")))
+        settings = RunSettings(
+            storage=str(Path(folder) / "optuna.log"), jobs=os.cpu_count() or 1
+        )
+        prepared = prepare_study(spec, settings)
+        prepared.begin()
         start = time.perf_counter()
-        record = prepared.search(NoListener())
+        record = prepared.search("svd", NoListener())
         seconds = time.perf_counter() - start
     n_folds = sum(len(trial.fold_values) for trial in record.trials)
     return seconds, n_folds, record.best.value

@@ -11,6 +11,7 @@ import json
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
 from harness.evaluation.splits import split_off_test
 from harness.models.families import load_family
-from harness.serving.http import serve_model
+from harness.serving.http import ScoringServer, listen
 from harness.serving.package import Origin, package, save_model
 from harness.tracking.store import quieten
 
@@ -99,6 +100,20 @@ def measure(address, users, *, n_clients, n_rows):
     return np.concatenate(found), len(users) / (time.perf_counter() - begun)
 
 
+@contextmanager
+def serving(folder):
+    """Serve a model as `harness serve` does, in a thread of this process."""
+    with listen() as listener:
+        server = ScoringServer(Path(folder), "bench")
+        thread = threading.Thread(target=server.run, args=(listener,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.stop()
+            thread.join()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="ott")
@@ -121,11 +136,9 @@ def main():
             else:
                 save_family(name, dataset, folder)
             n_rows = 1 if name == "constant" else 10
-            with serve_model(folder) as server:
+            with serving(folder) as address:
                 for n in asked.clients:
-                    elapsed, rate = measure(
-                        server.address, users, n_clients=n, n_rows=n_rows
-                    )
+                    elapsed, rate = measure(address, users, n_clients=n, n_rows=n_rows)
                     p50, p95, p99 = np.quantile(elapsed, [0.5, 0.95, 0.99])
                     print(
                         f"{name:<14}{n:>8}{p50:>8.2f}{p95:>8.2f}{p99:>8.2f}{rate:>10.0f}"

@@ -16,7 +16,10 @@ from pathlib import Path
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
 from harness.search.records import StudyRecord, TrialRecord
-from harness.tracking import MLflowTracker, SyncCounts, sync
+from harness.tracking.live import MLflowTracker
+from harness.tracking.location import locate
+from harness.tracking.runs import StudyRuns
+from harness.tracking.store import open_store
 
 PARAMS = ("n_factors", "learning_rate", "regularization", "init_std", "n_epochs")
 METRICS = ("rmse", "mae", "r2", "within_half_star", "within_one_star", "fit_seconds")
@@ -73,11 +76,13 @@ def measure_tracker(uri, study):
     The background is measured until everything is written, the run of the study and
     the search that makes sure of it included, but without the import of MLflow.
     """
-    sync(replace(study, trials=()), uri)
-    tracker = MLflowTracker(uri, warn=print)
+    location = locate(uri)
+    empty = replace(study, trials=())
+    StudyRuns(open_store(location), empty).write(empty)
+    tracker = MLflowTracker(location, warn=print)
     calls = []
     wall, cpu = time.perf_counter(), time.process_time()
-    tracker.on_study_start(replace(study, trials=()))
+    tracker.on_study_start(empty)
     for trial in study.trials:
         begun = time.perf_counter()
         tracker.on_trial_end(study, trial)
@@ -85,7 +90,7 @@ def measure_tracker(uri, study):
     tracker.on_study_end(study)
     assert tracker.close(timeout=60)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    assert sync(study, uri) == SyncCounts(unchanged=len(study.trials) + 1)
+    assert set(StudyRuns(open_store(location), study).write(study)) == {"unchanged"}
     return [1e3 * seconds / len(calls) for seconds in (sum(calls), wall, cpu)]
 
 

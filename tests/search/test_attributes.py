@@ -17,7 +17,6 @@ from harness.search.storage import (
     read_study,
     save_experiment_facts,
 )
-from harness.search.study import save_final
 from tests.facts import dataset_facts
 
 TEXT_OF_MYSQL = 65_535
@@ -85,13 +84,12 @@ def test_small_values_are_as_optuna_users_expect_them(study):
 @pytest.mark.parametrize("storage", ["optuna.log", "sqlite:///study.db"])
 def test_results_of_any_size_are_kept(plan_of, run, tmp_path, monkeypatch, storage):
     monkeypatch.chdir(tmp_path)
-    plan = plan_of(storage=storage, dataset=dataset_facts(notes=large(3_000)))
-    record = run(plan, 2)
-    assert record.dataset.notes == large(3_000)
-    save_final(storage, "toy", large(8_000))
-    assert read_study(storage, "toy").final == large(8_000)
-    assert run(plan, 3).final == large(8_000)
-    create_experiment(storage, "many", {"spec": large(4_000)})
+    notes = tuple(f'note "{k}" \\ and ü' for k in range(3_000))
+    plan = plan_of(storage=storage, dataset=dataset_facts(notes=notes))
+    assert run(plan, 2).dataset.notes == notes
+    assert run(plan, 3).dataset.notes == notes
+    facts = {"spec": large(4_000), "studies": {"svd": "many-svd"}}
+    create_experiment(storage, "many", facts)
     save_experiment_facts(storage, "many", "final", large(9_000))
     facts = read_experiment_facts(storage, "many")
     assert facts["final"] == large(9_000)
