@@ -16,22 +16,40 @@ __all__ = ["Dataset", "DatasetFacts"]
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What studies, trackers and reports say about a data set."""
+    """What studies, trackers and reports say about a data set.
+
+    Parameters
+    ----------
+    name : str
+        Short name: ``"ml-100k"``.
+    source : str
+        What the user named: a path, or the name of an embedded data set.
+    fingerprint : str
+        Of ratings and catalogue together.
+    n_users, n_items, n_ratings : int
+        Counts of all ratings, training and test part alike.
+    scale : tuple of float
+        Lowest and highest rating that is possible.
+    ratings_fingerprint : str, optional
+        Of the ratings alone.
+    simulated : bool, default False
+        Whether the ratings were made by a program.
+    notes : tuple of str
+        What the reader repaired or left out, counted, one sentence each.
+    options : mapping
+        JSON-like: what the user said about how to read the source, by option.
+    """
 
     name: str
     source: str
-    # Of ratings and catalogue together.
     fingerprint: str
     n_users: int
     n_items: int
     n_ratings: int
-    # Lowest and highest rating that is possible.
     scale: tuple[float, float]
-    # Of the ratings alone; the first packaged models of format 1 do not tell it.
     ratings_fingerprint: str | None = None
     simulated: bool = False
     notes: tuple[str, ...] = ()
-    # JSON-like: what the user said about how to read the source, by option.
     options: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -42,7 +42,7 @@ def listed(names: Iterable[object]) -> str:
     >>> listed(["user", "item"])
     "['user', 'item']"
     >>> listed(range(5000))[-25:]
-    '7, 8, 9] and 4,990 more'
+    ', 7, 8, 9] and 4,990 more'
     """
     names = list(names)
     more = len(names) - MOST_LISTED

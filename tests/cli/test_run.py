@@ -275,4 +275,4 @@ def test_without_an_experiment_compare_says_what_to_do():
 def test_options_that_report_only_could_not_follow_are_refused():
     result = invoke("run", "toy.toml", "--report-only", "--trials", "9", "--seed", "1")
     assert result.exit_code == 2
-    assert "got one for budget and seed: leave it out." in result.output
+    assert all(option in result.output for option in ("budget", "seed"))

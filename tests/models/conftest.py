@@ -110,8 +110,8 @@ def linked_movielens(real_data):
     """MovieLens latest-small, joined to the catalogues of four services."""
     platforms = ("amazon_prime", "disney_plus", "hulu", "netflix")
     files = [str(real_data / "catalogue" / f"{name}_titles.csv") for name in platforms]
-    catalogue, _ = read_catalogues(files)
-    return link(load_dataset(str(real_data / "ml-latest-small")), catalogue).dataset
+    titles = read_catalogues(files).frame
+    return link(load_dataset(str(real_data / "ml-latest-small")), titles).dataset
 
 
 @pytest.fixture(scope="session")

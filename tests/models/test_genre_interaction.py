@@ -142,21 +142,6 @@ def test_saves_and_loads_to_equal_predictions(make, ratings, catalogue, tmp_path
     np.testing.assert_array_equal(loaded.predict(*pairs), model.predict(*pairs))
 
 
-def test_a_model_of_before_loads_without_it(make, ratings, catalogue, tmp_path):
-    model = make(0.0).fit(ratings, catalogue)
-    del vars(model)["genre_likes_"], vars(model)["title_genres_"]
-    model.save(tmp_path)
-    header = tmp_path / "model.json"
-    text = header.read_text().replace('"genre_interaction": 0.0,', "")
-    assert "genre_interaction" not in text
-    header.write_text(text)
-    loaded = type(model).load(tmp_path)
-    assert loaded.genre_interaction == 0
-    pairs = some_pairs(ratings)
-    expected = make(0.0).fit(ratings, catalogue).predict(*pairs)
-    np.testing.assert_array_equal(loaded.predict(*pairs), expected)
-
-
 @pytest.mark.parametrize("family", [SVD, Hybrid])
 def test_a_negative_weight_is_refused(family):
     with pytest.raises(ParameterError, match="genre_interaction must be at least 0"):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.tracking import SyncCounts
+from harness.tracking.store import SyncCounts
 
 PAGE = Path(__file__).parents[2] / "docs" / "callback.md"
 
