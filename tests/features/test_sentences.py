@@ -155,7 +155,9 @@ def test_a_saved_model_needs_neither_library_nor_model(tmp_path, request):
 
 @pytest.mark.usefixtures("absent")
 def test_without_the_library_the_choice_says_what_to_install():
-    with pytest.raises(MissingExtraError, match=r"pip install 'recommender-harness\[embeddings\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"pip install 'recommender-harness\[embeddings\]'"
+    ):
         Content(text_embedding="sentence")
     assert Content().text_embedding == "lsa"
 
