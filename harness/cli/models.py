@@ -11,7 +11,7 @@ import typer
 from harness.cli.terminal import Column
 
 if TYPE_CHECKING:
-    from harness.evaluation.openings import OpeningBudget
+    from harness.evaluation.opening_budget import OpeningBudget
     from harness.search.openings import SealedRatings
     from harness.serving.registry import RegisteredVersion
 
@@ -204,7 +204,7 @@ def _budgets(
 
     Dry runs count and leave no trace in MLflow, so that the storage knows best.
     """
-    from harness.evaluation.openings import OpeningBudget
+    from harness.evaluation.opening_budget import OpeningBudget
     from harness.search.openings import promotion_tests_by_now
 
     is_there = "://" in storage or Path(storage).exists()
