@@ -21,7 +21,7 @@ MODULES = (
     "harness.evaluation.dependence",
     "harness.evaluation.equivalence",
     "harness.evaluation.metrics",
-    "harness.evaluation.openings",
+    "harness.evaluation.opening_budget",
     "harness.evaluation.ranking",
     "harness.evaluation.repeats",
     "harness.evaluation.statistics",

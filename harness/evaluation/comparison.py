@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError, ParameterError, UnknownNameError
-from harness.evaluation.dependence import MEASURES, Groups, ScoreSums
+from harness.evaluation.clusters import Groups
+from harness.evaluation.dependence import SCORES, ScoreSums
 from harness.evaluation.equivalence import (
     NonInferiority,
     PairComparison,
@@ -259,7 +260,7 @@ class Comparison:
         titles = "" if self.n_titles is None else f" of {self.n_titles:,} titles"
         declared = "" if self.margin_declared else " (0.125 % of the scale's width)"
         return (
-            f"{MEASURES[self.measure].label} on {self.n_ratings:,} ratings{titles} by "
+            f"{SCORES[self.measure].label} on {self.n_ratings:,} ratings{titles} by "
             f"{self.n_users:,} users, {100 * self.confidence:g} % intervals, "
             f"margin {self.margin:g}{declared}"
         )
@@ -417,7 +418,7 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
     groups = _groups(users, items, len(ratings))
     span = _scale(scale, ratings)
     stars, declared = check_margin(margin, span)
-    sums = ScoreSums(ratings, columns, groups, MEASURES[measure])
+    sums = ScoreSums(ratings, columns, groups, SCORES[measure])
     pairs = _pairs(list(predictions), sums, stars, confidence, baseline)
     comparison = Comparison(
         measure=measure,
@@ -451,7 +452,7 @@ def _models(
     for k, (name, own) in enumerate(zip(names, columns, strict=True)):
         estimate = sums.estimate(k)
         half = estimate.uncertainty.half_width(confidence)
-        low, high = MEASURES[measure].ends(estimate.value, half)
+        low, high = SCORES[measure].ends(estimate.value, half)
         by_seed = sums.by_seed[start : start + len(own)]
         start += len(own)
         found.append(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
+from harness.evaluation.clusters import Clusters, Groups
 from harness.evaluation.statistics import (
     Estimate,
     Uncertainty,
@@ -18,10 +19,8 @@ from harness.evaluation.statistics import (
 )
 
 __all__ = [
-    "MEASURES",
-    "Clusters",
-    "Groups",
-    "Measure",
+    "SCORES",
+    "Score",
     "ScoreIntervals",
     "ScoreSums",
     "Uncertain",
@@ -36,160 +35,8 @@ Influence: TypeAlias = Callable[[Floats, Floats, Codes], Floats]
 _CHUNK_CELLS = 2_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Clusters:
-    r"""Groups of ratings that depend on each other: those of one user, or of one title.
-
-    Parameters
-    ----------
-    codes : ndarray of int, shape (n_ratings,)
-        Group of each rating, counted from 0.
-    sizes : ndarray of float64, shape (n_clusters,)
-        Number of ratings of each group, or the sum of their weights.
-    """
-
-    codes: npt.NDArray[np.intp]
-    sizes: Floats
-
-    @classmethod
-    def of(cls, ids: npt.NDArray[Any]) -> "Clusters":
-        """Give each group a number.
-
-        Parameters
-        ----------
-        ids : ndarray, shape (n_ratings,)
-            Ids of users or titles, of any sortable type.
-
-        Returns
-        -------
-        Clusters
-            In the order of the ids.
-        """
-        present, codes = np.unique(ids, return_inverse=True)
-        return cls(codes, np.bincount(codes, minlength=len(present)).astype(np.float64))
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    @property
-    def n_effective(self) -> float:
-        """Number of equally large groups that would tell as much (Kish)."""
-        return float(self.sizes.sum() ** 2 / (self.sizes**2).sum())
-
-    @property
-    def degrees_of_freedom(self) -> float:
-        """Effective number of groups minus one; at least 1."""
-        return max(1.0, self.n_effective - 1)
-
-    @property
-    def correction(self) -> float:
-        r"""Factor by which a sum of squared group sums is too small.
-
-        Residuals are measured from the sample's own mean, to which large groups
-        contribute most. With weights :math:`w_g = n_g / n` and independent group means of
-        equal variance, the expected sum of squares is too small by the factor
-        :math:`1 - 2 \sum w_g^3 / \sum w_g^2 + \sum w_g^2`: :math:`1 - 1/G` for G groups of
-        equal size.
-        """
-        weights = self.sizes / self.sizes.sum()
-        squares = float((weights**2).sum())
-        kept = 1 - 2 * float((weights**3).sum()) / squares + squares
-        return 1 / kept if kept > 0 else np.inf
-
-    def weighted(self, weights: Floats) -> "Clusters":
-        """Weigh the ratings.
-
-        Parameters
-        ----------
-        weights : ndarray of float64, shape (n_ratings,)
-            How much each rating counts in a score.
-
-        Returns
-        -------
-        Clusters
-            The same groups, of other sizes.
-        """
-        return Clusters(self.codes, self.sums(weights))
-
-    def sums(self, column: Floats) -> Floats:
-        """Add up a column within groups.
-
-        Parameters
-        ----------
-        column : ndarray of float64, shape (n_ratings,)
-            One number for each rating.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_clusters,)
-            The sums.
-        """
-        totals = np.bincount(self.codes, weights=column, minlength=len(self))
-        return totals.astype(np.float64, copy=False)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Groups:
-    """What the ratings share.
-
-    Parameters
-    ----------
-    users : Clusters
-        Ratings of one user.
-    titles : Clusters or None
-        Ratings of one title; None to count dependence within users only.
-    pairs : Clusters or None
-        Ratings of one title by one user; None where there is one of each.
-    """
-
-    users: Clusters
-    titles: Clusters | None
-    pairs: Clusters | None
-
-    @classmethod
-    def of(cls, users: npt.NDArray[Any], titles: npt.NDArray[Any] | None) -> "Groups":
-        """Group ratings.
-
-        Parameters
-        ----------
-        users : ndarray, shape (n_ratings,)
-            Ids or codes of users.
-        titles : ndarray or None, shape (n_ratings,)
-            Ids or codes of titles. Of a single one nothing can be learnt about others:
-            it is not counted.
-
-        Returns
-        -------
-        Groups
-            By user, by title and by both.
-        """
-        by_user = Clusters.of(users)
-        by_title = None if titles is None else Clusters.of(titles)
-        if by_title is None or len(by_title) < 2:
-            return cls(by_user, None, None)
-        both = by_user.codes.astype(np.int64) * len(by_title) + by_title.codes
-        repeated = len(np.unique(both)) < len(both)
-        return cls(by_user, by_title, Clusters.of(both) if repeated else None)
-
-    def weighted(self, weights: Floats) -> "Groups":
-        """Weigh the ratings.
-
-        Parameters
-        ----------
-        weights : ndarray of float64, shape (n_ratings,)
-            How much each rating counts in a score.
-
-        Returns
-        -------
-        Groups
-            The same groups, of other sizes.
-        """
-        titles = None if self.titles is None else self.titles.weighted(weights)
-        return Groups(self.users.weighted(weights), titles, self.pairs)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class Score:
     """A score, and what each rating adds to it.
 
     Parameters
@@ -268,18 +115,18 @@ def _explained_ends(value: float, half: float) -> tuple[float, float]:
     return 1 - high, 1 - low
 
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
+SCORES: Mapping[str, Score] = MappingProxyType(
     {
-        "rmse": Measure(label="RMSE", fit=_mean_of(np.square, root=True)),
-        "mae": Measure(label="MAE", fit=_mean_of(np.abs)),
-        "r2": Measure(label="R2", fit=_explained, ends=_explained_ends),
-        "within_half_star": Measure(
+        "rmse": Score(label="RMSE", fit=_mean_of(np.square, root=True)),
+        "mae": Score(label="MAE", fit=_mean_of(np.abs)),
+        "r2": Score(label="R2", fit=_explained, ends=_explained_ends),
+        "within_half_star": Score(
             label="within half a star", fit=_mean_of(_within(0.5)), ends=_share_ends
         ),
-        "within_one_star": Measure(
+        "within_one_star": Score(
             label="within one star", fit=_mean_of(_within(1.0)), ends=_share_ends
         ),
-        "user_rmse": Measure(label="mean RMSE of users", fit=_by_user, per_user=True),
+        "user_rmse": Score(label="mean RMSE of users", fit=_by_user, per_user=True),
     }
 )
 
@@ -393,7 +240,7 @@ class ScoreSums:
         Predictions of each model, one for each of its seeds.
     groups : Groups
         What the ratings share; at least two users.
-    measure : Measure
+    kind : Score
         The score.
 
     References
@@ -409,17 +256,17 @@ class ScoreSums:
         truth: npt.NDArray[Any],
         models: Sequence[Sequence[npt.NDArray[Any]]],
         groups: Groups,
-        measure: Measure,
+        kind: Score,
     ) -> None:
         self._truth = truth.astype(np.float64, copy=False)
         self._columns = [prediction for model in models for prediction in model]
         self._model_of = np.repeat(np.arange(len(models)), [len(m) for m in models])
         users = groups.users
-        if measure.per_user:
+        if kind.per_user:
             groups = groups.weighted(1 / users.sizes[users.codes])
         self._users, self._titles = groups.users, groups.titles
         fits = [
-            measure.fit(self._truth, self._errors(k, slice(None)), users)
+            kind.fit(self._truth, self._errors(k, slice(None)), users)
             for k in range(len(self._columns))
         ]
         self.by_seed = np.array([score for score, _ in fits])
@@ -644,9 +491,9 @@ class ScoreIntervals:
         Returns
         -------
         dict of str to Estimate
-            One for each of `MEASURES`; ends are NaN with a single user.
+            One for each of `SCORES`; ends are NaN with a single user.
         """
-        return {name: self.score(name, predictions) for name in MEASURES}
+        return {name: self.score(name, predictions) for name in SCORES}
 
     def score(self, name: str, predictions: Sequence[npt.NDArray[Any]]) -> Estimate:
         """Estimate one score of one model.
@@ -654,7 +501,7 @@ class ScoreIntervals:
         Parameters
         ----------
         name : str
-            One of `MEASURES`.
+            One of `SCORES`.
         predictions : sequence of ndarray of float, shape (n_ratings,)
             One for each seed; the score is a mean over the seeds.
 
@@ -663,11 +510,11 @@ class ScoreIntervals:
         Estimate
             Ends are NaN with a single user.
         """
-        measure = MEASURES[name]
-        sums = ScoreSums(self._truth, [predictions], self._groups, measure)
+        kind = SCORES[name]
+        sums = ScoreSums(self._truth, [predictions], self._groups, kind)
         found = sums.estimate(0)
         half = found.uncertainty.half_width(self.confidence)
-        low, high = measure.ends(found.value, half)
+        low, high = kind.ends(found.value, half)
         return Estimate(value=found.value, low=low, high=high)
 
     def difference(
@@ -706,7 +553,7 @@ class ScoreIntervals:
         Uncertain
             RMSE of `one` minus RMSE of `other`.
         """
-        sums = ScoreSums(self._truth, [one, other], self._groups, MEASURES["rmse"])
+        sums = ScoreSums(self._truth, [one, other], self._groups, SCORES["rmse"])
         return sums.estimate(0, minus=1)
 
 

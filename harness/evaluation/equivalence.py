@@ -267,7 +267,7 @@ def non_inferiority(
         Number of test users.
     alpha : float, default 0.05
         Level of the test. On a test set that is opened repeatedly take it from
-        `harness.evaluation.openings`.
+        `harness.evaluation.opening_budget`.
 
     Returns
     -------

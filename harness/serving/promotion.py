@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness.errors import StudyError
 from harness.evaluation.equivalence import check_margin
-from harness.evaluation.openings import OpeningBudget
+from harness.evaluation.opening_budget import OpeningBudget
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.file import WINNER
 from harness.formatting import p_relation, stars

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
+from harness.evaluation.clusters import Groups
 from harness.evaluation.comparison import compare_predictions
-from harness.evaluation.dependence import MEASURES, Groups, ScoreSums
+from harness.evaluation.dependence import SCORES, ScoreSums
 from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.repeats import repeated_difference
 
@@ -102,7 +103,7 @@ def measure(world, n_data_sets, seed=0):
         users, titles, errors = simulate(rng, world, (0.0, *SHIFTS))
         zeros = np.zeros(len(users))
         for method, items in (("users", None), ("wider", titles)):
-            sums = ScoreSums(zeros, errors, Groups.of(users, items), MEASURES["rmse"])
+            sums = ScoreSums(zeros, errors, Groups.of(users, items), SCORES["rmse"])
             _count(counts[method], sums, true_rmse(world))
     return counts
 

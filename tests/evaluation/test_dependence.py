@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from harness.evaluation.dependence import MEASURES, Clusters, Groups, ScoreSums
+from harness.evaluation.clusters import Clusters, Groups
+from harness.evaluation.dependence import SCORES, ScoreSums
 
-RMSE = MEASURES["rmse"]
+RMSE = SCORES["rmse"]
 
 
 def ratings(n=600, n_users=40, n_titles=25, seed=0):
@@ -138,7 +139,7 @@ def test_the_covariance_has_the_variances_of_the_estimates():
 
 def test_mae_is_a_mean_of_absolute_errors():
     truth, one, other, users, _ = ratings()
-    sums = ScoreSums(truth, [[one], [other]], Groups.of(users, None), MEASURES["mae"])
+    sums = ScoreSums(truth, [[one], [other]], Groups.of(users, None), SCORES["mae"])
     assert sums.scores == pytest.approx(
         [np.abs(one - truth).mean(), np.abs(other - truth).mean()]
     )

@@ -5,10 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.clusters import Clusters, Groups
 from harness.evaluation.dependence import (
-    MEASURES,
-    Clusters,
-    Groups,
+    SCORES,
     ScoreIntervals,
     ScoreSums,
 )
@@ -177,7 +176,7 @@ def test_confidence_widens_the_interval_as_student_says():
     assert ratio == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", SCORES)
 def test_every_score_varies_over_users_as_a_jackknife_says(name):
     # An independent estimate: leave out one user at a time.
     rng = np.random.default_rng(0)
@@ -189,7 +188,7 @@ def test_every_score_varies_over_users_as_a_jackknife_says(name):
 
     def score(rows):
         groups = Groups.of(users[rows], None)
-        sums = ScoreSums(truth[rows], [[predicted[rows]]], groups, MEASURES[name])
+        sums = ScoreSums(truth[rows], [[predicted[rows]]], groups, SCORES[name])
         return sums.estimate(0)
 
     left_out = np.array([score(users != u).value for u in range(n_users)])
@@ -199,7 +198,7 @@ def test_every_score_varies_over_users_as_a_jackknife_says(name):
     assert found == pytest.approx(jackknife, rel=0.04)
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", SCORES)
 def test_what_single_ratings_add_to_a_score_is_its_derivative(name):
     # Changing the weight of a rating by a little changes the score by its influence:
     # here weights are whole numbers, and 1 / 1000 is one more copy of a thousand.
@@ -210,14 +209,14 @@ def test_what_single_ratings_add_to_a_score_is_its_derivative(name):
     def fit(copies):
         chosen = np.repeat(np.arange(12), copies)
         groups = Clusters.of(users[chosen])
-        return MEASURES[name].fit(truth[chosen], errors[chosen], groups)
+        return SCORES[name].fit(truth[chosen], errors[chosen], groups)
 
     _, influence = fit(np.ones(12, int))
     whole = fit(np.full(12, 1000))[0]
     expected = influence(truth, errors, users)
     for k in range(12):
         more = fit(np.full(12, 1000) + (np.arange(12) == k))[0] - whole
-        if not MEASURES[name].per_user:
+        if not SCORES[name].per_user:
             assert 1000 * more == pytest.approx(expected[k], rel=0.01, abs=1e-5)
         else:
             # Users count the same whatever their number of ratings.

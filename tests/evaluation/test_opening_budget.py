@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ParameterError
-from harness.evaluation.openings import OpeningBudget, ladder, opening_level
+from harness.evaluation.opening_budget import OpeningBudget, ladder, opening_level
 
 
 @pytest.mark.parametrize("answers", [1, 2, 3])

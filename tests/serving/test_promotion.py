@@ -211,7 +211,7 @@ def test_every_opening_counts_and_makes_the_next_test_stricter():
     first = promote("bad", dry_run=True)
     second = promote("bad", dry_run=True)
     assert (first.opening, second.opening, openings("bad")) == (3, 4, 4)
-    # 0.05 / (1 * 2), and 0.05 / (2 * 3) by 2 answers: evaluation/openings.py.
+    # 0.05 / (1 * 2), and 0.05 / (2 * 3) by 2 answers: evaluation/opening_budget.py.
     levels = [each.comparison.test.alpha for each in (first, second)]
     assert levels == pytest.approx([0.025, 0.05 / 12])
     assert second.comparison.test.upper > first.comparison.test.upper
