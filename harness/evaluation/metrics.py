@@ -1,24 +1,17 @@
-"""Metrics of predicted ratings, each with the direction that is better."""
+"""Scores of predicted ratings, and the one that searches improve."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "METRICS",
     "OBJECTIVE",
     "Direction",
     "Metric",
-    "mae",
-    "r2",
     "rmse",
     "score",
-    "user_rmse",
-    "within",
 ]
 
 
@@ -37,18 +30,12 @@ class Metric:
     ----------
     name : str
         Name in files, MLflow and reports.
-    label : str
-        Name for people.
     direction : {"minimize", "maximize"}
         The direction of improvement, in Optuna's words.
-    compute : callable
-        Called as ``compute(truth, prediction)``.
     """
 
     name: str
-    label: str
     direction: Direction
-    compute: Callable[[Floats, Floats], float]
 
 
 def _errors(truth: Floats, prediction: Floats) -> npt.NDArray[np.float64]:
@@ -79,109 +66,8 @@ def rmse(truth: Floats, prediction: Floats) -> float:
     return float(np.sqrt(np.square(_errors(truth, prediction)).mean()))
 
 
-def mae(truth: Floats, prediction: Floats) -> float:
-    """Mean absolute error.
-
-    Parameters
-    ----------
-    truth, prediction : ndarray of float, shape (n_ratings,)
-        Ratings in stars.
-
-    Returns
-    -------
-    float
-        The error in stars.
-
-    Examples
-    --------
-    >>> mae(np.array([1.0, 5.0]), np.array([4.0, 1.0]))
-    3.5
-    """
-    return float(np.abs(_errors(truth, prediction)).mean())
-
-
-def r2(truth: Floats, prediction: Floats) -> float:
-    r"""Coefficient of determination.
-
-    .. math:: 1 - \sum_k (r_k - \hat r_k)^2 / \sum_k (r_k - \bar r)^2
-
-    Parameters
-    ----------
-    truth, prediction : ndarray of float, shape (n_ratings,)
-        Ratings in stars.
-
-    Returns
-    -------
-    float
-        1 for perfect predictions, 0 for the mean of `truth`; NaN where all of `truth`
-        are equal.
-
-    Examples
-    --------
-    >>> r2(np.array([1.0, 3.0, 5.0]), np.array([2.0, 3.0, 4.0]))
-    0.75
-    """
-    variance = float(truth.var(dtype=np.float64))
-    mean_square = float(np.square(_errors(truth, prediction)).mean())
-    return 1.0 - mean_square / variance if variance > 0 else float("nan")
-
-
-def within(truth: Floats, prediction: Floats, stars: float) -> float:
-    """Share of predictions that are off by at most so many stars.
-
-    Parameters
-    ----------
-    truth, prediction : ndarray of float, shape (n_ratings,)
-        Ratings in stars.
-    stars : float
-        The largest error that counts as a hit.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
-    Examples
-    --------
-    >>> within(np.array([1.0, 5.0]), np.array([1.5, 4.0]), stars=0.5)
-    0.5
-    """
-    return float((np.abs(_errors(truth, prediction)) <= stars + _ROUNDING).mean())
-
-
-def user_rmse(
-    users: npt.NDArray[np.integer[Any]], truth: Floats, prediction: Floats
-) -> float:
-    """Mean over the users of each user's own RMSE: every user counts the same.
-
-    Parameters
-    ----------
-    users : ndarray of int, shape (n_ratings,)
-        Codes of the users.
-    truth, prediction : ndarray of float, shape (n_ratings,)
-        Ratings in stars.
-
-    Returns
-    -------
-    float
-        The error in stars.
-    """
-    squares = np.bincount(users, weights=_errors(truth, prediction) ** 2)
-    counts = np.bincount(users)
-    rated = counts > 0
-    return float(np.sqrt(squares[rated] / counts[rated]).mean())
-
-
-def _within_half_star(truth: Floats, prediction: Floats) -> float:
-    return within(truth, prediction, stars=0.5)
-
-
-def _within_one_star(truth: Floats, prediction: Floats) -> float:
-    return within(truth, prediction, stars=1.0)
-
-
 def score(truth: Floats, prediction: Floats) -> dict[str, float]:
-    """Compute all of `METRICS` at once, in a third of the time.
+    """Score predictions in all ways that trials are told in.
 
     Parameters
     ----------
@@ -191,7 +77,8 @@ def score(truth: Floats, prediction: Floats) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By the name of the metric.
+        RMSE and mean absolute error in stars; the coefficient of determination, NaN where
+        all of `truth` are equal; shares of predictions off by at most half a star and one.
     """
     sizes = np.abs(_errors(truth, prediction))
     mean_square = float(np.square(sizes).mean())
@@ -205,19 +92,5 @@ def score(truth: Floats, prediction: Floats) -> dict[str, float]:
     }
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric("rmse", "RMSE", "minimize", rmse),
-            Metric("mae", "MAE", "minimize", mae),
-            Metric("r2", "R²", "maximize", r2),
-            Metric("within_half_star", "within 0.5", "maximize", _within_half_star),
-            Metric("within_one_star", "within 1.0", "maximize", _within_one_star),
-        )
-    }
-)
-"""All metrics of single predictions, by name."""
-
-OBJECTIVE = METRICS["rmse"]
+OBJECTIVE = Metric("rmse", "minimize")
 """What every search improves."""

@@ -11,7 +11,7 @@ from harness.evaluation.dependence import (
     ScoreIntervals,
     ScoreSums,
 )
-from harness.evaluation.metrics import METRICS, user_rmse
+from harness.evaluation.metrics import score
 
 
 def one_rating_each(n, seed=0):
@@ -24,11 +24,23 @@ def one_rating_each(n, seed=0):
 def test_values_are_the_metrics_themselves(small_ratings):
     prediction = np.full(900, 3.2, np.float32)
     estimates = ScoreIntervals(small_ratings).metrics([prediction])
-    for name, metric in METRICS.items():
-        expected = metric.compute(small_ratings.values, prediction)
+    for name, expected in score(small_ratings.values, prediction).items():
         assert estimates[name].value == pytest.approx(expected, abs=1e-9)
-    expected = user_rmse(small_ratings.users, small_ratings.values, prediction)
-    assert estimates["user_rmse"].value == pytest.approx(expected)
+    squares = np.square(small_ratings.values.astype(np.float64) - prediction)
+    of_users = [
+        np.sqrt(squares[small_ratings.users == user].mean())
+        for user in np.unique(small_ratings.users)
+    ]
+    assert estimates["user_rmse"].value == pytest.approx(np.mean(of_users))
+
+
+def test_the_rmse_of_users_counts_every_user_once():
+    # One user is off by 1 three times, the other by 3 once: (1 + 3) / 2.
+    ids, titles = list("aaab"), list("1234")
+    test = Ratings.from_columns(ids, titles, np.full(4, 3.0), scale=RatingScale(1, 5))
+    errors = np.where(test.users == test.users[-1], 3, 1)
+    found = ScoreIntervals(test).score("user_rmse", [test.values + errors])
+    assert found.value == pytest.approx(2.0)
 
 
 def test_mae_of_one_rating_each_has_students_interval_on_the_logarithmic_scale():

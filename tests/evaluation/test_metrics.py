@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from harness.evaluation.metrics import METRICS, OBJECTIVE, score, user_rmse
+from harness.evaluation.metrics import OBJECTIVE, rmse, score
 
 stars = st.floats(0.5, 5.0, width=32)
 
@@ -22,7 +22,8 @@ def pairs(draw, min_size=1):
 @given(pairs(min_size=2))
 def test_metrics_equal_those_of_scikit_learn(ratings):
     truth, prediction = (column.astype(np.float64) for column in ratings)
-    values = {name: metric.compute(*ratings) for name, metric in METRICS.items()}
+    values = score(*ratings)
+    assert values["rmse"] == rmse(*ratings)
     assert values["rmse"] == pytest.approx(root_mean_squared_error(truth, prediction))
     assert values["mae"] == pytest.approx(mean_absolute_error(truth, prediction))
     if truth.var() > 1e-6:
@@ -34,49 +35,31 @@ def test_metrics_equal_those_of_scikit_learn(ratings):
 @given(pairs())
 def test_shares_are_counts_of_errors_within_the_limit(ratings):
     truth, prediction = ratings
-    hits = [
-        abs(float(t) - float(p)) <= 0.5 + 1e-6
-        for t, p in zip(truth, prediction, strict=True)
-    ]
-    expected = sum(hits) / len(hits)
-    assert METRICS["within_half_star"].compute(truth, prediction) == pytest.approx(
-        expected
-    )
+    values = score(truth, prediction)
+    for name, limit in (("within_half_star", 0.5), ("within_one_star", 1.0)):
+        hits = [
+            abs(float(t) - float(p)) <= limit + 1e-6
+            for t, p in zip(truth, prediction, strict=True)
+        ]
+        assert values[name] == pytest.approx(sum(hits) / len(hits))
 
 
 @given(pairs())
 def test_mae_never_exceeds_rmse_and_one_star_covers_half_a_star(ratings):
-    values = {name: metric.compute(*ratings) for name, metric in METRICS.items()}
+    values = score(*ratings)
     assert values["mae"] <= values["rmse"] + 1e-9
     assert values["within_half_star"] <= values["within_one_star"]
 
 
 def test_an_error_of_exactly_half_a_star_counts_as_within():
     truth, prediction = np.float32([3.9]), np.float32([4.4])
-    assert METRICS["within_half_star"].compute(truth, prediction) == 1.0
+    assert score(truth, prediction)["within_half_star"] == 1.0
 
 
 def test_r2_of_constant_truth_is_not_a_number():
     truth = np.float32([3, 3])
-    assert np.isnan(METRICS["r2"].compute(truth, np.float32([3, 4])))
-
-
-def test_user_rmse_counts_every_user_once():
-    users = np.array([0, 0, 0, 5])
-    truth = np.zeros(4, np.float32)
-    # User 0 is off by 1 three times, user 5 by 3 once: (1 + 3) / 2.
-    assert user_rmse(users, truth, np.float32([1, -1, 1, 3])) == pytest.approx(2.0)
+    assert np.isnan(score(truth, np.float32([3, 4]))["r2"])
 
 
 def test_the_objective_is_to_be_minimised():
     assert (OBJECTIVE.name, OBJECTIVE.direction) == ("rmse", "minimize")
-
-
-@given(pairs(min_size=2))
-def test_all_metrics_at_once_are_the_metrics_one_by_one(ratings):
-    at_once = score(*ratings)
-    assert set(at_once) == set(METRICS)
-    for name, metric in METRICS.items():
-        assert at_once[name] == pytest.approx(
-            metric.compute(*ratings), rel=1e-12, nan_ok=True
-        )
