@@ -90,9 +90,14 @@ class Dataset:
     options: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
+    def ratings_fingerprint(self) -> str:
+        """Hash of the ratings alone: 16 hexadecimal digits."""
+        return self.ratings.fingerprint()
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of ratings and catalogue: 16 hexadecimal digits."""
-        parts = self.ratings.fingerprint() + self.catalogue.fingerprint()
+        parts = self.ratings_fingerprint + self.catalogue.fingerprint()
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def facts(self) -> DatasetFacts:
@@ -102,7 +107,7 @@ class Dataset:
             name=self.name,
             source=self.source,
             fingerprint=self.fingerprint,
-            ratings_fingerprint=ratings.fingerprint(),
+            ratings_fingerprint=self.ratings_fingerprint,
             n_users=ratings.n_users,
             n_items=ratings.n_items,
             n_ratings=len(ratings),

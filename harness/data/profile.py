@@ -67,18 +67,16 @@ class Genres:
 class DataProfile:
     """What a data set is like. None: the source does not tell."""
 
-    n_users: int  # users with a rating, titles with a rating, and ratings
-    n_items: int  # users with a rating, titles with a rating, and ratings
-    n_ratings: int  # users with a rating, titles with a rating, and ratings
+    n_users: int  # with a rating
+    n_items: int  # titles with a rating
+    n_ratings: int
     n_titles: int  # titles in the catalogue, rated or not
     # Share of the pairs of such users and rated titles without a rating
     sparsity: float
-    # Of all ratings, in stars and squared stars; the variance divides by their number
-    mean: float
-    # Of all ratings, in stars and squared stars; the variance divides by their number
-    variance: float
-    per_user: Quantiles  # ratings of a user, and of a rated title
-    per_title: Quantiles  # ratings of a user, and of a rated title
+    mean: float  # of all ratings, in stars
+    variance: float  # in squared stars; divides by the number of ratings
+    per_user: Quantiles  # ratings of a user
+    per_title: Quantiles  # ratings of a rated title
     # Share of the ratings that go to the tenth of the rated titles with most of them
     # (rounded up to whole titles)
     top_titles_share: float

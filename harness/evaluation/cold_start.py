@@ -17,7 +17,14 @@ from harness.evaluation.results import (
     without_interval,
 )
 
-__all__ = ["COLD", "DEPTHS", "compare_by_depth", "known_share", "rmse_by_depth"]
+__all__ = [
+    "COLD",
+    "DEPTHS",
+    "POOLED_DEPTHS",
+    "compare_by_depth",
+    "known_share",
+    "rmse_by_depth",
+]
 
 
 DEPTHS = ("0", "1-5", "6-20", ">20")
@@ -85,7 +92,7 @@ def _rmse_within(
 COLD = "0-5"
 """Name of the pairs that have at most five training ratings, those without any included."""
 
-_GROUPS: Mapping[str, tuple[str, ...]] = {
+POOLED_DEPTHS: Mapping[str, tuple[str, ...]] = {
     "0": ("0",),
     "1-5": ("1-5",),
     COLD: ("0", "1-5"),
@@ -109,7 +116,7 @@ def compare_by_depth(
     return tuple(
         found
         for side, depth_of in depths_of_pairs(train, test).items()
-        for depth, depths in _GROUPS.items()
+        for depth, depths in POOLED_DEPTHS.items()
         for found in _compare(
             (side, depth), test, np.isin(depth_of, depths), predictions, margin=margin
         )
@@ -128,11 +135,7 @@ def _compare(
         return
     intervals = ScoreIntervals(test.take(chosen))
     part = {name: [p[chosen] for p in each] for name, each in predictions.items()}
-    pairs = list(combinations(part, 2))
-    found = [
-        (one, other, intervals.uncertain_difference(part[one], part[other]))
-        for one, other in pairs
-    ]
+    found = intervals.differences(part, list(combinations(part, 2)))
     side, depth = place
     for pair in answer_pairs(found, margin=margin, confidence=intervals.confidence):
         yield DepthDifference.of(

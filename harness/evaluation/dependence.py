@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -537,6 +538,35 @@ class ScoreIntervals:
         found = self.uncertain_difference(one, other)
         p_value = found.uncertainty.p_value(found.value)
         return found.interval(self.confidence), p_value
+
+    def differences(
+        self,
+        predictions: Mapping[str, Sequence[npt.NDArray[Any]]],
+        pairs: Sequence[tuple[str, str]],
+    ) -> list[tuple[str, str, Uncertain]]:
+        """Estimate differences in RMSE of many pairs, going over each model once.
+
+        Parameters
+        ----------
+        predictions : mapping of str to sequence of ndarray of float, shape (n_ratings,)
+            Predictions of each model, one for each of its seeds.
+        pairs : sequence of tuple of str
+            Names of the models to compare.
+
+        Returns
+        -------
+        list of tuple of (str, str, Uncertain)
+            Of each pair both names, and the RMSE of the first minus that of the second.
+        """
+        position = {name: k for k, name in enumerate(dict.fromkeys(chain(*pairs)))}
+        if not position:
+            return []
+        models = [predictions[name] for name in position]
+        sums = ScoreSums(self._truth, models, self._groups, SCORES["rmse"])
+        return [
+            (one, other, sums.estimate(position[one], minus=position[other]))
+            for one, other in pairs
+        ]
 
     def uncertain_difference(
         self, one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]

@@ -11,6 +11,7 @@ from harness.evaluation.statistics import Estimate, Uncertainty, holm
 
 __all__ = [
     "MARGIN_SHARE",
+    "OPPOSITE",
     "Answer",
     "NonInferiority",
     "PairComparison",
@@ -28,7 +29,7 @@ MARGIN_SHARE = 0.00125
 """Margin as a share of the scale's width, where none is declared: 0.005 on 1 to 5."""
 
 POWER = 0.8
-_OPPOSITE: dict[Answer, Answer] = {"better": "worse", "worse": "better"}
+OPPOSITE: dict[Answer, Answer] = {"better": "worse", "worse": "better"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ class PairComparison:
             self,
             one=self.other,
             other=self.one,
-            answer=_OPPOSITE.get(self.answer, self.answer),
+            answer=OPPOSITE.get(self.answer, self.answer),
             difference=Estimate(value=-d.value, low=-d.high, high=-d.low),
             probability=replace(p, better=p.worse, worse=p.better),
             share_of_gap=None if share is None else -share,

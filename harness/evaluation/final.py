@@ -305,16 +305,7 @@ class _Judge:
         )
 
     def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
-        found = [
-            (
-                one,
-                other,
-                self.intervals.uncertain_difference(
-                    self.predictions[one], self.predictions[other]
-                ),
-            )
-            for one, other in pairs
-        ]
+        found = self.intervals.differences(self.predictions, pairs)
         return [
             Difference.of(group, pair, self.intervals.n_users)
             for pair in answer_pairs(

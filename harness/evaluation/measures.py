@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import UnknownNameError
-from harness.evaluation.cold_start import COLD
+from harness.evaluation.cold_start import COLD, POOLED_DEPTHS
 from harness.evaluation.metrics import Direction
 from harness.evaluation.results import (
     Costs,
@@ -21,7 +20,7 @@ from harness.evaluation.results import (
 )
 from harness.evaluation.statistics import Estimate
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
-from harness.formatting import duration, milliseconds, percent, size
+from harness.formatting import duration, milliseconds, percent, size, stars
 from harness.plain import Params
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "DepthMeasure",
     "Evidence",
     "Measure",
-    "find_measure",
     "take_measures",
 ]
 
@@ -61,7 +59,7 @@ class Evidence:
     predictions : list of ndarray of float32, shape (n_test,)
         Of the test ratings, one for each seed.
     accuracy : mapping of str to Estimate
-        What the bootstrap has estimated, by name.
+        What `ScoreIntervals.metrics` has estimated, by name.
     ranking : mapping of str to Estimate
         What the lists are like, by name.
     depth : mapping of {"users", "items"} to tuple of DepthError
@@ -215,13 +213,8 @@ def _n_decimals(value: float) -> int:
     return max(0, 4 - whole)
 
 
-def _errors(value: float) -> str:
-    text = f"{value:.4f}"
-    return "0.0000" if text == "-0.0000" else text
-
-
 _FORMATS: Mapping[Unit, Callable[[float], str]] = {
-    "rating": _errors,
+    "rating": stars,
     "share": lambda value: percent(value, 1),
     # Adding 0 turns -0.0 into 0.0.
     "index": lambda value: f"{round(value, 3) + 0.0:.3f}",
@@ -243,20 +236,17 @@ class DepthMeasure:
         Whose training ratings are few.
     depth : str
         How few, as `harness.evaluation.cold_start` names it.
-    groups : tuple of str
-        The groups of training ratings that are pooled.
     """
 
     side: Side
     depth: str
-    groups: tuple[str, ...]
 
 
 DEPTH_MEASURES: Mapping[str, DepthMeasure] = {
-    "cold_user_rmse": DepthMeasure("users", COLD, ("0", "1-5")),
-    "cold_item_rmse": DepthMeasure("items", COLD, ("0", "1-5")),
-    "sparse_user_rmse": DepthMeasure("users", "6-20", ("6-20",)),
-    "sparse_item_rmse": DepthMeasure("items", "6-20", ("6-20",)),
+    "cold_user_rmse": DepthMeasure("users", COLD),
+    "cold_item_rmse": DepthMeasure("items", COLD),
+    "sparse_user_rmse": DepthMeasure("users", "6-20"),
+    "sparse_item_rmse": DepthMeasure("items", "6-20"),
 }
 """Errors by depth, by the name of their measure."""
 
@@ -308,7 +298,7 @@ def _depth(name: str, label: str, whose: str) -> Measure:
         found = [
             (group.n_pairs, group.rmse.value)
             for group in evidence.depth.get(at.side, ())
-            if group.depth in at.groups and group.rmse is not None
+            if group.depth in POOLED_DEPTHS[at.depth] and group.rmse is not None
         ]
         n_pairs = sum(n for n, _ in found)
         squares = sum(n * value**2 for n, value in found)
@@ -477,13 +467,6 @@ MEASURES: dict[str, Measure] = _table(
     *(_block(block) for block in PUBLISHED_WEIGHTS),
 )
 """All measures of a model, by name. Adding one here is all there is to adding one."""
-
-
-def find_measure(name: str) -> Measure:
-    """Look up a measure, with a suggestion where the name is unknown."""
-    if name not in MEASURES:
-        raise UnknownNameError("metric", name, MEASURES)
-    return MEASURES[name]
 
 
 def take_measures(evidence: Evidence) -> dict[str, Estimate]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
 
 from harness.evaluation.equivalence import (
+    OPPOSITE,
     Answer,
     PairComparison,
     Probabilities,
@@ -38,8 +39,6 @@ BIAS_BASELINE = "user and item bias"
 
 MEAN_BASELINE = "global mean"
 """Name of the model that knows nothing."""
-
-_OPPOSITE: Mapping[Answer, Answer] = {"better": "worse", "worse": "better"}
 
 Role = Literal["tuned", "initial", "variant", "baseline"]
 Side = Literal["users", "items"]
@@ -314,7 +313,7 @@ class Difference:
             value=-self.value,
             low=-self.high,
             high=-self.low,
-            answer=_OPPOSITE.get(self.answer, self.answer),
+            answer=OPPOSITE.get(self.answer, self.answer),
             probability=None
             if chances is None
             else replace(chances, better=chances.worse, worse=chances.better),

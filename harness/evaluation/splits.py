@@ -53,7 +53,6 @@ SplitMethod = Literal[
     "none",
 ]
 SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
-# Each trial trains so many models; the numbers of the folds are int16.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +240,7 @@ def _choose_latest_of(
 TIMED = frozenset({"temporal", "user-temporal"})
 """Methods whose folds are in the order of time: nothing in them is random."""
 
+# Each trial trains so many models; the numbers of the folds are int16.
 MAX_FOLDS = 1000
 PAST = -1
 
@@ -287,7 +287,7 @@ def assign_folds(
 def _deal_ratings(train: Ratings, n_folds: int, seed: int) -> npt.NDArray[np.int16]:
     from sklearn.model_selection import KFold
 
-    in_source_order = np.argsort(train.rows, kind="stable")
+    in_source_order = _in_source_order(train)
     fold_of = np.empty(len(train), dtype=np.int16)
     splitter = KFold(n_folds, shuffle=True, random_state=seed)
     for fold, (_, held_out) in enumerate(splitter.split(in_source_order)):

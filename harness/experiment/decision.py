@@ -20,7 +20,7 @@ from harness.experiment.results import (
 from harness.experiment.spec import Criterion, ExperimentSpec
 from harness.formatting import unit_of_scale
 
-__all__ = ["FLOOR", "beats_bias_of", "conclude", "declare"]
+__all__ = ["FLOOR", "beats_bias_of", "conclude", "declare", "may_be_chance"]
 
 
 FLOOR = "gain_over_bias"
@@ -145,12 +145,12 @@ def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Rou
         candidate
         for candidate, loss in losses.items()
         if not rule.is_noticeable(criterion, better=losses[first], worse=loss)
-        or _may_be_chance(record, criterion, candidate, first)
+        or may_be_chance(record, criterion, candidate, first)
     )
     return Round(criterion=criterion, values=values, left=tuple(staying))
 
 
-def _may_be_chance(
+def may_be_chance(
     record: ExperimentRecord, criterion: str, candidate: str, first: str
 ) -> bool:
     """Say whether other users might have turned a difference measured on the test set."""

@@ -59,7 +59,7 @@ def split_again(study: StudyRecord, dataset: Dataset) -> Split:
     """Split the data of a study as it was split for it."""
     before = study.dataset.fingerprint
     if dataset.fingerprint != before:
-        same = dataset.ratings.fingerprint() == study.dataset.ratings_fingerprint
+        same = dataset.ratings_fingerprint == study.dataset.ratings_fingerprint
         raise DataError(
             f"{dataset.source}: must be the data of the study {study.name!r} (fingerprint "
             f"{before}), but {'its catalogue' if same else 'it'} has changed since "

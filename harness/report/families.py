@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from harness.evaluation.measures import DEPTH_MEASURES, MEASURES, Measure
+from harness.evaluation.cold_start import COLD, POOLED_DEPTHS
+from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.results import DepthError, ModelResult, Side
-from harness.experiment.decision import beats_bias_of
+from harness.experiment.decision import beats_bias_of, may_be_chance
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import p_value, percent
@@ -280,24 +281,16 @@ def _side(record: ExperimentRecord, measure: Measure, candidate: str) -> Speaks 
     # What is written alike is no reason for either.
     alike = measure.format(values[first]) == measure.format(values[last])
     only = list(values.values()).count(values[candidate]) == 1
-    if not apart or alike or not only or not _beyond_chance(record, measure, ends):
+    if (
+        not apart
+        or alike
+        or not only
+        or may_be_chance(record, measure.name, ends[0], ends[-1])
+    ):
         return None
     if candidate == best:
         return "for"
     return "against" if candidate == worst else None
-
-
-def _beyond_chance(
-    record: ExperimentRecord, measure: Measure, ranked: Sequence[str]
-) -> bool:
-    """Say whether best and worst differ beyond chance, where that was tested."""
-    at = DEPTH_MEASURES.get(measure.name)
-    if at is None:
-        return True
-    ends = [record.model(c) for c in (ranked[0], ranked[-1])]
-    names = [end.name for end in ends if end is not None]
-    found = record.depth_difference(*names, side=at.side, depth=at.depth)
-    return found is not None and found.p_holm < record.spec.decision.significance
 
 
 def tuning(context: Context) -> str:
@@ -371,7 +364,6 @@ def _pair_row(
     ]
 
 
-_COLD = ("0", "1-5")
 _SIDES: dict[Side, str] = {"users": "user", "items": "title"}
 
 
@@ -456,7 +448,7 @@ def _about_coldest(
     coldest = groups[0].depth
     others = len(_groups(models, side)) > 1
     only = _about_only(coldest, side, others=others) if len(groups) == 1 else ""
-    if only and coldest not in _COLD:
+    if only and coldest not in POOLED_DEPTHS[COLD]:
         return only
     warmest = groups[-1].depth if len(groups) > 1 else None
     ends = _about_ends(record, models, side, (coldest, warmest))
@@ -467,7 +459,7 @@ def _about_only(depth: str, side: Side, *, others: bool) -> str:
     """Say what it means that all test pairs, but for a few others, are of one depth."""
     told = (
         "all that this report says of errors is about cold start"
-        if depth in _COLD
+        if depth in POOLED_DEPTHS[COLD]
         else "this split says little about cold start"
     )
     return (

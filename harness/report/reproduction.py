@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from harness.experiment.results import ExperimentRecord
 from harness.plain import Params
 from harness.report.context import Context, label, paragraphs
 from harness.report.markdown import code, escape, fold, table
-from harness.report.verdict import describe_openings
+from harness.report.verdict import describe_openings, minute
 from harness.search.records import StudyRecord
 from harness.tracking.projection import (
     EXPERIMENT_TAG,
@@ -158,7 +157,7 @@ def _environment(record: ExperimentRecord) -> str:
     rows = software_rows(record.code_version, settings.get("environment", {}))
     rows += _other_versions(record)
     rows += [
-        ["name", f"{code(record.name)}, begun {_day(record)}"],
+        ["name", f"{code(record.name)}, begun {minute(record.started)}"],
         ["seed of split, folds, sampler, models", escape(spec.seed)],
         ["fingerprint of the data", code(record.dataset.fingerprint)],
         ["fingerprint of the split", code(record.split.fingerprint)],
@@ -196,10 +195,6 @@ def _other_versions(record: ExperimentRecord) -> list[list[str]]:
         if version != record.code_version
     ]
     return [["**other versions of harness**", ", ".join(others)]] if others else []
-
-
-def _day(record: ExperimentRecord) -> str:
-    return f"{record.started.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def traces(context: Context) -> str:

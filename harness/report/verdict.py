@@ -491,14 +491,15 @@ def describe_openings(record: ExperimentRecord) -> str:
         return "there is no test set"
     if judging is None:
         return "still sealed for this experiment"
-    when = f"no. {judging.openings} when judged ({_minute(judging.opened)})"
+    when = f"no. {judging.openings} when judged ({minute(judging.opened)})"
     if openings is None or openings.number <= judging.openings:
         return when
-    last = "" if openings.last is None else f", the last at {_minute(openings.last)}"
+    last = "" if openings.last is None else f", the last at {minute(openings.last)}"
     return f"{when}; {openings.number} by now{last}"
 
 
-def _minute(moment: datetime) -> str:
+def minute(moment: datetime) -> str:
+    """Write a moment to the minute, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

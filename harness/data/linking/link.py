@@ -56,8 +56,8 @@ class LinkCounts:
     ambiguous: int
     undated: int  # titles that could not be looked for: without a title or a year
     unmatched: int  # titles that are not in the catalogue
-    n_ratings: int  # ratings of the linked titles, and of all
-    n_ratings_before: int  # ratings of the linked titles, and of all
+    n_ratings: int  # of the linked titles
+    n_ratings_before: int  # of all titles
 
     @property
     def linked(self) -> int:

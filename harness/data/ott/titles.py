@@ -84,9 +84,9 @@ class Titles:
     """What titles are, as codes into the tables of the vocabulary."""
 
     names: tuple[str, ...]  # no two of them equal
-    platforms: Ints  # shape (n_titles,): Positions in the tables of these names
-    countries: Ints  # shape (n_titles,): Positions in the tables of these names
-    themes: Ints  # shape (n_titles,): Positions in the tables of these names
+    platforms: Ints  # shape (n_titles,): Positions in the table of platforms
+    countries: Ints  # shape (n_titles,): Positions in the table of countries
+    themes: Ints  # shape (n_titles,): Positions in the table of themes
     # shape (n_titles, n_genres): Which genres a title has
     genres: npt.NDArray[np.bool_]
     first_genres: Ints  # shape (n_titles,): The genre named first

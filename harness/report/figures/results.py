@@ -23,8 +23,9 @@ from harness.evaluation.statistics import Estimate
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
-from harness.formatting import percent, stars, unit_of_scale
+from harness.formatting import percent, stars
 from harness.plain import Params
+from harness.report.context import unit
 from harness.report.figures.candidates import display_name, marks_of
 from harness.report.figures.style import (
     ACCENT,
@@ -85,14 +86,10 @@ def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         chosen = "" if record.is_study else " (bold: the family chosen)"
-        axes.set_xlabel(f"RMSE on the test set, in {_unit(record)}{chosen}")
+        axes.set_xlabel(f"RMSE on the test set, in {unit(record)}{chosen}")
         figure.legend(loc="outside upper center", ncols=3)
         save_figure(figure, path)
     return True
-
-
-def _unit(record: ExperimentRecord) -> str:
-    return unit_of_scale(record.dataset.scale)
 
 
 def _draw_baselines(axes: "Axes", record: ExperimentRecord) -> None:
@@ -221,7 +218,7 @@ def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
         front = _draw_points(axes, points)
         _set_limits(axes, points)
         axes.set_xlabel("p95 latency of one user's top 10, in ms (log)")
-        axes.set_ylabel(f"RMSE on the test set, in {_unit(record)}")
+        axes.set_ylabel(f"RMSE on the test set, in {unit(record)}")
         figure.legend(loc="outside upper center", ncols=4)
         names = [(point.name, point.place) for point in points]
         with any_script():
@@ -313,8 +310,8 @@ def draw_residuals(record: ExperimentRecord, path: Path) -> bool:
     with figure_style():
         figure = Figure(figsize=(8, 3.7), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-        _draw_by_star(left, residuals.by_star, _unit(record))
-        _draw_calibration(right, residuals.calibration, _unit(record))
+        _draw_by_star(left, residuals.by_star, unit(record))
+        _draw_calibration(right, residuals.calibration, unit(record))
         save_figure(figure, path)
     return True
 
@@ -442,7 +439,7 @@ def draw_depth(record: ExperimentRecord, path: Path) -> bool:
             _draw_bias(axes, [] if bias is None else _with_pairs(bias, side))
             _draw_side(axes, record, drawn[side])
             axes.set_title(f"By training ratings of the {_SIDES[side]}")
-            axes.set_ylabel(f"RMSE in {_unit(record)}")
+            axes.set_ylabel(f"RMSE in {unit(record)}")
         _limit(panels, [groups for side in sides for groups in drawn[side].values()])
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
