@@ -11,8 +11,13 @@ import typer
 
 from harness.cli.options import DataOptions, spread_options
 from harness.cli.terminal import help_of
-from harness.data.download import BASE_URL, DOWNLOADS, Download, find_download
-from harness.data.load import DOWNLOAD_FOLDER
+from harness.data.download import (
+    BASE_URL,
+    DOWNLOAD_FOLDER,
+    DOWNLOADS,
+    Download,
+    find_download,
+)
 from harness.data.options import OptionHelp
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from harness.files import scratch_beside
 __all__ = [
     "BASE_URL",
     "DOWNLOADS",
+    "DOWNLOAD_FOLDER",
     "Download",
     "fetch",
     "find_download",
@@ -22,6 +23,9 @@ __all__ = [
 
 BASE_URL = "https://files.grouplens.org"
 """The public home of the MovieLens data sets."""
+
+DOWNLOAD_FOLDER = "harness-data"
+"""Where `harness data get` writes, and where a name that is no path is looked for."""
 
 RESEARCH_ONLY = (
     "For research purposes. You may not state or imply any endorsement from the "

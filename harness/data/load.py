@@ -6,17 +6,15 @@ from pathlib import Path
 
 from harness.data.catalogue import Catalogue, align_catalogue
 from harness.data.dataset import Dataset, DatasetFacts
+from harness.data.download import DOWNLOAD_FOLDER
 from harness.data.options import ReadOptions
 from harness.errors import DataError
 
-__all__ = ["DOWNLOAD_FOLDER", "EMBEDDED", "load_again", "load_dataset", "load_source"]
+__all__ = ["EMBEDDED", "load_again", "load_dataset", "load_source"]
 
 
 EMBEDDED = "ott"
 """Name of the simulated data set that ships with the package."""
-
-DOWNLOAD_FOLDER = "harness-data"
-"""Where `harness data get` writes, and where a name that is no path is looked for."""
 
 
 def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:

@@ -112,7 +112,7 @@ class MLflowCallback:
     ) -> None:
         self._given = (tracking_uri, experiment, nested, metric_name, tags)
         self._options = _options(nested, metric_name, tags)
-        self._writer = _Writer(_Place.find(tracking_uri, experiment), self._options)
+        self._writer = _Writer(_Place(locate(tracking_uri, experiment)), self._options)
         if study is not None:
             self._check(study)
             self._writer.remember(study)
@@ -283,7 +283,7 @@ def sync_study(
         study = optuna.load_study(study_name="parabola", storage="sqlite:///study.db")
         sync_study(study, "http://127.0.0.1:5000")
     """
-    place = _Place.find(tracking_uri, experiment)
+    place = _Place(locate(tracking_uri, experiment))
     try:
         store = place.open()
         options = _options(nested, metric_name, tags)
@@ -308,19 +308,10 @@ class _Place:
     """Where the runs go."""
 
     location: Location
-    experiment_id: str | None
-
-    @classmethod
-    def find(cls, tracking_uri: str | None, experiment: str | None) -> Self:
-        by_name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-        # That of `mlflow.set_experiment`, which belongs to the URI of MLflow.
-        by_id = None if by_name else os.environ.get("MLFLOW_EXPERIMENT_ID")
-        elsewhere = tracking_uri not in (None, os.environ.get("MLFLOW_TRACKING_URI"))
-        return cls(locate(tracking_uri, experiment), None if elsewhere else by_id)
 
     def open(self) -> TrialStore:
         self.check_answer()
-        return open_trial_store(self.location, self.experiment_id)
+        return open_trial_store(self.location)
 
     def check_answer(self) -> None:
         """Raise within seconds if the server is down: MLflow would try for minutes."""

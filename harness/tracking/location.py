@@ -90,7 +90,6 @@ class Location:
 def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Location:
     """Say where runs are kept."""
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
     parts = urlsplit(uri)
     # "postgresql+psycopg2://..." names the driver after the database.
     scheme = parts.scheme.split("+")[0]
@@ -104,8 +103,15 @@ def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Lo
         path = Path(uri.removeprefix(_SQLITE))
         uri = _SQLITE + str(Path.cwd() / path)
     named = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    given = None if named else os.environ.get("MLFLOW_EXPERIMENT_ID")
-    return Location(tracking_uri=uri, experiment=name, experiment_id=given or None)
+    # An id, such as `mlflow.set_experiment` leaves, means an experiment of MLflow's own
+    # store; in another one it would be a stranger's.
+    elsewhere = tracking_uri not in (None, os.environ.get("MLFLOW_TRACKING_URI"))
+    given = None if named or elsewhere else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    return Location(
+        tracking_uri=uri,
+        experiment=named or DEFAULT_EXPERIMENT,
+        experiment_id=given or None,
+    )
 
 
 def runs_url(address: str, experiment_id: str, *, view: str | None = None) -> str:

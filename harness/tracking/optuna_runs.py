@@ -122,7 +122,7 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def open_trial_store(location: Location, experiment_id: str | None) -> TrialStore:
+def open_trial_store(location: Location) -> TrialStore:
     """Open a store without a change to the user's environment.
 
     `harness.tracking.store.open_store` sets MLflow's switches for the whole process;
@@ -139,9 +139,7 @@ def open_trial_store(location: Location, experiment_id: str | None) -> TrialStor
         from mlflow import MlflowClient
 
         client = MlflowClient(location.tracking_uri)
-        if experiment_id is None:
-            return TrialStore(client, find_experiment(client, location))
-        return TrialStore(client, client.get_experiment(experiment_id))
+        return TrialStore(client, find_experiment(client, location))
     finally:
         tables.setLevel(level)
 

@@ -517,6 +517,20 @@ def test_a_run_below_a_run_of_the_user(store_uri, tmp_path, monkeypatch):
     assert own.info.experiment_id == outer.info.experiment_id
 
 
+def test_an_id_of_one_store_says_nothing_about_another(
+    store_uri, tmp_path, monkeypatch, read_runs
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/first.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "4711")
+    callback = MLflowCallback(store_uri)
+    study = optuna.create_study()
+    study.optimize(
+        lambda trial: trial.suggest_float("x", 0, 1), 2, callbacks=[callback]
+    )
+    assert callback.flush()
+    assert len(read_runs(store_uri)[1]) >= 2
+
+
 def test_sync_writes_what_is_missing_and_then_nothing(store_uri, storage, read_runs):
     study = optuna.create_study(study_name="later", storage=storage)
     study.optimize(eventful, 8, catch=(ZeroDivisionError,))

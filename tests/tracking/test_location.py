@@ -68,6 +68,7 @@ def test_an_experiment_is_taken_by_the_id_that_mlflow_run_sets(store_uri, monkey
     from harness.tracking.store import open_store
 
     number = MlflowClient(store_uri).create_experiment("films")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
     assert open_store(locate(store_uri)).experiment_id == number
     # What is named wins.
@@ -75,3 +76,6 @@ def test_an_experiment_is_taken_by_the_id_that_mlflow_run_sets(store_uri, monkey
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "4711")
     with pytest.raises(TrackingError, match="4711"):
         open_store(locate(store_uri))
+    # It says nothing about another store.
+    other = locate(f"{store_uri}-other")
+    assert (other.experiment, other.experiment_id) == ("harness", None)
