@@ -139,6 +139,25 @@ def check_range(
         )
 
 
+def rated_among(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
+    """Tell of which codes there were ratings to learn from.
+
+    Parameters
+    ----------
+    rated : ndarray of bool, shape (n,)
+        Whether there were, by code.
+    codes : ndarray of int
+        Codes of any users or items, those unknown included.
+
+    Returns
+    -------
+    ndarray of bool, shape of `codes`
+    """
+    known = (codes >= 0) & (codes < len(rated))
+    known[known] = rated[codes[known]]
+    return known
+
+
 def check_choice(model: object, name: str, allowed: tuple[Any, ...]) -> None:
     """Check that a hyperparameter is one of some values.
 

@@ -5,15 +5,12 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import DataError, TrackingError
 from harness.serving.folder import PackagedModel
 from harness.serving.processes import HOST, choose_port
 from harness.tracking.store import quieten
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["FIRST_PORT", "MOST_BYTES", "RequestLimits", "ScoringServer", "listen"]
 

@@ -8,8 +8,13 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import ParameterError
-from harness.models.base import Codes, Recommender, check_range
+from harness.models.base import (
+    Codes,
+    Recommender,
+    check_choice,
+    check_range,
+    rated_among,
+)
 from harness.models.baseline.model import Biases, fit_biases
 from harness.models.cf.similarity import (
     MEASURES,
@@ -287,11 +292,7 @@ class CF(Recommender):
             ("engine", get_args(Engine)),
             ("user_based", (False, True)),
         ):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"CF: {name} must be one of {allowed}, "
-                    f"but got {getattr(self, name)!r}."
-                )
+            check_choice(self, name, allowed)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         del catalogue
@@ -376,7 +377,9 @@ class CF(Recommender):
     def _predict(self, users: Codes, items: Codes) -> Doubles:
         biases = Biases(self.mean_, self.user_bias_, self.item_bias_)
         out = biases.predict(users, items)
-        known = _holds(self._rated_user, users) & _holds(self._rated_item, items)
+        known = rated_among(self._rated_user, users) & rated_among(
+            self._rated_item, items
+        )
         if known.any():
             out[known] = self._estimate(
                 users[known].astype(np.int32), items[known].astype(np.int32)
@@ -411,8 +414,8 @@ class CF(Recommender):
         return self._averages.neighbors(user, item)
 
     def _knows(self, user: int, item: int) -> bool:
-        known_user = _holds(self._rated_user, np.array([user]))
-        known_item = _holds(self._rated_item, np.array([item]))
+        known_user = rated_among(self._rated_user, np.array([user]))
+        known_item = rated_among(self._rated_item, np.array([item]))
         return bool((known_user & known_item).all())
 
     def explain(self, user: int, item: int) -> Explanation:
@@ -440,9 +443,3 @@ class CF(Recommender):
             scale=self._fitted_scale(),
         )
         self._prepare(ratings)
-
-
-def _holds(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
-    found = (codes >= 0) & (codes < len(rated))
-    found[found] = rated[codes[found]]
-    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,11 +52,6 @@ class TitleFeatures:
 
 def check_text_embedding(text_embedding: str, sentence_model: str) -> None:
     """Check how texts are to become numbers, before anything is trained."""
-    if text_embedding not in get_args(TextEmbedding):
-        raise ParameterError(
-            f"Content: text_embedding must be one of {get_args(TextEmbedding)}, "
-            f"but got {text_embedding!r}."
-        )
     if not is_model_name(sentence_model):
         raise ParameterError(
             "Content: sentence_model must be a folder that exists, or a name on the "

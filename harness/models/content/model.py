@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import ParameterError
 from harness.features.blocks import blocks_off, explain_blocks_off
 from harness.features.text import DEFAULT_MODEL
-from harness.models.base import Codes, Recommender, check_range
+from harness.models.base import Codes, Recommender, check_choice, check_range
 from harness.models.baseline.model import Biases
 from harness.models.content.features import (
     BLOCKS,
@@ -68,7 +67,6 @@ class ContentExplanation(Explanation):
     # How the user rates, and how the title is rated by others, in stars.
     user_bias: float
     item_bias: float
-    item_bias_from_features: float
     blocks: Mapping[str, float]
     strongest: Mapping[str, tuple[Part, ...]]
     # Titles the user has rated, most similar first.
@@ -122,7 +120,6 @@ def explain_pair(
         mean=levels[0],
         user_bias=levels[1],
         item_bias=levels[2],
-        item_bias_from_features=float(predicted[0]),
         blocks=blocks,
         strongest=strongest,
         similar=similar,
@@ -349,11 +346,8 @@ class Content(Recommender):
     notes_: list[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.predictor not in get_args(Predictor):
-            raise ParameterError(
-                f"Content: predictor must be one of {get_args(Predictor)}, "
-                f"but got {self.predictor!r}."
-            )
+        check_choice(self, "predictor", get_args(Predictor))
+        check_choice(self, "text_embedding", get_args(TextEmbedding))
         check_text_embedding(self.text_embedding, self.sentence_model)
         for block in BLOCKS:
             check_range(self, f"{block}_weight", low=0)

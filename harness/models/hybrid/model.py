@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import ParameterError
-from harness.models.base import Codes, IterativeRecommender, check_range
+from harness.models.base import Codes, IterativeRecommender, check_choice, check_range
 from harness.models.baseline.model import Biases, fit_biases
 from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.hybrid.embeddings import (
@@ -189,11 +188,7 @@ class Hybrid(IterativeRecommender):
             ("engine", ("harness", "lightfm")),
             *((flag, (False, True)) for flag in flags),
         ):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"Hybrid: {name} must be one of {allowed}, "
-                    f"but got {getattr(self, name)!r}."
-                )
+            check_choice(self, name, allowed)
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
         parts = set_aside(ratings, share=self.calibration_share)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import Codes, Recommender
+from harness.models.base import Codes, Recommender, rated_among
 from harness.models.baseline.model import Biases, fit_biases
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.svd.kernels import predict_pairs
@@ -67,7 +67,9 @@ class ReferenceRecommender(Recommender):
     def _predict(self, users: Codes, items: Codes) -> Doubles:
         biases = Biases(self.mean_, self.fallback_user_bias_, self.fallback_item_bias_)
         out = biases.predict(users, items)
-        known = _holds(self.rated_user_, users) & _holds(self.rated_item_, items)
+        known = rated_among(self.rated_user_, users) & rated_among(
+            self.rated_item_, items
+        )
         if known.any():
             out[known] = self._estimate(users[known], items[known])
         return out
@@ -77,7 +79,7 @@ class ReferenceRecommender(Recommender):
         if 0 <= user < len(self.fallback_user_bias_):
             level += self.fallback_user_bias_[user]
         expected = level + self.fallback_item_bias_
-        if not _holds(self.rated_user_, np.array([user]))[0]:
+        if not rated_among(self.rated_user_, np.array([user]))[0]:
             return expected
         estimate = self._estimate_all(user)
         return np.where(self.rated_item_, estimate, expected)
@@ -88,8 +90,8 @@ class ReferenceRecommender(Recommender):
         See `Recommender.explain`.
         """
         self._fitted_scale()
-        known = _holds(self.rated_user_, np.array([user]))
-        known &= _holds(self.rated_item_, np.array([item]))
+        known = rated_among(self.rated_user_, np.array([user]))
+        known &= rated_among(self.rated_item_, np.array([item]))
         if known.all():
             return self._take_apart(user, item)
         biases = self.fallback_user_bias_, self.fallback_item_bias_
@@ -138,9 +140,3 @@ class ReferenceFactors(ReferenceRecommender):
 
     def _bias_parts(self, user: int, item: int) -> tuple[Part, ...]:
         return bias_parts(self.level_, (self.user_bias_, self.item_bias_), (user, item))
-
-
-def _holds(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
-    found = (codes >= 0) & (codes < len(rated))
-    found[found] = rated[codes[found]]
-    return found

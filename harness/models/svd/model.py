@@ -17,6 +17,7 @@ from harness.models.base import (
     check_choice,
     check_range,
     check_training,
+    rated_among,
 )
 from harness.models.cold_start import ColdStart, Completed, fill_strangers
 from harness.models.explanation import Explanation, Part, bias_parts
@@ -24,7 +25,7 @@ from harness.models.factors import explain_factors
 from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.time import TimeBiases, TimeTraining, span_of
-from harness.models.svd.training import Descent, Latents
+from harness.models.svd.training import Descent, Latents, rates_of
 
 __all__ = ["SVD"]
 
@@ -237,15 +238,6 @@ class SVD(IterativeRecommender):
         del catalogue
         return [_NO_TIMES] if span_of(ratings) is None else []
 
-    def _rates(self) -> tuple[float, float, float, float]:
-        bias_rate, bias_penalty = self.bias_learning_rate, self.bias_regularization
-        return (
-            self.learning_rate if bias_rate is None else bias_rate,
-            self.regularization if bias_penalty is None else bias_penalty,
-            self.learning_rate,
-            self.regularization,
-        )
-
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
         prepared = self._prepare(ratings, catalogue)
         for epoch, learnt in self._train(ratings.on_five_stars(), prepared[1]):
@@ -292,7 +284,7 @@ class SVD(IterativeRecommender):
         return Descent(
             n_factors=self.n_factors,
             n_epochs=self.n_epochs,
-            rates=self._rates(),
+            rates=rates_of(self),
             init_std=self.init_std,
             biased=self.biased,
             precision="double" if reference else self.precision,
@@ -368,8 +360,8 @@ class SVD(IterativeRecommender):
         elif not self.biased:
             out[
                 ~(
-                    _is_rated(self.rated_user_, users)
-                    & _is_rated(self.rated_item_, items)
+                    rated_among(self.rated_user_, users)
+                    & rated_among(self.rated_item_, items)
                 )
             ] = self.mean_
         out += self.interaction.of_pairs(users, items)
@@ -439,9 +431,3 @@ class SVD(IterativeRecommender):
         """Take a prediction apart: mean, biases, factors; see `Recommender.explain`."""
         self._fitted_scale()
         return explain_pair(self, (user, item))
-
-
-def _is_rated(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
-    known = (codes >= 0) & (codes < len(rated))
-    known[known] = rated[codes[known]]
-    return known

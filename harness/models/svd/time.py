@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.models.explanation import Part, Role
 
 __all__ = ["TimeBiases", "TimeTraining", "span_of"]
 
@@ -131,24 +130,6 @@ class TimeBiases:
                 of_item, self.item_period_bias[columns, period], 0
             ),
         }
-
-    def explain(self, user: int, item: int, when: float) -> tuple[Part, ...]:
-        """Say what each term adds to one prediction."""
-        terms = self.of_pairs(np.array([user]), np.array([item]), np.array([when]))
-        details: tuple[tuple[str, Role], ...] = (
-            (
-                "how this user's ratings have moved since the middle of them",
-                "level",
-            ),
-            ("how this user rated on that day", "level"),
-            ("how users rated this title at that time", "reason"),
-        )
-        return tuple(
-            Part(label=label, stars=float(stars[0]), detail=detail, role=role)
-            for (label, stars), (detail, role) in zip(
-                terms.items(), details, strict=True
-            )
-        )
 
 
 def span_of(ratings: Ratings) -> tuple[int, int] | None:

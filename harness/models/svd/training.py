@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from harness.data.ratings import Ratings
 from harness.models.svd.kernels import sgd_epoch, sgd_epoch_in_time
 from harness.models.svd.time import TimeTraining
 
-__all__ = ["Descent", "Latents"]
+__all__ = ["Descent", "Latents", "rates_of"]
 
 
 Reals = npt.NDArray[np.floating[Any]]
@@ -138,6 +138,24 @@ class Descent:
             user_factors=learnt["pu"],
             item_factors=learnt["qi"],
         )
+
+
+class _Rates(Protocol):
+    learning_rate: float
+    regularization: float
+    bias_learning_rate: float | None
+    bias_regularization: float | None
+
+
+def rates_of(model: _Rates) -> tuple[float, float, float, float]:
+    """Learning rate and regularization of the biases, then of the factors."""
+    bias_rate, bias_penalty = model.bias_learning_rate, model.bias_regularization
+    return (
+        model.learning_rate if bias_rate is None else bias_rate,
+        model.regularization if bias_penalty is None else bias_penalty,
+        model.learning_rate,
+        model.regularization,
+    )
 
 
 def _is_unrated(codes: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from harness.models.base import (
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factors import explain_factors
 from harness.models.svd.kernels import predict_pairs
+from harness.models.svd.training import rates_of
 from harness.models.svdpp.kernels import add_up_implicit, sgd_epoch
 
 __all__ = ["SVDpp"]
@@ -116,15 +117,6 @@ class SVDpp(IterativeRecommender):
         check_choice(self, "precision", ("single", "double"))
         check_choice(self, "engine", ("harness", "surprise"))
 
-    def _rates(self) -> tuple[float, float, float, float]:
-        bias_rate, bias_penalty = self.bias_learning_rate, self.bias_regularization
-        return (
-            self.learning_rate if bias_rate is None else bias_rate,
-            self.regularization if bias_penalty is None else bias_penalty,
-            self.learning_rate,
-            self.regularization,
-        )
-
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
         del catalogue
         star = ratings.scale.star
@@ -151,7 +143,7 @@ class SVDpp(IterativeRecommender):
             dtype(ratings.mean),
             (learnt.user_bias, learnt.item_bias),
             (learnt.user_factors, learnt.item_factors, learnt.implicit_factors),
-            tuple(dtype(rate) for rate in self._rates()),
+            tuple(dtype(rate) for rate in rates_of(self)),
         )
         for epoch in range(1, self.n_epochs + 1):
             check_training(self, epoch, sgd_epoch(*arguments))
@@ -189,7 +181,7 @@ class SVDpp(IterativeRecommender):
     def _train_reference(self, ratings: Ratings) -> "Learnt":
         from harness.models.surprise.engine import fit_reference_factors
 
-        bias_rate, bias_penalty, rate, penalty = self._rates()
+        bias_rate, bias_penalty, rate, penalty = rates_of(self)
         learnt = fit_reference_factors(
             "svdpp",
             ratings,
