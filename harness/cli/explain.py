@@ -3,11 +3,11 @@
 import json
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import DataOptions
 from harness.cli.terminal import plain, print_table
 
 if TYPE_CHECKING:
@@ -66,13 +66,14 @@ def explain(
     """
     from rich.console import Console
 
+    from harness.data.load import load_again
     from harness.experiment.store import read_study_or_winner
     from harness.serving.explain import explain_pair
 
     record = read_study_or_winner(storage, study)
-    data = DataOptions.of_record(record.dataset)
+    load = partial(load_again, record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
-        pair = explain_pair(record, data.load, user=user, item=item)
+        pair = explain_pair(record, load, user=user, item=item)
     if output is Format.JSON:
         typer.echo(json.dumps(asdict(pair), indent=2))
     else:

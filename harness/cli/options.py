@@ -4,14 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from harness.data.options import ReadOptions, help_of_option
 
 if TYPE_CHECKING:
-    from harness.data.dataset import Dataset, DatasetFacts
+    from harness.data.dataset import Dataset
     from harness.tracking.location import Location
 
 __all__ = ["DataOptions", "StoreOptions", "spread_options"]
@@ -103,11 +103,6 @@ class DataOptions(ReadOptions):
             rich_help_panel=PANEL,
         ),
     ] = "ott"
-
-    @classmethod
-    def of_record(cls, facts: "DatasetFacts") -> Self:
-        """Name the data of a study as its command line did."""
-        return cls.of({"data": facts.source, **facts.options})
 
     def load(self) -> "Dataset":
         """Load the data set that these options name."""

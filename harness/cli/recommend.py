@@ -6,11 +6,12 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DataOptions, StoreOptions, spread_options
+from harness.cli.options import StoreOptions, spread_options
 from harness.cli.serve import named_or_champion
 from harness.cli.terminal import plain, print_table
 from harness.errors import StudyError
@@ -106,13 +107,14 @@ def _ask_study(
 ) -> "RecommendedTitles":
     from rich.console import Console
 
+    from harness.data.load import load_again
     from harness.experiment.store import read_study_or_winner
     from harness.serving.recommend import package_best, recommend_titles
 
     record = read_study_or_winner(stores.storage, study)
-    data = DataOptions.of_record(record.dataset)
+    load = partial(load_again, record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
-        packaged = package_best(record, data.load)
+        packaged = package_best(record, load)
     name = f"{study}, settings of trial {packaged.facts.trial} fitted again"
     return recommend_titles(packaged, model=name, **asked)
 
@@ -122,9 +124,8 @@ def _ask_model(
 ) -> "RecommendedTitles":
     from harness.serving.fetch import fetch_model
     from harness.serving.recommend import recommend_titles
-    from harness.tracking.location import locate
 
-    location = locate(stores.tracking_uri, stores.experiment)
+    location = stores.location()
     uri = named_or_champion(model, location, others="--model or --study")
     fetched = fetch_model(location, uri)
     return recommend_titles(fetched.packaged, model=fetched.name, **asked)

@@ -34,9 +34,8 @@ def ui(
     on the Optuna storage, too.
     """
     from harness.serving.web import experiment_links, serve, serve_dashboard
-    from harness.tracking.location import locate
 
-    location = locate(stores.tracking_uri, stores.experiment)
+    location = stores.location()
     with until_stopped():
         if location.is_server:
             links = experiment_links(location.tracking_uri, location.experiment)

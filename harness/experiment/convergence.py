@@ -43,10 +43,11 @@ def drawn_values(study: StudyRecord) -> list[float]:
     value found: that it beats the best was not shown, and the expected best of all trials
     has to be the best. Failed trials tell nothing about the space, and are left out.
     """
-    if study.best is None or study.best.value is None:
+    best = study.best
+    if best is None or best.value is None:
         return []
     values = paired_values(study)
-    return [max(values[number], study.best.value) for number in sorted(values)]
+    return [max(values[number], best.value) for number in sorted(values)]
 
 
 def expected_best(values: Sequence[float], n: int) -> float:

@@ -9,7 +9,6 @@ from harness.evaluation.equivalence import Answer
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
-from harness.experiment.file import WINNER
 from harness.experiment.measured import DATA, measure_named, measured
 from harness.experiment.results import (
     CheckedCriterion,
@@ -17,7 +16,7 @@ from harness.experiment.results import (
     ExperimentRecord,
     Round,
 )
-from harness.experiment.spec import Criterion, ExperimentSpec
+from harness.experiment.spec import WINNER, Criterion, ExperimentSpec
 from harness.formatting import unit_of_scale
 
 __all__ = ["FLOOR", "beats_bias_of", "conclude", "declare", "may_be_chance"]

@@ -17,6 +17,7 @@ from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.claims import NO_FIGURE
 from harness.experiment.measured import DATA, PARAM, check_metric
 from harness.experiment.spec import (
+    WINNER,
     Claim,
     Criterion,
     ExperimentSpec,
@@ -27,17 +28,12 @@ from harness.search.space import SearchSpace, find_space, load_space
 from harness.toml import broken_rule, first_problem, line_of
 
 __all__ = [
-    "WINNER",
     "complaint",
     "complaints",
     "find_experiment",
     "find_spaces",
     "load_experiment",
 ]
-
-
-WINNER = "winner"
-"""Stands in criteria for the candidate that the decision chooses."""
 
 
 def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:

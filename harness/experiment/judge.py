@@ -18,7 +18,7 @@ from harness.experiment.run import PreparedExperiment
 from harness.experiment.store import keep, read_experiment
 from harness.models.base import Recommender
 from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
-from harness.plain import Params, to_json
+from harness.plain import Params, from_json, to_json
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
@@ -147,6 +147,7 @@ class _Judge:
             for c, best in self._best.items()
         }
         measured[BIAS_BASELINE] = ("baseline", dict(floor))
+        costs = {}
         for candidate, (family, params) in measured.items():
 
             def measure(family: str = family, params: Any = params) -> Any:
@@ -160,22 +161,22 @@ class _Judge:
                     )
                 )
 
-            self._keep("costs", candidate, params, measure)
-        found = read_experiment(self._storage, self._name).costs
-        return {
-            candidate if candidate == BIAS_BASELINE else f"{candidate}, tuned": costs
-            for candidate, costs in found.items()
-        }
+            kept = self._keep("costs", candidate, params, measure)
+            entry = candidate if candidate == BIAS_BASELINE else f"{candidate}, tuned"
+            costs[entry] = from_json(Costs, kept)
+        return costs
 
     def _keep(
         self, kind: str, candidate: str, params: Any, measure: Callable[[], Any]
-    ) -> None:
+    ) -> Any:
         """Measure something of settings, unless it is known of the same ones."""
         key, params = f"{kind}/{candidate}", dict(params)
         if self._kept.get(key, {}).get("params") == params:
-            return
+            return self._kept[key]["value"]
         self._on_step(f"{kind.replace('_', ' ')} of {candidate}")
-        self._save(key, {"params": params, "value": measure()})
+        value = measure()
+        self._save(key, {"params": params, "value": value})
+        return value
 
     def _save(self, key: str, value: Any) -> None:
         save_experiment_facts(self._storage, self._name, key, value)

@@ -18,7 +18,7 @@ from harness.evaluation.results import (
     Role,
 )
 from harness.evaluation.splits import SplitFacts
-from harness.experiment.spec import Claim, Criterion, ExperimentSpec
+from harness.experiment.spec import WINNER, Claim, Criterion, ExperimentSpec
 from harness.search.records import StudyRecord
 
 __all__ = [
@@ -234,8 +234,8 @@ class ExperimentRecord:
         What the file says, defaults filled in.
     storage : str
         Where its studies are kept, without a password.
-    dataset, split : mapping
-        JSON-like facts, as in `StudyRecord`.
+    dataset, split : DatasetFacts, SplitFacts
+        What is kept of the data, and of how it was split.
     settings : mapping
         JSON-like: ``seed``, ``jobs``, ``n_folds``, ``file`` (as the user named it; None
         for a study), ``environment``.
@@ -339,7 +339,7 @@ class ExperimentRecord:
     def only(self, candidate: str) -> "ExperimentRecord":
         """Take the part of it that is about one candidate: its study, judged."""
         families = {candidate: self.spec.families[candidate]}
-        about = [c for c in self.spec.criteria if c.candidate in {candidate, "winner"}]
+        about = [c for c in self.spec.criteria if c.candidate in {candidate, WINNER}]
         spec = self.spec.model_copy(
             update={
                 "title": f"{self.spec.title}: {self.spec.label(candidate)}",

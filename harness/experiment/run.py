@@ -18,9 +18,7 @@ from harness.experiment.file import (
     find_spaces,
     load_experiment,
 )
-from harness.experiment.results import ExperimentRecord
 from harness.experiment.spec import ExperimentSpec
-from harness.experiment.store import read_experiment
 from harness.models.families import load_family
 from harness.plain import to_json
 from harness.search.engine import Budget
@@ -33,6 +31,7 @@ from harness.search.storage import (
     create_experiment,
     list_studies,
     read_experiment_facts,
+    read_studies,
     save_experiment_facts,
 )
 from harness.search.study import StudyPlan, check_plan, environment, run_study
@@ -82,7 +81,7 @@ class PreparedExperiment:
         """Whether it has one family only, by no file's leave."""
         return self.file is None
 
-    def begin(self) -> ExperimentRecord:
+    def begin(self) -> None:
         """Create the experiment in the storage, or find it there."""
         storage = self.settings.storage
         facts = {
@@ -116,7 +115,6 @@ class PreparedExperiment:
         save_experiment_facts(storage, self.name, "spec", self.spec.as_json())
         measured = profile(self.dataset).characteristics()
         save_experiment_facts(storage, self.name, "profile", measured)
-        return read_experiment(storage, self.name)
 
     def _add_families(self, kept: dict[str, Any]) -> None:
         """Let families take part that the file did not name when it was run before."""
@@ -149,8 +147,8 @@ class PreparedExperiment:
         seconds = self.spec.budget.seconds
         if seconds is None:
             return None
-        record = read_experiment(self.settings.storage, self.name)
-        study = record.studies.get(candidate)
+        name = self.plans[candidate].name
+        study = read_studies(self.settings.storage, [name]).get(name)
         return seconds if study is None else max(0.0, seconds - busy_seconds(study))
 
 

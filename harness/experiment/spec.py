@@ -12,6 +12,7 @@ from harness.search.distributions import Distribution, Value
 from harness.toml import Part
 
 __all__ = [
+    "WINNER",
     "Claim",
     "Criterion",
     "ExperimentSpec",
@@ -19,6 +20,9 @@ __all__ = [
     "Variant",
 ]
 
+
+WINNER = "winner"
+"""Stands in criteria for the candidate that the decision chooses."""
 
 MOST_TRIALS = 100_000
 """Where only the seconds count: more than anybody will wait for."""
@@ -32,7 +36,7 @@ class BudgetSpec(Part):
     trials : int, optional
         Complete or pruned trials; without limit if only `seconds` are given, else 100.
     seconds : float, optional
-        No trial of a family starts later than this, in each session.
+        No trial of a family starts later than this, earlier sessions included.
     """
 
     trials: Annotated[int, Field(ge=1)] | None = None
@@ -207,7 +211,7 @@ class Criterion(Part):
     """
 
     metric: str
-    candidate: str = "winner"
+    candidate: str = WINNER
     at_most: Bound = None
     at_least: Bound = None
 

@@ -19,7 +19,7 @@ from harness.search.storage import (
     list_experiments,
     list_studies,
     read_experiment_facts,
-    read_study,
+    read_studies,
     save_experiment_facts,
     without_password,
 )
@@ -73,12 +73,9 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
     spec = ExperimentSpec.model_validate(kept["spec"])
     dataset = from_json(DatasetFacts, facts["dataset"])
     split = from_json(SplitFacts, facts["split"])
-    there = set(list_studies(storage))
-    studies = {
-        candidate: read_study(storage, facts["studies"][candidate])
-        for candidate in spec.families
-        if facts["studies"].get(candidate) in there
-    }
+    names = {c: facts["studies"][c] for c in spec.families if c in facts["studies"]}
+    there = read_studies(storage, names.values())
+    studies = {c: there[study] for c, study in names.items() if study in there}
     for study in studies.values():
         _require_same_test(name, (dataset, split), study)
     # A candidate may have been taken out of the file since it was measured.

@@ -3,7 +3,7 @@
 import secrets
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -143,18 +143,33 @@ def without_password(storage: str) -> str:
 
 def list_studies(storage: str) -> list[str]:
     """List the studies that harness has made in a storage."""
-    opened = open_storage(storage, create=False)
+    return _names_of_studies(open_storage(storage, create=False))
+
+
+def _names_of_studies(opened: BaseStorage) -> list[str]:
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
     return [s.study_name for s in studies if "harness" in s.user_attrs]
 
 
 def read_study(storage: str, name: str) -> StudyRecord:
     """Read a study without changing it."""
-    known = list_studies(storage)
+    opened = open_storage(storage, create=False)
+    known = _names_of_studies(opened)
     if name not in known:
         raise UnknownNameError("study", name, known)
-    study = optuna.load_study(study_name=name, storage=open_storage(storage))
-    return study_record(study, storage)
+    return study_record(optuna.load_study(study_name=name, storage=opened), storage)
+
+
+def read_studies(storage: str, names: Iterable[str]) -> dict[str, StudyRecord]:
+    """Read those of some studies that are there, without changing them."""
+    # Once for all: to open a journal is to read it to the end.
+    opened = open_storage(storage, create=False)
+    known = set(_names_of_studies(opened))
+    return {
+        name: study_record(optuna.load_study(study_name=name, storage=opened), storage)
+        for name in names
+        if name in known
+    }
 
 
 def study_record(study: optuna.Study, storage: str) -> StudyRecord:

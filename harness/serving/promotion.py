@@ -9,7 +9,7 @@ from harness.errors import StudyError
 from harness.evaluation.equivalence import check_margin
 from harness.evaluation.opening_budget import OpeningBudget
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
-from harness.experiment.file import WINNER
+from harness.experiment.spec import WINNER
 from harness.formatting import p_relation, stars
 from harness.serving.folder import PackagedModel
 from harness.serving.promotion_source import (

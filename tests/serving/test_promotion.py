@@ -15,8 +15,7 @@ from harness.errors import (
     UnknownNameError,
 )
 from harness.evaluation.splits import split_off_test
-from harness.experiment.file import WINNER
-from harness.experiment.spec import Criterion
+from harness.experiment.spec import WINNER, Criterion
 from harness.experiment.store import keep, read_experiment
 from harness.models.families import load_family
 from harness.search.openings import openings_by_now, promotion_tests_by_now
