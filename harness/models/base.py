@@ -15,18 +15,16 @@ from harness.data.ratings import Ratings, RatingScale
 from harness.errors import (
     DataError,
     NotFittedError,
-    ParameterError,
     TrainingError,
     UnsupportedError,
 )
 from harness.models.explanation import Explanation
+from harness.models.hyperparameters import Count, check_hyperparameters
 from harness.plain import Params, ParamValue
 
 __all__ = [
     "IterativeRecommender",
     "Recommender",
-    "check_choice",
-    "check_range",
     "check_training",
 ]
 
@@ -98,47 +96,6 @@ Times = npt.NDArray[np.float64]
 When = npt.NDArray[Any] | float | None
 
 
-def check_range(
-    model: object,
-    name: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-) -> None:
-    """Check that a hyperparameter lies in its domain.
-
-    Parameters
-    ----------
-    model : object
-        Holds the hyperparameter; its class is named in the error.
-    name : str
-        Name of the hyperparameter.
-    low, high : float, optional
-        Smallest and largest value allowed.
-    above : float, optional
-        The value must be greater than this.
-
-    Raises
-    ------
-    ParameterError
-        If the value is outside the domain, or not a finite number.
-    """
-    value = getattr(model, name)
-    rules = []
-    if above is not None:
-        rules.append((f"be greater than {above:g}", value > above))
-    if low is not None:
-        rules.append((f"be at least {low:g}", value >= low))
-    if high is not None:
-        rules.append((f"be at most {high:g}", value <= high))
-    if not all(holds for _, holds in rules) or not np.isfinite(value):
-        must = " and ".join(rule for rule, _ in rules) or "be finite"
-        raise ParameterError(
-            f"{type(model).__name__}: {name} must {must}, but got {value!r}."
-        )
-
-
 def rated_among(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
     """Tell of which codes there were ratings to learn from.
 
@@ -156,30 +113,6 @@ def rated_among(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bo
     known = (codes >= 0) & (codes < len(rated))
     known[known] = rated[codes[known]]
     return known
-
-
-def check_choice(model: object, name: str, allowed: tuple[Any, ...]) -> None:
-    """Check that a hyperparameter is one of some values.
-
-    Parameters
-    ----------
-    model : object
-        Holds the hyperparameter; its class is named in the error.
-    name : str
-        Name of the hyperparameter.
-    allowed : tuple
-        The values.
-
-    Raises
-    ------
-    ParameterError
-        If it is another one.
-    """
-    if getattr(model, name) not in allowed:
-        raise ParameterError(
-            f"{type(model).__name__}: {name} must be one of {allowed}, "
-            f"but got {getattr(model, name)!r}."
-        )
 
 
 def check_training(model: "Recommender", epoch: int, *learnt: Any) -> None:
@@ -211,9 +144,10 @@ class Recommender(ABC):
     """A model that predicts ratings.
 
     A subclass is a keyword-only dataclass: its fields are its hyperparameters,
-    stored as given, and nothing else. What it learns goes into attributes that end
-    in an underscore: NumPy arrays, numbers and strings. Its constructor raises
-    `ParameterError` for a value outside its domain.
+    stored as given, and nothing else. Their annotations are their domains (see
+    `harness.models.hyperparameters`): the constructor raises `ParameterError` for a
+    value outside. What it learns goes into attributes that end in an underscore: NumPy
+    arrays, numbers and strings.
 
     A subclass defines `name`, `_fit` and `_predict`; the rest follows. One that knows time
     sets `uses_time` and defines `_predict_at` as well, and `_score_all_items_at` where
@@ -229,6 +163,9 @@ class Recommender(ABC):
     scale_: RatingScale | None = field(default=None, init=False, repr=False)
     user_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
     item_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     @abstractmethod
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
@@ -557,7 +494,7 @@ class IterativeRecommender(Recommender):
         Passes over the ratings; at least 1.
     """
 
-    n_epochs: int
+    n_epochs: Count
 
     @abstractmethod
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:

@@ -1,12 +1,12 @@
 """Search spaces: read from TOML, checked against their family, sampled with Optuna."""
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Any
 
 import optuna
 import tomli_w
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import ParameterError, SpaceError, UnknownNameError
 from harness.models.base import IterativeRecommender, Recommender
+from harness.models.hyperparameters import domains
 from harness.plain import Params, ParamValue
 from harness.search.distributions import (
     Categorical,
@@ -28,11 +29,6 @@ from harness.search.distributions import (
 from harness.toml import broken_rule, first_problem, line_of
 
 __all__ = ["SearchSpace", "find_space", "load_space", "space_toml"]
-
-
-_KINDS: Mapping[type, str] = MappingProxyType(
-    {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
-)
 
 
 class StudyFile(BaseModel):
@@ -137,43 +133,21 @@ def _check_reachable(
             )
 
 
-def _check_types(
-    content: StudyFile, family: type[Recommender], complain: Complaint
-) -> None:
-    hints = get_type_hints(family)
-    values = [(n, v) for n, d in content.parameters.items() for v in d.corners()]
-    for name, value in [*values, *content.initial.items()]:
-        allowed = list(dict.fromkeys(_kinds(hints[name])))
-        if allowed and not any(_is(value, kind) for kind in allowed):
-            kinds = " or ".join(_KINDS[kind] for kind in allowed if kind in _KINDS)
-            raise complain(name, f"must be {kinds}, but can be {value!r} here.")
-
-
-def _kinds(hint: Any) -> Iterator[type]:
-    """Yield the types of TOML that a hyperparameter can have; none if unknown."""
-    if get_origin(hint) is Literal:
-        yield from (type(value) for value in get_args(hint))
-    elif get_origin(hint) in {Union, UnionType}:
-        for part in get_args(hint):
-            yield from _kinds(part)
-    elif hint in _KINDS:
-        yield hint
-
-
-def _is(value: Any, kind: type) -> bool:
-    # True is an int for Python, and 1 is as good as 1.0 for people.
-    return type(value) is kind or (kind is float and type(value) is int)
-
-
 def _check_domains(
     content: StudyFile, family: type[Recommender], complain: Complaint
 ) -> None:
-    for name, distribution in content.parameters.items():
-        for value in distribution.corners():
-            try:
-                family(**{name: value})
-            except (ParameterError, TypeError) as error:
-                raise complain(name, str(error)) from error
+    allowed = domains(family)
+    values = [(n, v) for n, d in content.parameters.items() for v in d.corners()]
+    for name, value in [*values, *content.initial.items()]:
+        rule = allowed[name].broken_rule(value)
+        if rule:
+            raise complain(name, f"{rule}, but can be {value!r} here.")
+    for name, value in values:
+        # What a family asks of several values together, or checks by itself.
+        try:
+            family(**{name: value})
+        except (ParameterError, TypeError) as error:
+            raise complain(name, str(error)) from error
 
 
 def check_parameters(
@@ -182,7 +156,6 @@ def check_parameters(
     """Check names, conditions and values against the family."""
     _check_names(content, family, complain)
     _check_conditions(content, complain)
-    _check_types(content, family, complain)
     _check_domains(content, family, complain)
 
 

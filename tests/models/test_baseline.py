@@ -107,7 +107,7 @@ def test_an_unknown_user_gets_the_bias_of_the_item_alone(ratings):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"kind": "median"}, "kind must be 'bias' or 'mean', but got 'median'"),
+        ({"kind": "median"}, "kind must be one of 'bias', 'mean', but got 'median'"),
         ({"user_regularization": -1}, "user_regularization must be at least 0"),
         ({"n_epochs": 0}, "n_epochs must be at least 1, but got 0"),
     ],

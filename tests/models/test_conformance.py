@@ -14,6 +14,7 @@ from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError, MissingExtraError, NotFittedError, ParameterError
 from harness.models.base import IterativeRecommender
 from harness.models.families import family_names, load_family
+from harness.models.hyperparameters import domains
 from harness.search.distributions import Categorical, Epochs, Fixed, Float, Int
 from harness.search.space import find_space, load_space
 
@@ -107,6 +108,18 @@ def test_hyperparameters_are_stored_as_given(family):
         for name, parameter in inspect.signature(family).parameters.items()
     }
     assert family().hyperparameters() == defaults
+
+
+def test_every_hyperparameter_has_a_domain_which_the_constructor_holds(family):
+    impossible = object()
+    for name, domain in domains(family).items():
+        assert domain.kinds or domain.choices, name
+        with pytest.raises(ParameterError, match=name):
+            family(**{name: impossible})
+        for bound in domain.bounds:
+            below = getattr(bound, "ge", getattr(bound, "gt", 0)) - 1
+            with pytest.raises(ParameterError, match=name):
+                family(**{name: below})
 
 
 def test_the_space_names_only_hyperparameters(family, space):

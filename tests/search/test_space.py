@@ -89,7 +89,7 @@ def test_initial_point_is_the_defaults_unless_the_file_says_otherwise(space_of):
         ),
         (
             'n_factors = { type = "int", low = 0, high = 8 }',
-            r"space.toml:4: n_factors: SVD: n_factors must be at least 1, but got 0",
+            r"space.toml:4: n_factors: must be at least 1, but can be 0 here",
         ),
         (
             'n_factor = { type = "int", low = 1, high = 8 }',

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import ParameterError
-from harness.models.base import Codes, Recommender, check_range
+from harness.models.base import Codes, Recommender
 from harness.models.baseline.kernels import als_biases
 from harness.models.explanation import Explanation, bias_parts
+from harness.models.hyperparameters import Count, NonNegative
 
 __all__ = ["Baseline", "Biases", "fit_biases"]
 
@@ -102,22 +102,13 @@ class Baseline(Recommender):
     name: ClassVar[str] = "baseline"
 
     kind: Literal["bias", "mean"] = "bias"
-    user_regularization: float = 15.0
-    item_regularization: float = 10.0
-    n_epochs: int = 10
+    user_regularization: NonNegative = 15.0
+    item_regularization: NonNegative = 10.0
+    n_epochs: Count = 10
 
     mean_: float = field(init=False, repr=False)
     user_bias_: Doubles = field(init=False, repr=False)
     item_bias_: Doubles = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.kind not in {"bias", "mean"}:
-            raise ParameterError(
-                f"Baseline: kind must be 'bias' or 'mean', but got {self.kind!r}."
-            )
-        check_range(self, "user_regularization", low=0)
-        check_range(self, "item_regularization", low=0)
-        check_range(self, "n_epochs", low=1)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         del catalogue

@@ -1,14 +1,14 @@
 """Bayesian factorisation machines with features of titles, users, time, and who rated what."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import Codes, Recommender, Times, check_choice, check_range
+from harness.models.base import Codes, Recommender, Times
 from harness.models.bfm.features import SideFeatures, describe_sides
 from harness.models.bfm.machine import Link, Machine, reduce_factors, with_unknown
 from harness.models.bfm.moments import Days, Moments
@@ -16,6 +16,7 @@ from harness.models.explanation import Explanation, Part, Role
 from harness.models.factors import explain_factors
 from harness.models.hybrid.features import UserFeatures
 from harness.models.hybrid.training import rows_of
+from harness.models.hyperparameters import Count, NonNegative
 
 if TYPE_CHECKING:
     from harness.models.bfm.engine import Block, Posterior
@@ -111,16 +112,16 @@ class BFM(Recommender):
     name: ClassVar[str] = "bfm"
     uses_time: ClassVar[bool] = True
 
-    n_factors: int = 10
-    n_iterations: int = 400
+    n_factors: Count = 10
+    n_iterations: Count = 400
     likelihood: Likelihood = "regression"
     implicit: bool = True
     days: Days = "user"
-    n_age_bins: int = 1
+    n_age_bins: Count = 1
     title_features: bool = True
     user_profile: bool = True
     user_features: UserFeatures = "none"
-    init_std: float = 0.1
+    init_std: NonNegative = 0.1
     seed: int = 0
 
     level_: float = field(init=False, repr=False)
@@ -134,20 +135,6 @@ class BFM(Recommender):
     item_topic_names_: npt.NDArray[np.object_] = field(init=False, repr=False)
     levels_: Doubles = field(init=False, repr=False)
     cutpoints_: Doubles = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("n_factors", "n_iterations", "n_age_bins"):
-            check_range(self, name, low=1)
-        check_range(self, "init_std", low=0)
-        for name, allowed in (
-            ("likelihood", get_args(Likelihood)),
-            ("implicit", (False, True)),
-            ("days", get_args(Days)),
-            ("title_features", (False, True)),
-            ("user_profile", (False, True)),
-            ("user_features", get_args(UserFeatures)),
-        ):
-            check_choice(self, name, allowed)
 
     @classmethod
     def notes_on(cls, catalogue: Catalogue, ratings: Ratings) -> list[str]:

@@ -11,13 +11,10 @@ from harness.data.ratings import Ratings
 from harness.models.base import (
     Codes,
     Recommender,
-    check_choice,
-    check_range,
     rated_among,
 )
 from harness.models.baseline.model import Biases, fit_biases
 from harness.models.cf.similarity import (
-    MEASURES,
     Measure,
     NearestSimilarities,
     Neighborhood,
@@ -33,6 +30,7 @@ from harness.models.explanation import (
     bias_parts,
     mean_part,
 )
+from harness.models.hyperparameters import Count, NonNegative
 from harness.models.rating_lists import RatingLists
 
 __all__ = ["CF"]
@@ -268,31 +266,18 @@ class CF(Recommender):
     user_based: bool = False
     centering: Centering = "baseline"
     similarity: Measure = "pearson_baseline"
-    shrinkage: float = 100.0
-    min_support: int = 1
-    n_neighbors: int = 40
-    min_neighbors: int = 1
-    user_regularization: float = 15.0
-    item_regularization: float = 10.0
+    shrinkage: NonNegative = 100.0
+    min_support: Count = 1
+    n_neighbors: Count = 40
+    min_neighbors: Count = 1
+    user_regularization: NonNegative = 15.0
+    item_regularization: NonNegative = 10.0
     engine: Engine = "harness"
 
     mean_: float = field(init=False, repr=False)
     user_bias_: npt.NDArray[np.float64] = field(init=False, repr=False)
     item_bias_: npt.NDArray[np.float64] = field(init=False, repr=False)
     values_: npt.NDArray[np.float32] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("min_support", "n_neighbors", "min_neighbors"):
-            check_range(self, name, low=1)
-        for name in ("shrinkage", "user_regularization", "item_regularization"):
-            check_range(self, name, low=0)
-        for name, allowed in (
-            ("centering", CENTERINGS),
-            ("similarity", MEASURES),
-            ("engine", get_args(Engine)),
-            ("user_based", (False, True)),
-        ):
-            check_choice(self, name, allowed)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         del catalogue

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.features.blocks import blocks_off, explain_blocks_off
 from harness.features.text import DEFAULT_MODEL
-from harness.models.base import Codes, Recommender, check_choice, check_range
+from harness.models.base import Codes, Recommender
 from harness.models.baseline.model import Biases
 from harness.models.content.features import (
     BLOCKS,
@@ -28,6 +28,7 @@ from harness.models.content.ridge import (
     fit_user_weights,
 )
 from harness.models.explanation import Explanation, Neighbor, Part, mean_part
+from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.rating_lists import RatingLists
 from harness.plain import Params
 
@@ -320,21 +321,21 @@ class Content(Recommender):
     name: ClassVar[str] = "content"
 
     predictor: Predictor = "ridge"
-    metadata_weight: float = 0.30
-    genre_weight: float = 0.35
-    text_weight: float = 0.20
-    people_weight: float = 0.15
-    statistics_weight: float = 0.0
-    n_components: int = 32
+    metadata_weight: NonNegative = 0.30
+    genre_weight: NonNegative = 0.35
+    text_weight: NonNegative = 0.20
+    people_weight: NonNegative = 0.15
+    statistics_weight: NonNegative = 0.0
+    n_components: Count = 32
     text_embedding: TextEmbedding = "lsa"
     sentence_model: str = DEFAULT_MODEL
-    regularization: float = 5.0
-    n_neighbors: int = 40
-    sharpness: float = 2.0
-    shrinkage: float = 0.5
-    prior_regularization: float = 5.0
-    user_regularization: float = 5.0
-    item_regularization: float = 3.0
+    regularization: Positive = 5.0
+    n_neighbors: Count = 40
+    sharpness: Positive = 2.0
+    shrinkage: NonNegative = 0.5
+    prior_regularization: Positive = 5.0
+    user_regularization: NonNegative = 5.0
+    item_regularization: NonNegative = 3.0
 
     mean_: float = field(init=False, repr=False)
     user_bias_: Doubles = field(init=False, repr=False)
@@ -346,17 +347,8 @@ class Content(Recommender):
     notes_: list[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_choice(self, "predictor", get_args(Predictor))
-        check_choice(self, "text_embedding", get_args(TextEmbedding))
+        super().__post_init__()
         check_text_embedding(self.text_embedding, self.sentence_model)
-        for block in BLOCKS:
-            check_range(self, f"{block}_weight", low=0)
-        for name in ("n_components", "n_neighbors"):
-            check_range(self, name, low=1)
-        for name in ("regularization", "prior_regularization", "sharpness"):
-            check_range(self, name, above=0)
-        for name in ("shrinkage", "user_regularization", "item_regularization"):
-            check_range(self, name, low=0)
 
     @classmethod
     def notes_on(cls, catalogue: Catalogue, ratings: Ratings) -> list[str]:

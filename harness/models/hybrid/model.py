@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, Le
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import Codes, IterativeRecommender, check_choice, check_range
+from harness.models.base import Codes, IterativeRecommender
 from harness.models.baseline.model import Biases, fit_biases
 from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.hybrid.embeddings import (
@@ -32,6 +33,7 @@ from harness.models.hybrid.training import (
     score_pairs,
     set_aside,
 )
+from harness.models.hyperparameters import Count, NonNegative, Positive
 
 __all__ = ["Hybrid"]
 
@@ -144,21 +146,21 @@ class Hybrid(IterativeRecommender):
     name: ClassVar[str] = "hybrid"
 
     loss: Loss = "logistic"
-    n_factors: int = 40
-    n_epochs: int = 12
-    learning_rate: float = 0.1
+    n_factors: Count = 40
+    n_epochs: Count = 12
+    learning_rate: Positive = 0.1
     schedule: Schedule = "adagrad"
-    user_alpha: float = 1e-4
-    item_alpha: float = 5e-5
-    title_weight: float = 0.3
+    user_alpha: NonNegative = 1e-4
+    item_alpha: NonNegative = 5e-5
+    title_weight: NonNegative = 0.3
     user_features: UserFeatures = "activity"
-    user_weight: float = 0.1
-    genre_interaction: float = 0.25
+    user_weight: NonNegative = 0.1
+    genre_interaction: NonNegative = 0.25
     title_identity: bool = True
     user_identity: bool = True
-    user_regularization: float = 5.0
-    item_regularization: float = 2.0
-    calibration_share: float = 0.02
+    user_regularization: NonNegative = 5.0
+    item_regularization: NonNegative = 2.0
+    calibration_share: Annotated[float, Ge(0.01), Le(0.5)] = 0.02
     refit: bool = False
     engine: Literal["harness", "lightfm"] = "harness"
     seed: int = 0
@@ -170,25 +172,6 @@ class Hybrid(IterativeRecommender):
     ranking_: Doubles = field(init=False, repr=False)
     genre_likes_: Singles = field(default_factory=no_genres, init=False, repr=False)
     title_genres_: Singles = field(default_factory=no_genres, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("n_factors", "n_epochs"):
-            check_range(self, name, low=1)
-        check_range(self, "learning_rate", above=0)
-        check_range(self, "calibration_share", low=0.01, high=0.5)
-        for name in ("user_alpha", "item_alpha", "title_weight", "user_weight"):
-            check_range(self, name, low=0)
-        for name in ("user_regularization", "item_regularization", "genre_interaction"):
-            check_range(self, name, low=0)
-        flags = ("title_identity", "user_identity", "refit")
-        for name, allowed in (
-            ("loss", get_args(Loss)),
-            ("schedule", get_args(Schedule)),
-            ("user_features", get_args(UserFeatures)),
-            ("engine", ("harness", "lightfm")),
-            *((flag, (False, True)) for flag in flags),
-        ):
-            check_choice(self, name, allowed)
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
         parts = set_aside(ratings, share=self.calibration_share)

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.errors import ParameterError
-from harness.models.base import Codes, check_range, check_training
+from harness.models.base import Codes, check_training
 from harness.models.explanation import Explanation, Part
 from harness.models.factors import explain_factors
+from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.surprise.reference import ReferenceFactors, ReferenceRecommender
 
 __all__ = ["NMF", "CoClustering"]
@@ -54,31 +54,15 @@ class NMF(ReferenceFactors):
 
     name: ClassVar[str] = "nmf"
 
-    n_factors: int = 15
-    n_epochs: int = 50
-    user_regularization: float = 0.06
-    item_regularization: float = 0.06
+    n_factors: Count = 15
+    n_epochs: Count = 50
+    user_regularization: NonNegative = 0.06
+    item_regularization: NonNegative = 0.06
     biased: bool = False
-    bias_learning_rate: float = 0.005
-    bias_regularization: float = 0.02
-    init_high: float = 1.0
+    bias_learning_rate: Positive = 0.005
+    bias_regularization: NonNegative = 0.02
+    init_high: Positive = 1.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("n_factors", "n_epochs"):
-            check_range(self, name, low=1)
-        for name in ("bias_learning_rate", "init_high"):
-            check_range(self, name, above=0)
-        for name in (
-            "user_regularization",
-            "item_regularization",
-            "bias_regularization",
-        ):
-            check_range(self, name, low=0)
-        if self.biased not in (False, True):
-            raise ParameterError(
-                f"NMF: biased must be true or false, but got {self.biased!r}."
-            )
 
     def _learn(self, ratings: Ratings) -> None:
         from harness.models.surprise.engine import fit_reference_factors
@@ -156,9 +140,9 @@ class CoClustering(ReferenceRecommender):
 
     name: ClassVar[str] = "co_clustering"
 
-    n_user_clusters: int = 3
-    n_item_clusters: int = 3
-    n_epochs: int = 20
+    n_user_clusters: Count = 3
+    n_item_clusters: Count = 3
+    n_epochs: Count = 20
     seed: int = 0
 
     user_cluster_: npt.NDArray[np.int64] = field(init=False, repr=False)
@@ -166,10 +150,6 @@ class CoClustering(ReferenceRecommender):
     user_offset_: Doubles = field(init=False, repr=False)
     item_offset_: Doubles = field(init=False, repr=False)
     block_mean_: Doubles = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("n_user_clusters", "n_item_clusters", "n_epochs"):
-            check_range(self, name, low=1)
 
     def _learn(self, ratings: Ratings) -> None:
         from harness.models.surprise.engine import fit_reference_co_clustering

@@ -14,8 +14,6 @@ from harness.models.base import (
     Codes,
     IterativeRecommender,
     Times,
-    check_choice,
-    check_range,
     check_training,
     rated_among,
 )
@@ -23,6 +21,7 @@ from harness.models.cold_start import ColdStart, Completed, fill_strangers
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factors import explain_factors
 from harness.models.genre_interaction import GenreInteraction, no_genres
+from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.time import TimeBiases, TimeTraining, span_of
 from harness.models.svd.training import Descent, Latents, rates_of
@@ -179,22 +178,22 @@ class SVD(IterativeRecommender):
     name: ClassVar[str] = "svd"
     uses_time: ClassVar[bool] = True
 
-    n_epochs: int = 20
-    n_factors: int = 100
-    learning_rate: float = 0.005
-    regularization: float = 0.02
-    bias_learning_rate: float | None = None
-    bias_regularization: float | None = None
-    init_std: float = 0.1
+    n_epochs: Count = 20
+    n_factors: Count = 100
+    learning_rate: Positive = 0.005
+    regularization: NonNegative = 0.02
+    bias_learning_rate: Positive | None = None
+    bias_regularization: NonNegative | None = None
+    init_std: NonNegative = 0.1
     biased: bool = True
     precision: Literal["single", "double"] = "single"
     engine: Literal["harness", "surprise"] = "harness"
     cold_start: bool = False
-    cold_start_strength: float = 5.0
-    cold_start_regularization: float = 1.0
-    genre_interaction: float = 0.5
+    cold_start_strength: NonNegative = 5.0
+    cold_start_regularization: Positive = 1.0
+    genre_interaction: NonNegative = 0.5
     time: bool = False
-    time_regularization: float = 0.3
+    time_regularization: NonNegative = 0.3
     seed: int = 0
 
     mean_: float = field(init=False, repr=False)
@@ -211,21 +210,7 @@ class SVD(IterativeRecommender):
     notes_: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("n_factors", "n_epochs"):
-            check_range(self, name, low=1)
-        for name in ("regularization", "init_std", "cold_start_strength"):
-            check_range(self, name, low=0)
-        for name in ("genre_interaction", "time_regularization"):
-            check_range(self, name, low=0)
-        for name in ("learning_rate", "cold_start_regularization"):
-            check_range(self, name, above=0)
-        if self.bias_learning_rate is not None:
-            check_range(self, "bias_learning_rate", above=0)
-        if self.bias_regularization is not None:
-            check_range(self, "bias_regularization", low=0)
-        check_choice(self, "precision", ("single", "double"))
-        check_choice(self, "engine", ("harness", "surprise"))
-        check_choice(self, "time", (False, True))
+        super().__post_init__()
         if self.time and not (self.biased and self.engine == "harness"):
             raise ParameterError(
                 "SVD: time needs biased = true and engine = 'harness', but got "

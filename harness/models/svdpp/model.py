@@ -12,12 +12,11 @@ from harness.data.ratings import Ratings
 from harness.models.base import (
     Codes,
     IterativeRecommender,
-    check_choice,
-    check_range,
     check_training,
 )
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factors import explain_factors
+from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.training import rates_of
 from harness.models.svdpp.kernels import add_up_implicit, sgd_epoch
@@ -87,13 +86,13 @@ class SVDpp(IterativeRecommender):
 
     name: ClassVar[str] = "svdpp"
 
-    n_epochs: int = 20
-    n_factors: int = 20
-    learning_rate: float = 0.007
-    regularization: float = 0.02
-    bias_learning_rate: float | None = None
-    bias_regularization: float | None = None
-    init_std: float = 0.1
+    n_epochs: Count = 20
+    n_factors: Count = 20
+    learning_rate: Positive = 0.007
+    regularization: NonNegative = 0.02
+    bias_learning_rate: Positive | None = None
+    bias_regularization: NonNegative | None = None
+    init_std: NonNegative = 0.1
     precision: Literal["single", "double"] = "single"
     engine: Literal["harness", "surprise"] = "harness"
     seed: int = 0
@@ -104,18 +103,6 @@ class SVDpp(IterativeRecommender):
     user_factors_: Reals = field(init=False, repr=False)
     implicit_factors_: Reals = field(init=False, repr=False)
     item_factors_: Reals = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("n_factors", "n_epochs"):
-            check_range(self, name, low=1)
-        for name in ("learning_rate", "bias_learning_rate"):
-            if getattr(self, name) is not None:
-                check_range(self, name, above=0)
-        for name in ("regularization", "bias_regularization", "init_std"):
-            if getattr(self, name) is not None:
-                check_range(self, name, low=0)
-        check_choice(self, "precision", ("single", "double"))
-        check_choice(self, "engine", ("harness", "surprise"))
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
         del catalogue
