@@ -170,7 +170,7 @@ class Experiment:
         assert trial.value is not None
         return Best(
             family=study.family,
-            params={**study.settings["defaults"], **trial.params},
+            params={**study.settings.defaults, **trial.params},
             score=trial.value,
             trial=trial.number,
         )

@@ -2,6 +2,8 @@
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
+from harness.plain import from_json
+from harness.search.records import SearchSettings
 
 DATASET = {
     "name": "toy",
@@ -35,3 +37,8 @@ def split_facts(**changes):
 def no_test(**changes):
     """Facts of the split `none`."""
     return split_facts(method="none", n_train=900, n_test=0, **changes)
+
+
+def search_settings(**facts):
+    """Settings of a search, of plain data."""
+    return from_json(SearchSettings, facts)

@@ -48,9 +48,9 @@ def refit_best(
     family = load_family(study.family)
     dataset = load_dataset()
     train = dataset.ratings if on_all else split_again(study, dataset).train
-    params = {**study.settings["defaults"], **best.params}
+    params = {**study.settings.defaults, **best.params}
     if "seed" in family.__dataclass_fields__:
-        params["seed"] = int(study.settings["seed"])
+        params["seed"] = study.settings.seed
     model = family(**params).fit(train, dataset.catalogue)
     return RefittedModel(dataset=dataset, train=train, model=model, trial=best)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.equivalence import Answer
@@ -19,7 +19,7 @@ from harness.evaluation.results import (
 )
 from harness.evaluation.splits import SplitFacts
 from harness.experiment.spec import WINNER, Claim, Criterion, ExperimentSpec
-from harness.search.records import StudyRecord
+from harness.search.records import Environment, StudyRecord
 
 __all__ = [
     "CheckedCriterion",
@@ -236,13 +236,16 @@ class ExperimentRecord:
         Where its studies are kept, without a password.
     dataset, split : DatasetFacts, SplitFacts
         What is kept of the data, and of how it was split.
-    settings : mapping
-        JSON-like: ``seed``, ``jobs``, ``n_folds``, ``file`` (as the user named it; None
-        for a study), ``environment``.
     code_version : str
         Version of harness that has created it.
     started : datetime
         When it was created, in UTC.
+    file : str or None
+        The experiment file, as the user named it; None for a study.
+    jobs : int or None
+        Number of worker processes.
+    environment : Environment
+        What it was begun on.
     studies : mapping of str to StudyRecord
         Candidate to its study, in the order of the file; those that were started.
     profile : mapping
@@ -281,9 +284,11 @@ class ExperimentRecord:
     storage: str
     dataset: DatasetFacts
     split: SplitFacts
-    settings: Mapping[str, Any]
     code_version: str
     started: datetime
+    file: str | None = None
+    jobs: int | None = None
+    environment: Environment = field(default_factory=Environment)
     studies: Mapping[str, StudyRecord] = field(default_factory=dict)
     profile: Mapping[str, float | str | None] = field(default_factory=dict)
     fresh_folds: Mapping[str, float | None] = field(default_factory=dict)

@@ -87,13 +87,11 @@ class PreparedExperiment:
         facts = {
             "dataset": to_json(self.dataset.facts()),
             "split": to_json(self.split.facts),
-            "settings": {
-                "file": self.file,
-                "seed": self.spec.seed,
-                "jobs": self.settings.jobs,
-                "n_folds": self.spec.search.folds,
-                "environment": environment(),
-            },
+            "file": self.file,
+            "seed": self.spec.seed,
+            "jobs": self.settings.jobs,
+            "n_folds": self.spec.search.folds,
+            "environment": to_json(environment()),
             "code_version": code_version(),
             "studies": {c: plan.name for c, plan in self.plans.items()},
         }
@@ -290,16 +288,13 @@ def _check_search(spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]) -> No
 def _require_equal(
     name: str, there: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    kinds = [
-        "study" if f["settings"]["file"] is None else "experiment"
-        for f in (there, wanted)
-    ]
+    kinds = ["study" if f["file"] is None else "experiment" for f in (there, wanted)]
     pairs = {
         f"kind (it is one {kinds[0]})": kinds,
         "data set": [f["dataset"]["fingerprint"] for f in (there, wanted)],
         "split": [f["split"]["fingerprint"] for f in (there, wanted)],
-        "seed": [f["settings"]["seed"] for f in (there, wanted)],
-        "number of folds": [f["settings"]["n_folds"] for f in (there, wanted)],
+        "seed": [f["seed"] for f in (there, wanted)],
+        "number of folds": [f["n_folds"] for f in (there, wanted)],
     }
     different = [what for what, (old, new) in pairs.items() if old != new]
     if different:

@@ -13,7 +13,7 @@ from harness.experiment.spec import ExperimentSpec
 from harness.plain import from_json, to_json
 from harness.search.openings import openings_by_now
 from harness.search.ownership import own_study
-from harness.search.records import StudyRecord
+from harness.search.records import Environment, StudyRecord
 from harness.search.storage import (
     MARK,
     list_experiments,
@@ -93,7 +93,9 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         storage=without_password(storage),
         dataset=dataset,
         split=split,
-        settings=facts["settings"],
+        file=facts["file"],
+        jobs=facts["jobs"],
+        environment=from_json(Environment, facts["environment"]),
         code_version=facts["code_version"],
         started=datetime.fromisoformat(facts["started"]),
         studies=studies,

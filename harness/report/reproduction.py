@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.experiment.convergence import n_judged_trials
 from harness.experiment.results import ExperimentRecord
@@ -11,7 +10,7 @@ from harness.plain import Params
 from harness.report.context import Context, label, paragraphs
 from harness.report.markdown import code, escape, fold, table
 from harness.report.verdict import describe_openings, minute
-from harness.search.records import StudyRecord
+from harness.search.records import Environment, StudyRecord
 from harness.tracking.projection import (
     EXPERIMENT_TAG,
     STUDY_TAG,
@@ -70,7 +69,7 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
         ("--trials", _n_trials(record)),
         ("--seconds", spec.budget.seconds),
         ("--seed", spec.seed),
-        ("--jobs", record.settings.get("jobs")),
+        ("--jobs", record.jobs),
         ("--name", record.name),
         ("--storage", f"{AGAIN}/optuna.log"),
         ("--tracking-uri", f"sqlite:///{AGAIN}/mlflow.db"),
@@ -84,9 +83,7 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
 def _lone_study(record: ExperimentRecord) -> StudyRecord | None:
     """Find the study that a record is about, unless an experiment file says it all."""
     study = next(iter(record.studies.values()), None)
-    is_whole = bool(record.settings.get("file")) and (
-        study is None or study.name != record.name
-    )
+    is_whole = bool(record.file) and (study is None or study.name != record.name)
     return study if record.is_study and not is_whole else None
 
 
@@ -99,17 +96,21 @@ def _read_options(options: Mapping[str, object]) -> list[tuple[str, object]]:
     return pairs
 
 
-def software_rows(code_version: str, environment: Mapping[str, Any]) -> list[list[str]]:
+def software_rows(code_version: str, environment: Environment) -> list[list[str]]:
     """List versions, for a table."""
     rows = [["harness", code(code_version)]]
     rows += [
-        [key, escape(environment[key])]
-        for key in ("python", "platform")
-        if key in environment
+        [key, escape(found)]
+        for key, found in (
+            ("python", environment.python),
+            ("platform", environment.platform),
+        )
+        if found
     ]
-    packages = environment.get("packages", {})
-    if packages:
-        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    if environment.packages:
+        versions = ", ".join(
+            f"{n} {version}" for n, version in environment.packages.items()
+        )
         rows.append(["packages", escape(versions)])
     return rows
 
@@ -144,7 +145,7 @@ def _n_trials(record: ExperimentRecord) -> int | None:
 
 
 def _file(record: ExperimentRecord) -> str:
-    return local_name(str(record.settings.get("file") or f"{record.name}.toml"))
+    return local_name(str(record.file or f"{record.name}.toml"))
 
 
 def _quoted(value: object) -> str:
@@ -153,8 +154,8 @@ def _quoted(value: object) -> str:
 
 
 def _environment(record: ExperimentRecord) -> str:
-    settings, spec = record.settings, record.spec
-    rows = software_rows(record.code_version, settings.get("environment", {}))
+    spec = record.spec
+    rows = software_rows(record.code_version, record.environment)
     rows += _other_versions(record)
     rows += [
         ["name", f"{code(record.name)}, begun {minute(record.started)}"],
@@ -164,7 +165,7 @@ def _environment(record: ExperimentRecord) -> str:
         ["folds", escape(spec.search.folds)],
         ["sampler", _choice(record, "sampler", spec.search.sampler)],
         ["pruner", _choice(record, "pruner", spec.search.pruner)],
-        ["jobs", escape(settings.get("jobs", "-"))],
+        ["jobs", escape("-" if record.jobs is None else record.jobs)],
     ]
     if record.judging is not None:
         seeds = ", ".join(map(str, record.judging.seeds))
@@ -176,7 +177,7 @@ def _environment(record: ExperimentRecord) -> str:
 def _choice(record: ExperimentRecord, kind: str, name: str) -> str:
     """Describe a sampler or pruner with its arguments, which are the same for all."""
     study = next(iter(record.studies.values()), None)
-    chosen: Params = {} if study is None else study.settings.get(kind, {})
+    chosen: Params = {} if study is None else getattr(study.settings, kind)
     arguments = [f"{k}={v}" for k, v in chosen.items() if k != "name"]
     return code(f"{name}({', '.join(arguments)})")
 

@@ -196,7 +196,7 @@ _IMPORTANCE = (
 
 def _budget(record: ExperimentRecord) -> str:
     spec = record.spec
-    n_folds = record.settings.get("n_folds", spec.search.folds)
+    n_folds = spec.search.folds
     counts = n_judged_trials(record)
     # A budget that was lowered after a run does not take trials back.
     size = spec.budget.describe(at_least=max(counts.values(), default=0))
@@ -271,7 +271,7 @@ def _settings(record: ExperimentRecord, candidate: str, study: StudyRecord) -> s
 def parameter_table(study: StudyRecord) -> str:
     """Show the best settings beside the initial ones, in their ranges."""
     assert study.best is not None
-    initial = study.settings.get("initial", {})
+    initial = study.settings.initial
     ends = edges(study)
     rows = []
     for name, distribution in study.space.items():

@@ -133,7 +133,7 @@ def _write_space(record: ExperimentRecord, folder: Path) -> None:
     from harness.search.space import space_toml
 
     for study in record.studies.values():
-        initial = study.settings.get("initial", {})
+        initial = study.settings.initial
         space = space_toml(study.family, study.space, initial)
         _write(folder / SPACE, space)
 

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
-from harness.plain import Params, from_json
+from harness.plain import Params
 from harness.search.distributions import Distribution
 
 __all__ = [
     "LEFT_BEHIND",
+    "Environment",
     "NoListener",
+    "SearchSettings",
     "StudyListener",
     "StudyRecord",
     "TrialRecord",
@@ -58,13 +60,46 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a search runs on."""
+
+    python: str = ""
+    platform: str = ""
+    # Version of each package that harness depends on.
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How a study is searched: all but the last two fix its trials."""
+
+    # Hyperparameter to distribution, in the order of sampling.
+    space: Mapping[str, Distribution] = field(default_factory=dict)
+    # Trial 0, and what the space leaves to the family, as its defaults were then.
+    initial: Params = field(default_factory=dict)
+    defaults: Params = field(default_factory=dict)
+    # Every argument by its name, that of the sampler or pruner as ``name``.
+    sampler: Params = field(default_factory=dict)
+    pruner: Params = field(default_factory=dict)
+    n_folds: int = 5
+    # Seed of sampler, folds and models.
+    seed: int = 0
+    # Trials that are under way at a time.
+    window: int = 1
+    # Number of different settings in the space, where that is finite.
+    n_points: int | None = None
+    jobs: int | None = None
+    environment: Environment = field(default_factory=Environment)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """One study, as the storage has it."""
 
     # Name of the study in the Optuna storage.
     name: str
     family: str
-    settings: Mapping[str, Any]
+    settings: SearchSettings
     dataset: DatasetFacts
     split: SplitFacts
     # Version of harness, with the commit where it is known.
@@ -76,12 +111,9 @@ class StudyRecord:
     identity: str = ""
 
     @property
-    def space(self) -> dict[str, Distribution]:
+    def space(self) -> Mapping[str, Distribution]:
         """What was searched: hyperparameter to distribution, in the order of sampling."""
-        found: dict[str, Distribution] = from_json(
-            dict[str, Distribution], self.settings["space"]
-        )
-        return found
+        return self.settings.space
 
     @property
     def best(self) -> TrialRecord | None:
@@ -92,10 +124,10 @@ class StudyRecord:
 
 def why_exhausted(study: StudyRecord) -> str | None:
     """Say why there is nothing left to try, where that is so."""
-    n_points = study.settings.get("n_points")
+    n_points = study.settings.n_points
     if n_points is None or len(study.trials) < n_points:
         return None
-    if study.settings["sampler"]["name"] == "grid" and n_points > 2:
+    if study.settings.sampler["name"] == "grid" and n_points > 2:
         return (
             f"All {n_points - 1} points of the grid and the initial settings were tried: "
             "there is nothing left to search."

@@ -23,7 +23,7 @@ from harness.plain import from_json
 from harness.search import records
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.journal import Journal
-from harness.search.records import StudyRecord, TrialRecord
+from harness.search.records import SearchSettings, StudyRecord, TrialRecord
 
 __all__ = [
     "attributes_of_all",
@@ -178,6 +178,7 @@ def study_record(study: optuna.Study, storage: str) -> StudyRecord:
     parts = {
         "dataset": from_json(DatasetFacts, facts["dataset"]),
         "split": from_json(SplitFacts, facts["split"]),
+        "settings": from_json(SearchSettings, facts["settings"]),
     }
     trials = study.get_trials(deepcopy=False)
     return StudyRecord(

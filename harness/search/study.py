@@ -21,14 +21,19 @@ from harness.errors import StudyError
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
-from harness.plain import ParamValue, to_json
+from harness.plain import ParamValue, from_json, to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import TrainingData
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
-from harness.search.records import StudyListener, StudyRecord
+from harness.search.records import (
+    Environment,
+    SearchSettings,
+    StudyListener,
+    StudyRecord,
+)
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
 from harness.search.storage import (
@@ -44,21 +49,21 @@ from harness.version import DISTRIBUTION
 __all__ = ["StudyPlan", "check_plan", "environment", "run_study"]
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Environment:
     """Name Python, the platform and the packages that harness depends on."""
     needed = [r for r in requires(DISTRIBUTION) or () if "extra ==" not in r]
     names = sorted(
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
     )
     cores = os.cpu_count() or 1
-    return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "platform": (
+    return Environment(
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        platform=(
             f"{platform.system()} {platform.machine()}, {cores} "
             f"core{'s' if cores > 1 else ''}"
         ),
-        "packages": {name: found for name in names if (found := _version(name))},
-    }
+        packages={name: found for name in names if (found := _version(name))},
+    )
 
 
 def _version(name: str) -> str | None:
@@ -68,7 +73,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-_FIXED = ("space", "initial", "defaults", "sampler", "pruner", "window")
+_SEARCHED = ("space", "initial", "defaults", "sampler", "pruner", "window")
+_SETTINGS = (*_SEARCHED, "n_folds", "seed")
 """Settings with which a study was begun, and has to be continued."""
 
 
@@ -91,20 +97,22 @@ class StudyPlan:
     code_version: str
     window: int = WINDOW
 
-    def settings(self) -> dict[str, Any]:
-        """Collect the settings of the search, every argument by its name."""
+    def settings(self, jobs: int | None = None) -> SearchSettings:
+        """Collect the settings of the search."""
         samplers = SamplerSequence(self.sampler, seed=self.seed, space=self.space)
-        return {
-            "sampler": samplers.describe(),
-            "pruner": describe_pruner(self.pruner),
-            "n_folds": self.n_folds,
-            "seed": self.seed,
-            "window": self.window,
-            "n_points": samplers.n_points,
-            "space": self.space.describe(),
-            "initial": dict(self.space.initial),
-            "defaults": self._defaults(),
-        }
+        return SearchSettings(
+            space=self.space.distributions,
+            initial=self.space.initial,
+            defaults=self._defaults(),
+            sampler=samplers.describe(),
+            pruner=describe_pruner(self.pruner),
+            n_folds=self.n_folds,
+            seed=self.seed,
+            window=self.window,
+            n_points=samplers.n_points,
+            jobs=jobs,
+            environment=environment(),
+        )
 
     def _defaults(self) -> dict[str, ParamValue]:
         """Collect what the space leaves to the family, which may think otherwise later."""
@@ -186,11 +194,7 @@ def _create_or_continue(
     )
     wanted = {
         "family": plan.family.name,
-        "settings": {
-            **plan.settings(),
-            "jobs": jobs,
-            "environment": environment(),
-        },
+        "settings": to_json(plan.settings(jobs)),
         "dataset": to_json(plan.dataset),
         "split": to_json(plan.split),
         "code_version": plan.code_version,
@@ -206,38 +210,31 @@ def _create_or_continue(
         write_attribute(study, "harness", {**wanted, "identity": secrets.token_hex(8)})
         name_objective(study)
     else:
-        _require_equal(plan.name, there, wanted)
+        _require_equal(plan, there, ("family", "dataset", "split", *_SETTINGS))
     return study
-
-
-def _require_equal(name: str, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    pairs = {
-        "family": (there["family"], wanted["family"]),
-        "dataset": (there["dataset"]["fingerprint"], wanted["dataset"]["fingerprint"]),
-        "split": (there["split"]["fingerprint"], wanted["split"]["fingerprint"]),
-    }
-    for key in (*_FIXED, "n_folds", "seed"):
-        pairs[key] = (there["settings"][key], wanted["settings"][key])
-    _require_pairs(name, pairs)
-
-
-def _require_pairs(name: str, pairs: dict[str, tuple[Any, Any]]) -> None:
-    different = [key for key, (old, new) in pairs.items() if old != new]
-    if different:
-        raise StudyError(
-            f"The study {name!r} exists with another {' and '.join(different)}: "
-            "give this one a name of its own with --name, or repeat the old settings."
-        )
 
 
 def check_plan(plan: StudyPlan) -> None:
     """Refuse a plan whose study exists and was searched in another way."""
     for study in open_storage(plan.storage).get_all_studies():
         there = read_attributes(study.user_attrs).get("harness")
-        if study.study_name != plan.name or there is None:
-            continue
-        pairs = {"family": (there["family"], plan.family.name)}
-        wanted = plan.settings()
-        for key in _FIXED:
-            pairs[key] = (there["settings"][key], wanted[key])
-        _require_pairs(plan.name, pairs)
+        if study.study_name == plan.name and there is not None:
+            _require_equal(plan, there, ("family", *_SEARCHED))
+
+
+def _require_equal(
+    plan: StudyPlan, there: dict[str, Any], keys: tuple[str, ...]
+) -> None:
+    kept, wanted = from_json(SearchSettings, there["settings"]), plan.settings()
+    pairs = {
+        "family": (there["family"], plan.family.name),
+        "dataset": (there["dataset"]["fingerprint"], plan.dataset.fingerprint),
+        "split": (there["split"]["fingerprint"], plan.split.fingerprint),
+        **{key: (getattr(kept, key), getattr(wanted, key)) for key in _SETTINGS},
+    }
+    different = [key for key in keys if pairs[key][0] != pairs[key][1]]
+    if different:
+        raise StudyError(
+            f"The study {plan.name!r} exists with another {' and '.join(different)}: "
+            "give this one a name of its own with --name, or repeat the old settings."
+        )

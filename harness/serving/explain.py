@@ -156,7 +156,7 @@ class _Namer:
             simulated=self._dataset.simulated,
             trial=self._fitted.trial.number,
             n_train=len(self._train),
-            seed=int(study.settings["seed"]),
+            seed=study.settings.seed,
             user=self.name_user(pair[0]),
             title=self.name_title(pair[1]),
             rated=self._rating_of(pair),

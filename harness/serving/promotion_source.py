@@ -126,7 +126,7 @@ class PromotionSource:
 def read_source(storage: str, name: str) -> PromotionSource:
     """Read what is to be promoted."""
     record = read_named(storage, name)
-    command = "harness study" if record.settings["file"] is None else "harness run"
+    command = "harness study" if record.file is None else "harness run"
     if record.decision is None or record.judging is None:
         raise StudyError(
             f"{record.name!r} must be judged on a test set before its best model can be "

@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.results import ModelResult
@@ -154,21 +154,25 @@ def project_study(
 
 def _study_params(study: StudyRecord) -> dict[str, str]:
     params = {"family": study.family}
-    for key, value in study.settings.items():
-        if isinstance(value, Mapping):
-            if "name" in value:
-                params[key] = as_text(value["name"])
-        elif not isinstance(value, list | tuple):
-            params[key] = as_text(value)
-    params["split"] = as_text(study.split.method)
-    return params
+    settings = study.settings
+    facts = {
+        "sampler": settings.sampler.get("name"),
+        "pruner": settings.pruner.get("name"),
+        "n_folds": settings.n_folds,
+        "seed": settings.seed,
+        "window": settings.window,
+        "n_points": settings.n_points,
+        "jobs": settings.jobs,
+        "split": study.split.method,
+    }
+    return params | {k: as_text(v) for k, v in facts.items() if v is not None}
 
 
 def _study_tags(study: StudyRecord) -> dict[str, str]:
     tags = _shared_tags(study) | {
-        "seed": as_text(study.settings.get("seed")),
+        "seed": as_text(study.settings.seed),
         "storage": study.storage,
-        "settings": as_json(study.settings)[:LONGEST_VALUE],
+        "settings": as_json(to_json(study.settings))[:LONGEST_VALUE],
         "split": as_json(to_json(study.split))[:LONGEST_VALUE],
     }
     if study.best is not None:
@@ -305,7 +309,7 @@ def _both_parts(record: ExperimentRecord) -> tuple[LoggedDataset, ...]:
 def _experiment_params(record: ExperimentRecord) -> dict[str, str]:
     spec = record.spec
     facts = {
-        "file": record.settings.get("file"),
+        "file": record.file,
         "families": ", ".join(spec.families),
         "trials_per_family": spec.budget.n_trials,
         "seconds_per_family": spec.budget.seconds,
@@ -322,7 +326,7 @@ def _experiment_params(record: ExperimentRecord) -> dict[str, str]:
 
 
 def _experiment_tags(record: ExperimentRecord) -> dict[str, str]:
-    command = f"run {record.settings['file']}" if record.settings["file"] else "study"
+    command = f"run {record.file}" if record.file else "study"
     return {
         EXPERIMENT_TAG: experiment_identity(record),
         "experiment": record.name,

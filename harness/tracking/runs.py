@@ -144,7 +144,7 @@ class StudyRuns:
 
 
 def _columns(study: StudyRecord) -> list[str]:
-    names = list(study.settings["space"])
+    names = list(study.space)
     names += [name for trial in study.trials[-1:] for name in trial.params]
     return list(dict.fromkeys(names))
 

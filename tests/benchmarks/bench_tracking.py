@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
-from harness.search.records import StudyRecord, TrialRecord
+from harness.search.records import SearchSettings, StudyRecord, TrialRecord
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
 from harness.tracking.runs import StudyRuns
@@ -44,7 +44,7 @@ def make_study(n_trials):
     return StudyRecord(
         name="bench",
         family="svd",
-        settings={"seed": 0},
+        settings=SearchSettings(),
         dataset=DatasetFacts(
             name="toy",
             source="toy.csv",

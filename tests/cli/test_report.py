@@ -36,7 +36,11 @@ def store():
             {
                 "dataset": dataset,
                 "split": split,
-                "settings": {"file": None, "seed": 0, "jobs": 1, "n_folds": 2},
+                "file": None,
+                "seed": 0,
+                "jobs": 1,
+                "n_folds": 2,
+                "environment": {},
                 "code_version": "0",
                 "studies": {"toy": name},
             },

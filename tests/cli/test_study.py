@@ -1,6 +1,5 @@
 """``harness study`` from end to end, and killed on the way."""
 
-import json
 import os
 import random
 import signal
@@ -16,6 +15,8 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.experiment.store import read_experiment
+from harness.plain import from_json, to_json
+from harness.search.records import SearchSettings
 from harness.search.storage import read_study
 
 
@@ -213,7 +214,7 @@ def test_help_teaches(invoke):
 def test_settings_in_the_record_are_plain_data(invoke):
     invoke(*STUDY, "--trials", 2)
     record = read_study("optuna.log", "svd-mine")
-    assert json.loads(json.dumps(record.settings)) == record.settings
-    assert record.settings["sampler"]["multivariate"] in {True, False}
+    assert from_json(SearchSettings, to_json(record.settings)) == record.settings
+    assert record.settings.sampler["multivariate"] in {True, False}
     assert Path(record.dataset.source).name == "mine.csv"
     assert os.sep not in record.name

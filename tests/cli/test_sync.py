@@ -59,7 +59,10 @@ def store_experiment(name, studies, file=None):
     facts = {
         "dataset": FACTS["dataset"],
         "split": FACTS["split"],
-        "settings": {"file": file, "seed": 7},
+        "file": file,
+        "seed": 7,
+        "jobs": 1,
+        "environment": {},
         "code_version": "0.1.0",
         "studies": studies,
     }

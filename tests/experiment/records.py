@@ -8,9 +8,9 @@ from harness.evaluation.results import BIAS_BASELINE, Costs, Factor
 from harness.experiment.decision import conclude
 from harness.experiment.results import ExperimentRecord, LoggedCandidate, LoggedRuns
 from harness.experiment.spec import ExperimentSpec
-from harness.search.records import StudyRecord, TrialRecord
+from harness.search.records import Environment, StudyRecord, TrialRecord
 from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_judging, metrics
-from tests.facts import dataset_facts, split_facts
+from tests.facts import dataset_facts, search_settings, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 PREFERENCES = [name for name, m in MEASURES.items() if m.direction is not None]
@@ -70,11 +70,11 @@ DATASET = dataset_facts(
 
 SPLIT = split_facts(n_train=16_000, n_test=4000)
 
-ENVIRONMENT = {
-    "python": "CPython 3.13.1",
-    "platform": "Linux x86_64",
-    "packages": {"numpy": "2.3.0", "optuna": "5.0.0"},
-}
+ENVIRONMENT = Environment(
+    python="CPython 3.13.1",
+    platform="Linux x86_64",
+    packages={"numpy": "2.3.0", "optuna": "5.0.0"},
+)
 
 PROFILE = {
     "sparsity": 0.95,
@@ -213,16 +213,16 @@ def make_study(candidate, *, initial=None, best=None, progress=PROGRESS, **chang
     facts = {
         "name": f"published-{candidate}",
         "family": candidate,
-        "settings": {
-            "sampler": {"name": "tpe", "n_startup_trials": 10},
-            "pruner": {"name": "race", "z": 1.0},
-            "n_folds": 5,
-            "seed": 7,
-            "jobs": 2,
-            "space": SPACES[candidate],
-            "initial": PARAMS[candidate, "initial"],
-            "environment": ENVIRONMENT,
-        },
+        "settings": search_settings(
+            sampler={"name": "tpe", "n_startup_trials": 10},
+            pruner={"name": "race", "z": 1.0},
+            n_folds=5,
+            seed=7,
+            jobs=2,
+            space=SPACES[candidate],
+            initial=PARAMS[candidate, "initial"],
+            environment=ENVIRONMENT,
+        ),
         "dataset": DATASET,
         "split": SPLIT,
         "code_version": "0.1.0+gabc1234",
@@ -288,13 +288,9 @@ def make_record(*, judged=None, opened=True, **changes):
         "storage": "optuna.log",
         "dataset": DATASET,
         "split": SPLIT,
-        "settings": {
-            "seed": 7,
-            "jobs": 2,
-            "n_folds": 5,
-            "file": "experiments/published.toml",
-            "environment": ENVIRONMENT,
-        },
+        "file": "experiments/published.toml",
+        "jobs": 2,
+        "environment": ENVIRONMENT,
         "code_version": "0.1.0+gabc1234",
         "started": START,
         "studies": {candidate: make_study(candidate) for candidate in candidates},
@@ -329,7 +325,7 @@ def make_study_record(candidate="svd", *, study=None, judged=None, **changes):
         "studies": {candidate: study},
         "dataset": study.dataset,
         "split": study.split,
-        "settings": {**study.settings, "file": None},
+        "file": None,
         "fresh_folds": {candidate: TUNED[candidate] + 0.005},
         "factors": {},
         "judged": scores | (judged or {}),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.search.records import StudyRecord, TrialRecord
-from tests.facts import dataset_facts, split_facts
+from tests.facts import dataset_facts, search_settings, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SPACE = {
@@ -52,15 +52,15 @@ def make_study():
         facts = {
             "name": "svd-toy",
             "family": "svd",
-            "settings": {
-                "sampler": {"name": "tpe", "n_startup_trials": 10},
-                "pruner": {"name": "race", "z": 1.0},
-                "n_folds": 3,
-                "seed": 7,
-                "jobs": 2,
-                "space": SPACE,
-                "initial": INITIAL,
-            },
+            "settings": search_settings(
+                sampler={"name": "tpe", "n_startup_trials": 10},
+                pruner={"name": "race", "z": 1.0},
+                n_folds=3,
+                seed=7,
+                jobs=2,
+                space=SPACE,
+                initial=INITIAL,
+            ),
             "dataset": dataset_facts(),
             "split": split_facts(),
             "code_version": "0.1.0+gabc1234",

@@ -37,6 +37,7 @@ from tests.experiment.records import (
     with_models,
 )
 from tests.experiment.scores import INITIAL, TUNED
+from tests.facts import search_settings
 
 EIGHT = {
     "cf": ("collaborative filtering", 0.600, 6.1),
@@ -521,7 +522,7 @@ def test_slices_show_the_parameters_that_were_searched(tmp_path):
     assert draw_slices(make_study("svd"), tmp_path / "s.png", unit="stars")
     fixed = replace(
         make_study("svd"),
-        settings={"space": {"n_factors": {"type": "fixed", "value": 3}}},
+        settings=search_settings(space={"n_factors": {"type": "fixed", "value": 3}}),
     )
     assert not draw_slices(fixed, tmp_path / "none.png", unit="stars")
     assert not (tmp_path / "none.png").exists()

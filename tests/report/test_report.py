@@ -7,8 +7,11 @@ import pytest
 
 from harness.errors import StudyError
 from harness.evaluation.results import Factor
+from harness.plain import from_json
 from harness.report import write as report_writer
 from harness.report.write import write_report
+from harness.search.distributions import Distribution
+from harness.search.records import Environment
 from tests.experiment.records import (
     DATASET,
     RUNS,
@@ -97,8 +100,8 @@ def test_a_study_has_the_sections_that_say_something_about_one_family(study):
 def test_the_space_file_of_a_study_reads_as_the_space_that_was_searched(study):
     content = tomllib.loads(study.with_name("space.toml").read_text())
     settings = make_study_record().studies["svd"].settings
-    assert content["parameters"] == settings["space"]
-    assert content["initial"] == settings["initial"]
+    assert from_json(dict[str, Distribution], content["parameters"]) == settings.space
+    assert content["initial"] == settings.initial
 
 
 def test_the_results_are_there_as_data_with_null_for_what_is_not_a_number(written):
@@ -267,7 +270,8 @@ class TestText:
             spec=spec,
             dataset=replace(DATASET, name=HOSTILE, notes=(HOSTILE,)),
             factors={"svd": (factor,)},
-            settings={"file": HOSTILE, "jobs": 2, "environment": {"python": HOSTILE}},
+            file=HOSTILE,
+            environment=Environment(python=HOSTILE),
         )
         text = write_report(record, tmp_path / "r").read_text()
         prose = re.sub(r"```\w+\n.*?\n```", "", text, flags=re.DOTALL)
@@ -318,7 +322,7 @@ class TestText:
     def test_no_folder_of_this_machine_is_told(self, tmp_path):
         record = make_record(
             storage=str(tmp_path / "optuna.log"),
-            settings={"file": str(tmp_path / "mine.toml"), "jobs": 2},
+            file=str(tmp_path / "mine.toml"),
         )
         text = write_report(record, tmp_path / "r").read_text()
         assert str(tmp_path) not in text

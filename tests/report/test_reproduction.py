@@ -5,6 +5,7 @@ from pathlib import Path
 from harness.experiment.spec import DataSpec
 from harness.report.context import Context
 from harness.report.reproduction import command_of, local_name, reproduction
+from harness.search.records import Environment
 from tests.experiment.records import make_record, make_spec, make_study_record
 
 
@@ -89,12 +90,10 @@ def test_a_name_with_blanks_and_quotes_survives_the_shell():
 
 
 def test_versions_are_those_of_the_search():
-    environment = {
-        "python": "CPython 3.11.7",
-        "platform": "Linux x86_64",
-        "packages": {"optuna": "5.0.0"},
-    }
-    record = make_record(settings={"environment": environment})
+    environment = Environment(
+        python="CPython 3.11.7", platform="Linux x86_64", packages={"optuna": "5.0.0"}
+    )
+    record = make_record(environment=environment)
     text = reproduction(Context(record=record, folder=Path()))
     for fact in ("CPython 3.11.7", "Linux x86\\_64", "optuna 5.0.0", "0.1.0+gabc1234"):
         assert fact in text

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plain import to_json
 from harness.report.searches import describe_range, edge_of, edges, gauge, position
 from harness.search.distributions import Categorical, Epochs, Fixed, Float, Int
 
@@ -72,8 +71,7 @@ def test_ranges_are_put_in_words():
 
 def found_edges(make_study, make_trial, family, space, params):
     study = make_study([make_trial(0, value=1.0, params=params)], family=family)
-    kept = {name: to_json(found) for name, found in space.items()}
-    return edges(replace(study, settings={**study.settings, "space": kept}))
+    return edges(replace(study, settings=replace(study.settings, space=space)))
 
 
 def test_only_values_that_are_active_and_at_an_edge_are_named(make_study, make_trial):

@@ -85,7 +85,7 @@ def test_a_study_in_parts_is_the_study_in_one_go(study_of, sampler, storage):
 
 def test_the_window_is_a_setting_of_the_study(study_of):
     small, large = study_of("a", [16], window=2), study_of("b", [16], window=12)
-    assert small.settings["window"] == 2
+    assert small.settings.window == 2
     assert trials_of(small)[:3] == trials_of(large)[:3]
     assert trials_of(small) != trials_of(large)
     with pytest.raises(Exception, match="exists with another window"):

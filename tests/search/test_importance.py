@@ -11,7 +11,7 @@ from harness.search.importance import (
 )
 from harness.search.pruners import paired_values
 from harness.search.records import StudyRecord, TrialRecord
-from tests.facts import dataset_facts, split_facts
+from tests.facts import dataset_facts, search_settings, split_facts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SPACE = {
@@ -47,7 +47,7 @@ def study(trials):
     return StudyRecord(
         name="toy",
         family="toy",
-        settings={"space": SPACE},
+        settings=search_settings(space=SPACE),
         dataset=dataset_facts(),
         split=split_facts(),
         code_version="0",

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import StudyError, UnknownNameError
 from harness.models.svd.model import SVD
+from harness.plain import to_json
 from harness.search.records import NoListener
 from harness.search.storage import (
     list_studies,
@@ -317,8 +318,8 @@ def test_grid_visits_every_point_and_stops(plan_of, run):
 def test_every_sampler_works_with_every_pruner(plan_of, run, sampler, pruner):
     record = run(plan_of(sampler=sampler, pruner=pruner), 12)
     assert len({t.params["shift"] for t in record.trials}) == 12
-    assert record.settings["sampler"]["name"] == sampler
-    assert record.settings["pruner"]["name"] == pruner
+    assert record.settings.sampler["name"] == sampler
+    assert record.settings.pruner["name"] == pruner
 
 
 def test_no_trial_starts_after_the_timeout(plan_of, run):
@@ -330,7 +331,7 @@ def test_the_record_read_back_is_the_record_returned(plan_of, run):
     record = run(plan, 3)
     assert list_studies(plan.storage) == ["toy"]
     assert read_study(plan.storage, "toy") == record
-    json.dumps(record.settings)
+    json.dumps(to_json(record.settings))
 
 
 def test_unknown_names_are_refused_with_a_hint(plan_of, run):

@@ -87,7 +87,10 @@ def keep_study(
     facts = {
         "dataset": to_json(dataset),
         "split": to_json(split),
-        "settings": {"seed": 5, "file": None},
+        "file": None,
+        "seed": 5,
+        "jobs": 1,
+        "environment": {},
         "code_version": "0",
         "studies": {family: name},
     }

@@ -11,7 +11,7 @@ from harness.tracking import runs
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
 from harness.tracking.store import quieten
-from tests.facts import dataset_facts, split_facts
+from tests.facts import dataset_facts, search_settings, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -24,7 +24,6 @@ def as_experiment(study, **changes):
         "storage": study.storage,
         "dataset": study.dataset,
         "split": study.split,
-        "settings": {"file": None, "seed": 7},
         "code_version": study.code_version,
         "started": START,
         "studies": {study.family: study},
@@ -117,12 +116,12 @@ def make_study():
         facts = {
             "name": "svd-toy",
             "family": "svd",
-            "settings": {
-                "seed": 7,
-                "n_folds": 3,
-                "sampler": {"name": "tpe", "n_startup_trials": 10},
-                "space": {"n_factors": {"type": "int", "low": 1, "high": 200}},
-            },
+            "settings": search_settings(
+                seed=7,
+                n_folds=3,
+                sampler={"name": "tpe", "n_startup_trials": 10},
+                space={"n_factors": {"type": "int", "low": 1, "high": 200}},
+            ),
             "dataset": dataset_facts(
                 source="embedded", n_users=3, n_items=4, n_ratings=9, simulated=True
             ),

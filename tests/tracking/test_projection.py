@@ -1,6 +1,8 @@
 import json
 import math
 
+from harness.plain import from_json
+from harness.search.records import SearchSettings
 from harness.tracking.projection import project_study, project_trial, study_identity
 
 
@@ -63,11 +65,14 @@ def test_a_study_lasts_from_its_first_trial_to_its_last(make_study, make_trial):
 def test_a_study_has_its_settings_in_full(make_study):
     study = make_study()
     image = project_study(study, status="RUNNING")
-    assert json.loads(image.tags["settings"]) == study.settings
+    assert (
+        from_json(SearchSettings, json.loads(image.tags["settings"])) == study.settings
+    )
     assert image.params == {
         "family": "svd",
         "seed": "7",
         "n_folds": "3",
+        "window": "1",
         "sampler": "tpe",
         "split": "random",
     }

@@ -89,7 +89,7 @@ def test_settings_changed_on_the_way_are_told_beside_the_first_ones(
 ):
     study = make_study([make_trial(0)])
     sync(study, store_uri)
-    settings = {**study.settings, "sampler": {"name": "random"}}
+    settings = replace(study.settings, sampler={"name": "random"})
     sync(replace(study, settings=settings), store_uri)
     [parent], _ = read_runs(store_uri)
     assert parent.data.params["sampler"] == "tpe"
