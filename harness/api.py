@@ -308,7 +308,8 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     Parameters
     ----------
     family : str
-        Name of the family; see ``harness families``.
+        Name of the family (see ``harness families``), or a class in a file of your own:
+        ``"my_model.py:MyModel"``.
     data : str, Path, DataFrame or Dataset, default "ott"
         Ratings: ``"ott"`` (embedded, simulated), a path, or a table with columns for
         user, item, rating, and possibly time.

@@ -110,7 +110,9 @@ def study(
     family: Annotated[
         str,
         typer.Argument(
-            metavar="FAMILY", help="Family of models; `harness families` lists them."
+            metavar="FAMILY",
+            help="Family of models: a name that `harness families` lists, or a class in "
+            "a file of your own, my_model.py:MyModel.",
         ),
     ],
     search: SearchOptions,

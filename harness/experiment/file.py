@@ -11,7 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.data.profile import published_characteristics
-from harness.errors import ExperimentError, HarnessError, UnknownNameError
+from harness.errors import (
+    ExperimentError,
+    HarnessError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.claims import NO_FIGURE
@@ -23,8 +28,9 @@ from harness.experiment.spec import (
     ExperimentSpec,
     FamilySpec,
 )
+from harness.models.base import Recommender
 from harness.models.families import load_family
-from harness.search.space import SearchSpace, find_space, load_space
+from harness.search.space import SearchSpace, find_space, load_space, space_of
 from harness.toml import broken_rule, first_problem, line_of
 
 __all__ = [
@@ -265,12 +271,10 @@ def find_spaces(path: Path | None, spec: ExperimentSpec) -> dict[str, SearchSpac
     """Find family and search space of each candidate; without a path of a study."""
     if path is None:
         # A family that does not exist is named before its search space.
-        families = {candidate: load_family(candidate) for candidate in spec.families}
+        families = {c: load_family(e.family or c) for c, e in spec.families.items()}
         return {
-            candidate: load_space(
-                find_space(entry.space or candidate), families[candidate]
-            )
-            for candidate, entry in spec.families.items()
+            c: load_space(_space_file(entry, families[c]), families[c])
+            for c, entry in spec.families.items()
         }
     spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
     _check_variants(path, spec, spaces)
@@ -282,9 +286,9 @@ def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
     name = entry.family or candidate
     try:
         family = load_family(name)
-    except UnknownNameError as error:
+    except (UnknownNameError, UnsupportedError) as error:
         raise complaint(path, f"families.{candidate}.family", str(error)) from error
-    file = find_space(entry.space or name)
+    file = _space_file(entry, family)
     try:
         return load_space(
             file, family, parameters=entry.parameters, initial=entry.initial
@@ -293,6 +297,10 @@ def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
         if not (entry.parameters or entry.initial):
             raise
         raise complaint(path, f"families.{candidate}", str(error)) from error
+
+
+def _space_file(entry: FamilySpec, family: type[Recommender]) -> Path:
+    return find_space(entry.space) if entry.space else space_of(family)
 
 
 def _check_variants(

@@ -18,6 +18,7 @@ from harness.experiment.run import PreparedExperiment
 from harness.experiment.store import keep, read_experiment
 from harness.models.base import Recommender
 from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
+from harness.models.families import reference_of
 from harness.plain import Params, from_json, to_json
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
@@ -143,7 +144,7 @@ class _Judge:
     def _measure_costs(self, floor: Params) -> dict[str, Costs]:
         """Measure the tuned models and the floor; give costs by name of the entry."""
         measured = {
-            c: (self._prepared.plans[c].family.name, dict(best.params))
+            c: (reference_of(self._prepared.plans[c].family), dict(best.params))
             for c, best in self._best.items()
         }
         measured[BIAS_BASELINE] = ("baseline", dict(floor))

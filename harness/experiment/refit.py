@@ -45,7 +45,7 @@ def refit_best(
             f"The study {study.name!r} has no complete trial yet, so there is no model "
             "to fit again: continue it with `harness study`."
         )
-    family = load_family(study.family)
+    family = load_family(study.reference)
     dataset = load_dataset()
     train = dataset.ratings if on_all else split_again(study, dataset).train
     params = {**study.settings.defaults, **best.params}

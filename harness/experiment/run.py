@@ -19,7 +19,7 @@ from harness.experiment.file import (
     load_experiment,
 )
 from harness.experiment.spec import ExperimentSpec
-from harness.models.families import load_family
+from harness.models.families import is_in_file, load_family
 from harness.plain import to_json
 from harness.search.engine import Budget
 from harness.search.pruners import make_pruner
@@ -180,7 +180,7 @@ def prepare_experiment(
 
 
 def study_spec(
-    family: str,
+    reference: str,
     *,
     space: str | None = None,
     n_trials: int = 100,
@@ -189,11 +189,15 @@ def study_spec(
 ) -> ExperimentSpec:
     """Say in memory what an experiment file with one family would say.
 
+    `reference` is what `load_family` takes: a name, or file and class.
     `tables` are ``data``, ``split`` and ``search`` as the file has them, and ``seed``.
     """
+    family, entry = reference, {} if space is None else {"space": space}
+    if is_in_file(reference):
+        family, entry = load_family(reference).name, entry | {"family": reference}
     content = {
         "title": f"Study of {family}",
-        "families": {family: {} if space is None else {"space": space}},
+        "families": {family: entry},
         "budget": {"trials": n_trials, "seconds": seconds},
         **tables,
     }

@@ -53,7 +53,7 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
     start = f"harness run {_quoted(_file(record))}"
     options: list[tuple[str, object]] = [("--data", spec.data.source)]
     if study is not None:
-        start = f"harness study {_quoted(study.family)}"
+        start = f"harness study {_quoted(study.reference)}"
         options += [
             *_read_options(given),
             ("--split", spec.split.method),

@@ -96,7 +96,7 @@ def edges(study: StudyRecord) -> dict[str, str]:
     return {
         name: end
         for name, end in ends.items()
-        if end is not None and _can_be_wider(study.family, name, space[name], end)
+        if end is not None and _can_be_wider(study.reference, name, space[name], end)
     }
 
 

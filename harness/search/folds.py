@@ -17,6 +17,7 @@ from harness.errors import StudyError, TrainingError
 from harness.evaluation.metrics import OBJECTIVE, score
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
+from harness.models.families import file_of, load_family, reference_of
 from harness.plain import Params
 
 __all__ = [
@@ -203,7 +204,10 @@ def share(data: TrainingData, folder: Path) -> None:
         "scale": train.scale,
     }
     with (folder / _REST).open("wb") as file:
-        pickle.dump((data.family, data.catalogue, ids), file, protocol=5)
+        # A class from a file has no module that a worker could import it from.
+        in_file = file_of(data.family) is not None
+        family = reference_of(data.family) if in_file else data.family
+        pickle.dump((family, data.catalogue, ids), file, protocol=5)
 
 
 @lru_cache(maxsize=1)
@@ -214,6 +218,8 @@ def _workbench_of(folder: str) -> Workbench:
     with (path / _REST).open("rb") as file:
         family, catalogue, ids = pickle.load(file)  # noqa: S301
     fold_of = arrays.pop("fold_of")
+    if isinstance(family, str):
+        family = load_family(family)
     return Workbench(family, Ratings(**arrays, **ids), catalogue, fold_of)
 
 

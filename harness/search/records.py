@@ -71,7 +71,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How a study is searched: all but the last two fix its trials."""
+    """How a study is searched: all but the last three fix its trials."""
 
     # Hyperparameter to distribution, in the order of sampling.
     space: Mapping[str, Distribution] = field(default_factory=dict)
@@ -88,6 +88,8 @@ class SearchSettings:
     window: int = 1
     # Number of different settings in the space, where that is finite.
     n_points: int | None = None
+    # File and class of a family that is not registered.
+    reference: str | None = None
     jobs: int | None = None
     environment: Environment = field(default_factory=Environment)
 
@@ -109,6 +111,11 @@ class StudyRecord:
     # In the order of their numbers.
     trials: tuple[TrialRecord, ...] = field(default=())
     identity: str = ""
+
+    @property
+    def reference(self) -> str:
+        """What `load_family` takes to find the family."""
+        return self.settings.reference or self.family
 
     @property
     def space(self) -> Mapping[str, Distribution]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import ParameterError, SpaceError, UnknownNameError
 from harness.models.base import IterativeRecommender, Recommender
+from harness.models.families import file_of, reference_of
 from harness.models.hyperparameters import domains
 from harness.plain import Params, ParamValue
 from harness.search.distributions import (
@@ -192,6 +193,7 @@ def _holds(distribution: Distribution, value: Any) -> bool:
 class SearchSpace:
     """What a study samples, and where it starts."""
 
+    # What `load_family` takes to find the family.
     family: str
     # Name of a hyperparameter to its distribution, in the order of sampling.
     distributions: Mapping[str, Int | Float | Categorical | Fixed | Epochs]
@@ -262,6 +264,25 @@ def find_space(name: str) -> Path:
     raise UnknownNameError("search space", name, known)
 
 
+def space_of(family: type[Recommender]) -> Path:
+    """Look up the search space of a family: beside its file, or by its name."""
+    file = file_of(family)
+    if file is None:
+        return find_space(family.name)
+    beside = file.with_suffix(".toml")
+    if beside.is_file():
+        return beside
+    try:
+        return find_space(family.name)
+    except UnknownNameError as error:
+        raise SpaceError(
+            f"The family {family.name!r} needs a search space: write {beside.name} beside "
+            f"{file.name}, or studies/{family.name}.toml, with the line "
+            f'family = "{family.name}" and, under [parameters], a range for each of '
+            f"{', '.join(n for n in domains(family) if n != 'seed') or 'nothing'}."
+        ) from error
+
+
 def _shipped_folders() -> list[Path]:
     package = Path(str(files("harness")))
     # In a wheel the spaces lie inside the package, in a checkout beside it.
@@ -297,7 +318,7 @@ def load_space(
     check_parameters(content, family, complain)
     start = _initial(content, family)
     check_initial(content, start, complain)
-    return SearchSpace(family.name, content.parameters, start, str(path))
+    return SearchSpace(reference_of(family), content.parameters, start, str(path))
 
 
 def _read(path: Path) -> str:

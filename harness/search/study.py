@@ -21,6 +21,7 @@ from harness.errors import StudyError
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
+from harness.models.families import file_of
 from harness.plain import ParamValue, from_json, to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
@@ -110,6 +111,7 @@ class StudyPlan:
             seed=self.seed,
             window=self.window,
             n_points=samplers.n_points,
+            reference=None if file_of(self.family) is None else self.space.family,
             jobs=jobs,
             environment=environment(),
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from harness.errors import DataError, HarnessError, StudyError
 from harness.evaluation.splits import SplitFacts
 from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
-from harness.models.families import load_family
+from harness.models.families import family_in_file, file_of, load_family
 from harness.plain import from_json
 
 __all__ = [
@@ -33,6 +34,8 @@ FORMAT = 1
 
 FACTS = "facts.json"
 TITLES = "titles.json"
+FAMILY = "family.py"
+"""Code of a family that is not registered."""
 _DIGITS = 16
 
 
@@ -132,6 +135,9 @@ def write_model(packaged: PackagedModel, folder: Path) -> Manifest:
     """Write a packaged model."""
     packaged.model.save(folder)
     (folder / TITLES).write_text(json.dumps(packaged.titles), encoding="utf-8")
+    source = file_of(type(packaged.model))
+    if source is not None:
+        shutil.copyfile(source, folder / FAMILY)
     files = {p.name: _digest(p) for p in sorted(folder.iterdir()) if p.name != FACTS}
     lines = "".join(f"{name} {file.sha256}\n" for name, file in files.items())
     manifest = Manifest(
@@ -157,7 +163,7 @@ def read_model(folder: Path) -> PackagedModel:
     for name, file in manifest.files.items():
         _check(folder / name, file)
     try:
-        model = load_family(facts.family).load(folder)
+        model = _family(folder, facts).load(folder)
     except HarnessError:
         raise
     except Exception as error:
@@ -169,6 +175,13 @@ def read_model(folder: Path) -> PackagedModel:
         ) from error
     titles = tuple(_read_json(folder / TITLES))
     return PackagedModel(model=model, titles=titles, facts=facts, manifest=manifest)
+
+
+def _family(folder: Path, facts: ModelFacts) -> type[Recommender]:
+    code = folder / FAMILY
+    if code.exists():
+        return family_in_file(code, facts.family)
+    return load_family(facts.family)
 
 
 def _read_facts(folder: Path) -> tuple[ModelFacts, Manifest]:

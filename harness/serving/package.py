@@ -158,7 +158,9 @@ def requirements(family: str) -> list[str]:
         for one in needed
         if one.marker is None or one.marker.evaluate({"extra": ""})
     }
-    provider = next(e.dist for e in entry_points(group=GROUP) if e.name == family)
+    found = (e.dist for e in entry_points(group=GROUP) if e.name == family)
+    # A family from a file comes with the model.
+    provider = next(found, None)
     if provider is not None and provider.name != DISTRIBUTION:
         names.add(provider.name)
     return [f"{WHEELS}/{WHEEL}", *(f"{n}=={version(n)}" for n in sorted(names))]

@@ -77,7 +77,7 @@ def test_names_are_resolved_before_the_data_is_loaded(tmp_path):
         {"search": {"pruner": "rase"}},
         {"space": "baselin"},
     ):
-        spec = study_spec(**({"family": "baseline"} | change))
+        spec = study_spec(**({"reference": "baseline"} | change))
         with pytest.raises(UnknownNameError, match="Did you mean"):
             prepare_study(spec, RunSettings(storage=str(tmp_path / "o.log")), load=load)
 
