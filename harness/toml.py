@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["Part", "broken_rule", "first_problem", "line_of"]
+__all__ = ["Part", "as_sentence", "broken_rule", "first_problem", "line_of"]
 
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?")
@@ -76,6 +76,11 @@ def broken_rule(problem: "ErrorDetails", model: type[BaseModel]) -> str:
     if problem["type"] != "value_error" and isinstance(value, bool | int | float | str):
         rule += f", but it is {value!r}"
     return rule
+
+
+def as_sentence(rule: str) -> str:
+    """End a rule as a sentence, unless it ends already."""
+    return rule if rule.endswith((".", "?")) else f"{rule}."
 
 
 def _model_at(model: type[BaseModel], location: list[int | str]) -> Any:

@@ -31,7 +31,7 @@ from harness.experiment.spec import (
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.search.space import SearchSpace, find_space, load_space, space_of
-from harness.toml import broken_rule, first_problem, line_of
+from harness.toml import as_sentence, broken_rule, first_problem, line_of
 
 __all__ = [
     "complaint",
@@ -263,8 +263,7 @@ def complaint(path: Path, key: str, rule: str) -> ExperimentError:
     """Make the error for a key that breaks a rule."""
     line = line_of(path.read_text(encoding="utf-8"), key)
     where = f"{path}:{line}" if line else str(path)
-    end = "" if rule.endswith((".", "?")) else "."
-    return ExperimentError(f"{where}: {key}: {rule}{end}")
+    return ExperimentError(f"{where}: {key}: {as_sentence(rule)}")
 
 
 def find_spaces(path: Path | None, spec: ExperimentSpec) -> dict[str, SearchSpace]:

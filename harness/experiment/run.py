@@ -35,7 +35,7 @@ from harness.search.storage import (
     save_experiment_facts,
 )
 from harness.search.study import StudyPlan, check_plan, environment, run_study
-from harness.toml import broken_rule, first_problem
+from harness.toml import as_sentence, broken_rule, first_problem
 from harness.version import code_version
 
 __all__ = [
@@ -206,8 +206,8 @@ def study_spec(
     except ValidationError as error:
         first = first_problem(error)
         key = ".".join(map(str, first["loc"]))
-        rule = broken_rule(first, ExperimentSpec).rstrip(".")
-        raise ExperimentError(f"{key}: {rule}.") from error
+        rule = as_sentence(broken_rule(first, ExperimentSpec))
+        raise ExperimentError(f"{key}: {rule}") from error
 
 
 def prepare_study(

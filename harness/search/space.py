@@ -27,7 +27,7 @@ from harness.search.distributions import (
     Value,
     is_multiple,
 )
-from harness.toml import broken_rule, first_problem, line_of
+from harness.toml import as_sentence, broken_rule, first_problem, line_of
 
 __all__ = ["SearchSpace", "find_space", "load_space", "space_toml"]
 
@@ -77,14 +77,13 @@ class Complaint:
         """Say the first thing that is wrong with the form of the file."""
         first = first_problem(error)
         rule = broken_rule(first, StudyFile)
-        end = "" if rule.endswith((".", "?")) else "."
         location = [str(part) for part in first["loc"]]
         if location[:1] in (["parameters"], ["initial"]) and len(location) > 1:
             # The discriminator's tag ("int") stands between parameter and field.
             field = ".".join(location[3:])
             rule = f"{field + ': ' if field else ''}{rule}"
-            return self(location[1], f"{rule}{end}", location[0])
-        return self(".".join(location), f"{rule}{end}", "")
+            return self(location[1], as_sentence(rule), location[0])
+        return self(".".join(location), as_sentence(rule), "")
 
 
 def _check_names(

@@ -72,7 +72,7 @@ def test_names_are_resolved_before_the_data_is_loaded(tmp_path):
         raise AssertionError("loaded")
 
     for change in (
-        {"family": "baselin"},
+        {"reference": "baselin"},
         {"search": {"sampler": "tpa"}},
         {"search": {"pruner": "rase"}},
         {"space": "baselin"},
