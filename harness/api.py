@@ -3,6 +3,7 @@
 The command line calls exactly this.
 """
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -177,28 +178,34 @@ class Experiment:
 
     @property
     def trials(self) -> "pd.DataFrame":
-        """All trials, a row each: family, number, state, value, settings, measures."""
+        """All trials, a row each: family, number, state, value, measures, times, settings."""
         import pandas as pd
 
+        trials = [
+            (candidate, trial)
+            for candidate, study in self.results.studies.items()
+            for trial in study.trials
+        ]
         rows = [
             {
                 "family": candidate,
                 "number": trial.number,
                 "state": trial.state,
-                "value": trial.value,
-                **{f"param_{name}": value for name, value in trial.params.items()},
-                **{
-                    name: value
-                    for name, value in trial.metrics.items()
-                    if name != "rmse"
-                },
+                "value": math.nan if trial.value is None else trial.value,
+                **{k: value for k, value in trial.metrics.items() if k != "rmse"},
                 "started": trial.started,
                 "ended": trial.ended,
+                "error": trial.error,
             }
-            for candidate, study in self.results.studies.items()
-            for trial in study.trials
+            for candidate, trial in trials
         ]
-        return pd.DataFrame(rows)
+        frame = pd.DataFrame(rows)
+        for name in dict.fromkeys(name for _, trial in trials for name in trial.params):
+            # Families have hyperparameters of their own: 20 must not become 20.0 where
+            # another one has none.
+            settings: Any = [trial.params.get(name) for _, trial in trials]
+            frame[f"param_{name}"] = pd.array(settings)
+        return frame
 
     @property
     def model(self) -> Recommender:

@@ -24,6 +24,7 @@ from harness.cli import (
     serve,
     study,
     sync,
+    trials,
     ui,
 )
 from harness.cli.terminal import help_of
@@ -65,6 +66,7 @@ for command in (
     serve.serve,
     study.study,
     sync.sync,
+    trials.trials,
     ui.ui,
 ):
     app.command(help=help_of(command))(command)
