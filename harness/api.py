@@ -21,6 +21,7 @@ from harness.errors import (
     UnknownNameError,
 )
 from harness.experiment.convergence import unfinished
+from harness.experiment.export import Export, TableFormat, export_judged
 from harness.experiment.judge import JudgedExperiment, judge_experiment
 from harness.experiment.refit import refit_best
 from harness.experiment.results import ExperimentRecord
@@ -219,12 +220,6 @@ class Experiment:
         winner, study = self.winner, self._chosen_study()
         assert winner is not None
         if winner not in self._models:
-            source = study.dataset.source
-            if self._dataset is None and source == FRAME:
-                raise StudyError(
-                    f"{self.name!r} was made from a data frame, which is not kept: call "
-                    "tune() again with the same data."
-                )
             refitted = refit_best(study, self._load)
             self._models[winner] = refitted.model
         return self._models[winner]
@@ -243,6 +238,47 @@ class Experiment:
             ``report.md``; ``report.html`` and ``report.json`` lie beside it.
         """
         return write_report(self.results, Path(folder or Path("reports") / self.name))
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        table_format: TableFormat = "csv",
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> Export:
+        """Write split, predictions and errors of each user, to be checked by other tools.
+
+        All tuned models and baselines are fitted again with the seeds they were judged
+        with.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Folder to write; must not exist yet.
+        table_format : {"csv", "parquet"}, default "csv"
+            Format of the tables.
+        on_step : callable, optional
+            Is told what is being done.
+
+        Returns
+        -------
+        Export
+            What was fitted again, with its RMSE and that of the report: the content of
+            ``export.json``.
+
+        Raises
+        ------
+        HarnessError
+            If nothing was judged yet, the data is no longer what it was, or the folder
+            cannot be written.
+        """
+        return export_judged(
+            self.results,
+            self._load,
+            Path(folder),
+            table_format=table_format,
+            on_step=on_step,
+        )
 
     def figures(self) -> dict[str, Picture]:
         """Draw the figures of the report.
@@ -270,6 +306,11 @@ class Experiment:
     def _load(self) -> Dataset:
         if self._dataset is not None:
             return self._dataset
+        if self.results.dataset.source == FRAME:
+            raise StudyError(
+                f"{self.name!r} was made from a data frame, which is not kept: call "
+                "tune() again with the same data."
+            )
         from harness.data.load import load_again
 
         return load_again(self.results.dataset)

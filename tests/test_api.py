@@ -69,6 +69,25 @@ def test_results_are_typed_and_the_verdict_can_be_printed(study):
     assert "svd" in str(study)
 
 
+def test_what_is_exported_gives_the_figures_of_the_report(study, tmp_path):
+    study.export(tmp_path / "out")
+    found = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    errors = pd.read_csv(tmp_path / "out" / "user_errors.csv")
+    columns = [name for name in found.columns if name.startswith("svd:")]
+    assert len(columns) == len(study.results.judging.seeds) > 1
+    off = found[columns].astype("float32").sub(found["rating"], axis=0)
+    by_seed = np.sqrt(np.square(off.astype("float64")).mean())
+    told = study.results.model("svd")
+    assert by_seed.tolist() == pytest.approx(told.rmse_by_seed, abs=1e-12)
+    assert by_seed.mean() == pytest.approx(told.rmse.value, abs=1e-12)
+    of_users = errors.loc[errors["model"] == "svd", "rmse"].mean()
+    assert of_users == pytest.approx(told.measures["user_rmse"].value, abs=1e-12)
+    for name in ("user and item bias", "global mean"):
+        off = found[name].astype("float32").astype("float64") - found["rating"]
+        known = study.results.baseline(name).rmse.value
+        assert np.sqrt(np.square(off).mean()) == pytest.approx(known, abs=1e-12)
+
+
 def test_figures_show_themselves_in_a_notebook(study):
     figures = study.figures()
     assert "histories" in figures

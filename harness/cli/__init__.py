@@ -15,6 +15,7 @@ from harness.cli import (
     compare,
     data,
     explain,
+    export,
     families,
     models,
     promote,
@@ -57,6 +58,7 @@ app.add_typer(data.app, name="data")
 for command in (
     compare.compare,
     explain.explain,
+    export.export,
     families.families,
     models.models,
     promote.promote,
