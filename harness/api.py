@@ -343,6 +343,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     seed: int = 0,
     name: str | None = None,
     jobs: int | None = None,
+    executor: str | None = None,
     storage: str = DEFAULT_STORAGE,
     location: Location | None = None,
     reports: str | Path = "reports",
@@ -382,6 +383,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         Name of the study; else family and data set.
     jobs : int, optional
         Worker processes; else one for each core.
+    executor : str, optional
+        Where folds are evaluated: ``"inline"`` (in this process) or ``"processes"``;
+        else as the number of jobs asks for. Results do not depend on it.
     storage : str, default "optuna.log"
         Optuna storage: a journal file, or a URL.
     location : Location, optional
@@ -420,7 +424,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         search={"folds": folds, "sampler": sampler, "pruner": pruner},
         split={"method": split, "test_share": test_share},
     )
-    settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
+    settings = RunSettings(
+        name=name, storage=storage, jobs=_jobs(jobs), executor=executor
+    )
     if isinstance(data, Dataset) and reading:
         raise DataError(
             f"A Dataset is read already, but got {', '.join(sorted(reading))}: leave that "
@@ -445,6 +451,7 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     changes: Mapping[str, Any] | None = None,
     name: str | None = None,
     jobs: int | None = None,
+    executor: str | None = None,
     storage: str = DEFAULT_STORAGE,
     location: Location | None = None,
     reports: str | Path = "reports",
@@ -465,7 +472,7 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     changes : mapping, optional
         What to do otherwise than the file says, as the file would say it:
         ``{"budget": {"trials": 20}}``.
-    name, jobs, storage, location, reports, progress
+    name, jobs, executor, storage, location, reports, progress
         As for `tune`.
 
     Returns
@@ -483,7 +490,9 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     if data is not None:
         load = _loader(data)
         changes["data"] = {**changes.get("data", {}), "source": _source(data)}
-    settings = RunSettings(name=name, storage=storage, jobs=_jobs(jobs))
+    settings = RunSettings(
+        name=name, storage=storage, jobs=_jobs(jobs), executor=executor
+    )
     prepared = prepare_experiment(str(file), settings, changes=changes, load=load)
     if only is not None and only not in prepared.plans:
         raise UnknownNameError("family in this experiment", only, prepared.plans)

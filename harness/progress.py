@@ -1,9 +1,11 @@
 """How searches go, for people: a live bar on a terminal or in a notebook, else a few lines."""
 
+import html
+import math
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -133,6 +135,100 @@ class TrialCounts:
         return f"best {self._best.value:.4f} (#{self._best.number})"
 
 
+class Pace(NamedTuple):
+    """How fast a search goes, in words; empty before it is known."""
+
+    speed: str = ""
+    left: str = ""
+
+
+def fit_parts(parts: list[tuple[int, str]], room: int) -> str:
+    """Join parts to a line of at most so many characters, by leaving parts out.
+
+    Each part has a rank: those of low rank give way first, and none is cut.
+    """
+    kept = [part for part in parts if part[1]]
+    while True:
+        line = " · ".join(words for _, words in kept)
+        if len(line) <= room or len(kept) <= 1:
+            return line
+        kept.remove(min(kept))
+
+
+class TerminalBar:
+    """A bar on a terminal; elsewhere it shows nothing."""
+
+    def __init__(self, console: Console) -> None:
+        width = min(24, console.width // 6)
+        # Beside both: spinner, time elapsed, and what separates them.
+        self.room = console.width - width - 14
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=width),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("starting workers")
+
+    def start(self, total: int) -> None:
+        """Show it."""
+        self._progress.update(self._task, total=total)
+        self._progress.start()
+
+    def update(self, description: str, done: int | None = None) -> None:
+        """Say what is going on, and how much is done."""
+        self._progress.update(self._task, completed=done, description=description)
+
+    def stop(self) -> None:
+        """Take it away."""
+        self._progress.stop()
+
+
+class NotebookBar:
+    """A bar below a notebook's cell: that of rich needs ipywidgets to be installed."""
+
+    room = 120
+    # A trial may take a millisecond; the page is not to be drawn more often than this.
+    _PAUSE_SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._total = self._done = 0
+        self._description = "starting workers"
+        self._drawn = -math.inf
+
+    def start(self, total: int) -> None:
+        """Show it."""
+        from IPython.display import display
+
+        self._total = total
+        show: Any = display
+        self._handle = show(self._forms(), raw=True, display_id=True)
+
+    def update(self, description: str, done: int | None = None) -> None:
+        """Say what is going on, and how much is done."""
+        self._description = description
+        self._done = self._done if done is None else done
+        if self._handle and time.monotonic() - self._drawn >= self._PAUSE_SECONDS:
+            self._drawn = time.monotonic()
+            self._handle.update(self._forms(), raw=True)
+
+    def stop(self) -> None:
+        """Take it away."""
+        if self._handle:
+            self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
+
+    def _forms(self) -> dict[str, str]:
+        bar = f'<progress value="{self._done}" max="{self._total}"></progress>'
+        return {
+            "text/plain": f"{self._done}/{self._total} {self._description}",
+            "text/html": f"{bar} {html.escape(self._description)}",
+        }
+
+
 class ConsoleProgress(SearchProgress):
     """Shows trials done, the best so far, the time left, and which family is searched."""
 
@@ -142,16 +238,8 @@ class ConsoleProgress(SearchProgress):
         self._candidates: list[str] = []
         self._n_trials = 1
         self._is_live = self.console.is_terminal or self.console.is_jupyter
-        self._bar = Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            console=self.console,
-            disable=not self._is_live,
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting workers")
+        in_notebook = self.console.is_jupyter
+        self._bar = NotebookBar() if in_notebook else TerminalBar(self.console)
 
     def __exit__(
         self,
@@ -167,8 +255,7 @@ class ConsoleProgress(SearchProgress):
         self._introduce(prepared)
         self._candidates = candidates
         self._n_trials = prepared.spec.budget.n_trials
-        self._bar.update(self._task, total=self._n_trials * len(candidates))
-        self._bar.start()
+        self._bar.start(self._n_trials * len(candidates))
 
     def _introduce(self, prepared: "PreparedExperiment") -> None:
         dataset, facts = prepared.dataset, prepared.split.facts
@@ -213,7 +300,7 @@ class ConsoleProgress(SearchProgress):
 
     def step(self, what: str) -> None:
         """Show what is done after the searches."""
-        self._bar.update(self._task, description=what)
+        self._bar.update(what)
 
     def resume(self, study: StudyRecord, counts: TrialCounts) -> None:
         """Say that a study goes on where it was stopped."""
@@ -223,23 +310,27 @@ class ConsoleProgress(SearchProgress):
                 f"{max(0, self._n_trials - counts.n_done)} to go."
             )
 
-    def show(self, candidate: str, counts: TrialCounts, pace: str) -> None:
+    def show(self, candidate: str, counts: TrialCounts, pace: Pace) -> None:
         """Show how the search of a candidate goes."""
         place = self._candidates.index(candidate)
-        parts = [*counts.states, counts.best, pace]
-        if len(self._candidates) > 1:
-            parts.insert(0, candidate)
-            parts.append(f"family {place + 1} of {len(self._candidates)}")
-        described = " · ".join(filter(None, parts))
-        self._bar.update(
-            self._task,
-            completed=place * self._n_trials + counts.n_done,
-            description=described,
-        )
-        every = max(1, self._n_trials // N_LINES)
         alone = len(self._candidates) == 1
+        complete, *others = counts.states or [""]
+        # In the order of the line; the smaller the number, the sooner it gives way.
+        parts = [
+            (3, "" if alone else candidate),
+            (5, complete),
+            (2, " · ".join(others)),
+            (4, counts.best),
+            (0, pace.speed),
+            (6, pace.left),
+            (1, "" if alone else f"family {place + 1} of {len(self._candidates)}"),
+        ]
+        done = place * self._n_trials + counts.n_done
+        self._bar.update(fit_parts(parts, self._bar.room), done)
+        every = max(1, self._n_trials // N_LINES)
         if not self._is_live and alone and counts.n_done % every == 0:
-            self.console.print(f"  {counts.n_done}/{self._n_trials} {described}")
+            whole = " · ".join(words for _, words in parts if words)
+            self.console.print(f"  {counts.n_done}/{self._n_trials} {whole}")
 
     def summarise(self, candidate: str, counts: TrialCounts, seconds: float) -> None:
         """Leave a line about a search that has ended, where there are several."""
@@ -276,10 +367,10 @@ class _CandidateProgress:
         seconds = time.monotonic() - self._start
         self._whole.summarise(self._candidate, self._counts, seconds)
 
-    def _pace(self) -> str:
+    def _pace(self) -> Pace:
         n_here = self._counts.n_done - self._n_before
         if not n_here:
-            return ""
+            return Pace()
         seconds = (time.monotonic() - self._start) / n_here
         left = seconds * max(0, self._whole.n_trials - self._counts.n_done)
-        return f"{seconds:.2f} s/trial · {left:.0f} s left"
+        return Pace(f"{seconds:.2f} s/trial", f"{left:.0f} s left")

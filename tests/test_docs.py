@@ -35,6 +35,22 @@ def test_every_block_prints_what_the_page_shows(path, tmp_path):
         assert masked(shown) == masked(printed)
 
 
+@pytest.mark.skipif("HARNESS_DOCS" not in os.environ, reason="set HARNESS_DOCS=1")
+def test_the_notebook_runs_and_ends_in_ten_films(tmp_path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(DOCS / "notebook.ipynb", as_version=4)
+    shown = notebook.cells[-1].outputs[-1]["data"]["text/plain"]
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=300, resources=resources).execute()
+    assert notebook.cells[-1].outputs[-1]["data"]["text/plain"] == shown
+    assert len(shown.splitlines()) == 11
+    # One bar each, and no line per trial: progress is drawn over itself.
+    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
+    assert sum(o.output_type == "display_data" for o in outputs) < 15
+
+
 def test_every_command_of_harness_is_in_the_reference():
     import typer.main
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.data.dataset import Dataset
     from harness.tracking.location import Location
 
-__all__ = ["DataOptions", "StoreOptions", "spread_options"]
+__all__ = ["DataOptions", "StoreOptions", "WorkerOptions", "spread_options"]
 
 
 PANEL = "Data"
@@ -109,6 +109,31 @@ class DataOptions(ReadOptions):
         from harness.data.load import load_source
 
         return load_source(self.data, self.given())
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """Where folds are evaluated."""
+
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            help="Worker processes; else one for each core.",
+            min=1,
+            rich_help_panel="Workers",
+        ),
+    ] = None
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            help="Where folds are evaluated: in this process, or in processes of this "
+            "machine; else as --jobs asks for. Results do not depend on it.",
+            metavar="inline|processes",
+            rich_help_panel="Workers",
+        ),
+    ] = None
 
 
 def _store_option(name: str, text: str, metavar: str) -> Any:

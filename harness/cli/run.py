@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.compare import print_comparison
-from harness.cli.options import StoreOptions, spread_options
+from harness.cli.options import StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end
 from harness.errors import ExperimentError
 
@@ -96,10 +96,6 @@ class Scope:
             help="Exit with 1 if an acceptance criterion fails, for use in CI.",
         ),
     ] = False
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", help="Worker processes; else one for each core.", min=1),
-    ] = None
     reports: Annotated[
         Path, typer.Option("--reports", metavar="FOLDER", help="Where reports go.")
     ] = Path("reports")
@@ -118,6 +114,7 @@ def run(
     ],
     scope: Scope,
     changes: Changes,
+    workers: WorkerOptions,
     stores: StoreOptions,
 ) -> None:
     """Run an experiment: tune all its families, judge them on one sealed test set, decide.
@@ -151,7 +148,8 @@ def run(
                 only=scope.only,
                 changes=changes.as_content(),
                 name=scope.name,
-                jobs=scope.jobs,
+                jobs=workers.jobs,
+                executor=workers.executor,
                 storage=stores.storage,
                 location=location,
                 reports=scope.reports,

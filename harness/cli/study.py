@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DataOptions, StoreOptions, spread_options
+from harness.cli.options import DataOptions, StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ class SearchOptions:
             min=0,
             metavar="SECONDS",
         ),
-    ] = None
-    jobs: Annotated[
-        int | None,
-        _option("--jobs", "Worker processes; else one for each core.", min=1),
     ] = None
     seed: Annotated[
         int,
@@ -116,6 +112,7 @@ def study(
         ),
     ],
     search: SearchOptions,
+    workers: WorkerOptions,
     data: DataOptions,
     stores: StoreOptions,
     reports: Annotated[
@@ -153,7 +150,8 @@ def study(
             test_share=search.test_share,
             seed=search.seed,
             name=search.name,
-            jobs=search.jobs,
+            jobs=workers.jobs,
+            executor=workers.executor,
             storage=stores.storage,
             location=stores.location(),
             reports=reports,

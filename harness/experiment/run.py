@@ -22,6 +22,7 @@ from harness.experiment.spec import ExperimentSpec
 from harness.models.families import is_in_file, load_family
 from harness.plain import to_json
 from harness.search.engine import Budget
+from harness.search.executors import choose_executor
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
 from harness.search.samplers import SamplerSequence
@@ -58,6 +59,8 @@ class RunSettings:
     # URL or path of the Optuna storage.
     storage: str = DEFAULT_STORAGE
     jobs: int = 1
+    # Name in `EXECUTORS`; None takes the one for so many jobs on this machine.
+    executor: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,6 +141,7 @@ class PreparedExperiment:
                 n_trials=budget.n_trials, timeout_seconds=self._seconds_left(candidate)
             ),
             listener=listener,
+            executor=self.settings.executor,
         )
 
     def _seconds_left(self, candidate: str) -> float | None:
@@ -173,7 +177,7 @@ def prepare_experiment(
             "split.method",
             "an experiment needs a test set for its verdict: choose another than 'none'.",
         )
-    _check_search(spec, spaces)
+    _check_search(spec, spaces, settings)
     dataset = (load or load_data)(spec)
     studies = {candidate: f"{name}-{candidate}" for candidate in spec.families}
     return _prepare(_Names(name, file, studies), spec, spaces, settings, dataset)
@@ -220,7 +224,7 @@ def prepare_study(
     if settings.name is not None:
         _check_name(settings.name)
     spaces = find_spaces(None, spec)
-    _check_search(spec, spaces)
+    _check_search(spec, spaces, settings)
     dataset = (load or load_data)(spec)
     [family] = spec.families
     name = settings.name or f"{family}-{dataset.name}"
@@ -282,8 +286,11 @@ def _prepare(
     )
 
 
-def _check_search(spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]) -> None:
-    """Resolve the names of sampler and pruner before any data is read."""
+def _check_search(
+    spec: ExperimentSpec, spaces: Mapping[str, SearchSpace], settings: RunSettings
+) -> None:
+    """Resolve the names of sampler, pruner and executor before any data is read."""
+    choose_executor(settings.executor, jobs=settings.jobs)
     make_pruner(spec.search.pruner)
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)

@@ -80,6 +80,8 @@ def test_names_are_resolved_before_the_data_is_loaded(tmp_path):
         spec = study_spec(**({"reference": "baseline"} | change))
         with pytest.raises(UnknownNameError, match="Did you mean"):
             prepare_study(spec, RunSettings(storage=str(tmp_path / "o.log")), load=load)
+    with pytest.raises(UnknownNameError, match="Did you mean 'inline'"):
+        prepare_study(study_spec("baseline"), RunSettings(executor="inlin"), load=load)
 
 
 def test_the_floor_is_the_best_of_several_regularizations(prepared):
