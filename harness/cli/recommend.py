@@ -1,4 +1,4 @@
-"""``harness recommend``: the best titles for one user, and why."""
+"""``harness recommend``: the best titles for one user, and why, or for all users."""
 
 import csv
 import json
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from harness.cli.terminal import plain, print_table
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
+    from harness.serving.folder import PackagedModel
     from harness.serving.recommend import RecommendedTitles
 
 __all__ = ["recommend"]
@@ -37,10 +39,26 @@ class Format(StrEnum):
 def recommend(  # noqa: PLR0913 - one argument for each option
     *,
     user: Annotated[
-        str,
-        typer.Argument(metavar="USER", help="Id in the ratings; others are welcome."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="USER",
+            help="User id. Unknown users get cold-start recommendations.",
+            show_default=False,
+        ),
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many titles.")] = 10,
+    everybody: Annotated[
+        bool,
+        typer.Option("--all", help="Recommend to all users of the data; needs --out."),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --all: file to write, .parquet or .csv; replaced if it exists.",
+            show_default=False,
+        ),
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +88,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     ] = Format.TABLE,
     stores: StoreOptions,
 ) -> None:
-    """Recommend titles to a user: the champion's, those of a model, or of a study.
+    """Recommend titles to a user or to all: the champion's, those of a model, or of a study.
 
     Titles that the user has rated in the training part are left out. A user without
     training ratings gets what the model recommends to strangers.
@@ -80,19 +98,28 @@ def recommend(  # noqa: PLR0913 - one argument for each option
       harness recommend 196 --top 5
 
       harness recommend 196 --study svd-ml-100k --format json
+
+      harness recommend --all --out top10.parquet
     """
+    _check_who(user, everybody=everybody, out=out, output=output)
     if study is not None and model is not None:
         raise StudyError(
             "The titles come from one model: give --study or --model, not both."
         )
-    if not user:
-        raise StudyError("USER must be the id of a user, but is empty.")
     seconds = None if when is None else when.replace(tzinfo=UTC).timestamp()
-    asked = {"user": user, "n": top, "when": seconds}
-    if study is not None:
-        found = _ask_study(stores, study, asked)
-    else:
-        found = _ask_model(stores, model, asked)
+    if out is not None:
+        from harness.serving.recommend import require_table_file
+
+        require_table_file(out)
+    name, packaged = (
+        _fetch(stores, model) if study is None else _fit_again(stores, study)
+    )
+    if out is not None:
+        _recommend_to_all(packaged, name, out, {"n": top, "when": seconds})
+        return
+    from harness.serving.recommend import recommend_titles
+
+    found = recommend_titles(packaged, model=name, user=str(user), n=top, when=seconds)
     if output is Format.JSON:
         told = asdict(found) | {"cold_start": found.is_cold_start}
         typer.echo(json.dumps(told, indent=2))
@@ -102,33 +129,78 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         _print(found)
 
 
-def _ask_study(
-    stores: StoreOptions, study: str, asked: dict[str, Any]
-) -> "RecommendedTitles":
+def _check_who(
+    user: str | None, *, everybody: bool, out: Path | None, output: Format
+) -> None:
+    if user is not None and everybody:
+        raise StudyError("Give USER or --all, not both.")
+    if everybody and out is None:
+        raise StudyError("--all needs a file to write: add --out top10.parquet.")
+    if everybody and output is not Format.TABLE:
+        raise StudyError(
+            "With --all the format is that of the file, by its name: leave --format out."
+        )
+    if out is not None and not everybody:
+        raise StudyError(
+            "--out is for all users: add --all, or redirect the output of --format csv."
+        )
+    if user is None and not everybody:
+        raise StudyError("Name a USER, or give --all and --out for all of them.")
+    if user == "":
+        raise StudyError("USER must be the id of a user, but is empty.")
+
+
+def _recommend_to_all(
+    packaged: "PackagedModel", name: str, out: Path, asked: dict[str, Any]
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from harness.api import n_cores
+    from harness.serving.recommend import recommend_to_all
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("users", total=None)
+        written = recommend_to_all(
+            packaged,
+            out,
+            jobs=n_cores(),
+            on_progress=lambda done, n: bar.update(task, completed=done, total=n),
+            **asked,
+        )
+    simulated = ", simulated ratings" if packaged.facts.simulated else ""
+    typer.echo(
+        f"{name}: {packaged.facts.family} on {packaged.facts.data_name}{simulated}"
+    )
+    typer.echo(
+        f"{written.n_rows:,} titles for {written.n_users:,} users, {written.n_cold:,} of "
+        "them without training ratings (cold start)."
+    )
+    typer.echo(f"Written to {out}")
+
+
+def _fit_again(stores: StoreOptions, study: str) -> "tuple[str, PackagedModel]":
     from rich.console import Console
 
     from harness.data.load import load_again
     from harness.experiment.store import read_study_or_winner
-    from harness.serving.recommend import package_best, recommend_titles
+    from harness.serving.recommend import package_best
 
     record = read_study_or_winner(stores.storage, study)
     load = partial(load_again, record.dataset)
     with Console(stderr=True).status("fitting the best settings again"):
         packaged = package_best(record, load)
-    name = f"{study}, settings of trial {packaged.facts.trial} fitted again"
-    return recommend_titles(packaged, model=name, **asked)
+    return f"{study}, settings of trial {packaged.facts.trial} fitted again", packaged
 
 
-def _ask_model(
-    stores: StoreOptions, model: str | None, asked: dict[str, Any]
-) -> "RecommendedTitles":
+def _fetch(stores: StoreOptions, model: str | None) -> "tuple[str, PackagedModel]":
     from harness.serving.fetch import fetch_model
-    from harness.serving.recommend import recommend_titles
 
     location = stores.location()
     uri = named_or_champion(model, location, others="--model or --study")
     fetched = fetch_model(location, uri)
-    return recommend_titles(fetched.packaged, model=fetched.name, **asked)
+    return fetched.name, fetched.packaged
 
 
 def _print_csv(found: "RecommendedTitles") -> None:

@@ -6,6 +6,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -145,6 +146,27 @@ def test_a_stranger_is_told_that_this_is_the_cold_start(recommend, model_of, out
         assert "strangers (cold start)" in result.stdout
 
 
+@pytest.mark.parametrize("name", ["top.csv", "top.parquet"])
+def test_all_users_get_what_each_would_get_alone(recommend, model_of, tmp_path, name):
+    model = model_of("svd", n_factors=2, n_epochs=3)
+    result = recommend("--all", "--model", "svd", "--top", "3", "--out", name)
+    assert result.exit_code == 0, result.output
+    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    frame = read(tmp_path / name)
+    assert frame["user"].unique().tolist() == model.user_ids_.tolist()
+    asked = ("--model", "svd", "--top", "3", "--format", "json")
+    for user in ("u3", "u44"):
+        alone = json.loads(recommend(user, *asked).stdout)["titles"]
+        rows = frame[frame["user"] == user]
+        for column in ("rank", "item", "title"):
+            there = rows[column].where(rows[column].notna(), None).tolist()
+            assert there == [each[column] for each in alone]
+        for column in ("stars", "score"):
+            there = rows[column].astype(np.float32).tolist()
+            assert there == [np.float32(each[column]) for each in alone]
+    assert [p.name for p in tmp_path.iterdir() if "top" in p.name] == [name]
+
+
 def reasons(result):
     return [title["why"] for title in json.loads(result.stdout)["titles"]]
 
@@ -200,6 +222,8 @@ def test_foreign_text_cannot_break_the_table(recommend, model_of):
     ("words", "sentence"),
     [
         (("--study", "a", "--model", "b"), "give --study or --model, not both"),
+        (("--all", "--out", "top.csv"), "Give USER or --all, not both"),
+        (("--out", "top.csv"), "add --all"),
         (("--study", "svd-mine"), "There is no study storage 'optuna.log' here"),
         (("--model", ""), "--model must name a model, but is empty: leave it out"),
         (("--model", "nowhere"), "nowhere: the folder of the model must exist"),
@@ -210,6 +234,26 @@ def test_what_cannot_be_asked_is_one_sentence(recommend, words, sentence):
     assert result.exit_code == 2
     assert sentence in result.output
     assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "give --all and --out"),
+        (("--all",), "add --out"),
+        (("--all", "--out", "top.xlsx"), "must end in .parquet or .csv"),
+        (("--all", "--out", "top.csv", "--format", "csv"), "leave --format out"),
+        (("--all", "--out", "top.csv", "--model", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_written_for_all_is_one_sentence(
+    recommend, tmp_path, words, sentence
+):
+    result = recommend(*words)
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert len(result.output.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_user_without_an_id_is_one_sentence(recommend, model_of):
