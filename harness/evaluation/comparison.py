@@ -26,7 +26,13 @@ from harness.formatting import percent
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "ModelScore", "WinnerCorrection", "compare_predictions"]
+__all__ = [
+    "Comparison",
+    "ModelScore",
+    "WinnerCorrection",
+    "compare_predictions",
+    "correct_winner",
+]
 
 Predictions: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 
@@ -438,7 +444,9 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
         n_effective_titles=None if groups.titles is None else groups.titles.n_effective,
         winner=None,
     )
-    return replace(comparison, winner=_winner(comparison, sums, seed))
+    names = [model.name for model in comparison.models]
+    winner = correct_winner(names, sums, comparison.candidates, seed=seed)
+    return replace(comparison, winner=winner)
 
 
 def _models(
@@ -488,17 +496,36 @@ def _pairs(
     return tuple(replace(p, share_of_gap=p.difference.value / gap) for p in pairs)
 
 
-def _winner(
-    comparison: Comparison, sums: ScoreSums, seed: int
+def correct_winner(
+    names: Sequence[str], sums: ScoreSums, close: Sequence[str], *, seed: int = 0
 ) -> WinnerCorrection | None:
-    names = [model.name for model in comparison.models]
-    close = [names.index(name) for name in comparison.candidates]
+    """Correct the lowest of several close scores for having been picked by it.
+
+    How, and by whom, is said at `compare_predictions`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the models, in the order of `sums`.
+    sums : ScoreSums
+        Their scores.
+    close : sequence of str
+        Names of those not shown to be worse than the best by more than the margin.
+    seed : int, default 0
+        Seed of the draws.
+
+    Returns
+    -------
+    WinnerCorrection or None
+        None where fewer than three models are close.
+    """
     if len(close) < 3:
         return None
-    scores = sums.scores[close]
-    optimism = _optimism(scores, sums.covariance(close), np.random.default_rng(seed))
+    places = [names.index(name) for name in close]
+    scores = sums.scores[places]
+    optimism = _optimism(scores, sums.covariance(places), np.random.default_rng(seed))
     return WinnerCorrection(
-        name=comparison.best,
+        name=close[int(scores.argmin())],
         score=float(scores.min()),
         corrected=float(scores.min()) - optimism,
         n_close=len(close),

@@ -561,12 +561,26 @@ class ScoreIntervals:
         position = {name: k for k, name in enumerate(dict.fromkeys(chain(*pairs)))}
         if not position:
             return []
-        models = [predictions[name] for name in position]
-        sums = ScoreSums(self._truth, models, self._groups, SCORES["rmse"])
+        sums = self.sums([predictions[name] for name in position])
         return [
             (one, other, sums.estimate(position[one], minus=position[other]))
             for one, other in pairs
         ]
+
+    def sums(self, models: Sequence[Sequence[npt.NDArray[Any]]]) -> ScoreSums:
+        """Score models by their RMSE, with the sums that its variance is made of.
+
+        Parameters
+        ----------
+        models : sequence of sequence of ndarray of float, shape (n_ratings,)
+            Predictions of each model, one for each of its seeds.
+
+        Returns
+        -------
+        ScoreSums
+            Of the RMSE.
+        """
+        return ScoreSums(self._truth, models, self._groups, SCORES["rmse"])
 
     def uncertain_difference(
         self, one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]
@@ -583,8 +597,7 @@ class ScoreIntervals:
         Uncertain
             RMSE of `one` minus RMSE of `other`.
         """
-        sums = ScoreSums(self._truth, [one, other], self._groups, SCORES["rmse"])
-        return sums.estimate(0, minus=1)
+        return self.sums([one, other]).estimate(0, minus=1)
 
 
 def _square(sums: Floats, clusters: Clusters) -> float:

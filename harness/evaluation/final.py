@@ -13,6 +13,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
+from harness.evaluation.comparison import WinnerCorrection, correct_winner
 from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.equivalence import answer_pairs, check_margin
 from harness.evaluation.measures import Evidence, take_measures
@@ -240,7 +241,9 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
         differences=differences,
         depth_differences=compare_by_depth(train, ratings, rivals, margin=width),
     )
-    return replace(judging, models=tuple(_with_gains(judging)))
+    return replace(
+        judging, models=tuple(_with_gains(judging)), picked=judge.picked(judging)
+    )
 
 
 class _Judge:
@@ -303,6 +306,26 @@ class _Judge:
             for group, pairs in _pairs(entries).items()
             for found in self._compare(group, pairs)
         )
+
+    def picked(self, judging: Judging) -> WinnerCorrection | None:
+        """Correct the lowest RMSE of the tuned models for having been picked."""
+        tuned = [model for model in judging.models if model.role == "tuned"]
+        if not tuned:
+            return None
+        best = min(tuned, key=lambda model: model.rmse.value).name
+        answers = {
+            model.name: judging.difference(model.name, best)
+            for model in tuned
+            if model.name != best
+        }
+        close = [best] + [
+            name for name, found in answers.items() if found and found.answer != "worse"
+        ]
+        # Going over the predictions again is dear: only where it leads to something.
+        if len(close) < 3:
+            return None
+        sums = self.intervals.sums([self.predictions[name] for name in close])
+        return correct_winner(close, sums, close)
 
     def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
         found = self.intervals.differences(self.predictions, pairs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
 
+from harness.evaluation.comparison import WinnerCorrection
 from harness.evaluation.equivalence import (
     OPPOSITE,
     Answer,
@@ -370,6 +371,9 @@ class Judging:
         mean; tuned minus initial; initial minus variant.
     depth_differences : tuple of DepthDifference
         Of tuned models and the bias baseline where little is known.
+    picked : WinnerCorrection or None
+        The lowest RMSE of the tuned models, corrected for having been picked; None where
+        fewer than three of them are close.
     """
 
     opened: datetime
@@ -386,6 +390,7 @@ class Judging:
     models: tuple[ModelResult, ...]
     differences: tuple[Difference, ...] = ()
     depth_differences: tuple[DepthDifference, ...] = ()
+    picked: WinnerCorrection | None = None
 
     def model(self, candidate: str, role: Role = "tuned") -> ModelResult | None:
         """Find the model of a candidate."""

@@ -53,6 +53,7 @@ Kind = Literal[
     "error",
     "gain",
     "certainty",
+    "picked",
     "so far",
     # Why this one.
     "equivalent",
@@ -201,6 +202,27 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
         facts={"rmse": rmse, "gain": -found.value, "share": share, "floor": floor.name},
     )
     yield _certainty(record, found)
+    yield from _picked(record, decision)
+
+
+def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
+    """Give the lowest RMSE as it is to be expected elsewhere: it was picked for it."""
+    picked = None if record.judging is None else record.judging.picked
+    if picked is None:
+        return
+    yield Statement(
+        kind="picked",
+        text=f"{error(picked.corrected)} {unit(record)} is the RMSE of "
+        f"{record.spec.label(decision.best)} corrected for having been picked: measured "
+        f"{error(picked.score)} is the lowest of {picked.n_close} close ones, and the "
+        "lowest is too low on average.",
+        facts={
+            "candidate": decision.best,
+            "close": picked.n_close,
+            "rmse": picked.score,
+            "corrected": picked.corrected,
+        },
+    )
 
 
 def _certainty(record: ExperimentRecord, found: Comparison) -> Statement:

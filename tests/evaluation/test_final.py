@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
+from harness.evaluation import compare_predictions
 from harness.evaluation.final import Entry, fit_entries, judge_entries
 from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import SealedTest
 from harness.models.base import Recommender
+
+NOTHING = Catalogue.empty()
 
 
 @dataclass(kw_only=True)
@@ -127,3 +130,39 @@ def test_a_measure_of_the_table_is_measured_of_every_model(parts, monkeypatch, r
     truth = parts[1].values
     expected = np.mean([abs(truth - (3 + k / 10)).max() for k in range(3)])
     assert final.model("c").value("worst") == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_lowest_of_three_close_ones_is_corrected_as_by_the_library(parts):
+    train, test = parts
+    stars = {"a": 3.0, "b": 3.01, "c": 3.02}
+    entries = [
+        Entry(
+            name=f"{name}, {role}",
+            family=Constant,
+            params={"stars": value},
+            role=role,
+            candidate=name,
+        )
+        for name, value in stars.items()
+        for role in ("tuned", "initial")
+    ]
+    fitted = fit_entries(
+        entries, train, NOTHING, seeds=[0], costs={}, on_fitted=lambda _: None
+    )
+
+    def judge(fitted):
+        sealed = SealedTest(test)
+        return judge_entries(
+            fitted, train, NOTHING, sealed, seeds=[0], on_judged=lambda _: None
+        )
+
+    predictions = {name: np.full(len(test), value) for name, value in stars.items()}
+    expected = compare_predictions(
+        test.values, predictions, test.users, test.items, scale=(1, 5)
+    ).winner
+    found = judge(fitted).picked
+    assert (found.name, found.n_close) == ("a, tuned", 3)
+    assert expected.name == "a"
+    assert found.corrected == pytest.approx(expected.corrected, abs=1e-5)
+    assert found.corrected > found.score
+    assert judge(fitted[:4]).picked is None

@@ -1,13 +1,16 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from harness.evaluation.comparison import WinnerCorrection
 from harness.experiment.decision import declare
 from harness.experiment.results import OpeningsByNow
 from harness.report.context import Context
 from harness.report.verdict import opening, verdict_lines, verdict_of
+from harness.report.write import as_json
 from tests.experiment.records import (
     DATASET,
     make_costs,
@@ -368,3 +371,17 @@ def test_one_number_that_beats_every_family_is_a_limit():
     record = make_record(judged={"tuned": dict.fromkeys(TUNED, 0.95)})
     assert caveat(record, "above the mean")["mean"] == 0.922
     assert "above the mean" not in kinds(caveats(make_record()))
+
+
+def test_the_lowest_of_several_close_ones_is_given_as_corrected():
+    picked = WinnerCorrection(
+        name="svd, tuned", score=0.572, corrected=0.5743, n_close=3
+    )
+    judged = {"tuned": CLOSE, "changes": {"picked": picked}}
+    record = make_record(judged=judged)
+    [said] = [s for s in verdict_of(record).lines if s.kind == "picked"]
+    assert said.facts["corrected"] == 0.5743
+    assert "0.5743" in "\n".join(verdict_lines(record))
+    assert "picked" not in kinds(verdict_of(make_record()).lines)
+    report = json.loads(as_json(record))
+    assert report["judging"]["picked"]["n_close"] == 3
