@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field as DeclaredField
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
@@ -21,6 +22,7 @@ __all__ = [
     "parse_scale",
     "read_option",
     "read_sidecar",
+    "sidecar_file",
     "with_read_options",
 ]
 
@@ -168,7 +170,7 @@ def with_read_options(
 
         hints = get_type_hints(options)
         keys: dict[str, Any] = {
-            f.name: (_in_a_file(f.name, hints[f.name]), f.default)
+            f.name: (_in_a_file(f.name, hints[f.name], said.help), f.default)
             for f in fields(options)
             if (said := help_of_option(f)) and (said.in_sidecar or not sidecar)
         }
@@ -183,15 +185,22 @@ def with_read_options(
     return extend
 
 
-def _in_a_file(name: str, kind: Any) -> Any:
-    from pydantic import BeforeValidator, Field, PlainSerializer
+def _in_a_file(name: str, kind: Any, text: str) -> Any:
+    from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+    said = Field(description=text)
     if name == "scale":
+        ends = {"type": "array", "items": {"type": "number"}, "minItems": 2}
+        written = {"anyOf": [{"type": "string"}, {**ends, "maxItems": 2}]}
         return Annotated[
-            kind, BeforeValidator(_scale_in_a_file), PlainSerializer(_text)
+            kind,
+            BeforeValidator(_scale_in_a_file),
+            PlainSerializer(_text),
+            WithJsonSchema({**written, "description": text}, mode="validation"),
         ]
     # TOML has lists, which a strict tuple would refuse.
-    return Annotated[kind, Field(strict=False)] if kind == tuple[str, ...] else kind
+    lax = Field(strict=False, description=text)
+    return Annotated[kind, lax if kind == tuple[str, ...] else said]
 
 
 def _scale_in_a_file(given: Any) -> Scale | None:
@@ -229,26 +238,46 @@ def read_sidecar(ratings_file: Path) -> Sidecar:
     return _validated(path, text, content)
 
 
-def _validated(path: Path, text: str, content: dict[str, object]) -> Sidecar:
-    from pydantic import Field, ValidationError
+@cache
+def sidecar_file() -> Any:
+    """Make the pydantic model of a TOML beside a ratings file."""
+    from pydantic import Field
 
-    from harness.toml import Part, broken_rule, first_problem, line_of
+    from harness.toml import Part
 
     @with_read_options(sidecar=True)
     class SidecarFile(Part):
-        """The keys of a TOML beside a ratings file."""
+        """How to read the ratings beside this file, and what to say of them.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the data set; else that of the file.
+        simulated : bool, default False
+            Whether a program made the ratings; every report says so.
+        notes : tuple of str
+            What readers of a report should know of the data.
+        """
 
         name: str | None = None
         simulated: bool = False
         notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
+    return SidecarFile
+
+
+def _validated(path: Path, text: str, content: dict[str, object]) -> Sidecar:
+    from pydantic import ValidationError
+
+    from harness.toml import broken_rule, first_problem, line_of
+
     try:
-        checked = SidecarFile.model_validate(content)
+        checked = sidecar_file().model_validate(content)
     except ValidationError as error:
         problem = first_problem(error)
         key = ".".join(map(str, problem["loc"]))
         line = line_of(text, key) or 1
-        rule = broken_rule(problem, SidecarFile)
+        rule = broken_rule(problem, sidecar_file())
         raise DataError(f"{path}, line {line}: {key}: {rule}.") from error
     said = checked.model_dump()
     # Paths in the file are meant from where the file is, not from where one works.

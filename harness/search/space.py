@@ -33,7 +33,7 @@ __all__ = ["SearchSpace", "find_space", "load_space", "space_toml"]
 
 
 class StudyFile(BaseModel):
-    """The content of such a file.
+    """A search space: what a study samples, and where it starts.
 
     Parameters
     ----------
