@@ -15,6 +15,9 @@ from harness.evaluation.statistics import Estimate
 from harness.models.families import load_family
 from harness.serving.package import Origin, package, save_model
 
+# Each is a fresh process, which takes a second or more.
+os.environ.setdefault("HARNESS_COST_PROCESSES", "1")
+
 
 @pytest.fixture(scope="session")
 def real_data():

@@ -131,11 +131,13 @@ def _measure(task: CostTask) -> Costs:
     [model], fit_seconds = fit_entry(
         entry, task.train, task.catalogue, seeds=[task.seed]
     )
-    latency = _time_calls(model, task.train, task.n_calls)
+    p50, p95, p99 = _time_calls(model, task.train, task.n_calls)
     after = peak_bytes()
     return Costs(
         fit_seconds=fit_seconds,
-        **latency,
+        latency_p50_ms=p50,
+        latency_p95_ms=p95,
+        latency_p99_ms=p99,
         n_calls=task.n_calls,
         n_titles=task.train.n_items,
         peak_memory_bytes=None if before is None or after is None else after - before,
@@ -186,7 +188,8 @@ def _rows_of(
     return rows.reset_index(drop=True)
 
 
-def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, float]:
+def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> list[float]:
+    """Ask for lists; give the percentiles of the milliseconds that one takes."""
     rng = np.random.default_rng(_SEED_OF_USERS)
     users = rng.choice(np.unique(train.users), size=_N_WARM_UP_CALLS + n_calls)
     took = np.empty(len(users))
@@ -194,9 +197,8 @@ def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> dict[str, f
         start = time.perf_counter_ns()
         model.recommend(user, LIST_LENGTH)
         took[k] = (time.perf_counter_ns() - start) / 1e6
-    values = np.percentile(took[_N_WARM_UP_CALLS:], PERCENTILES)
-    named = zip(PERCENTILES, values, strict=True)
-    return {f"latency_p{p}_ms": float(value) for p, value in named}
+    values: list[float] = np.percentile(took[_N_WARM_UP_CALLS:], PERCENTILES).tolist()
+    return values
 
 
 def _size_on_disk(model: Recommender) -> int:

@@ -279,15 +279,17 @@ def _cost(name: str, label: str, unit: Unit, negligible: float, what: str) -> Me
         label=label,
         unit=unit,
         kind="cost",
-        compute=lambda evidence: getattr(evidence.costs, name, None),
+        compute=lambda evidence: (
+            None if evidence.costs is None else evidence.costs.estimate(name)
+        ),
         negligible=negligible,
         definition=what,
     )
 
 
-def _training_time(evidence: Evidence) -> float:
+def _training_time(evidence: Evidence) -> Estimate | float | None:
     costs = evidence.costs
-    return evidence.fit_seconds if costs is None else costs.fit_seconds
+    return evidence.fit_seconds if costs is None else costs.estimate("fit_seconds")
 
 
 def _depth(name: str, label: str, whose: str) -> Measure:

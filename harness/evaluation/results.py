@@ -144,7 +144,7 @@ class Factor:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What a model costs, measured in a process of its own.
+    """What a model costs, measured in fresh processes: medians over them.
 
     Parameters
     ----------
@@ -161,6 +161,11 @@ class Costs:
         system does not tell.
     model_bytes : int
         Size on disk.
+    n_processes : int
+        How many fresh processes have measured it.
+    ranges : mapping of str to tuple of float
+        Name of a field to the lowest and the highest that a process has measured; of one
+        process none.
     """
 
     fit_seconds: float
@@ -171,6 +176,16 @@ class Costs:
     n_titles: int
     peak_memory_bytes: int | None
     model_bytes: int
+    n_processes: int = 1
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def estimate(self, name: str) -> Estimate | None:
+        """Give a field with its range; None where it was not measured."""
+        value = getattr(self, name)
+        if value is None:
+            return None
+        low, high = self.ranges.get(name, (math.nan, math.nan))
+        return Estimate(value=float(value), low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True)

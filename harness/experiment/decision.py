@@ -9,7 +9,7 @@ from harness.evaluation.equivalence import Answer
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
-from harness.experiment.measured import DATA, measure_named, measured
+from harness.experiment.measured import DATA, estimate, measure_named, measured
 from harness.experiment.results import (
     CheckedCriterion,
     Decision,
@@ -140,13 +140,40 @@ def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Rou
     if not losses:
         return Round(criterion=criterion, values=values, left=tuple(left))
     first, rule = min(losses, key=losses.__getitem__), record.spec.decision
-    staying = (
+    staying = tuple(
         candidate
         for candidate, loss in losses.items()
         if not rule.is_noticeable(criterion, better=losses[first], worse=loss)
         or may_be_chance(record, criterion, candidate, first)
     )
-    return Round(criterion=criterion, values=values, left=tuple(staying))
+    unsure = tuple(
+        candidate
+        for candidate in losses
+        if candidate != first
+        and _could_flip(record, criterion, candidate, first, stays=candidate in staying)
+    )
+    return Round(criterion=criterion, values=values, left=staying, unsure=unsure)
+
+
+def _could_flip(
+    record: ExperimentRecord, criterion: str, candidate: str, first: str, *, stays: bool
+) -> bool:
+    """Say whether other values of the ranges that were measured would turn a round."""
+    if MEASURES[criterion].kind != "cost":
+        return False
+    one, other = (estimate(record, criterion, c) for c in (candidate, first))
+    if one is None or other is None:
+        return False
+    rule = record.spec.decision
+
+    def drops(better: float, worse: float) -> bool:
+        return better < worse and rule.is_noticeable(
+            criterion, better=better, worse=worse
+        )
+
+    if not stays:
+        return not drops(other.high, one.low)
+    return drops(other.low, one.high) or drops(one.low, other.high)
 
 
 def may_be_chance(
@@ -243,7 +270,16 @@ def _failures(criterion: Criterion, value: float, unit: str) -> str:
 def _doubt(
     record: ExperimentRecord, criterion: Criterion, candidate: str, value: float
 ) -> str:
-    """Say where a gain is asked for and found, but not beyond chance."""
+    """Say where what is asked for was found, but may not be so."""
+    measure = measure_named(criterion.metric)
+    if measure.kind == "cost":
+        ends = estimate(record, criterion.metric, candidate)
+        if ends is None or not any(
+            _failures(criterion, end, "") for end in (ends.low, ends.high)
+        ):
+            return ""
+        low, high = measure.format(ends.low), measure.format(ends.high)
+        return f"single processes have measured {low} to {high}"
     is_gain = criterion.metric == "gain_over_bias" and value > 0
     if not is_gain or criterion.at_least is None or beats_bias_of(record, candidate):
         return ""

@@ -159,6 +159,7 @@ class _Judge:
                         seed=self._prepared.spec.seed,
                         train=self._prepared.split.train,
                         catalogue=self._prepared.dataset.catalogue,
+                        n_processes=self._prepared.spec.cost_processes,
                     )
                 )
 

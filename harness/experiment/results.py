@@ -77,11 +77,15 @@ class Round:
         Value of each candidate in question.
     left : tuple of str
         Those not beaten on it by more than the margin.
+    unsure : tuple of str
+        Those that might as well have stayed, or dropped out, within the range that
+        several processes have measured: the criterion's own spread could flip it.
     """
 
     criterion: str
     values: Mapping[str, float | None]
     left: tuple[str, ...]
+    unsure: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +205,7 @@ class JudgedClaim:
     measured : float or str or None
         What was measured; None if nothing was.
     low, high : float or None
-        Ends of its confidence interval; None where it has none.
+        Ends of its confidence interval, of costs of their range; None where there is none.
     verdict : {"reproduced", "not reproduced", "contradicts another", "not testable"}
         Reproduced: within the tolerance of the claim, whatever else was published.
         Contradicts another: not reproduced, and together with other published figures it

@@ -277,6 +277,9 @@ class ExperimentSpec(Part):
         Seed of split, folds, samplers and models.
     final_seeds : int, default 3
         Number of seeds of the final refits.
+    cost_processes : int, optional
+        How many fresh processes measure what each model costs; else 5, or what
+        ``HARNESS_COST_PROCESSES`` says. Fewer where a model takes long.
     data, split, search, budget : see the classes
         The same for all families.
     families : mapping
@@ -296,6 +299,7 @@ class ExperimentSpec(Part):
     publication: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     final_seeds: Annotated[int, Field(ge=1, le=20)] = 3
+    cost_processes: Annotated[int, Field(ge=1, le=100)] | None = None
     data: DataSpec = DataSpec()
     split: SplitSpec = SplitSpec()
     search: SearchSpec = SearchSpec()

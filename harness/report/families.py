@@ -585,9 +585,22 @@ def costs(context: Context) -> str:
 
 def _how_measured(record: ExperimentRecord) -> str:
     first = next(iter(record.costs.values()))
+    counts = {
+        label(record, key): found.n_processes for key, found in record.costs.items()
+    }
+    n = max(counts.values())
+    fewer = [f"{name} in {k}" for name, k in counts.items() if k < n]
+    how = (
+        "Each model was trained and asked in a fresh process, once: how far that varies is "
+        "not known."
+        if n == 1
+        else f"Each model was trained and asked in {n} fresh processes: median [lowest, "
+        "highest]."
+    )
+    if fewer:
+        how += f" Fewer where one took long: {', '.join(fewer)}."
     return (
-        "Each model was trained and asked in a fresh process, warmed up, one after the "
-        "other on the same machine. Latency: time of one user's top 10 of "
+        f"{how} Warmed up, one after the other on the same machine. Latency: time of one user's top 10 of "
         f"{first.n_titles:,} titles, percentiles of {first.n_calls:,} calls. Peak memory "
         "comes on top of Python, the libraries and the data."
     )

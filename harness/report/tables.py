@@ -16,11 +16,12 @@ def models_by_measure(
     record: ExperimentRecord,
     models: Sequence[ModelResult],
     measures: Sequence[Measure],
-    *,
-    intervals: bool = False,
 ) -> str:
-    """Lay out models in rows and measures in columns, the best value of each bold."""
-    columns = [_column(models, measure, intervals=intervals) for measure in measures]
+    """Lay out models in rows and measures in columns, the best value of each bold.
+
+    Costs have the range that single processes have measured beside them.
+    """
+    columns = [_column(models, measure) for measure in measures]
     rows = [
         [name_of(record, model), *cells]
         for model, *cells in zip(models, *columns, strict=True)
@@ -29,14 +30,12 @@ def models_by_measure(
     return table(head, rows, align="l" + "r" * len(columns))
 
 
-def _column(
-    models: Sequence[ModelResult], measure: Measure, *, intervals: bool
-) -> list[str]:
+def _column(models: Sequence[ModelResult], measure: Measure) -> list[str]:
     values = [model.value(measure.name) for model in models]
     texts = [measure.format(value) for value in values]
     known = [value for value in values if value is not None]
     cells = list(texts)
-    if intervals:
+    if measure.kind == "cost":
         cells = [
             with_interval(measure, found) if found is not None else "-"
             for found in (model.measures.get(measure.name) for model in models)

@@ -10,7 +10,7 @@ from harness.evaluation.results import MEAN_BASELINE, ModelResult, Side
 from harness.evaluation.statistics import FEWEST_USERS
 from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.decision import FLOOR
-from harness.experiment.measured import measure_named
+from harness.experiment.measured import estimate, measure_named
 from harness.experiment.results import (
     Decision,
     ExperimentRecord,
@@ -62,6 +62,7 @@ Kind = Literal[
     "only one",
     "round",
     "silent criteria",
+    "unsteady criterion",
     "tuning",
     "nothing better",
     # What limits it.
@@ -366,8 +367,10 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
 
 def _rounds(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
     """Go through the criteria of the rule, with the values that decided."""
-    silent = list[str]()
+    silent, unsteady = list[str](), list[Statement]()
     for applied in decision.rounds:
+        if applied.unsure:
+            unsteady.append(_unsteady(record, applied))
         if len(applied.left) == len(applied.values):
             silent.append(applied.criterion)
             continue
@@ -375,6 +378,26 @@ def _rounds(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
             yield _silent(silent)
         silent = []
         yield _round(record, applied)
+    yield from unsteady
+
+
+def _unsteady(record: ExperimentRecord, applied: Round) -> Statement:
+    """Say where the spread of a criterion's own measurements could flip it."""
+    measure = measure_named(applied.criterion)
+    known = {c: v for c, v in applied.values.items() if v is not None}
+    shown = dict.fromkeys((min(known, key=known.__getitem__), *applied.unsure))
+    found = {c: estimate(record, applied.criterion, c) for c in shown}
+    ranges = [
+        f"{record.spec.label(c)} {measure.format(e.low)} to {measure.format(e.high)}"
+        for c, e in found.items()
+        if e is not None
+    ]
+    return Statement(
+        kind="unsteady criterion",
+        text=f"Measured again, {measure.label} could turn out otherwise: single processes "
+        f"have found {_join(ranges)}.",
+        facts={"criterion": applied.criterion, "unsure": ", ".join(applied.unsure)},
+    )
 
 
 def _silent(criteria: list[str]) -> Statement:

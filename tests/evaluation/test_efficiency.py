@@ -4,20 +4,22 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
-from harness.errors import StudyError
-from harness.evaluation import cost_probe
+from harness.errors import ParameterError, StudyError
+from harness.evaluation import cost_probe, costs
 from harness.evaluation.cost_probe import (
     CostTask,
     peak_bytes,
     report_costs,
     restart_peak,
 )
-from harness.evaluation.costs import measure_efficiency
+from harness.evaluation.costs import measure_efficiency, n_cost_processes, summarize
+from harness.evaluation.statistics import Estimate
 from harness.evaluation.worker_process import environment_of_workers
 from harness.models.baseline.model import Baseline
 
@@ -73,6 +75,7 @@ def measured(small_ratings):
         train=small_ratings,
         catalogue=NOTHING_KNOWN,
         n_calls=40,
+        n_processes=1,
     )
 
 
@@ -124,6 +127,50 @@ def test_a_fresh_process_measures_time_memory_and_size(
     Baseline(n_epochs=3).fit(small_ratings, NOTHING_KNOWN).save(tmp_path / "model")
     written = [path.stat().st_size for path in (tmp_path / "model").iterdir()]
     assert measured.model_bytes == sum(written)
+
+
+def test_several_processes_give_a_median_and_a_range(measured):
+    seconds = (0.3, 0.1, 0.9)
+    found = summarize(
+        [
+            replace(measured, fit_seconds=s, peak_memory_bytes=k)
+            for k, s in enumerate(seconds)
+        ]
+    )
+    assert (found.n_processes, found.fit_seconds, found.peak_memory_bytes) == (
+        3,
+        0.3,
+        1,
+    )
+    assert found.ranges["fit_seconds"] == (0.1, 0.9)
+    assert found.estimate("fit_seconds") == Estimate(value=0.3, low=0.1, high=0.9)
+    assert summarize([measured]).ranges == {}
+    unknown = [replace(measured, peak_memory_bytes=None)] * 2
+    assert summarize(unknown).estimate("peak_memory_bytes") is None
+
+
+def test_processes_end_where_the_time_does_and_their_number_can_be_set(
+    small_ratings, measured, monkeypatch
+):
+    answers = iter([measured] * 9)
+    monkeypatch.setattr(costs, "_ask", lambda _: next(answers))
+    clock = iter(range(0, 1000, 50))
+    monkeypatch.setattr(costs.time, "monotonic", lambda: next(clock))
+    found = measure_efficiency(
+        "baseline",
+        {},
+        seed=0,
+        train=small_ratings,
+        catalogue=NOTHING_KNOWN,
+        n_processes=5,
+    )
+    # 50 s each: the third would end after 150 s, which is more than 120.
+    assert found.n_processes == 2
+    monkeypatch.delenv("HARNESS_COST_PROCESSES", raising=False)
+    assert (n_cost_processes(), n_cost_processes(7)) == (5, 7)
+    monkeypatch.setenv("HARNESS_COST_PROCESSES", "0")
+    with pytest.raises(ParameterError, match="HARNESS_COST_PROCESSES"):
+        n_cost_processes()
 
 
 def test_a_process_that_dies_is_an_error_that_says_so(toy, small_ratings):

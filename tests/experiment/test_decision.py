@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from harness.evaluation.statistics import Estimate
 from harness.experiment.decision import beats_bias_of
+from harness.report.verdict import verdict_of
 from tests.experiment.records import (
     PREFERENCES,
     concluded,
@@ -14,6 +15,7 @@ from tests.experiment.records import (
     make_spec,
     with_models,
 )
+from tests.experiment.scores import TUNED
 
 CLOSE = {"cf": 0.5723, "content": 0.5721, "hybrid": 0.5722, "svd": 0.5720}
 """RMSE of four families that an error of 0.004 stars cannot tell apart."""
@@ -312,3 +314,46 @@ def test_hits_of_the_lists_decide_only_beyond_chance(error, winner):
         judged={"tuned": CLOSE | {"cf": 0.7, "content": 0.7}},
     )
     assert decide(with_models(record, change)).winner == winner
+
+
+def with_range(low, high):
+    return {"ranges": {"latency_p95_ms": (low, high)}}
+
+
+@pytest.mark.parametrize(
+    ("cf", "svd", "unsure"),
+    [
+        # 2.0 against 1.0: apart in every process, or not.
+        (with_range(1.8, 2.2), with_range(0.9, 1.1), ()),
+        (with_range(1.1, 2.2), with_range(0.9, 1.2), ("cf",)),
+        ({}, with_range(0.9, 3.0), ()),
+    ],
+)
+def test_a_criterion_that_its_own_range_could_flip_is_told(cf, svd, unsure):
+    costs = make_costs({"cf": 2.0, "svd": 1.0}, cf=cf, svd=svd)
+    record = make_record(judged={"tuned": TUNED | {"cf": 0.5721}}, costs=costs)
+    [first, *_] = record.decision.rounds
+    assert (first.criterion, first.left) == ("latency_p95_ms", ("svd",))
+    assert first.unsure == unsure
+    said = [s for s in verdict_of(record).reasons if s.kind == "unsteady criterion"]
+    assert [s.facts["unsure"] for s in said] == list(unsure)
+
+
+def test_one_that_does_not_separate_could_still_be_flipped():
+    costs = make_costs(
+        {"cf": 1.0, "svd": 1.0}, cf=with_range(1.0, 1.0), svd=with_range(0.9, 1.5)
+    )
+    record = make_record(judged={"tuned": TUNED | {"cf": 0.5721}}, costs=costs)
+    [first, *_] = record.decision.rounds
+    assert set(first.left) == {"cf", "svd"}
+    assert first.unsure == ("cf",)
+
+
+def test_a_bound_within_the_range_is_doubtful():
+    criteria = [{"metric": "latency_p95_ms", "candidate": "cf", "at_most": 2.0}]
+    spec = make_spec(criteria=criteria)
+    for high, is_doubtful in ((1.9, False), (2.1, True)):
+        costs = make_costs({"cf": 1.5}, cf=with_range(1.2, high))
+        [checked] = make_record(spec=spec, costs=costs).criteria
+        assert checked.passed
+        assert bool(checked.doubt) == is_doubtful
