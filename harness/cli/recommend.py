@@ -83,6 +83,12 @@ def recommend(  # noqa: PLR0913 - one argument for each option
             show_default="a usual time of the user",
         ),
     ] = None,
+    unrated: Annotated[
+        bool,
+        typer.Option(
+            "--unrated", help="Titles of the catalogue that nobody has rated, too."
+        ),
+    ] = False,
     output: Annotated[
         Format, typer.Option("--format", help="A table to read, or JSON or CSV.")
     ] = Format.TABLE,
@@ -90,7 +96,8 @@ def recommend(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """Recommend titles to a user or to all: the champion's, those of a model, or of a study.
 
-    Titles that the user has rated in the training part are left out. A user without
+    Titles that the user has rated in the training part are left out, and so are those
+    that nobody has rated, unless --unrated asks for them. A user without
     training ratings gets what the model recommends to strangers.
 
     Examples
@@ -107,6 +114,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
             "The titles come from one model: give --study or --model, not both."
         )
     seconds = None if when is None else when.replace(tzinfo=UTC).timestamp()
+    asked: dict[str, Any] = {"n": top, "when": seconds, "unrated": unrated}
     if out is not None:
         from harness.serving.recommend import require_table_file
 
@@ -115,11 +123,11 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         _fetch(stores, model) if study is None else _fit_again(stores, study)
     )
     if out is not None:
-        _recommend_to_all(packaged, name, out, {"n": top, "when": seconds})
+        _recommend_to_all(packaged, name, out, asked)
         return
     from harness.serving.recommend import recommend_titles
 
-    found = recommend_titles(packaged, model=name, user=str(user), n=top, when=seconds)
+    found = recommend_titles(packaged, model=name, user=str(user), **asked)
     if output is Format.JSON:
         told = asdict(found) | {"cold_start": found.is_cold_start}
         typer.echo(json.dumps(told, indent=2))

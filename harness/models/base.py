@@ -304,6 +304,7 @@ class Recommender(ABC):
         n: int = 10,
         *,
         exclude_seen: bool = True,
+        among: npt.NDArray[np.bool_] | None = None,
         when: float | None = None,
     ) -> tuple[npt.NDArray[np.int32], Floats]:
         """Rank the titles for one user.
@@ -316,6 +317,8 @@ class Recommender(ABC):
             How many titles; fewer where there are fewer.
         exclude_seen : bool, default True
             Leave out titles that the user has rated in the training part.
+        among : ndarray of bool, shape (n_items,), optional
+            Which titles may be named; all by default, those without ratings included.
         when : float, optional
             When they would be watched, as for `predict`.
 
@@ -340,9 +343,12 @@ class Recommender(ABC):
         )
         scores = np.asarray(scored, dtype=np.float32)
         self._check_prediction(scores)
-        if exclude_seen:
+        if exclude_seen or among is not None:
             scores = scores.copy()
+        if exclude_seen:
             scores[self.seen(user)] = -np.inf
+        if among is not None:
+            scores[~among] = -np.inf
         n = max(0, min(n, int(np.isfinite(scores).sum())))
         # Partition first: sorting 27,000 scores costs more than computing them.
         if 0 < n < len(scores):

@@ -123,9 +123,16 @@ class Answerer:
         """Predict a rating for each pair, as of a time in seconds since 1970."""
         return self._model.predict(users, items, when)
 
-    def recommend(self, user: int, n: int, when: float | None = None) -> Ranking:
-        """Rank the titles that a user has not rated in the training part."""
-        items, scores = self._model.recommend(user, n, when=when)
+    def recommend(
+        self, user: int, n: int, when: float | None = None, *, unrated: bool = False
+    ) -> Ranking:
+        """Rank the titles that a user has not rated in the training part.
+
+        Titles that nobody has rated there are left out, unless `unrated` asks for them:
+        a catalogue may know many that do not belong to the ratings at all.
+        """
+        among = None if unrated else self._item_is_known[:-1]
+        items, scores = self._model.recommend(user, n, among=among, when=when)
         # Not the clipped scores: the same pair gets the same stars, however it is asked.
         users = np.full(len(items), user, dtype=np.int32)
         stars = self._model.predict(users, items, when)

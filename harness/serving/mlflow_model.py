@@ -1,5 +1,6 @@
 """The MLflow model: what its ``predict`` takes and gives."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from harness.errors import DataError
-from harness.serving.answers import Answerer, as_ids, shortest
+from harness.serving.answers import Answerer, Ranking, as_ids, shortest
 from harness.serving.folder import read_model
 
 __all__ = ["ARTIFACT", "DEFAULT_N", "ServedModel", "answer", "signature"]
@@ -54,7 +55,13 @@ def signature() -> ModelSignature:
                 column("known", DataType.boolean, always=False),
             ]
         ),
-        params=ParamSchema([ParamSpec("n", DataType.long, DEFAULT_N)]),
+        params=ParamSchema(
+            [
+                ParamSpec("n", DataType.long, DEFAULT_N),
+                ParamSpec("unrated", DataType.boolean, False),  # noqa: FBT003 - of MLflow
+                ParamSpec("when", DataType.double, None),
+            ]
+        ),
     )
 
 
@@ -65,13 +72,15 @@ class ServedModel(PythonModel):
     predicted rating: ``user``, ``item``, ``title``, ``stars``, ``known``.
 
     With the column ``user`` alone: for each user the ``n`` best titles that it has not
-    rated in the training part, one row a title: ``user``, ``rank``, ``item``, ``title``,
+    rated in the training part, and somebody has (others with ``unrated``), one row a
+    title: ``user``, ``rank``, ``item``, ``title``,
     ``stars`` (within the rating scale), ``score`` (what they are ranked by), ``known``.
 
     Ids are text; whole numbers are taken as text. Users and titles that the model does
     not know get its answer for strangers (the cold start), never an error: ``known`` is
     false where the user, or the item that was asked for, has no training ratings. One
-    question gets at most 100,000 recommendations. Over HTTP::
+    question gets at most 100,000 recommendations. Families that know time answer as of
+    ``when``, in seconds since 1970-01-01 UTC, else as of a usual time. Over HTTP::
 
         curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \
           -d '{"dataframe_records": [{"user": "196"}], "params": {"n": 10}}'
@@ -99,9 +108,8 @@ class ServedModel(PythonModel):
         """Answer; see the class."""
         del context
         columns = {str(name): model_input[name].tolist() for name in model_input}
-        n = (params or {}).get("n", DEFAULT_N)
         try:
-            told = answer(self._answerer, columns, n)
+            told = answer(self._answerer, columns, **(params or {}))
         except DataError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         # As text of pandas, a missing title would become NaN, which JSON does not have.
@@ -110,13 +118,20 @@ class ServedModel(PythonModel):
 
 
 def answer(
-    answerer: Answerer, columns: Mapping[str, Sequence[Any]], n: int | None
+    answerer: Answerer,
+    columns: Mapping[str, Sequence[Any]],
+    n: int | None = DEFAULT_N,
+    *,
+    unrated: bool | None = False,
+    when: float | None = None,
 ) -> dict[str, object]:
-    """Answer a question given by columns."""
+    """Answer a question given by columns, as of a time in seconds since 1970."""
+    if when is not None and not math.isfinite(when):
+        raise DataError(f"when must be seconds since 1970-01-01 UTC, but is {when}.")
     users = _complete(as_ids(columns["user"], "user"), "user")
     items = as_ids(columns.get("item", ()), "item")
     if any(item is not None for item in items):
-        return _predictions(answerer, users, _complete(items, "item"))
+        return _predictions(answerer, users, _complete(items, "item"), when)
     if n is None or n < 1:
         raise DataError(
             "n, the number of titles for each user, must be at least 1, but is "
@@ -129,12 +144,20 @@ def answer(
             f"users and {n:,} titles for each are {len(users) * n:,}: ask for fewer "
             "users at once, or for fewer titles."
         )
-    return _recommendations(answerer, users, n)
-
-
-def _recommendations(answerer: Answerer, users: list[str], n: int) -> dict[str, object]:
     codes = _codes(users, answerer.user_code)
-    found = [answerer.recommend(code, n) for code in codes.tolist()]
+    found = [
+        answerer.recommend(code, n, when, unrated=bool(unrated))
+        for code in codes.tolist()
+    ]
+    return _recommendations(answerer, (users, codes), found)
+
+
+def _recommendations(
+    answerer: Answerer,
+    asked: tuple[list[str], npt.NDArray[np.int32]],
+    found: list[Ranking],
+) -> dict[str, object]:
+    users, codes = asked
     lengths = [len(ranking.items) for ranking in found]
     items = _join((ranking.items for ranking in found), np.int32)
     return {
@@ -149,7 +172,7 @@ def _recommendations(answerer: Answerer, users: list[str], n: int) -> dict[str, 
 
 
 def _predictions(
-    answerer: Answerer, users: list[str], items: list[str]
+    answerer: Answerer, users: list[str], items: list[str], when: float | None
 ) -> dict[str, object]:
     user_codes = _codes(users, answerer.user_code)
     item_codes = _codes(items, answerer.item_code)
@@ -158,7 +181,7 @@ def _predictions(
         "user": users,
         "item": items,
         "title": answerer.titles_of(item_codes),
-        "stars": shortest(answerer.predict(user_codes, item_codes)),
+        "stars": shortest(answerer.predict(user_codes, item_codes, when)),
         "known": known.tolist(),
     }
 

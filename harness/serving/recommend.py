@@ -19,7 +19,7 @@ from harness.experiment.refit import refit_best
 from harness.files import scratch_beside
 from harness.search.executors import ProcessExecutor
 from harness.search.records import StudyRecord
-from harness.serving.answers import Answerer, give_reason, shortest
+from harness.serving.answers import Answerer, Ranking, give_reason, shortest
 from harness.serving.folder import PackagedModel, read_model, write_model
 from harness.serving.package import Origin, package
 
@@ -89,6 +89,7 @@ def recommend_titles(
     user: str,
     n: int,
     when: float | None = None,
+    unrated: bool = False,
 ) -> RecommendedTitles:
     """Rank the titles for one user, known or not, as of a time in seconds since 1970."""
     answerer, facts = Answerer(packaged), packaged.facts
@@ -100,14 +101,15 @@ def recommend_titles(
         family=facts.family,
         dataset=facts.data_name,
         simulated=facts.simulated,
-        titles=_name_titles(answerer, code, n, when),
+        titles=_name_titles(
+            answerer, code, answerer.recommend(code, n, when, unrated=unrated)
+        ),
     )
 
 
 def _name_titles(
-    answerer: Answerer, user: int, n: int, when: float | None
+    answerer: Answerer, user: int, ranking: Ranking
 ) -> tuple[RecommendedTitle, ...]:
-    ranking = answerer.recommend(user, n, when)
     rows = zip(
         ranking.items.tolist(),
         shortest(ranking.stars),
@@ -161,6 +163,7 @@ def recommend_to_all(  # noqa: PLR0913 - what to ask, where to, and how
     *,
     n: int,
     when: float | None = None,
+    unrated: bool = False,
     jobs: int = 1,
     patience_seconds: float = _PATIENCE_SECONDS,
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
@@ -175,7 +178,7 @@ def recommend_to_all(  # noqa: PLR0913 - what to ask, where to, and how
         range(start, min(start + _USERS_AT_A_TIME, n_users))
         for start in range(0, n_users, _USERS_AT_A_TIME)
     ]
-    tables = _rank_all(packaged, users, (n, when), jobs, patience_seconds)
+    tables = _rank_all(packaged, users, (n, when, unrated), jobs, patience_seconds)
     try:
         with scratch_beside(path) as folder:
             scratch = folder / path.name
@@ -195,8 +198,8 @@ def recommend_to_all(  # noqa: PLR0913 - what to ask, where to, and how
     )
 
 
-Asked = tuple[int, float | None]
-"""How many titles, and as of when."""
+Asked = tuple[int, float | None, bool]
+"""How many titles, as of when, and whether those too that nobody has rated."""
 
 
 def _rank_all(
@@ -247,18 +250,18 @@ def _rank_there(folder: str, users: range, asked: Asked) -> "pa.Table":
 def _rank_batch(answerer: Answerer, users: range, asked: Asked) -> "pa.Table":
     import pyarrow as pa
 
-    model, (n, when) = answerer.packaged.model, asked
-    lists = [model.recommend(user, n, when=when) for user in users]
-    lengths = [len(items) for items, _ in lists]
+    model, (n, when, unrated) = answerer.packaged.model, asked
+    lists = [answerer.recommend(user, n, when, unrated=unrated) for user in users]
+    lengths = [len(ranking.items) for ranking in lists]
     codes = np.repeat(np.arange(users.start, users.stop, dtype=np.int32), lengths)
-    items = np.concatenate([items for items, _ in lists])
+    items = np.concatenate([ranking.items for ranking in lists])
     columns = {
         "user": model.user_ids_[codes].tolist(),
         "rank": np.concatenate([np.arange(1, k + 1) for k in lengths]),
         "item": model.item_ids_[items].tolist(),
         "title": answerer.titles_of(items),
-        "stars": model.predict(codes, items, when),
-        "score": np.concatenate([scores for _, scores in lists]),
+        "stars": np.concatenate([ranking.stars for ranking in lists]),
+        "score": np.concatenate([ranking.scores for ranking in lists]),
     }
     return pa.table(columns, schema=_top_schema())
 

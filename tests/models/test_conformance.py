@@ -430,6 +430,17 @@ def test_recommends_unseen_titles_best_first(fitted, ratings):
     assert (np.diff(scores) <= 0).all()
 
 
+def test_only_titles_that_are_allowed_are_recommended(fitted, ratings):
+    among = np.arange(ratings.n_items) % 2 == 0
+    everything = fitted.recommend(0, ratings.n_items, exclude_seen=False)
+    items, scores = fitted.recommend(
+        0, ratings.n_items, exclude_seen=False, among=among
+    )
+    kept = among[everything[0]]
+    np.testing.assert_array_equal(items, everything[0][kept])
+    np.testing.assert_array_equal(scores, everything[1][kept])
+
+
 def test_recommends_what_it_predicts_highest(fitted, ratings):
     for user in (0, 7, ratings.n_users - 1):
         items, scores = fitted.recommend(user, ratings.n_items, exclude_seen=False)

@@ -384,6 +384,39 @@ def test_known_is_who_and_what_has_training_ratings(package_toy, tmp_path):
     assert told["known"].tolist() == [False, True, False]
 
 
+def test_titles_that_nobody_has_rated_are_recommended_only_when_asked_for(
+    package_toy, tmp_path
+):
+    packaged = package_toy("baseline")
+    model = packaged.model
+    # A title of the catalogue that the model predicts, but that nobody has rated.
+    seen = model._seen_items_ != 3
+    kept = np.concatenate([[0], np.cumsum(seen)])[model._seen_offsets_]
+    model._seen_items_, model._seen_offsets_ = model._seen_items_[seen], kept
+    save_model(packaged, tmp_path / "model")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    users = pd.DataFrame({"user": [*model.user_ids_, "nobody"]})
+    unrated = str(model.item_ids_[3])
+    assert unrated not in set(served.predict(users, {"n": 99})["item"])
+    told = served.predict(users, {"n": 99, "unrated": True})
+    assert (told["item"] == unrated).sum() == len(users)
+
+
+def test_a_question_is_answered_as_of_a_time(package_toy, tmp_path):
+    packaged = package_toy("svd", time=True, n_factors=2, n_epochs=3)
+    save_model(packaged, tmp_path / "model")
+    served = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    model, pair = packaged.model, pd.DataFrame({"user": ["u1"], "item": ["i2"]})
+    codes = [np.array([list(model.user_ids_).index("u1")])]
+    codes.append(np.array([list(model.item_ids_).index("i2")]))
+    for when in (1_000.0, 900_000.0):
+        told = served.predict(pair, {"when": when})["stars"]
+        assert told.to_numpy(np.float32) == model.predict(*codes, when)
+    assert served.predict(pair)["stars"].to_numpy(np.float32) == model.predict(*codes)
+    with pytest.raises(MlflowException, match="when must be"):
+        served.predict(pair, {"when": float("nan")})
+
+
 def test_one_question_gets_at_most_100_000_titles(served, package_toy):
     n_items = len(package_toy("baseline").model.item_ids_)
     most = 100_000 // n_items
