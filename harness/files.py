@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all."""
+"""Files that appear complete or not at all, and where the shipped ones are."""
 
 import os
 import shutil
@@ -9,9 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["create_file", "scratch_beside"]
+__all__ = ["create_file", "scratch_beside", "shipped_folders"]
 
 _STALE_SECONDS = 60.0
+
+
+def shipped_folders(kind: str) -> list[Path]:
+    """Name the folders where shipped ``studies`` or ``experiments`` may be."""
+    package = Path(__file__).parent
+    # In a wheel the files lie inside the package, in a checkout beside it.
+    return [package / "shipped" / kind, package.parent / kind]
 
 
 @contextmanager

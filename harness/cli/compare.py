@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.completion import complete_names
+from harness.cli.options import StorageOption
 from harness.cli.terminal import Column, print_columns
 from harness.errors import StudyError
 
@@ -19,16 +21,12 @@ def compare(
     experiment: Annotated[
         str | None,
         typer.Argument(
-            help="Name of the experiment.", show_default="the only one in the storage"
+            help="Name of the experiment.",
+            show_default="the only one in the storage",
+            autocompletion=complete_names,
         ),
     ] = None,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
-        ),
-    ] = "optuna.log",
+    storage: StorageOption = "optuna.log",
 ) -> None:
     """Compare the families of an experiment, as far as it has come.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.completion import complete_names
+from harness.cli.options import StorageOption
 from harness.cli.terminal import plain, print_table
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def explain(
     study: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY|EXPERIMENT", help="Name of the study, or of the experiment."
+            metavar="STUDY|EXPERIMENT",
+            help="Name of the study, or of the experiment.",
+            autocompletion=complete_names,
         ),
     ],
     *,
@@ -50,13 +54,7 @@ def explain(
     output: Annotated[
         Format, typer.Option("--format", help="Tables to read, or everything as JSON.")
     ] = Format.TABLE,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
-        ),
-    ] = "optuna.log",
+    storage: StorageOption = "optuna.log",
 ) -> None:
     """Explain one prediction: of the best model of a study, or of an experiment's winner.
 

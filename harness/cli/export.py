@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.compare import only_experiment
+from harness.cli.completion import complete_names
+from harness.cli.options import StorageOption
 
 __all__ = ["export"]
 
@@ -25,6 +27,7 @@ def export(
             metavar="STUDY|EXPERIMENT",
             help="Name of the study or experiment.",
             show_default="the only one in the storage",
+            autocompletion=complete_names,
         ),
     ] = None,
     *,
@@ -35,13 +38,7 @@ def export(
     table_format: Annotated[
         Format, typer.Option("--format", help="Format of the tables.")
     ] = Format.CSV,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
-        ),
-    ] = "optuna.log",
+    storage: StorageOption = "optuna.log",
 ) -> None:
     """Write split, predictions and errors of a judged experiment, to be checked elsewhere.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options import StorageOption, TrackingOption
 from harness.cli.terminal import Column
 
 if TYPE_CHECKING:
@@ -36,21 +37,8 @@ def models(
     output: Annotated[
         Format, typer.Option("--format", help="A table to read, or everything as JSON.")
     ] = Format.TABLE,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Optuna storage, which counts how often test sets decided promotions.",
-        ),
-    ] = "optuna.log",
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
-            show_default=False,
-        ),
-    ] = None,
+    storage: StorageOption = "optuna.log",
+    tracking_uri: TrackingOption = None,
 ) -> None:
     """List the registered models: versions, aliases, RMSE, and where they come from.
 

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from harness.data.dataset import Dataset
     from harness.tracking.location import Location
 
-__all__ = ["DataOptions", "StoreOptions", "WorkerOptions", "spread_options"]
+__all__ = [
+    "DataOptions",
+    "StorageOption",
+    "StoreOptions",
+    "TrackingOption",
+    "WorkerOptions",
+    "spread_options",
+]
 
 
 PANEL = "Data"
@@ -121,6 +128,7 @@ class WorkerOptions:
             "--jobs",
             help="Worker processes; else one for each core.",
             min=1,
+            envvar="HARNESS_JOBS",
             rich_help_panel="Workers",
         ),
     ] = None
@@ -137,32 +145,43 @@ class WorkerOptions:
 
 
 def _store_option(name: str, text: str, metavar: str) -> Any:
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel="Stores")
+    variable = f"HARNESS_{name.removeprefix('--').replace('-', '_').upper()}"
+    return typer.Option(
+        name, help=text, metavar=metavar, rich_help_panel="Stores", envvar=variable
+    )
+
+
+StorageOption = Annotated[
+    str,
+    _store_option(
+        "--storage",
+        "Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
+        "FILE|URL",
+    ),
+]
+TrackingOption = Annotated[
+    str | None,
+    _store_option(
+        "--tracking-uri",
+        "MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
+        "URI",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions:
     """Where studies and runs are kept."""
 
-    storage: Annotated[
-        str,
-        _store_option(
-            "--storage",
-            "Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
-            "FILE|URL",
-        ),
-    ] = "optuna.log"
-    tracking_uri: Annotated[
-        str | None,
-        _store_option(
-            "--tracking-uri",
-            "MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
-            "URI",
-        ),
-    ] = None
+    storage: StorageOption = "optuna.log"
+    tracking_uri: TrackingOption = None
     experiment: Annotated[
         str | None,
-        _store_option("--experiment", "MLflow experiment; else harness.", "NAME"),
+        _store_option(
+            "--experiment",
+            "MLflow experiment; else $MLFLOW_EXPERIMENT_NAME, else harness.",
+            "NAME",
+        ),
     ] = None
 
     def location(self) -> "Location":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.completion import complete_names
 from harness.cli.options import StoreOptions, spread_options
 from harness.errors import StudyError
 
@@ -143,6 +144,7 @@ def promote(
             metavar="EXPERIMENT|STUDY",
             help="What to promote: the winner of an experiment, or the best of a study.",
             show_default="the only experiment in the storage",
+            autocompletion=complete_names,
         ),
     ] = None,
     how: Modes,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.completion import complete_names
 from harness.cli.options import StoreOptions, spread_options
 from harness.cli.serve import named_or_champion
 from harness.cli.terminal import plain, print_table
@@ -65,6 +66,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
             metavar="NAME",
             help="Fit the best settings of this study again, and ask that model.",
             show_default=False,
+            autocompletion=complete_names,
         ),
     ] = None,
     model: Annotated[

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.completion import complete_names
+from harness.cli.options import StorageOption
+
 __all__ = ["report"]
 
 
@@ -15,15 +18,10 @@ def report(
             metavar="STUDY|EXPERIMENT",
             help="Name of the study or experiment.",
             show_default="the only one in the storage",
+            autocompletion=complete_names,
         ),
     ] = None,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
-        ),
-    ] = "optuna.log",
+    storage: StorageOption = "optuna.log",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +31,11 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write the report of a study or an experiment again, without training anything."""
+    """Write the report of a study or an experiment again, without training anything.
+
+    The folder gets report.md, report.html (one file, figures included) and report.json
+    (everything that was measured, as data).
+    """
     from harness.cli.compare import only_experiment
     from harness.experiment.store import read_named
     from harness.report.write import write_report

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.compare import print_comparison
+from harness.cli.completion import complete_experiment_files, complete_families
 from harness.cli.options import StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end
 from harness.errors import ExperimentError
@@ -83,6 +84,7 @@ class Scope:
             "--only",
             metavar="FAMILY",
             help="Search only this family; the test set stays sealed until all are done.",
+            autocompletion=complete_families,
         ),
     ] = None
     report_only: Annotated[
@@ -110,6 +112,7 @@ def run(
             metavar="FILE|NAME",
             help="Experiment file; published, quick, movielens_100k, movielens_100k_random "
             "and movielens_streaming are shipped.",
+            autocompletion=complete_experiment_files,
         ),
     ],
     scope: Scope,

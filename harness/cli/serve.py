@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options import TrackingOption
 from harness.cli.terminal import until_stopped
 from harness.errors import TrackingError
 
@@ -43,14 +44,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
-            show_default=False,
-        ),
-    ] = None,
+    tracking_uri: TrackingOption = None,
 ) -> None:
     """Serve a model over HTTP with MLflow's own scoring server.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.completion import complete_families, complete_spaces
 from harness.cli.options import DataOptions, StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end
 
@@ -58,6 +59,7 @@ class SearchOptions:
             "Search space: a TOML file or a name; else ./studies/FAMILY.toml, else the "
             "shipped one.",
             metavar="FILE|NAME",
+            autocompletion=complete_spaces,
         ),
     ] = None
     sampler: Annotated[
@@ -109,6 +111,7 @@ def study(
             metavar="FAMILY",
             help="Family of models: a name that `harness families` lists, or a class in "
             "a file of your own, my_model.py:MyModel.",
+            autocompletion=complete_families,
         ),
     ],
     search: SearchOptions,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.completion import complete_names
 from harness.cli.options import StoreOptions, spread_options
 
 __all__ = ["sync"]
@@ -18,6 +19,7 @@ def sync(
             metavar="EXPERIMENT|STUDY",
             help="Name of an experiment or a study; else all in the storage.",
             show_default=False,
+            autocompletion=complete_names,
         ),
     ] = None,
     stores: StoreOptions,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.compare import only_experiment
+from harness.cli.completion import complete_names
+from harness.cli.options import StorageOption
 from harness.cli.terminal import Column, print_columns
 from harness.errors import StudyError
 
@@ -33,6 +35,7 @@ def trials(
             metavar="STUDY|EXPERIMENT",
             help="Name of the study or experiment.",
             show_default="the only one in the storage",
+            autocompletion=complete_names,
         ),
     ] = None,
     output: Annotated[
@@ -41,13 +44,7 @@ def trials(
             "--format", help="A table to read, or all columns as CSV, JSON or parquet."
         ),
     ] = Format.TABLE,
-    storage: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Optuna storage: a journal file, or a URL such as sqlite:///study.db.",
-        ),
-    ] = "optuna.log",
+    storage: StorageOption = "optuna.log",
 ) -> None:
     """List the trials of a study or an experiment: state, score, hyperparameters, times.
 

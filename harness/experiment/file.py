@@ -4,7 +4,6 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from harness.experiment.spec import (
     ExperimentSpec,
     FamilySpec,
 )
+from harness.files import shipped_folders
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.search.space import SearchSpace, find_space, load_space, space_of
@@ -185,7 +185,7 @@ def find_experiment(name: str) -> Path:
     if Path(name).is_file():
         return Path(name)
     stem = name.removeprefix("experiments/").removesuffix(".toml")
-    folders = [Path("experiments"), *_shipped_folders()]
+    folders = [Path("experiments"), *shipped_folders("experiments")]
     for folder in folders:
         if "/" not in stem and (folder / f"{stem}.toml").is_file():
             return folder / f"{stem}.toml"
@@ -194,12 +194,6 @@ def find_experiment(name: str) -> Path:
     if name == stem and "/" not in stem:
         raise unknown
     raise ExperimentError(f"{name}: there is no such file. {unknown}")
-
-
-def _shipped_folders() -> list[Path]:
-    package = Path(str(files("harness")))
-    # In a wheel the files lie inside the package, in a checkout beside it.
-    return [package / "shipped" / "experiments", package.parent / "experiments"]
 
 
 def load_experiment(

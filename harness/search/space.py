@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import ParameterError, SpaceError, UnknownNameError
+from harness.files import shipped_folders
 from harness.models.base import IterativeRecommender, Recommender
 from harness.models.families import file_of, reference_of
 from harness.models.hyperparameters import domains
@@ -255,7 +255,7 @@ def find_space(name: str) -> Path:
         if Path(name).is_file():
             return Path(name)
         raise SpaceError(f"{name}: there is no such file.")
-    folders = [Path("studies"), *_shipped_folders()]
+    folders = [Path("studies"), *shipped_folders("studies")]
     for folder in folders:
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
@@ -280,12 +280,6 @@ def space_of(family: type[Recommender]) -> Path:
             f'family = "{family.name}" and, under [parameters], a range for each of '
             f"{', '.join(n for n in domains(family) if n != 'seed') or 'nothing'}."
         ) from error
-
-
-def _shipped_folders() -> list[Path]:
-    package = Path(str(files("harness")))
-    # In a wheel the spaces lie inside the package, in a checkout beside it.
-    return [package / "shipped" / "studies", package.parent / "studies"]
 
 
 def load_space(
