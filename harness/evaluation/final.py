@@ -1,7 +1,7 @@
 """The final judging: refits with several seeds, scored once on the sealed test set."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
@@ -45,6 +45,8 @@ __all__ = [
     "fit_entries",
     "fit_entry",
     "judge_entries",
+    "make_model",
+    "seeds_of",
 ]
 
 Predictions = list[npt.NDArray[np.float32]]
@@ -99,17 +101,17 @@ class FittedEntry:
 
 def fit_entries(
     entries: Sequence[Entry],
-    train: Ratings,
-    catalogue: Catalogue,
+    fits: Iterable[tuple[list[Recommender], float]],
     *,
-    seeds: Sequence[int],
     costs: Mapping[str, Costs],
     on_fitted: Callable[[str], None],
 ) -> list[FittedEntry]:
-    """Fit all models on the whole training part; `costs` are by name of the entry."""
+    """Put models and their costs, by name of the entry, together.
+
+    `fits` yields models and mean seconds of each entry in turn, as `fit_entry` gives them.
+    """
     fitted = []
-    for entry in entries:
-        models, seconds = fit_entry(entry, train, catalogue, seeds=seeds)
+    for entry, (models, seconds) in zip(entries, fits, strict=True):
         fitted.append(
             FittedEntry(
                 entry=entry,
@@ -122,16 +124,26 @@ def fit_entries(
     return fitted
 
 
+def seeds_of(entry: Entry, seeds: Sequence[int]) -> Sequence[int]:
+    """Name the seeds that are of use: the first alone without randomness."""
+    return seeds if "seed" in entry.family.__dataclass_fields__ else seeds[:1]
+
+
+def make_model(family: type[Recommender], params: Params, seed: int) -> Recommender:
+    """Make a model that is not yet fitted."""
+    seeded = "seed" in family.__dataclass_fields__
+    return family(**params, **({"seed": seed} if seeded else {}))
+
+
 def fit_entry(
     entry: Entry, train: Ratings, catalogue: Catalogue, *, seeds: Sequence[int]
 ) -> tuple[list[Recommender], float]:
     """Fit with each seed, once without randomness; and give the mean seconds of one."""
-    seeded = "seed" in entry.family.__dataclass_fields__
-    models, start = [], time.perf_counter()
-    for seed in seeds if seeded else seeds[:1]:
-        extra = {"seed": seed} if seeded else {}
-        model = entry.family(**entry.params, **extra)
-        models.append(model.fit(train, catalogue))
+    start = time.perf_counter()
+    models = [
+        make_model(entry.family, entry.params, seed).fit(train, catalogue)
+        for seed in seeds_of(entry, seeds)
+    ]
     return models, (time.perf_counter() - start) / len(models)
 
 

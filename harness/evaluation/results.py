@@ -26,6 +26,7 @@ __all__ = [
     "DepthError",
     "Difference",
     "Factor",
+    "FloorTuning",
     "Judging",
     "ModelResult",
     "Residuals",
@@ -140,6 +141,20 @@ class Factor:
     correlation: float | None
     positive: tuple[str, ...]
     negative: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorTuning:
+    """How far the bias floor was tuned.
+
+    All `n_settings` were scored on one fold. Those that might still have been better by
+    half the last digit of a score, `n_compared_on_all`, were scored on all of them.
+    """
+
+    n_settings: int
+    n_compared_on_all: int
+    n_folds_scored: int
+    n_folds: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,16 @@ from harness.errors import StudyError
 from harness.evaluation.costs import measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
+from harness.evaluation.splits import TIMED, assign_folds
 from harness.experiment.decision import declare
-from harness.experiment.refit import TrainingFolds, baselines
+from harness.experiment.fitting import (
+    FRESH_SEED_OFFSET,
+    Fitter,
+    Settings,
+    open_fitter,
+    tune_floor,
+)
+from harness.experiment.refit import baselines
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.run import PreparedExperiment
 from harness.experiment.store import keep, read_experiment
@@ -20,12 +28,19 @@ from harness.models.base import Recommender
 from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
 from harness.models.families import reference_of
 from harness.plain import Params, from_json, to_json
+from harness.search.folds import TrainingData
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
 from harness.search.records import TrialRecord
 from harness.search.storage import read_experiment_facts, save_experiment_facts
 
 __all__ = ["JudgedExperiment", "judge_experiment"]
+
+
+SHORT_SECONDS = 4.0
+"""Less work than this is done here: workers take about a second to start."""
+FLOOR_SECONDS = 1e-6
+"""Seconds that tuning the bias floor takes for each training rating."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,27 +108,20 @@ class _Judge:
         return bool(self._kept.get("judged_for") == self._judged)
 
     def run(self) -> dict[str, Recommender]:
-        folds = self._folds()
-        for candidate, best in self._best.items():
-            family = self._prepared.plans[candidate].family
-
-            def score(best: TrialRecord = best, family: Any = family) -> float | None:
-                return folds.fresh_score(family, best.params)
-
-            self._keep("fresh_folds", candidate, best.params, score)
-        if self._prepared.split.test is None:
-            self._save("judged_for", self._judged)
-            return {}
-        floor = folds.best_biases()
-        costs = self._measure_costs(floor)
-        fitted = fit_entries(
-            self._entries(floor),
-            self._prepared.split.train,
-            self._prepared.dataset.catalogue,
-            seeds=self._seeds,
-            costs=costs,
-            on_fitted=lambda name: self._on_step(f"fitted {name}"),
-        )
+        with open_fitter(self._data(), jobs=self._jobs()) as fitter:
+            self._score_fresh_folds(fitter)
+            if self._prepared.split.test is None:
+                self._save("judged_for", self._judged)
+                return {}
+            floor = self._tune_floor(fitter)
+            costs = self._measure_costs(floor)
+            entries = self._entries(floor)
+            fitted = fit_entries(
+                entries,
+                fitter.fit(entries, self._seeds),
+                costs=costs,
+                on_fitted=lambda name: self._on_step(f"fitted {name}"),
+            )
         models = {
             str(each.entry.candidate): each.models[0]
             for each in fitted
@@ -126,15 +134,58 @@ class _Judge:
         self._open_and_judge(fitted)
         return models
 
-    def _folds(self) -> TrainingFolds:
+    @property
+    def _is_timed(self) -> bool:
+        return self._prepared.spec.split.method in TIMED
+
+    def _data(self) -> TrainingData:
+        """Deal the training part into folds that the search has not seen."""
         spec = self._prepared.spec
-        return TrainingFolds(
+        first = next(iter(self._best))
+        return TrainingData(
+            family=self._prepared.plans[first].family,
             train=self._prepared.split.train,
             catalogue=self._prepared.dataset.catalogue,
-            n_folds=spec.search.folds,
-            method=spec.split.method,
-            seed=spec.seed,
+            fold_of=assign_folds(
+                self._prepared.split.train,
+                n_folds=spec.search.folds,
+                # Folds that follow each other in time are the same for all seeds.
+                seed=spec.seed + (0 if self._is_timed else FRESH_SEED_OFFSET),
+                method=spec.split.method,
+            ),
         )
+
+    def _jobs(self) -> int:
+        """Take the workers of the search, unless they need longer to start than to work."""
+        spec, n_train = self._prepared.spec, len(self._prepared.split.train)
+        n_fits = spec.search.folds + 2 * spec.final_seeds
+        of_one = [best.metrics.get("fit_seconds", 0.0) for best in self._best.values()]
+        seconds = n_fits * sum(of_one) + FLOOR_SECONDS * n_train
+        return self._prepared.settings.jobs if seconds > SHORT_SECONDS else 1
+
+    def _score_fresh_folds(self, fitter: Fitter) -> None:
+        wanted: dict[str, Settings] = {
+            candidate: (self._prepared.plans[candidate].family, best.params)
+            for candidate, best in self._best.items()
+            if not self._is_kept("fresh_folds", candidate, best.params)
+        }
+        if not wanted:
+            return
+        self._on_step(f"fresh folds of {' and '.join(wanted)}")
+        spec = self._prepared.spec
+        scores: dict[str, float | None] = dict.fromkeys(wanted)
+        if not self._is_timed:
+            seed = spec.seed + FRESH_SEED_OFFSET
+            scores |= fitter.fresh_scores(wanted, seed=seed, n_folds=spec.search.folds)
+        for candidate, value in scores.items():
+            params = dict(wanted[candidate][1])
+            self._save(f"fresh_folds/{candidate}", {"params": params, "value": value})
+
+    def _tune_floor(self, fitter: Fitter) -> Params:
+        self._on_step(f"tuning of {BIAS_BASELINE}")
+        floor, done = tune_floor(fitter, self._prepared.spec.search.folds)
+        self._save("floor", to_json(done))
+        return floor
 
     @property
     def _seeds(self) -> list[int]:
@@ -173,12 +224,17 @@ class _Judge:
     ) -> Any:
         """Measure something of settings, unless it is known of the same ones."""
         key, params = f"{kind}/{candidate}", dict(params)
-        if self._kept.get(key, {}).get("params") == params:
+        if self._is_kept(kind, candidate, params):
             return self._kept[key]["value"]
         self._on_step(f"{kind.replace('_', ' ')} of {candidate}")
         value = measure()
         self._save(key, {"params": params, "value": value})
         return value
+
+    def _is_kept(self, kind: str, candidate: str, params: Params) -> bool:
+        return bool(
+            self._kept.get(f"{kind}/{candidate}", {}).get("params") == dict(params)
+        )
 
     def _save(self, key: str, value: Any) -> None:
         save_experiment_facts(self._storage, self._name, key, value)

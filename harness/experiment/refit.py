@@ -1,23 +1,20 @@
-"""The best settings fitted again, and scored on fresh folds beside the bias floor."""
+"""The best settings fitted again, and the models that every comparison has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
-from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError
 from harness.evaluation.final import Entry
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
-from harness.evaluation.splits import TIMED, Split, assign_folds, split_off_test
+from harness.evaluation.splits import Split, split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
-from harness.plain import Params, ParamValue
-from harness.search.folds import Workbench, score_on_folds
+from harness.plain import Params
 from harness.search.records import StudyRecord, TrialRecord
 
-__all__ = ["RefittedModel", "TrainingFolds", "baselines", "refit_best", "split_again"]
+__all__ = ["RefittedModel", "baselines", "refit_best", "split_again"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,55 +77,6 @@ def split_again(study: StudyRecord, dataset: Dataset) -> Split:
             f"{study.code_version}."
         )
     return split
-
-
-BIAS_REGULARIZATIONS = (1.0, 3.0, 10.0, 30.0)
-# Far from the seeds of the search: the fresh folds must not be its folds.
-FRESH_SEED_OFFSET = 1_000_003
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingFolds:
-    """The training part and how it is dealt into folds."""
-
-    train: Ratings
-    catalogue: Catalogue
-    n_folds: int
-    method: str
-    # Seed of the folds that the search sees, and of the models.
-    seed: int
-
-    def fresh_score(self, family: type[Recommender], params: Params) -> float | None:
-        """Score settings on folds that the search has not seen."""
-        if self.method in TIMED:
-            return None
-        seed = self.seed + FRESH_SEED_OFFSET
-        bench = self._bench(family, seed)
-        return score_on_folds(bench, params, seed=seed, n_folds=self.n_folds)
-
-    def best_biases(self) -> dict[str, ParamValue]:
-        """Tune the floor too: to beat one that is badly set would prove nothing."""
-        bench = self._bench(load_family("baseline"), self.seed)
-        candidates: list[dict[str, ParamValue]] = [
-            {
-                "kind": "bias",
-                "user_regularization": user,
-                "item_regularization": item,
-            }
-            for user, item in product(BIAS_REGULARIZATIONS, repeat=2)
-        ]
-        return min(
-            candidates,
-            key=lambda params: score_on_folds(
-                bench, params, seed=self.seed, n_folds=self.n_folds
-            ),
-        )
-
-    def _bench(self, family: type[Recommender], seed: int) -> Workbench:
-        fold_of = assign_folds(
-            self.train, n_folds=self.n_folds, seed=seed, method=self.method
-        )
-        return Workbench(family, self.train, self.catalogue, fold_of)
 
 
 def baselines(floor: Params) -> list[Entry]:

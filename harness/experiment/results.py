@@ -13,6 +13,7 @@ from harness.evaluation.results import (
     DepthDifference,
     Difference,
     Factor,
+    FloorTuning,
     Judging,
     ModelResult,
     Role,
@@ -261,6 +262,8 @@ class ExperimentRecord:
         None where folds follow each other in time.
     costs : mapping of str to Costs
         Candidate, or `BIAS_BASELINE`, to what its tuned model costs.
+    floor : FloorTuning or None
+        How far the bias floor was tuned.
     factors : mapping of str to tuple of Factor
         Candidate (of a family with latent factors) to its strongest factors.
     runs : LoggedRuns
@@ -297,6 +300,7 @@ class ExperimentRecord:
     profile: Mapping[str, float | str | None] = field(default_factory=dict)
     fresh_folds: Mapping[str, float | None] = field(default_factory=dict)
     costs: Mapping[str, Costs] = field(default_factory=dict)
+    floor: FloorTuning | None = None
     factors: Mapping[str, tuple[Factor, ...]] = field(default_factory=dict)
     runs: LoggedRuns = LoggedRuns()
     judging: Judging | None = None

@@ -5,7 +5,13 @@ from typing import Any
 
 from harness.data.dataset import DatasetFacts
 from harness.errors import StudyError, UnknownNameError
-from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Judging
+from harness.evaluation.results import (
+    BIAS_BASELINE,
+    Costs,
+    Factor,
+    FloorTuning,
+    Judging,
+)
 from harness.evaluation.splits import SplitFacts
 from harness.experiment.decision import conclude
 from harness.experiment.results import ExperimentRecord, LoggedRuns, OpeningsByNow
@@ -102,6 +108,7 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         profile=kept.get("profile", {}),
         fresh_folds=from_json(dict[str, float | None], by_candidate("fresh_folds")),
         costs=from_json(dict[str, Costs], by_candidate("costs")),
+        floor=from_json(FloorTuning, kept["floor"]) if "floor" in kept else None,
         factors=from_json(dict[str, tuple[Factor, ...]], by_candidate("factors")),
         runs=from_json(LoggedRuns, kept.get("runs", {})),
         judging=None if judging is None else from_json(Judging, judging),

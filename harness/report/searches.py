@@ -454,7 +454,22 @@ def optimism(context: Context) -> str:
         "## Optimism of the search",
         table(head, rows, align="lrrrr"),
         _about_optimism(record, gaps),
+        _about_floor(record),
     )
+
+
+def _about_floor(record: ExperimentRecord) -> str:
+    """Say what was left out where it could not have changed a digit."""
+    floor = record.floor
+    if floor is None:
+        return ""
+    told = f"The bias baseline was tuned too: {floor.n_settings} settings on one fold"
+    if floor.n_folds_scored == 1:
+        return (
+            f"{told}. The other {floor.n_folds - 1} folds were left out: no other setting "
+            "could have been better by a digit of the RMSE."
+        )
+    return f"{told}, the {floor.n_compared_on_all} closest on all {floor.n_folds}."
 
 
 def _search_scores(record: ExperimentRecord) -> dict[str, float | None]:

@@ -3,17 +3,19 @@
 import pickle
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import StudyError, TrainingError
+from harness.errors import TrainingError
 from harness.evaluation.metrics import OBJECTIVE, score
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
@@ -26,8 +28,9 @@ __all__ = [
     "TrainingData",
     "Workbench",
     "best_position_in",
+    "call_with_shared_data",
+    "portable",
     "run_with_shared_data",
-    "score_on_folds",
     "share",
 ]
 
@@ -85,16 +88,22 @@ class Workbench:
         catalogue: Catalogue,
         fold_of: npt.NDArray[np.int16],
     ) -> None:
-        self._family = family
-        self._train = train
-        self._catalogue = catalogue
+        self.family = family
+        self.train = train
+        self.catalogue = catalogue
         self._fold_of = fold_of
         fits = _CACHE_BYTES // max(1, len(train) * 24)
-        self._parts = lru_cache(maxsize=max(1, int(fits)))(self._cut)
+        self.parts = lru_cache(maxsize=max(1, int(fits)))(self._cut)
 
     def _cut(self, fold: int) -> tuple[Ratings, Ratings]:
         learnt, held_out = cut_fold(self._fold_of, fold)
-        return self._train.take(learnt), self._train.take(held_out)
+        return self.train.take(learnt), self.train.take(held_out)
+
+    def of_family(self, family: type[Recommender]) -> "Workbench":
+        """Give the same ratings, and the folds already cut, to another family."""
+        other = copy(self)
+        other.family = family
+        return other
 
     def run(self, task: FoldTask) -> FoldResult:
         """Carry out a task."""
@@ -104,18 +113,18 @@ class Workbench:
             return FoldResult(metrics={}, error=traceback.format_exc())
 
     def _score(self, task: FoldTask) -> FoldResult:
-        train, valid = self._parts(task.fold)
+        train, valid = self.parts(task.fold)
         params = dict(task.params)
-        if "seed" in self._family.__dataclass_fields__:
+        if "seed" in self.family.__dataclass_fields__:
             params["seed"] = task.seed
-        model = self._family(**params)
+        model = self.family(**params)
         if isinstance(model, IterativeRecommender) and task.patience is not None:
             by_epoch = self._score_epochs(model, train, valid, task.patience)
             return FoldResult(
                 metrics=_as_curves(list(by_epoch.values())), epochs=tuple(by_epoch)
             )
         start = time.perf_counter()
-        model.fit(train, self._catalogue)
+        model.fit(train, self.catalogue)
         scores = _scores(model, valid, time.perf_counter() - start)
         return FoldResult(metrics=_as_curves([scores]))
 
@@ -131,7 +140,7 @@ class Workbench:
         best, best_epoch, fit_seconds = float("inf"), 0, 0.0
         start = time.perf_counter()
         try:
-            for epoch in model.fit_epochs(train, self._catalogue):
+            for epoch in model.fit_epochs(train, self.catalogue):
                 fit_seconds += time.perf_counter() - start
                 scored[epoch] = _scores(model, valid, fit_seconds)
                 value = sign * scored[epoch][OBJECTIVE.name]
@@ -166,27 +175,6 @@ def best_position_in(results: list[FoldResult]) -> int:
     return int(best)
 
 
-def score_on_folds(
-    data: Workbench, params: Params, *, seed: int, n_folds: int
-) -> float:
-    """Evaluate parameters outside a search.
-
-    The best of many trials looks better than it is, because it was chosen for its
-    values; on other folds this is the same measurement without the choice.
-    """
-    values = []
-    for fold in range(n_folds):
-        result = data.run(FoldTask(params=params, seed=seed, fold=fold))
-        if result.error is not None:
-            reason = result.error.strip().splitlines()[-1]
-            raise StudyError(
-                f"The settings {dict(params)} failed on fold {fold} after the search: "
-                f"{reason}"
-            )
-        values.append(result.metrics[OBJECTIVE.name][-1])
-    return float(np.mean(values))
-
-
 _ARRAYS = ("users", "items", "values", "rows", "timestamps")
 _REST = "rest.pickle"
 
@@ -204,10 +192,13 @@ def share(data: TrainingData, folder: Path) -> None:
         "scale": train.scale,
     }
     with (folder / _REST).open("wb") as file:
-        # A class from a file has no module that a worker could import it from.
-        in_file = file_of(data.family) is not None
-        family = reference_of(data.family) if in_file else data.family
-        pickle.dump((family, data.catalogue, ids), file, protocol=5)
+        pickle.dump((portable(data.family), data.catalogue, ids), file, protocol=5)
+
+
+def portable(family: type[Recommender]) -> type[Recommender] | str:
+    """Give a family the form in which workers get it; `load_family` reads a name."""
+    # A class from a file has no module that a worker could import it from.
+    return family if file_of(family) is None else reference_of(family)
 
 
 @lru_cache(maxsize=1)
@@ -226,3 +217,11 @@ def _workbench_of(folder: str) -> Workbench:
 def run_with_shared_data(folder: str, task: FoldTask) -> FoldResult:
     """Carry out a task in a worker, with the data that `share` has written."""
     return _workbench_of(folder).run(task)
+
+
+T = TypeVar("T")
+
+
+def call_with_shared_data(folder: str, call: Callable[[Workbench], T]) -> T:
+    """Carry out a call in a worker, with the data that `share` has written."""
+    return call(_workbench_of(folder))

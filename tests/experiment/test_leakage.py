@@ -9,7 +9,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.ratings import Ratings
 from harness.errors import MissingExtraError
-from harness.evaluation.final import Entry, fit_entries
+from harness.evaluation.final import Entry, fit_entries, fit_entry
 from harness.evaluation.splits import split_off_test
 from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.models.families import family_names, load_family
@@ -66,9 +66,10 @@ def outcome(dataset, family, folder):
     ]
     fitted = fit_entries(
         entries,
-        prepared.split.train,
-        dataset.catalogue,
-        seeds=[0],
+        (
+            fit_entry(each, prepared.split.train, dataset.catalogue, seeds=[0])
+            for each in entries
+        ),
         costs={},
         on_fitted=lambda _: None,
     )

@@ -5,7 +5,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.splits import assign_folds, cut_fold
-from harness.experiment import refit as remeasure
+from harness.experiment import judge as remeasure
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.search.records import NoListener

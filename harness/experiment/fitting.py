@@ -1,0 +1,333 @@
+"""What is fitted after the search: fresh folds, the bias floor, and the models judged."""
+
+import io
+import pickle
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.ratings import Ratings
+from harness.errors import StudyError
+from harness.evaluation.final import Entry, make_model, seeds_of
+from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.results import FloorTuning
+from harness.models.base import Recommender
+from harness.models.families import load_family
+from harness.plain import Params, ParamValue
+from harness.search.executors import ProcessExecutor, WorkerDiedError
+from harness.search.folds import (
+    FoldResult,
+    FoldTask,
+    TrainingData,
+    Workbench,
+    call_with_shared_data,
+    portable,
+    share,
+)
+
+__all__ = ["FRESH_SEED_OFFSET", "Fitter", "Settings", "open_fitter", "tune_floor"]
+
+T = TypeVar("T")
+Call = Callable[[Workbench], T]
+Settings = tuple[type[Recommender], Params]
+Floats = npt.NDArray[np.float64]
+
+# Far from the seeds of the search: the fresh folds must not be its folds.
+FRESH_SEED_OFFSET = 1_000_003
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitter:
+    """Fits and scores models: here, or in worker processes where there is an executor."""
+
+    bench: Workbench
+    executor: Executor | None = None
+    folder: str = ""
+
+    def map(self, calls: Sequence[Call[T]]) -> Iterator[T]:
+        """Carry out calls, and yield what they return in their order."""
+        if self.executor is None:
+            yield from (call(self.bench) for call in calls)
+            return
+        futures: list[Future[T]] = [
+            self.executor.submit(call_with_shared_data, self.folder, call)
+            for call in calls
+        ]
+        # Given up one by one: a model that was yielded must not be kept alive here.
+        for future in _taken(futures):
+            try:
+                yield future.result()
+            except WorkerDiedError as error:
+                raise StudyError(
+                    "A worker process died while the best settings were judged (killed, "
+                    f"out of memory or crashed: {error}): repeat the command with fewer "
+                    "--jobs; what is done is kept."
+                ) from error
+
+    def fresh_scores(
+        self, settings: Mapping[str, Settings], *, seed: int, n_folds: int
+    ) -> dict[str, float]:
+        """Score settings on the folds of the bench.
+
+        The best of many trials looks better than it is, because it was chosen for its
+        values; on other folds this is the same measurement without the choice.
+        """
+        # Fold by fold, so that each is cut once for all settings.
+        keys = [(fold, name) for fold in range(n_folds) for name in settings]
+        calls = [
+            partial(
+                _score_fold,
+                family=portable(settings[name][0]),
+                task=FoldTask(params=dict(settings[name][1]), seed=seed, fold=fold),
+            )
+            for fold, name in keys
+        ]
+        values: dict[str, list[float]] = {name: [] for name in settings}
+        for (fold, name), result in zip(keys, self.map(calls), strict=True):
+            if result.error is not None:
+                reason = result.error.strip().splitlines()[-1]
+                raise StudyError(
+                    f"The settings {dict(settings[name][1])} failed on fold {fold} after "
+                    f"the search: {reason}"
+                )
+            values[name].append(float(result.metrics[OBJECTIVE.name][-1]))
+        return {name: float(np.mean(found)) for name, found in values.items()}
+
+    def fit(
+        self, entries: Sequence[Entry], seeds: Sequence[int]
+    ) -> Iterator[tuple[list[Recommender], float]]:
+        """Fit each entry with each seed; yield its models and the mean seconds of one."""
+        wanted = [(entry, seed) for entry in entries for seed in seeds_of(entry, seeds)]
+        calls = [
+            partial(
+                _fit,
+                family=portable(entry.family),
+                params=dict(entry.params),
+                seed=seed,
+                packed=self.executor is not None,
+            )
+            for entry, seed in wanted
+        ]
+        fitted = self.map(calls)
+        for entry in entries:
+            answers = [
+                self._unpacked(next(fitted), entry, seed)
+                for seed in seeds_of(entry, seeds)
+            ]
+            seconds = float(np.mean([each[1] for each in answers]))
+            yield [each[0] for each in answers], seconds
+
+    def _unpacked(
+        self, answer: "_Fitted | None", entry: Entry, seed: int
+    ) -> tuple[Recommender, float]:
+        train = self.bench.train
+        if answer is None:
+            # It failed in the worker, or cannot be sent: here the error shows itself.
+            start = time.perf_counter()
+            model = make_model(entry.family, entry.params, seed)
+            model.fit(train, self.bench.catalogue)
+            return model, time.perf_counter() - start
+        if isinstance(answer.model, bytes):
+            return _unpack(answer.model, train), answer.seconds
+        return answer.model, answer.seconds
+
+
+def _taken(futures: list[Future[T]]) -> Iterator[Future[T]]:
+    futures.reverse()
+    while futures:
+        yield futures.pop()
+
+
+@contextmanager
+def open_fitter(data: TrainingData, *, jobs: int) -> Iterator[Fitter]:
+    """Open worker processes of this machine; with one job, all is done in this process."""
+    bench = Workbench(data.family, data.train, data.catalogue, data.fold_of)
+    if jobs == 1:
+        yield Fitter(bench=bench)
+        return
+    executor = ProcessExecutor(jobs, imports_main=data.family.__module__ == "__main__")
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        share(data, Path(folder))
+        try:
+            yield Fitter(bench=bench, executor=executor, folder=folder)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _loaded(family: type[Recommender] | str) -> type[Recommender]:
+    return load_family(family) if isinstance(family, str) else family
+
+
+def _score_fold(
+    bench: Workbench, *, family: type[Recommender] | str, task: FoldTask
+) -> FoldResult:
+    return bench.of_family(_loaded(family)).run(task)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A model, as bytes where it comes from a worker, and the seconds it took."""
+
+    model: Recommender | bytes
+    seconds: float
+
+
+def _fit(
+    bench: Workbench,
+    *,
+    family: type[Recommender] | str,
+    params: Params,
+    seed: int,
+    packed: bool,
+) -> _Fitted | None:
+    model = make_model(_loaded(family), params, seed)
+    bench.parts.cache_clear()  # no fold is needed any more
+    start = time.perf_counter()
+    if not packed:
+        return _Fitted(
+            model.fit(bench.train, bench.catalogue), time.perf_counter() - start
+        )
+    try:
+        model.fit(bench.train, bench.catalogue)
+        return _Fitted(_pack(model, bench.train), time.perf_counter() - start)
+    except Exception:  # noqa: BLE001 - the owner fits it again, and sees the error
+        return None
+
+
+_SHARED = ("users", "items", "values", "rows", "timestamps", "user_ids", "item_ids")
+
+
+class _Pickler(pickle.Pickler):
+    """Names arrays of the training part, which the reader has, instead of copying them."""
+
+    def __init__(self, file: io.BytesIO, train: Ratings) -> None:
+        super().__init__(file, protocol=5)
+        arrays = {name: getattr(train, name) for name in _SHARED}
+        self._names = {id(a): name for name, a in arrays.items() if a is not None}
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return self._names.get(id(obj))
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, train: Ratings) -> None:
+        super().__init__(file)
+        self._train = train
+
+    def persistent_load(self, pid: Any) -> Any:
+        return getattr(self._train, pid)
+
+
+def _pack(model: Recommender, train: Ratings) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, train).dump(model)
+    return file.getvalue()
+
+
+def _unpack(model: bytes, train: Ratings) -> Recommender:
+    found: Recommender = _Unpickler(io.BytesIO(model), train).load()
+    return found
+
+
+BIAS_REGULARIZATIONS = (1.0, 3.0, 10.0, 30.0)
+N_BLOCKS = 64
+"""Groups of users whose errors tell by how much two settings may differ by chance."""
+FEWEST_BLOCKS = 32
+N_STANDARD_ERRORS = 4.0
+HALF_A_DIGIT = 0.00005
+"""Of a score in a report, relative to a star."""
+
+
+def tune_floor(
+    fitter: Fitter, n_folds: int
+) -> tuple[dict[str, ParamValue], FloorTuning]:
+    """Tune the bias floor: to beat one that is badly set would prove nothing.
+
+    One fold is scored for all settings. Those that are worse beyond doubt are out; the
+    others go on to all folds, unless none of them can change a digit of a score.
+    """
+    candidates: list[dict[str, ParamValue]] = [
+        {"kind": "bias", "user_regularization": user, "item_regularization": item}
+        for user, item in product(BIAS_REGULARIZATIONS, repeat=2)
+    ]
+    # The fold that was cut last is still at hand.
+    errors = _floor_errors(fitter, candidates, [n_folds - 1])
+    still_open = _race(errors[0], star=fitter.bench.train.scale.star)
+    n_scored = 1
+    if len(still_open) > 1 and n_folds > 1:
+        candidates = [candidates[k] for k in still_open]
+        others = _floor_errors(fitter, candidates, [*range(n_folds - 1)])
+        errors = np.concatenate([errors[:, still_open], others])
+        still_open, n_scored = [*range(len(candidates))], n_folds
+    rmses = np.sqrt(errors[..., 0].sum(axis=2) / errors[..., 1].sum(axis=2))
+    means = rmses.mean(axis=0)
+    best = min(still_open, key=lambda k: means[k])
+    done = FloorTuning(
+        n_settings=len(BIAS_REGULARIZATIONS) ** 2,
+        n_compared_on_all=len(still_open) if n_scored > 1 else 0,
+        n_folds_scored=n_scored,
+        n_folds=n_folds,
+    )
+    return candidates[best], done
+
+
+def _floor_errors(
+    fitter: Fitter, candidates: Sequence[Params], folds: Sequence[int]
+) -> Floats:
+    """Sum squared errors and count ratings, by fold, setting and block of users."""
+    size = len(BIAS_REGULARIZATIONS)
+    parts = [candidates[k : k + size] for k in range(0, len(candidates), size)]
+    calls = [
+        partial(_errors_of_biases, fold=fold, settings=part)
+        for fold in folds
+        for part in parts
+    ]
+    found = list(fitter.map(calls))
+    return np.stack(
+        [
+            np.concatenate(found[k : k + len(parts)])
+            for k in range(0, len(found), len(parts))
+        ]
+    )
+
+
+def _errors_of_biases(
+    bench: Workbench, *, fold: int, settings: Sequence[Params]
+) -> Floats:
+    train, valid = bench.parts(fold)
+    block = valid.users % N_BLOCKS
+    counts = np.bincount(block, minlength=N_BLOCKS)
+    errors = []
+    for params in settings:
+        model = load_family("baseline")(**params).fit(train, bench.catalogue)
+        predicted = model.predict(valid.users, valid.items).astype(np.float64)
+        square = np.square(predicted - valid.values)
+        sums = np.bincount(block, weights=square, minlength=N_BLOCKS)
+        errors.append(np.stack([sums, counts], axis=1))
+    return np.array(errors)
+
+
+def _race(errors: Floats, *, star: float) -> list[int]:
+    """Keep the settings that may be the best by more than nobody can see."""
+    sums, counts = errors[..., 0], errors[0, :, 1]
+    rmses = np.sqrt(sums.sum(axis=1) / counts.sum())
+    best = int(rmses.argmin())
+    if (counts > 0).sum() < FEWEST_BLOCKS or not rmses[best]:
+        return [*range(len(sums))]
+    excess = sums - sums[best]
+    margin = N_STANDARD_ERRORS * np.sqrt(N_BLOCKS) * excess.std(axis=1, ddof=1)
+    gap = excess.sum(axis=1)
+    kept = [k for k in range(len(sums)) if gap[k] <= margin[k]]
+    # Of a difference between mean squares, that of their roots is this share.
+    by_chance = (gap + margin) / (2 * counts.sum() * rmses[best])
+    return [best] if max(by_chance[kept]) < HALF_A_DIGIT * star else kept
