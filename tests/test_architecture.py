@@ -8,6 +8,7 @@ import pytest
 LAYERS = [
     "__main__",
     "cli",
+    "doctor",
     "api",
     "progress",
     "report",

@@ -14,6 +14,7 @@ from harness import __version__
 from harness.cli import (
     compare,
     data,
+    doctor,
     explain,
     export,
     families,
@@ -58,6 +59,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 for command in (
     compare.compare,
+    doctor.doctor,
     explain.explain,
     export.export,
     families.families,

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["find_place_for_kernels"]
+__all__ = ["find_place_for_kernels", "folder_for_kernels"]
 
 
 # Processes that are started later need not say it again.
@@ -19,19 +19,27 @@ def find_place_for_kernels() -> None:
     written: in a container, packages are often read-only and there is no home directory.
     Must run before the first kernel is imported; processes started later inherit it.
     """
+    place = folder_for_kernels()
+    if place is None:
+        _compile_without_cache()
+    elif place not in _own_places():
+        os.environ["NUMBA_CACHE_DIR"] = str(place)
+
+
+def folder_for_kernels() -> Path | None:
+    """Find the folder in which kernels are cached; None where none can be written."""
+    found = next(filter(_can_be_written, _own_places()), None)
+    if found is None and "NUMBA_CACHE_DIR" not in os.environ:
+        found = next(filter(_can_be_written, _temporary_places()), None)
+    return found
+
+
+def _own_places() -> list[Path]:
+    """Name the folders where Numba looks by itself."""
     if "NUMBA_CACHE_DIR" in os.environ:
-        places = [Path(os.environ["NUMBA_CACHE_DIR"])]
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-        # Both are where Numba looks by itself.
-        if any(map(_can_be_written, (Path(__file__).parent, Path(cache)))):
-            return
-        places = _temporary_places()
-    for place in places:
-        if _can_be_written(place):
-            os.environ["NUMBA_CACHE_DIR"] = str(place)
-            return
-    _compile_without_cache()
+        return [Path(os.environ["NUMBA_CACHE_DIR"])]
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return [Path(__file__).parent, Path(cache)]
 
 
 def _can_be_written(folder: Path) -> bool:
