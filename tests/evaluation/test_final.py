@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
-<<<<<<< HEAD
 from harness.evaluation import compare_predictions
-from harness.evaluation.final import Entry, fit_entries, judge_entries
-=======
 from harness.evaluation.final import Entry, fit_entries, fit_entry, judge_entries
->>>>>>> f2c5eb2 (Judging uses the workers of the search, cuts folds once, and tunes the floor as far as a digit can change)
 from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import SealedTest

@@ -87,9 +87,8 @@ def test_one_fold_is_enough_where_no_digit_can_change():
 
 
 def test_an_error_in_a_worker_is_the_error_of_the_model():
-    entry = Entry(
-        name="svd", family=SVD, params={**PARAMS, "init_std": 1e30}, role="tuned"
-    )
+    params = {**PARAMS, "init_std": 1e30}
+    entry = Entry(name="svd", family=SVD, params=params, role="tuned")
     with open_fitter(training_data(), jobs=2) as fitter:
         with pytest.raises(TrainingError):
             list(fitter.fit([entry], [0]))
