@@ -1,6 +1,5 @@
 """What a model costs: time to train, time to answer, memory, and size."""
 
-import multiprocessing
 import os
 import statistics
 import time
@@ -13,7 +12,11 @@ from harness.data.ratings import Ratings
 from harness.errors import ParameterError, StudyError
 from harness.evaluation.cost_probe import CostTask, report_costs
 from harness.evaluation.results import Costs
-from harness.evaluation.worker_process import environment_of_workers, main_module
+from harness.evaluation.worker_process import (
+    context_of_workers,
+    environment_of_workers,
+    main_module,
+)
 from harness.plain import Params
 
 __all__ = ["measure_efficiency", "n_cost_processes", "summarize"]
@@ -116,7 +119,7 @@ def summarize(found: Sequence[Costs]) -> Costs:
 
 def _ask(task: CostTask) -> Costs | str:
     """Let a fresh process measure; what it says is a reason where it could not."""
-    context = multiprocessing.get_context("spawn")
+    context = context_of_workers()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=report_costs, args=(sender, task), daemon=True)
     try:

@@ -9,9 +9,11 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from typing import Any
 
 __all__ = [
     "THREAD_VARIABLES",
+    "context_of_workers",
     "end_with_parent",
     "environment_of_workers",
     "main_module",
@@ -25,6 +27,21 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
 )
 """What the libraries below NumPy, scikit-learn and Numba read when they are loaded."""
+
+
+def context_of_workers() -> Any:
+    """Choose how processes start.
+
+    A forked copy of a process with threads can hang. A fork server has none: it imports
+    once, and then starts each process in milliseconds.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # The main functions of its processes, by name: who imports them imports this.
+    preloaded = ["harness.search.executors", "harness.evaluation.cost_probe"]
+    context.set_forkserver_preload(preloaded)
+    return context
 
 
 @contextmanager

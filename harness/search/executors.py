@@ -5,7 +5,6 @@ import os
 import pickle
 import queue
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import Any
 
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.worker_process import (
+    context_of_workers,
     end_with_parent,
     environment_of_workers,
     main_module,
@@ -74,7 +74,7 @@ class ProcessExecutor(Executor):
     def __init__(self, jobs: int, *, imports_main: bool) -> None:
         self._jobs = jobs
         self._imports_main = imports_main
-        self._context = _context()
+        self._context = context_of_workers()
         self._calls: queue.SimpleQueue[tuple[Future[Any], bytes] | None] = (
             queue.SimpleQueue()
         )
@@ -184,16 +184,6 @@ class _Worker:
             "first task: a script that starts a study with several jobs, and defines "
             "its family itself, must start it under if __name__ == '__main__':."
         )
-
-
-def _context() -> Any:
-    # A forked copy of a process with threads can hang. A fork server has none: it
-    # imports once, and then starts each worker in milliseconds.
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def _work(pipe: "Connection[Any, Any]") -> None:
