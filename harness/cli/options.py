@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataOptions",
+    "JobsOption",
     "StorageOption",
     "StoreOptions",
     "TrackingOption",
@@ -118,20 +119,23 @@ class DataOptions(ReadOptions):
         return load_source(self.data, self.given())
 
 
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        help="Worker processes; else one for each core.",
+        min=1,
+        envvar="HARNESS_JOBS",
+        rich_help_panel="Workers",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
     """Where folds are evaluated."""
 
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            help="Worker processes; else one for each core.",
-            min=1,
-            envvar="HARNESS_JOBS",
-            rich_help_panel="Workers",
-        ),
-    ] = None
+    jobs: JobsOption = None
     executor: Annotated[
         str | None,
         typer.Option(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.completion import complete_names
-from harness.cli.options import StoreOptions, spread_options
+from harness.cli.options import JobsOption, StoreOptions, spread_options
 from harness.cli.serve import named_or_champion
 from harness.cli.terminal import plain, print_table
 from harness.errors import StudyError
@@ -91,6 +91,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
             "--unrated", help="Titles of the catalogue that nobody has rated, too."
         ),
     ] = False,
+    jobs: JobsOption = None,
     output: Annotated[
         Format, typer.Option("--format", help="A table to read, or JSON or CSV.")
     ] = Format.TABLE,
@@ -125,7 +126,9 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         _fetch(stores, model) if study is None else _fit_again(stores, study)
     )
     if out is not None:
-        _recommend_to_all(packaged, name, out, asked)
+        from harness.api import n_cores
+
+        _recommend_to_all(packaged, name, out, {**asked, "jobs": jobs or n_cores()})
         return
     from harness.serving.recommend import recommend_titles
 
@@ -166,7 +169,6 @@ def _recommend_to_all(
     from rich.console import Console
     from rich.progress import Progress
 
-    from harness.api import n_cores
     from harness.serving.recommend import recommend_to_all
 
     console = Console(stderr=True)
@@ -175,7 +177,6 @@ def _recommend_to_all(
         written = recommend_to_all(
             packaged,
             out,
-            jobs=n_cores(),
             on_progress=lambda done, n: bar.update(task, completed=done, total=n),
             **asked,
         )
