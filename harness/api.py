@@ -30,11 +30,12 @@ from harness.experiment.run import (
     PreparedExperiment,
     RunSettings,
     prepare_experiment,
+    prepare_repeat,
     prepare_study,
     study_spec,
 )
 from harness.experiment.spec import ExperimentSpec
-from harness.experiment.store import read_experiment, read_named
+from harness.experiment.store import keep_split, read_experiment, read_named
 from harness.models.base import Recommender
 from harness.plain import ParamValue
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
@@ -449,6 +450,7 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     *,
     only: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    repeats: int | None = None,
     name: str | None = None,
     jobs: int | None = None,
     executor: str | None = None,
@@ -472,6 +474,9 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     changes : mapping, optional
         What to do otherwise than the file says, as the file would say it:
         ``{"budget": {"trials": 20}}``.
+    repeats : int, optional
+        Search and judge on so many splits of the same ratings; else as the file says, or
+        one. ``results.repeated`` has what they say together.
     name, jobs, executor, storage, location, reports, progress
         As for `tune`.
 
@@ -486,6 +491,8 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
         If the file, a name or the data is not right, or no family can be searched.
     """
     changes = dict(changes or {})
+    if repeats is not None:
+        changes["split"] = {**changes.get("split", {}), "repeats": repeats}
     load = None
     if data is not None:
         load = _loader(data)
@@ -574,9 +581,43 @@ def _carry_out(
     *,
     only: str | None,
 ) -> Experiment:
-    """Search, judge unless a family is missing, log and report."""
-    storage = prepared.settings.storage
+    """Search and judge on each split, log, and report."""
+    storage, name = prepared.settings.storage, prepared.name
     require_apart(location, storage)
+    judged = _search_and_judge(prepared, location, progress, only=only)
+    for number in range(2, prepared.spec.split.repeats + 1):
+        repeat = prepare_repeat(prepared, number)
+        found = _search_and_judge(repeat, location, progress, only=only)
+        if found is None:
+            continue
+        _, problem = log_runs(found.record, storage, location)
+        if problem is not None:
+            progress.warn(problem)
+        keep_split(storage, name, number)
+    if judged is None:
+        return Experiment(results=read_experiment(storage, name), storage=storage)
+    if prepared.spec.split.repeats > 1:
+        judged = replace(judged, record=read_experiment(storage, name))
+    with progress:
+        return finish(
+            judged,
+            storage,
+            location,
+            reports,
+            progress=progress,
+            dataset=prepared.dataset,
+        )
+
+
+def _search_and_judge(
+    prepared: PreparedExperiment,
+    location: Location,
+    progress: SearchProgress,
+    *,
+    only: str | None,
+) -> JudgedExperiment | None:
+    """Search, and judge unless there is something missing; then None."""
+    storage = prepared.settings.storage
     prepared.begin()
     chosen = [only] if only else list(prepared.plans)
     with progress:
@@ -586,19 +627,11 @@ def _carry_out(
         record = read_experiment(storage, prepared.name)
         # Without `only` all have just had what they get.
         if only is not None and unfinished(record):
-            return Experiment(results=record, storage=storage)
+            return None
         if prepared.is_study and record.studies[chosen[0]].best is None:
-            return Experiment(results=record, storage=storage)
+            return None
         progress.step("judging")
-        judged = judge_experiment(prepared, on_step=progress.step)
-        return finish(
-            judged,
-            storage,
-            location,
-            reports,
-            progress=progress,
-            dataset=prepared.dataset,
-        )
+        return judge_experiment(prepared, on_step=progress.step)
 
 
 def _search(

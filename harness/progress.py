@@ -259,7 +259,8 @@ class ConsoleProgress(SearchProgress):
 
     def _introduce(self, prepared: "PreparedExperiment") -> None:
         dataset, facts = prepared.dataset, prepared.split.facts
-        say = self.console.print
+        # Repeats have the same data.
+        say = self.warn
         for line in dataset.introduction():
             say(line)
         families = [plan.family for plan in prepared.plans.values()]

@@ -53,11 +53,21 @@ class Changes:
         _change("--seed", "Seed of split, folds, samplers and models.", min=0),
     ] = None
 
+    repeats: Annotated[
+        int | None,
+        _change(
+            "--repeats",
+            "Search and judge on so many splits of the same ratings.",
+            min=1,
+        ),
+    ] = None
+
     def as_content(self) -> dict[str, object]:
         """Write them as the file would."""
         tables: dict[str, dict[str, object]] = {
             "data": {"source": self.data, "link": self.link},
             "budget": {"trials": self.trials, "seconds": self.seconds},
+            "split": {"repeats": self.repeats},
         }
         content: dict[str, object] = {} if self.seed is None else {"seed": self.seed}
         for table, keys in tables.items():

@@ -15,6 +15,7 @@ from harness.errors import DataError, UnknownNameError
 
 __all__ = [
     "CAVEATS",
+    "DRAWN",
     "SPLIT_METHODS",
     "TIMED",
     "SealedTest",
@@ -53,6 +54,8 @@ SplitMethod = Literal[
     "none",
 ]
 SPLIT_METHODS: tuple[str, ...] = get_args(SplitMethod)
+DRAWN = ("random", "cold-items", "cold-users")
+"""Methods by which another seed gives another test set."""
 
 
 @dataclass(frozen=True, kw_only=True)

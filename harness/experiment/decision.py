@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness.evaluation.equivalence import Answer
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
+from harness.evaluation.repeats import compare_repeats
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
 from harness.experiment.measured import DATA, estimate, measure_named, measured
@@ -14,12 +15,21 @@ from harness.experiment.results import (
     CheckedCriterion,
     Decision,
     ExperimentRecord,
+    RepeatedSplits,
     Round,
+    SplitResult,
 )
 from harness.experiment.spec import WINNER, Criterion, ExperimentSpec
 from harness.formatting import unit_of_scale
 
-__all__ = ["FLOOR", "beats_bias_of", "conclude", "declare", "may_be_chance"]
+__all__ = [
+    "FLOOR",
+    "beats_bias_of",
+    "conclude",
+    "declare",
+    "may_be_chance",
+    "split_result",
+]
 
 
 FLOOR = "gain_over_bias"
@@ -30,6 +40,7 @@ def conclude(record: ExperimentRecord) -> ExperimentRecord:
     """Draw all conclusions from what was measured, by the rules of the file."""
     decision = _decide(record)
     concluded = replace(record, decision=decision)
+    concluded = replace(concluded, repeated=_over_splits(concluded))
     return replace(
         concluded,
         criteria=_check_criteria(concluded),
@@ -80,6 +91,53 @@ def _decide(record: ExperimentRecord) -> Decision | None:
         and _beats(record, winner, MEAN_BASELINE),
         rounds=tuple(rounds),
     )
+
+
+def split_result(record: ExperimentRecord, number: int) -> SplitResult | None:
+    """Sum up an experiment as one of several splits; None before it is judged."""
+    if record.decision is None:
+        return None
+    return SplitResult(
+        number=number,
+        experiment=record.name,
+        seed=record.spec.seed,
+        budget=record.spec.budget.describe(),
+        winner=record.decision.winner,
+        rmse={
+            model.candidate or model.name: model.rmse.value
+            for model in record.models
+            if model.role in {"tuned", "baseline"}
+        },
+    )
+
+
+def _over_splits(record: ExperimentRecord) -> RepeatedSplits | None:
+    """Compare models over all splits that had the same budget and the same families."""
+    first = split_result(record, 1)
+    n_asked = record.spec.split.repeats
+    if first is None or n_asked < 2:
+        return None
+    alike = [
+        other
+        for other in record.other_splits
+        if other.budget == first.budget and other.rmse.keys() == first.rmse.keys()
+    ]
+    splits = (first, *alike)
+    scores = {
+        name: [split.rmse[name] for split in splits]
+        for name in first.rmse
+        if name != MEAN_BASELINE
+    }
+    comparison = None
+    if len(splits) > 1 and len(scores) > 1 and record.judging is not None:
+        sizes = record.split
+        comparison = compare_repeats(
+            scores,
+            test_share=sizes.n_test / (sizes.n_train + sizes.n_test),
+            margin=record.judging.margin,
+            confidence=record.judging.confidence,
+        )
+    return RepeatedSplits(n_asked=n_asked, splits=splits, comparison=comparison)
 
 
 def beats_bias_of(record: ExperimentRecord, candidate: str) -> bool:

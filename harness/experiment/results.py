@@ -1,5 +1,6 @@
 """Results of an experiment: its record with decision, criteria and claims."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Literal
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.equivalence import Answer
+from harness.evaluation.repeats import RepeatedComparison
 from harness.evaluation.results import (
     BIAS_BASELINE,
     Costs,
@@ -32,7 +34,9 @@ __all__ = [
     "LoggedCandidate",
     "LoggedRuns",
     "OpeningsByNow",
+    "RepeatedSplits",
     "Round",
+    "SplitResult",
 ]
 
 
@@ -225,6 +229,59 @@ class JudgedClaim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitResult:
+    """What one of several splits of the same ratings has found.
+
+    Parameters
+    ----------
+    number : int
+        1 is the experiment itself; the others are experiments of their own.
+    experiment : str
+        Name of that experiment.
+    seed : int
+        Of its split, folds, samplers and models.
+    budget : str
+        What each family got, in words.
+    winner : str
+        The candidate that the rule chooses there.
+    rmse : mapping of str to float
+        Candidate, or name of a baseline, to its RMSE on the test set.
+    """
+
+    number: int
+    experiment: str
+    seed: int
+    budget: str
+    winner: str
+    rmse: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedSplits:
+    """What several splits of the same ratings have found, searched and judged alike.
+
+    Parameters
+    ----------
+    n_asked : int
+        How many there are to be.
+    splits : tuple of SplitResult
+        Those that are judged.
+    comparison : RepeatedComparison or None
+        Of the tuned models and the bias baseline; None with fewer than two splits.
+    """
+
+    n_asked: int
+    splits: tuple[SplitResult, ...]
+    comparison: RepeatedComparison | None
+
+    @property
+    def chosen(self) -> dict[str, int]:
+        """Candidate to the number of splits in which the rule chooses it, most first."""
+        counts = Counter(split.winner for split in self.splits)
+        return dict(counts.most_common())
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExperimentRecord:
     """One experiment, as the storage has it. A study is an experiment with one family.
 
@@ -276,6 +333,10 @@ class ExperimentRecord:
         Openings of the same test ratings by now, by all experiments of the storage.
     decision : Decision or None
         Which candidate to use, and why; None before the test set was opened.
+    other_splits : tuple of SplitResult
+        Further splits that were judged, by the budget and families they had.
+    repeated : RepeatedSplits or None
+        All splits together; None where one was asked for, or this one is not judged.
     criteria : tuple of CheckedCriterion
         The acceptance criteria of the file, checked.
     claims : tuple of JudgedClaim
@@ -307,6 +368,8 @@ class ExperimentRecord:
     declared: Mapping[str, object] | None = None
     openings: OpeningsByNow | None = None
     decision: Decision | None = None
+    other_splits: tuple[SplitResult, ...] = ()
+    repeated: RepeatedSplits | None = None
     criteria: tuple[CheckedCriterion, ...] = ()
     claims: tuple[JudgedClaim, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
@@ -374,6 +437,8 @@ class ExperimentRecord:
             spec=spec,
             studies=studies,
             claims=tuple(c for c in self.claims if c.claim in spec.claims),
+            other_splits=(),
+            repeated=None,
             contradictions=(),
             criteria=tuple(c for c in self.criteria if c.criterion in spec.criteria),
         )

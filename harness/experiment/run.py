@@ -19,6 +19,7 @@ from harness.experiment.file import (
     load_experiment,
 )
 from harness.experiment.spec import ExperimentSpec
+from harness.experiment.store import repeat_name
 from harness.models.families import is_in_file, load_family
 from harness.plain import to_json
 from harness.search.engine import Budget
@@ -43,6 +44,7 @@ __all__ = [
     "PreparedExperiment",
     "RunSettings",
     "prepare_experiment",
+    "prepare_repeat",
     "prepare_study",
     "study_spec",
 ]
@@ -181,6 +183,25 @@ def prepare_experiment(
     dataset = (load or load_data)(spec)
     studies = {candidate: f"{name}-{candidate}" for candidate in spec.families}
     return _prepare(_Names(name, file, studies), spec, spaces, settings, dataset)
+
+
+SEEDS_APART = 1000
+"""Between the seeds of two splits: more than there are seeds of refits."""
+
+
+def prepare_repeat(first: PreparedExperiment, number: int) -> PreparedExperiment:
+    """Prepare the same experiment on a split of its own: another seed, another name."""
+    spec, name = first.spec, repeat_name(first.name, number)
+    _check_name(name)
+    seed = (spec.seed + SEEDS_APART * (number - 1)) % 2**31
+    split = spec.split.model_copy(update={"repeats": 1})
+    return _prepare(
+        _Names(name, first.file, {c: f"{name}-{c}" for c in spec.families}),
+        spec.model_copy(update={"seed": seed, "split": split}),
+        {c: plan.space for c, plan in first.plans.items()},
+        first.settings,
+        first.dataset,
+    )
 
 
 def study_spec(

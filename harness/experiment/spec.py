@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.splits import DRAWN
 from harness.search.distributions import Distribution, Value
 from harness.toml import Part
 
@@ -125,10 +126,22 @@ class SplitSpec(Part):
         As ``--split`` of `harness study`; not ``none``, for there would be no verdict.
     test_share : float, default 0.2
         Share of the ratings, items or users.
+    repeats : int, default 1
+        On how many splits of the same ratings all is done: searches and judging.
     """
 
     method: str = "random"
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1
+
+    @model_validator(mode="after")
+    def _can_be_repeated(self) -> Self:
+        if self.repeats > 1 and self.method not in DRAWN:
+            raise ValueError(
+                f"the split {self.method!r} comes out the same each time, so that it cannot "
+                f"be repeated: leave repeats out, or choose one of {', '.join(DRAWN)}"
+            )
+        return self
 
 
 class SearchSpec(Part):

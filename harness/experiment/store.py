@@ -13,8 +13,13 @@ from harness.evaluation.results import (
     Judging,
 )
 from harness.evaluation.splits import SplitFacts
-from harness.experiment.decision import conclude
-from harness.experiment.results import ExperimentRecord, LoggedRuns, OpeningsByNow
+from harness.experiment.decision import conclude, split_result
+from harness.experiment.results import (
+    ExperimentRecord,
+    LoggedRuns,
+    OpeningsByNow,
+    SplitResult,
+)
 from harness.experiment.spec import ExperimentSpec
 from harness.plain import from_json, to_json
 from harness.search.openings import openings_by_now
@@ -32,10 +37,12 @@ from harness.search.storage import (
 
 __all__ = [
     "keep",
+    "keep_split",
     "list_names",
     "read_experiment",
     "read_named",
     "read_study_or_winner",
+    "repeat_name",
     "take_over_rules",
 ]
 
@@ -46,6 +53,21 @@ _TEXTS = ("label", "note")
 def keep(storage: str, name: str, key: str, value: Any) -> None:
     """Keep results with an experiment."""
     save_experiment_facts(storage, name, key, to_json(value))
+
+
+def repeat_name(name: str, number: int) -> str:
+    """Name the experiment that repeats another one on a split of its own."""
+    return f"{name}-repeat-{number}"
+
+
+def keep_split(storage: str, name: str, number: int) -> None:
+    """Keep what a repeat has found with the experiment that it repeats."""
+    found = split_result(read_experiment(storage, repeat_name(name, number)), number)
+    key = f"splits/{number}"
+    if found is not None and read_experiment_facts(storage, name).get(key) != to_json(
+        found
+    ):
+        keep(storage, name, key, found)
 
 
 def list_names(storage: str) -> list[str]:
@@ -114,6 +136,11 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         judging=None if judging is None else from_json(Judging, judging),
         declared=kept.get("declared"),
         openings=OpeningsByNow(number=number, last=last),
+        other_splits=tuple(
+            from_json(SplitResult, kept[key])
+            for k in range(2, spec.split.repeats + 1)
+            if (key := f"splits/{k}") in kept
+        ),
     )
     return conclude(record)
 
@@ -177,4 +204,7 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
         return record
     with own_study(storage, name):
         save_experiment_facts(storage, name, "spec", follows.as_json())
+    for split in record.other_splits:
+        take_over_rules(storage, split.experiment, spec)
+        keep_split(storage, name, split.number)
     return read_experiment(storage, name)

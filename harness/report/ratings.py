@@ -1,16 +1,16 @@
-"""The ratings of an experiment: size, split, openings, characteristics."""
+"""The ratings of an experiment: size, splits, openings, characteristics."""
 
-from harness.evaluation.splits import CAVEATS
+from harness.evaluation.splits import CAVEATS, DRAWN
 from harness.experiment.measured import DATA
-from harness.experiment.results import ExperimentRecord
+from harness.experiment.results import ExperimentRecord, RepeatedSplits
 from harness.formatting import percent
-from harness.report.context import Context, listed, paragraphs, unit
+from harness.report.context import Context, error, label, listed, paragraphs, unit
 from harness.report.data import DEFINITIONS, NOTHING, characteristics_table
 from harness.report.figures.data import draw_characteristics
 from harness.report.markdown import code, escape, table
-from harness.report.verdict import describe_openings
+from harness.report.verdict import describe_chosen, describe_openings
 
-__all__ = ["ratings"]
+__all__ = ["ratings", "splits"]
 
 
 def ratings(context: Context) -> str:
@@ -19,9 +19,95 @@ def ratings(context: Context) -> str:
     return paragraphs(
         "## Data and split",
         _table(context.record),
+        _about_one_split(context.record),
         "What the reader repaired, left out or assumed:" if notes else "",
         listed(notes),
         _characteristics(context),
+    )
+
+
+def _about_one_split(record: ExperimentRecord) -> str:
+    """Say what a single split cannot know."""
+    if record.repeated is not None or record.judging is None:
+        return ""
+    cannot = (
+        "One split: whether another test set, and searches on another training part, "
+        "would lead to the same choice is not known."
+    )
+    if record.is_study or record.split.method not in DRAWN:
+        return cannot
+    return f"{cannot} `--repeats 5` repeats both on five splits."
+
+
+def splits(context: Context) -> str:
+    """Compare the models over several splits of the same ratings."""
+    record, found = context.record, context.record.repeated
+    if found is None:
+        return ""
+    n = len(found.splits)
+    done = (
+        f"The searches and the judging were repeated on {n} splits of the same ratings, "
+        "each with a seed of its own and the same budget."
+    )
+    if n < found.n_asked:
+        done += (
+            f" {found.n_asked} are to be: the same command goes on with those missing."
+        )
+    return paragraphs(
+        "## Repeated splits",
+        done,
+        f"The rule chooses {describe_chosen(record, found)}.",
+        _splits_table(record, found),
+        _pairs_over_splits(record, found),
+    )
+
+
+def _splits_table(record: ExperimentRecord, found: RepeatedSplits) -> str:
+    names = list(found.splits[0].rmse)
+    rows = [
+        [
+            str(split.number),
+            str(split.seed),
+            label(record, split.winner),
+            *(error(split.rmse[name]) for name in names),
+        ]
+        for split in found.splits
+    ]
+    if len(rows) > 1:
+        means = [
+            sum(split.rmse[name] for split in found.splits) / len(rows)
+            for name in names
+        ]
+        rows.append(["mean", "", "", *map(error, means)])
+    head = ["split", "seed", "chosen", *(label(record, name) for name in names)]
+    return table(head, rows, align="rrl" + "r" * len(names))
+
+
+def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
+    compared = found.comparison
+    if compared is None or record.judging is None:
+        return ""
+    rows = []
+    for each in compared.pairs:
+        pair = each if each.difference.value >= 0 else each.flipped()
+        ends = pair.difference
+        rows.append(
+            [
+                label(record, pair.other),
+                label(record, pair.one),
+                f"{error(ends.value)} [{ends.low:.4f}, {ends.high:.4f}]",
+                pair.answer,
+            ]
+        )
+    head = ["lower mean RMSE", "higher", f"higher by, in {unit(record)}"]
+    return paragraphs(
+        table([*head, "the higher is"], rows, align="llrl"),
+        f"{percent(record.judging.confidence)} intervals after Nadeau and Bengio (2003): "
+        "they allow for splits that share most of their training ratings, and for "
+        "searches that end elsewhere. Answers are by the margin of "
+        f"{record.judging.margin:g} {unit(record)}, Holm-adjusted for these "
+        f"{len(rows)} pairs. How other ratings would differ, no number of splits of these "
+        "can tell.",
     )
 
 

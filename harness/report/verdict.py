@@ -14,6 +14,7 @@ from harness.experiment.measured import estimate, measure_named
 from harness.experiment.results import (
     Decision,
     ExperimentRecord,
+    RepeatedSplits,
     Round,
 )
 from harness.formatting import Comparison, percent
@@ -36,6 +37,7 @@ from harness.report.searches import edges, falling
 __all__ = [
     "Statement",
     "Verdict",
+    "describe_chosen",
     "describe_openings",
     "opening",
     "verdict_lines",
@@ -54,6 +56,7 @@ Kind = Literal[
     "gain",
     "certainty",
     "picked",
+    "repeats",
     "so far",
     # Why this one.
     "equivalent",
@@ -204,6 +207,30 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
     )
     yield _certainty(record, found)
     yield from _picked(record, decision)
+    yield from _over_splits(record)
+
+
+def _over_splits(record: ExperimentRecord) -> Iterator[Statement]:
+    """Say in how many of the splits the rule chooses the same."""
+    found = record.repeated
+    if found is None:
+        return
+    missing = found.n_asked - len(found.splits)
+    yet = f"; {missing} more to come" if missing else ""
+    yield Statement(
+        kind="repeats",
+        text=f"On repeated splits the rule chooses {describe_chosen(record, found)}{yet}.",
+        facts={**found.chosen, "splits": len(found.splits), "asked": found.n_asked},
+    )
+
+
+def describe_chosen(record: ExperimentRecord, found: RepeatedSplits) -> str:
+    """Say how often each candidate was chosen: "svd in 4 of 5, cf in 1"."""
+    first, *others = (
+        f"{record.spec.label(candidate)} in {count}"
+        for candidate, count in found.chosen.items()
+    )
+    return ", ".join([f"{first} of {len(found.splits)}", *others])
 
 
 def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:

@@ -15,7 +15,7 @@ from harness.report.claims import claims, criteria
 from harness.report.context import Context, paragraphs
 from harness.report.families import cold_start, comparison, costs, lists, pairs
 from harness.report.page import write_html
-from harness.report.ratings import ratings
+from harness.report.ratings import ratings, splits
 from harness.report.reproduction import SPACE, reproduction, traces
 from harness.report.searches import optimism, searches, trials
 from harness.report.verdict import opening, verdict_of
@@ -39,6 +39,7 @@ FIGURES = (
 SECTIONS = (
     opening,
     comparison,
+    splits,
     chosen_model,
     criteria,
     ratings,

@@ -360,6 +360,9 @@ def _verdict_tags(record: ExperimentRecord, decision: Decision) -> dict[str, str
             tags[f"{answer}_to_best"] = ", ".join(named)
     if decision.tied:
         tags["decided_by"] = as_text(decision.decided_by)
+    if (repeated := record.repeated) is not None:
+        times = repeated.chosen.get(decision.winner, 0)
+        tags["chosen_in"] = f"{times} of {len(repeated.splits)} splits"
     if record.criteria:
         failed = [c.criterion.metric for c in record.criteria if not c.passed]
         tags["criteria"] = f"failed: {', '.join(failed)}" if failed else "passed"

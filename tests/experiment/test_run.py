@@ -1,22 +1,34 @@
+from collections import Counter
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
+import scipy.stats
 
+from harness import api
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.results import Costs
 from harness.evaluation.splits import SealedTest
 from harness.experiment import judge as judgement
 from harness.experiment.file import load_experiment
 from harness.experiment.judge import judge_experiment
-from harness.experiment.run import RunSettings, prepare_experiment
+from harness.experiment.run import RunSettings, prepare_experiment, prepare_repeat
 from harness.experiment.spec import Criterion
 from harness.experiment.store import (
+    keep_split,
     read_experiment,
     read_study_or_winner,
     take_over_rules,
 )
 from harness.plain import to_json
 from harness.search.records import NoListener
-from harness.search.storage import MARK, read_experiment_facts, save_experiment_facts
+from harness.search.storage import (
+    MARK,
+    list_studies,
+    read_experiment_facts,
+    read_studies,
+    save_experiment_facts,
+)
 
 FILE = """\
 title = "toy"
@@ -279,6 +291,12 @@ quotation = "16 factors"
         ),
         ("[search]", '[search]\nsampler = "tpa"', UnknownNameError, "'tpe'"),
         ("[data]", '[split]\nmethod = "none"\n[data]', ExperimentError, "test set"),
+        (
+            "[data]",
+            '[split]\nmethod = "temporal"\nrepeats = 5\n[data]',
+            ExperimentError,
+            "'temporal'.* cannot be repeated",
+        ),
         ("[search]", f"{CLAIM}\n[search]", ExperimentError, "'n_factor'.*'n_factors'"),
     ],
 )
@@ -387,3 +405,60 @@ def test_rules_are_not_taken_over_from_a_file_with_other_families(folder):
     fewer = spec.model_copy(update={"families": {"svd": spec.families["svd"]}})
     with pytest.raises(StudyError, match="its file now names svd: run it"):
         take_over_rules("o.log", "toy", fewer)
+
+
+def test_repeats_go_on_after_a_stop_and_are_compared_over_their_splits(monkeypatch):
+    def go():
+        return api.run("toy.toml", repeats=3, jobs=1, storage="o.log", progress=False)
+
+    def stop(prepared, **more):
+        if prepared.name == "toy-repeat-2":
+            raise KeyboardInterrupt
+        return judge_experiment(prepared, **more)
+
+    monkeypatch.setattr("harness.report.context.Context.figure", lambda *_: "")
+    # MLflow's database takes longer than all the rest.
+    monkeypatch.setattr(api, "MLflowTracker", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(api, "log_runs", lambda record, *_: (record, None))
+    monkeypatch.setattr(api, "log_report", lambda *_: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "judge_experiment", stop)
+        with pytest.raises(KeyboardInterrupt):
+            go()
+    stopped = read_experiment("o.log", "toy").repeated
+    assert (stopped.n_asked, len(stopped.splits), stopped.comparison) == (3, 1, None)
+
+    done = go()
+    found = done.results.repeated
+    assert [(s.number, s.seed) for s in found.splits] == [(1, 0), (2, 1000), (3, 2000)]
+    records = [read_experiment("o.log", split.experiment) for split in found.splits]
+    assert len({record.split.fingerprint for record in records}) == 3
+    winners = Counter(record.decision.winner for record in records)
+    assert found.chosen == winners
+    gaps = [r.model("svd").rmse.value - r.model("baseline").rmse.value for r in records]
+    [pair] = [
+        p for p in found.comparison.pairs if {p.one, p.other} == {"svd", "baseline"}
+    ]
+    error = np.sqrt((1 / 3 + 180 / 720) * np.var(gaps, ddof=1))
+    half = scipy.stats.t.ppf(0.975, 2) * error
+    assert pair.difference.value == pytest.approx(np.mean(gaps), abs=1e-12)
+    assert pair.difference.high - pair.difference.value == pytest.approx(half)
+    # All trials are there, once.
+    studies = read_studies("o.log", list_studies("o.log"))
+    assert [len(study.trials) for study in studies.values()] == [3] * 6
+    times = winners[done.winner]
+    assert f"{times} of 3" in done.report_path.read_text()
+
+
+def test_a_repeat_with_another_budget_does_not_count():
+    run()
+    repeat = prepare_repeat(prepare(), 2)
+    repeat.begin()
+    for candidate in repeat.plans:
+        repeat.search(candidate, NoListener())
+    judge_experiment(repeat, on_step=lambda _: None)
+    keep_split("o.log", "toy", 2)
+    for n_trials, n_counted in ((3, 2), (4, 1)):
+        changes = {"split": {"repeats": 2}, "budget": {"trials": n_trials}}
+        prepare(changes=changes).begin()
+        assert len(read_experiment("o.log", "toy").repeated.splits) == n_counted
