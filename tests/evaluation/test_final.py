@@ -144,9 +144,8 @@ def test_the_lowest_of_three_close_ones_is_corrected_as_by_the_library(parts):
         for name, value in stars.items()
         for role in ("tuned", "initial")
     ]
-    fitted = fit_entries(
-        entries, train, NOTHING, seeds=[0], costs={}, on_fitted=lambda _: None
-    )
+    fits = (fit_entry(each, train, NOTHING, seeds=[0]) for each in entries)
+    fitted = fit_entries(entries, fits, costs={}, on_fitted=lambda _: None)
 
     def judge(fitted):
         sealed = SealedTest(test)
