@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,10 @@ from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import repeat_name
 from harness.models.families import is_in_file, load_family
 from harness.plain import to_json
+from harness.search.attributes import MAX_TEXT, has_room
 from harness.search.engine import Budget
 from harness.search.executors import choose_executor
+from harness.search.ownership import own_study
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
 from harness.search.samplers import SamplerSequence
@@ -32,9 +35,11 @@ from harness.search.storage import (
     MARK,
     create_experiment,
     list_studies,
+    open_storage,
     read_experiment_facts,
     read_studies,
     save_experiment_facts,
+    without_password,
 )
 from harness.search.study import StudyPlan, check_plan, environment, run_study
 from harness.toml import as_sentence, broken_rule, first_problem
@@ -89,7 +94,35 @@ class PreparedExperiment:
     def begin(self) -> None:
         """Create the experiment in the storage, or find it there."""
         storage = self.settings.storage
-        facts = {
+        # Before anything is written: there must be ratings enough for the folds, what
+        # the file says now must be what was searched, and all of it must find room.
+        assign_folds(
+            self.split.train,
+            n_folds=self.spec.search.folds,
+            seed=self.spec.seed,
+            method=self.spec.split.method,
+        )
+        for plan in self.plans.values():
+            check_plan(plan)
+        if not has_room(open_storage(storage)):
+            raise StudyError(
+                f"{without_password(storage)} cannot keep a text of {2 * MAX_TEXT:,} "
+                "bytes, as studies write them: give its columns value_json more room, or "
+                "name another --storage."
+            )
+        facts, there = self._facts(), dict[str, Any]()
+        if not create_experiment(storage, self.name, facts):
+            there = read_experiment_facts(storage, self.name)
+            _require_equal(self.name, there[MARK], facts)
+            self._add_families(there[MARK])
+        measured = profile(self.dataset).characteristics()
+        now = {"spec": self.spec.as_json(), "profile": measured}
+        if any(there.get(key) != value for key, value in now.items()):
+            self._save(now)
+
+    def _facts(self) -> dict[str, Any]:
+        """Collect what fixes the experiment."""
+        return {
             "dataset": to_json(self.dataset.facts()),
             "split": to_json(self.split.facts),
             "file": self.file,
@@ -100,24 +133,15 @@ class PreparedExperiment:
             "code_version": code_version(),
             "studies": {c: plan.name for c, plan in self.plans.items()},
         }
-        # Before anything is written: there must be ratings enough for the folds, and what
-        # the file says now must be what was searched.
-        assign_folds(
-            self.split.train,
-            n_folds=self.spec.search.folds,
-            seed=self.spec.seed,
-            method=self.spec.split.method,
-        )
-        for plan in self.plans.values():
-            check_plan(plan)
-        if not create_experiment(storage, self.name, facts):
-            kept = read_experiment_facts(storage, self.name)[MARK]
-            _require_equal(self.name, kept, facts)
-            self._add_families(kept)
-        # Budget, claims and rule may change; what fixes a search is checked with it.
-        save_experiment_facts(storage, self.name, "spec", self.spec.as_json())
-        measured = profile(self.dataset).characteristics()
-        save_experiment_facts(storage, self.name, "profile", measured)
+
+    def _save(self, now: Mapping[str, Any]) -> None:
+        """Keep what may change: budget, claims, rule; not under a process that runs it."""
+        storage = self.settings.storage
+        with ExitStack() as owned:
+            for name in {self.name, *(plan.name for plan in self.plans.values())}:
+                owned.enter_context(own_study(storage, name))
+            for key, value in now.items():
+                save_experiment_facts(storage, self.name, key, value)
 
     def _add_families(self, kept: dict[str, Any]) -> None:
         """Let families take part that the file did not name when it was run before."""

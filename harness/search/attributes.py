@@ -1,12 +1,15 @@
 """Attributes of studies that no storage is too small for."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
-__all__ = ["MAX_TEXT", "read_attributes", "shorten", "write_attribute"]
+__all__ = ["MAX_TEXT", "has_room", "read_attributes", "shorten", "write_attribute"]
 
 
 MAX_TEXT = 30_000
@@ -54,6 +57,25 @@ def _is_head(value: Any) -> bool:
 def _is_piece(name: str, attributes: Mapping[str, object]) -> bool:
     key, _, piece = name.rpartition(":")
     return key in attributes and piece[:1] in {"a", "b"} and piece[1:].isdigit()
+
+
+def has_room(storage: optuna.storages.BaseStorage) -> bool:
+    """Try whether a storage keeps the largest attribute, and leave nothing behind."""
+    if isinstance(storage, optuna.storages.JournalStorage):
+        return True  # a file has room, and would keep the trial for ever
+    # Each quotation mark takes two bytes: no piece takes more.
+    largest = '"' * MAX_TEXT
+    name = f"harness-probe-{secrets.token_hex(8)}"
+    minimize = optuna.study.StudyDirection.MINIMIZE
+    study = storage.create_new_study([minimize], name)
+    try:
+        storage.set_study_user_attr(study, "probe", largest)
+        return bool(storage.get_study_user_attrs(study).get("probe") == largest)
+    except (StorageInternalError, SQLAlchemyError, ValueError):
+        # Refused, or cut so that it is no JSON any more.
+        return False
+    finally:
+        storage.delete_study(study)
 
 
 def shorten(text: str) -> str:

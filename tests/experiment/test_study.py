@@ -1,3 +1,5 @@
+import sqlite3
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from harness.evaluation.splits import assign_folds, cut_fold
 from harness.experiment import judge as remeasure
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.search.ownership import own_study
 from harness.search.records import NoListener
+from harness.search.storage import open_storage, read_experiment_facts
 
 
 @pytest.fixture
@@ -133,3 +137,53 @@ def test_folds_are_of_the_kind_of_the_split(small_ratings, tmp_path, split):
     np.testing.assert_allclose(trial.fold_values, expected, rtol=1e-5)
     timed = split != "cold-items"
     assert (judged.fresh_folds["baseline"] is None) == timed
+
+
+def test_a_storage_without_room_is_refused_before_anything_is_kept(
+    small_dataset, tmp_path
+):
+    storage = f"sqlite:///{tmp_path}/small.db"
+    open_storage(storage)
+    database = sqlite3.connect(tmp_path / "small.db")
+    # As a column of MySQL refuses what is too long for it.
+    database.execute(
+        "CREATE TRIGGER small BEFORE INSERT ON study_user_attributes "
+        "WHEN length(NEW.value_json) > 30000 BEGIN SELECT RAISE(ABORT, 'long'); END"
+    )
+    prepared = prepare_study(
+        study_spec("baseline"),
+        RunSettings(storage=storage),
+        load=lambda _: small_dataset,
+    )
+    with pytest.raises(StudyError, match="60,000 bytes"):
+        prepared.begin()
+    assert not database.execute("SELECT * FROM studies").fetchall()
+    database.execute("DROP TRIGGER small")
+    database.commit()
+    prepared.begin()
+    names = database.execute("SELECT study_name FROM studies").fetchall()
+    assert names == [(prepared.name,)]
+
+
+def test_what_a_file_says_is_not_changed_under_a_process_that_runs_it(
+    small_dataset, tmp_path
+):
+    storage = str(tmp_path / "o.log")
+
+    def prepare(n_trials):
+        return prepare_study(
+            study_spec("baseline", n_trials=n_trials),
+            RunSettings(storage=storage),
+            load=lambda _: small_dataset,
+        )
+
+    prepare(5).begin()
+    with own_study(storage, "baseline-toy"):
+        prepare(5).begin()
+        with pytest.raises(StudyError, match="by another process"):
+            prepare(6).begin()
+    kept = read_experiment_facts(storage, "baseline-toy")["spec"]
+    assert kept["budget"]["trials"] == 5
+    prepare(6).begin()
+    kept = read_experiment_facts(storage, "baseline-toy")["spec"]
+    assert kept["budget"]["trials"] == 6
