@@ -7,6 +7,7 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import NotFittedError, UnsupportedError
+from harness.models import factors as factor_module
 from harness.models.base import Recommender
 from harness.models.baseline.model import Baseline
 from harness.models.cf.model import CF
@@ -271,6 +272,26 @@ def test_turned_factors_do_not_depend_on_how_they_were_turned_before():
     other = explain_factors((2, 4), (), (users @ rotation, items @ rotation))
     assert [p.label for p in one.parts] == [p.label for p in other.parts]
     assert [p.stars for p in one.parts] == pytest.approx([p.stars for p in other.parts])
+
+
+def test_factors_are_turned_once_for_all_titles_and_anew_after_a_change(monkeypatch):
+    rng = np.random.default_rng(0)
+    users, items = rng.normal(size=(7, 3)), rng.normal(size=(6, 3))
+    turned = []
+
+    def count(factors):
+        turned.append(factors)
+        return turn_to_principal_axes(factors)
+
+    monkeypatch.setattr(factor_module, "turn_to_principal_axes", count)
+    for item in range(6):
+        # As a family does that makes its factors for each title.
+        explain_factors((2, item), (), (users.copy(), items))
+    assert len(turned) == 1
+    users[2] = 0.0
+    explained = explain_factors((2, 1), (), (users, items))
+    assert len(turned) == 2
+    assert explained.total == 0.0
 
 
 def test_the_strongest_factors_come_one_by_one_and_the_rest_together():
