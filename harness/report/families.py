@@ -1,5 +1,6 @@
 """The families beside each other: error, tuning, cold start, lists, costs."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -41,6 +42,7 @@ from harness.report.figures.results import (
 )
 from harness.report.markdown import escape, fold, table
 from harness.report.tables import difference_cells, models_by_measure
+from harness.report.verdict import describe_users_needed
 
 __all__ = [
     "Trait",
@@ -65,6 +67,7 @@ def comparison(context: Context) -> str:
         "## RMSE of all families",
         _family_table(context, found),
         _how(record),
+        _about_power(record),
         _about_bias(record),
         context.figure(draw_rmse, "rmse.png", "Test RMSE, initial and tuned"),
         _notes(record),
@@ -157,6 +160,28 @@ def _how(record: ExperimentRecord) -> str:
         f"{_about_answers(record)} p: no difference to the best, Holm-adjusted for all "
         "pairs; intervals are not adjusted."
     )
+
+
+def _about_power(record: ExperimentRecord) -> str:
+    """Say what this test set can show, of the two families with the lowest RMSE."""
+    judging, ranked = record.judging, tuned_models(record)
+    if judging is None or len(ranked) < 2:
+        return ""
+    best, second = ranked[:2]
+    found = record.difference(second.name, best.name)
+    if found is None or math.isnan(found.detectable):
+        return ""
+    text = (
+        f"Between {name_of(record, best)} and {name_of(record, second)} this test set shows "
+        f"a difference of {error(found.detectable)} {unit(record)} with 80 % power; "
+        f"{describe_users_needed(record, found)}."
+    )
+    if found.two_way_ratio is not None:
+        text += (
+            " The standard error of that difference over users and titles is "
+            f"{found.two_way_ratio:.2f} times that over users alone; the larger is used."
+        )
+    return text
 
 
 def _about_answers(record: ExperimentRecord) -> str:
@@ -336,12 +361,20 @@ def pairs(context: Context) -> str:
         return ""
     head = ["lower RMSE", "higher RMSE"]
     head += [f"higher by, in {unit(record)} [{_level(record)} interval]", "p (Holm)"]
-    head += ["the higher is"]
+    head += ["of the gap", "P better / equivalent / worse", "the higher is"]
+    bias = record.baseline()
+    gap = (
+        "of the gap: in % of what lies between the lowest RMSE and that of the "
+        f"{escape(bias.name)} baseline. "
+        if bias is not None
+        else ""
+    )
     return fold(
         "All pairs of models",
         paragraphs(
-            table(head, rows, align="llrrl"),
-            "Differences on the same test ratings. p: no difference, adjusted for these "
+            table(head, rows, align="llrrrrl"),
+            f"Differences on the same test ratings; {gap}P: probabilities of a difference "
+            "beyond and within the margin, not adjusted. p: no difference, adjusted for these "
             f"{len(rows)} comparisons. {_about_answers(record)}",
         ),
     )
@@ -360,8 +393,28 @@ def _pair_row(
         name_of(record, other),
         difference.size,
         p_value(difference.p_value),
+        _share_of_gap(record, found.value),
+        "-"
+        if found.probability is None
+        else " / ".join(
+            percent(
+                min(max(p, 1e-12), 1 - 1e-12), 1
+            )  # rounded to what is never certain
+            for p in (
+                found.probability.better,
+                found.probability.equivalent,
+                found.probability.worse,
+            )
+        ),
         found.answer if found.answer == "worse" else f"**{found.answer}**",
     ]
+
+
+def _share_of_gap(record: ExperimentRecord, difference: float) -> str:
+    """Write a difference in % of the gap between the bias baseline and the best family."""
+    bias, ranked = record.baseline(), tuned_models(record)
+    gap = error_of(bias) - error_of(ranked[0]) if bias and ranked else 0.0
+    return percent(difference / gap, 1) if gap > 0 else "-"
 
 
 _SIDES: dict[Side, str] = {"users": "user", "items": "title"}

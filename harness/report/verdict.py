@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from harness.evaluation.results import MEAN_BASELINE, ModelResult, Side
+from harness.evaluation.results import (
+    MEAN_BASELINE,
+    Difference,
+    ModelResult,
+    Side,
+)
 from harness.evaluation.statistics import FEWEST_USERS
 from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.decision import FLOOR
@@ -39,6 +44,7 @@ __all__ = [
     "Verdict",
     "describe_chosen",
     "describe_openings",
+    "describe_users_needed",
     "opening",
     "verdict_lines",
     "verdict_of",
@@ -381,7 +387,8 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     power = (
         ""
         if math.isnan(found.detectable)
-        else f"; {error(found.detectable)} {unit(record)} would be seen with 80 % power"
+        else f"; {error(found.detectable)} {unit(record)} would be seen with 80 % power, "
+        f"and {describe_users_needed(record, found)}"
     )
     return Statement(
         kind="undecided",
@@ -389,6 +396,21 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
         f"{record.judging.margin:g} {unit(record)} that matter is undecided: its RMSE is "
         f"higher by {size}{power}.",
         facts=facts | {"detectable": found.detectable},
+    )
+
+
+def describe_users_needed(record: ExperimentRecord, found: Difference) -> str:
+    """Say how many test users it takes to find a difference as large as the margin."""
+    judging = record.judging
+    assert judging is not None
+    if found.users_needed is None:
+        why = ": titles or seeds are too few" if judging.margin else ""
+        return (
+            f"no number of test users would find the margin of {judging.margin:g}{why}"
+        )
+    return (
+        f"finding the margin of {judging.margin:g} takes {found.users_needed:,} test users "
+        f"(here {judging.n_test_users:,})"
     )
 
 

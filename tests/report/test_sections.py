@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.evaluation.equivalence import Probabilities
 from harness.evaluation.measures import MEASURES, Measure
 from harness.experiment.results import LoggedRuns
 from harness.report.chosen import chosen_model, explainability
@@ -625,3 +626,26 @@ def test_runs_of_what_was_judged_before_are_not_named():
     text = text_of(traces, make_record(runs=old))
     assert "| SVD | trial" not in text
     assert "| collaborative filtering | trial #7" in text
+
+
+def test_the_report_says_what_the_test_set_can_show():
+    plain = make_record(judged={"margin": 0.005})
+    known = {
+        "detectable": 0.0112,
+        "users_needed": 2600,
+        "two_way_ratio": 1.31,
+        "probability": Probabilities(better=0.01, equivalent=0.24, worse=0.75),
+    }
+    differences = tuple(replace(d, **known) for d in plain.judging.differences)
+    record = replace(plain, judging=replace(plain.judging, differences=differences))
+    text = text_of(comparison, record)
+    for number in ("0.0112", "80 % power", "2,600", "here 520", "1.31 times"):
+        assert number in text
+    table = text_of(pairs, record)
+    # hybrid 0.590, svd 0.572, bias 0.660: 18 of 88 thousandths.
+    [line] = [one for one in table.splitlines() if "SVD | hybrid" in one]
+    assert "| 20.5 % |" in line
+    assert "/ 24.0 % /" in line
+    none = tuple(replace(d, users_needed=None) for d in differences)
+    record = replace(plain, judging=replace(plain.judging, differences=none))
+    assert "no number of test users" in text_of(comparison, record)
