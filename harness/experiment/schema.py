@@ -55,11 +55,11 @@ def _documented(model: type[Any]) -> tuple[str, dict[str, str]]:
     return " ".join(summary.split()), texts
 
 
-def _study() -> dict[str, Any]:
+def _study() -> JsonSchemaValue:
     return _made(StudyFile)
 
 
-def _experiment() -> dict[str, Any]:
+def _experiment() -> JsonSchemaValue:
     schema = _made(ExperimentSpec)
     tables = schema["$defs"]
     search, split = tables["SearchSpec"], tables["SplitSpec"]
@@ -84,17 +84,17 @@ def _experiment() -> dict[str, Any]:
     return schema
 
 
-def _data() -> dict[str, Any]:
+def _data() -> JsonSchemaValue:
     return _made(sidecar_file())
 
 
-def _made(model: type[BaseModel]) -> dict[str, Any]:
+def _made(model: type[BaseModel]) -> JsonSchemaValue:
     schema = model.model_json_schema(schema_generator=_WithTexts)
     # Editors fetch schemas of the web by themselves, for which they need this key.
     return {"$schema": _DRAFT, **schema}
 
 
-SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
+SCHEMAS: Mapping[str, Callable[[], JsonSchemaValue]] = MappingProxyType(
     {"study": _study, "experiment": _experiment, "data": _data}
 )
 """Kind of file to what makes its schema."""
