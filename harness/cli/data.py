@@ -194,5 +194,24 @@ def link(
     typer.echo(f"Next: harness study svd --data {quote(str(out))}")
 
 
-for command in (describe, get, link):
+def cache(
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False,
+) -> None:
+    """List the large data sets that were read before and need not be read again.
+
+    They are in the user's cache folder (XDG_CACHE_HOME), by the content of their files.
+    """
+    from harness.data.cache import cache_folder, cached_data, clear_cache
+    from harness.formatting import size
+
+    if clear:
+        typer.echo(f"{cache_folder()}: {size(clear_cache())} deleted.")
+        return
+    for each in cached_data():
+        typer.echo(f"{each.source}: {each.n_ratings:,} ratings, {size(each.n_bytes)}")
+    typer.echo(f"In {cache_folder()}; --clear deletes it.")
+
+
+for command in (describe, get, link, cache):
     app.command(help=help_of(command))(command)

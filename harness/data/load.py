@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
+from harness.data.cache import through_cache
 from harness.data.catalogue import Catalogue, align_catalogue
 from harness.data.dataset import Dataset, DatasetFacts
 from harness.data.download import DOWNLOAD_FOLDER
@@ -22,7 +23,8 @@ def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
     options = options or ReadOptions()
     if source == EMBEDDED:
         return _embedded(options)
-    dataset = _read(source, options)
+    path = _find(source)
+    dataset = through_cache(path, source, options, lambda: _read(path, source, options))
     if options.link:
         from harness.data.linking.link import link
         from harness.data.readers.streaming import read_streaming_catalogue
@@ -72,12 +74,12 @@ def _find(source: str) -> Path:
     raise DataError(f"There is no file or folder {source!r}; {hint}.")
 
 
-def _read(source: str, given: ReadOptions) -> Dataset:
+def _read(path: Path, source: str, given: ReadOptions) -> Dataset:
     from harness.data.readers import read_source
     from harness.data.readers.checks import build_ratings
     from harness.data.readers.streaming import read_catalogues
 
-    content = read_source(_find(source), given)
+    content = read_source(path, given)
     options, titles, table = content.options, content.titles, content.table
     if options.catalogue:
         titles = read_catalogues(
