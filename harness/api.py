@@ -4,7 +4,6 @@ The command line calls exactly this.
 """
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,6 +40,7 @@ from harness.plain import ParamValue
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
 from harness.report.verdict import verdict_lines
 from harness.report.write import write_report
+from harness.search.executors import choose_executor
 from harness.search.records import StudyRecord, why_exhausted
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
@@ -58,7 +58,6 @@ __all__ = [
     "compare",
     "finish",
     "load",
-    "n_cores",
     "run",
     "tune",
 ]
@@ -425,9 +424,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         search={"folds": folds, "sampler": sampler, "pruner": pruner},
         split={"method": split, "test_share": test_share},
     )
-    settings = RunSettings(
-        name=name, storage=storage, jobs=_jobs(jobs), executor=executor
-    )
+    settings = _settings(name, storage, jobs, executor)
     if isinstance(data, Dataset) and reading:
         raise DataError(
             f"A Dataset is read already, but got {', '.join(sorted(reading))}: leave that "
@@ -497,9 +494,7 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     if data is not None:
         load = _loader(data)
         changes["data"] = {**changes.get("data", {}), "source": _source(data)}
-    settings = RunSettings(
-        name=name, storage=storage, jobs=_jobs(jobs), executor=executor
-    )
+    settings = _settings(name, storage, jobs, executor)
     prepared = prepare_experiment(str(file), settings, changes=changes, load=load)
     if only is not None and only not in prepared.plans:
         raise UnknownNameError("family in this experiment", only, prepared.plans)
@@ -754,21 +749,12 @@ def _from_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
         return replace(dataset, name="frame", source=FRAME)
 
 
-def _jobs(jobs: int | None) -> int:
-    return n_cores() if jobs is None else jobs
-
-
-def n_cores() -> int:
-    """Count the cores that this process may use: in a container often not all.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _settings(
+    name: str | None, storage: str, jobs: int | None, executor: str | None
+) -> RunSettings:
+    """Find out that an executor is there before any data is read."""
+    choice = choose_executor(executor, jobs=jobs)
+    return RunSettings(name=name, storage=storage, jobs=choice.jobs, executor=executor)
 
 
 def _progress(asked: SearchProgress | bool) -> SearchProgress:  # noqa: FBT001

@@ -13,10 +13,12 @@ from typing import Any
 
 __all__ = [
     "THREAD_VARIABLES",
+    "WorkerDiedError",
     "context_of_workers",
     "end_with_parent",
     "environment_of_workers",
     "main_module",
+    "n_cores",
 ]
 
 
@@ -42,6 +44,17 @@ def context_of_workers() -> Any:
     preloaded = ["harness.search.executors", "harness.evaluation.cost_probe"]
     context.set_forkserver_preload(preloaded)
     return context
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process ended while it carried out a call."""
+
+
+def n_cores() -> int:
+    """Count the cores that this process may use: in a container often not all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

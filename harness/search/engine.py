@@ -422,7 +422,7 @@ class Engine:
         for ahead in (False, True):
             for trial in self._running.values():
                 # One task waits in line, so that no worker waits for this process.
-                while runner.n_pending < runner.jobs + (not ahead):
+                while runner.has_room(in_line=not ahead):
                     task = trial.next_task(ahead=ahead)
                     if task is None:
                         break

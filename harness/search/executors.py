@@ -20,10 +20,12 @@ from typing import Any
 
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.worker_process import (
+    WorkerDiedError,
     context_of_workers,
     end_with_parent,
     environment_of_workers,
     main_module,
+    n_cores,
 )
 from harness.search.folds import (
     FoldResult,
@@ -36,16 +38,13 @@ from harness.search.folds import (
 
 __all__ = [
     "EXECUTORS",
+    "ExecutorChoice",
     "ExecutorEntry",
     "TaskRunner",
-    "WorkerDiedError",
+    "Workers",
     "choose_executor",
     "open_runner",
 ]
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process ended while it carried out a call."""
 
 
 class InlineExecutor(Executor):
@@ -208,31 +207,73 @@ def _work(pipe: "Connection[Any, Any]") -> None:
             pipe.send((False, RuntimeError(f"cannot be sent back: {error}")))
 
 
+Evaluate = Callable[[FoldTask], FoldResult]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """An executor, the number of its workers, and how data reach them.
+
+    So many tasks as `n_in_line` may wait there, so that no worker waits for the owner.
+    """
+
+    executor: Executor
+    count: Callable[[], int]
+    share: Callable[[TrainingData], AbstractContextManager[Evaluate]]
+    n_in_line: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorChoice:
+    """Which executor runs a study, with how many jobs, or where."""
+
+    name: str
+    jobs: int
+    address: str | None = None
+
+    @property
+    def entry(self) -> "ExecutorEntry":
+        """Its entry in the table."""
+        return EXECUTORS[self.name]
+
+
 @dataclass(frozen=True)
 class ExecutorEntry:
     """How an executor is opened, and what its workers share with their owner.
 
-    `open` takes the number of jobs and the module of the family, which workers import.
-    Where `is_isolated`, workers have memory of their own, and may die of their tasks.
+    `open` takes the choice and the module of the family, which workers import. Where
+    `is_isolated`, workers have memory of their own, and may die of their tasks.
     """
 
-    open: Callable[[int, str], AbstractContextManager[Executor]]
+    open: Callable[[ExecutorChoice, str], AbstractContextManager[Workers]]
     is_isolated: bool
 
 
 @contextmanager
-def _open_inline(jobs: int, module: str) -> Iterator[Executor]:
-    del jobs, module
-    yield InlineExecutor()
+def _open_inline(choice: ExecutorChoice, module: str) -> Iterator[Workers]:
+    del module
+    yield Workers(InlineExecutor(), lambda: choice.jobs, _share_memory)
 
 
 @contextmanager
-def _open_processes(jobs: int, module: str) -> Iterator[Executor]:
-    executor = ProcessExecutor(jobs, imports_main=module == "__main__")
+def _share_memory(data: TrainingData) -> Iterator[Evaluate]:
+    yield Workbench(data.family, data.train, data.catalogue, data.fold_of).run
+
+
+@contextmanager
+def _open_processes(choice: ExecutorChoice, module: str) -> Iterator[Workers]:
+    executor = ProcessExecutor(choice.jobs, imports_main=module == "__main__")
     try:
-        yield executor
+        yield Workers(executor, lambda: choice.jobs, _share_folder)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _share_folder(data: TrainingData) -> Iterator[Evaluate]:
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        share(data, Path(folder))
+        yield partial(run_with_shared_data, folder)
 
 
 EXECUTORS: Mapping[str, ExecutorEntry] = MappingProxyType(
@@ -251,15 +292,8 @@ MOMENT_SECONDS = 0.2
 class TaskRunner:
     """Runs fold tasks on an executor: a worker that dies fails its task, nothing else."""
 
-    def __init__(
-        self,
-        executor: Executor,
-        evaluate: Callable[[FoldTask], FoldResult],
-        *,
-        jobs: int,
-    ) -> None:
-        self.jobs = jobs
-        self._executor = executor
+    def __init__(self, workers: Workers, evaluate: Evaluate) -> None:
+        self._workers = workers
         self._evaluate = evaluate
         self._pending: dict[Future[FoldResult], tuple[Any, FoldTask]] = {}
 
@@ -268,9 +302,15 @@ class TaskRunner:
         """Number of tasks submitted and not yet returned."""
         return len(self._pending)
 
+    def has_room(self, *, in_line: bool) -> bool:
+        """Tell whether a worker is idle, or a task may wait in line for the next one."""
+        n_in_line = self._workers.n_in_line if in_line else 0
+        return self.n_pending < max(1, self._workers.count()) + n_in_line
+
     def submit(self, key: Any, task: FoldTask) -> None:
         """Hand in a task."""
-        self._pending[self._executor.submit(self._evaluate, task)] = (key, task)
+        future = self._workers.executor.submit(self._evaluate, task)
+        self._pending[future] = (key, task)
 
     def wait(self) -> list[tuple[Any, FoldResult]]:
         """Wait until at least one task is done, or a moment has passed."""
@@ -291,39 +331,31 @@ class TaskRunner:
             )
 
 
-def choose_executor(name: str | None, *, jobs: int) -> str:
+def choose_executor(asked: str | None, *, jobs: int | None) -> ExecutorChoice:
     """Take the executor that is named, or the one for so many jobs on this machine."""
-    name = name or ("inline" if jobs == 1 else "processes")
+    n = n_cores() if jobs is None else jobs
+    name = asked or ("inline" if n == 1 else "processes")
     if name not in EXECUTORS:
         raise UnknownNameError("executor", name, EXECUTORS)
+    if name == "inline" and jobs not in (None, 1):
+        raise StudyError(
+            f"The executor inline runs one task at a time, but jobs is {jobs}: leave that "
+            "out, or choose the executor processes."
+        )
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker imports the script, which has no guard; its owner says so.
         os._exit(1)
-    return name
+    return ExecutorChoice(name=name, jobs=1 if name == "inline" else n)
 
 
 @contextmanager
-def open_runner(
-    data: TrainingData, *, jobs: int, executor: str
-) -> Iterator[TaskRunner]:
+def open_runner(data: TrainingData, choice: ExecutorChoice) -> Iterator[TaskRunner]:
     """Open an executor for a study, and close it at the end.
 
     Workers start with the first task: a study that is complete needs none.
     """
-    entry = EXECUTORS[executor]
-    module = data.family.__module__
-    with _evaluation_of(data, entry) as evaluate, entry.open(jobs, module) as pool:
-        yield TaskRunner(pool, evaluate, jobs=jobs)
-
-
-@contextmanager
-def _evaluation_of(
-    data: TrainingData, entry: ExecutorEntry
-) -> Iterator[Callable[[FoldTask], FoldResult]]:
-    if not entry.is_isolated:
-        bench = Workbench(data.family, data.train, data.catalogue, data.fold_of)
-        yield bench.run
-        return
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        share(data, Path(folder))
-        yield partial(run_with_shared_data, folder)
+    with (
+        choice.entry.open(choice, data.family.__module__) as workers,
+        workers.share(data) as evaluate,
+    ):
+        yield TaskRunner(workers, evaluate)

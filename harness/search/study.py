@@ -128,14 +128,14 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     train: Ratings,
     catalogue: Catalogue,
     *,
-    jobs: int,
+    jobs: int | None,
     budget: Budget,
     listener: StudyListener,
     executor: str | None = None,
 ) -> StudyRecord:
     """Run a study, or continue it."""
     # Names and numbers are found to be right before anything is written.
-    executor = choose_executor(executor, jobs=jobs)
+    choice = choose_executor(executor, jobs=jobs)
     make_pruner(plan.pruner)
     SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
     fold_of = assign_folds(
@@ -148,9 +148,9 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     with (
         storage_errors(plan.storage),
         own_study(plan.storage, plan.name) as ownership,
-        open_runner(data, jobs=jobs, executor=executor) as runner,
+        open_runner(data, choice) as runner,
     ):
-        study = _create_or_continue(plan, storage, jobs)
+        study = _create_or_continue(plan, storage, choice.jobs)
         at_start = study_record(study, plan.storage)
         listener.on_study_start(at_start)
 

@@ -19,7 +19,12 @@ import optuna
 
 from harness.models.svd.model import SVD
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
-from harness.search.executors import EXECUTORS, InlineExecutor, TaskRunner
+from harness.search.executors import (
+    InlineExecutor,
+    TaskRunner,
+    Workers,
+    choose_executor,
+)
 from harness.search.folds import FoldResult
 from harness.search.pruners import make_pruner
 from harness.search.samplers import SamplerSequence
@@ -94,7 +99,7 @@ def owner(n_large):
     """Print milliseconds a trial of no work, by sampler and number of trials before."""
     for sampler in ("random", "tpe"):
         with engine("random") as (make, _):
-            runner = TaskRunner(InlineExecutor(), result, jobs=1)
+            runner = TaskRunner(Workers(InlineExecutor(), lambda: 1, None), result)
             there = 0
             for n_before in (10, 100, 1000, n_large):
                 if n_before > there:
@@ -127,7 +132,7 @@ class VirtualRunner:
     """
 
     def __init__(self, n_workers):
-        self.jobs = n_workers
+        self._n_workers = n_workers
         self.clock = self.busy = 0.0
         self._free = [0.0] * n_workers
         self._ends = []
@@ -137,6 +142,9 @@ class VirtualRunner:
     @property
     def n_pending(self):
         return len(self._ends)
+
+    def has_room(self, *, in_line):
+        return self.n_pending < self._n_workers + in_line
 
     def _pass_time(self):
         now = time.process_time()
@@ -195,10 +203,11 @@ def start():
     """Print the seconds until each of so many local workers has answered."""
     for n_workers in (1, 16, 64):
         begin = time.perf_counter()
-        with EXECUTORS["processes"].open(n_workers, "harness") as executor:
+        choice = choose_executor("processes", jobs=n_workers)
+        with choice.entry.open(choice, "harness") as workers:
             up = set()
             while len(up) < n_workers:
-                calls = [executor.submit(os.getpid) for _ in range(n_workers)]
+                calls = [workers.executor.submit(os.getpid) for _ in range(n_workers)]
                 up |= {call.result() for call in calls}
             seconds = time.perf_counter() - begin
         print(f"{n_workers:3} workers: all up after {seconds:.2f} s", flush=True)

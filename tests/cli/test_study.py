@@ -117,6 +117,8 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
         (("study", "svd", "--space", "svdd"), "no search space named 'svdd'"),
         (("study", "svd", "--sampler", "tpa"), "Did you mean 'tpe'?"),
         (("study", "svd", "--pruner", "rase"), "Did you mean 'race'?"),
+        (("study", "svd", "--executor", "proceses"), "Did you mean 'processes'?"),
+        (("study", "svd", "--executor", "inline", "--jobs", 3), "jobs is 3"),
         ((*STUDY, "--split", "randm"), "Did you mean 'random'?"),
         ((*STUDY, "--split", "temporal"), "needs timestamps, and mine has none"),
         ((*STUDY, "--test-share", "2"), "test_share"),

@@ -15,14 +15,9 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.errors import UnknownNameError
 from harness.evaluation.splits import assign_folds
-from harness.evaluation.worker_process import THREAD_VARIABLES
+from harness.evaluation.worker_process import THREAD_VARIABLES, WorkerDiedError
 from harness.models.base import Recommender
-from harness.search.executors import (
-    EXECUTORS,
-    WorkerDiedError,
-    _evaluation_of,
-    open_runner,
-)
+from harness.search.executors import EXECUTORS, choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData, Workbench
 from harness.search.records import NoListener
 from harness.search.storage import read_study
@@ -59,10 +54,18 @@ shift = { type = "float", low = %s, high = %s }
 """
 
 
+JOBS = {"inline": 1, "processes": 2}
+
+
 @pytest.fixture
-def executor(name):
-    with EXECUTORS[name].open(2, __name__) as opened:
-        yield opened
+def choice(name):
+    return choose_executor(name, jobs=JOBS[name])
+
+
+@pytest.fixture
+def executor(choice):
+    with choice.entry.open(choice, __name__) as workers:
+        yield workers.executor
 
 
 def test_calls_return_what_they_return_here(executor):
@@ -90,7 +93,7 @@ def test_a_killed_worker_loses_only_its_call(executor, name):
     assert os.getpid() not in pids
 
 
-def test_fold_tasks_have_the_same_result_everywhere(name, small_ratings):
+def test_fold_tasks_have_the_same_result_everywhere(choice, small_ratings):
     fold_of = assign_folds(small_ratings)
     data = TrainingData(
         family=Fragile,
@@ -101,7 +104,7 @@ def test_fold_tasks_have_the_same_result_everywhere(name, small_ratings):
     here = Workbench(Fragile, small_ratings, Catalogue.empty(), fold_of)
     tasks = [FoldTask(params={"shift": 0.25}, seed=0, fold=fold) for fold in range(5)]
     results = {}
-    with open_runner(data, jobs=2, executor=name) as runner:
+    with open_runner(data, choice) as runner:
         for task in tasks:
             runner.submit(task.fold, task)
         while runner.n_pending:
@@ -119,7 +122,7 @@ def test_a_study_has_the_same_trials_whatever_runs_it(name, plan_of, run, tmp_pa
     text = SPACE % (-0.5, 1.0)
     here = run(plan_of(Fragile, text, storage=str(tmp_path / "a"), sampler="random"), 8)
     plan = plan_of(Fragile, text, storage=str(tmp_path / "b"), sampler="random")
-    there = run(plan, 8, jobs=2, executor=name)
+    there = run(plan, 8, jobs=JOBS[name], executor=name)
     assert states(there)[:1] == states(here)[:1]
     failed = [t for t in there.trials if t.state == "failed"]
     assert all("is too much" in t.error for t in failed)
@@ -130,7 +133,7 @@ def test_a_trial_that_kills_its_worker_fails_alone(name, plan_of, run):
     if not EXECUTORS[name].is_isolated:
         pytest.skip("its only process is the owner's")
     plan = plan_of(Fragile, SPACE % (-1.0, 0.5), sampler="random", pruner="none")
-    record = run(plan, 12, jobs=2, executor=name)
+    record = run(plan, 12, jobs=JOBS[name], executor=name)
     failed = [t for t in record.trials if t.state == "failed"]
     assert failed
     assert all(
@@ -149,17 +152,18 @@ class Interrupting(NoListener):
 def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(name, plan_of, run):
     plan = plan_of(Fragile, SPACE % (-0.5, 0.5), sampler="random")
     with pytest.raises(KeyboardInterrupt):
-        run(plan, 200, jobs=2, executor=name, listener=Interrupting())
+        run(plan, 200, jobs=JOBS[name], executor=name, listener=Interrupting())
     kept = read_study(plan.storage, "toy").trials
     assert 3 <= len(kept) < 30
     assert {t.state for t in kept} <= {"complete", "pruned"}
-    record = run(plan, 30, jobs=2, executor=name)
+    record = run(plan, 30, jobs=JOBS[name], executor=name)
     assert [t.state in ("complete", "pruned") for t in record.trials] == 30 * [True]
     assert record.trials[: len(kept)] == kept
 
 
-def test_closing_ends_the_workers_and_drops_what_waits(name):
-    with EXECUTORS[name].open(2, __name__) as executor:
+def test_closing_ends_the_workers_and_drops_what_waits(choice):
+    with choice.entry.open(choice, __name__) as workers:
+        executor = workers.executor
         pids = {executor.submit(os.getpid).result(60) for _ in range(4)}
         waiting = [executor.submit(time.sleep, 0.2) for _ in range(6)]
     for pid in pids - {os.getpid()}:
@@ -173,6 +177,10 @@ def test_an_unknown_executor_is_refused_with_a_hint(name, plan_of, run):
         run(plan_of(), 1, executor=name + "x")
 
 
+def test_a_single_job_is_run_inline_and_several_in_processes(name):
+    assert choose_executor(None, jobs=JOBS[name]).name == name
+
+
 def test_workers_run_one_thread_each_and_their_owner_is_left_alone(executor, name):
     if not EXECUTORS[name].is_isolated:
         pytest.skip("its only process is the owner's")
@@ -182,7 +190,7 @@ def test_workers_run_one_thread_each_and_their_owner_is_left_alone(executor, nam
     assert dict(os.environ) == before
 
 
-def test_data_reach_workers_by_path_not_through_a_pipe(name, small_ratings):
+def test_data_reach_workers_by_path_not_through_a_pipe(choice, name, small_ratings):
     if not EXECUTORS[name].is_isolated:
         pytest.skip("its only process is the owner's")
     data = TrainingData(
@@ -191,7 +199,10 @@ def test_data_reach_workers_by_path_not_through_a_pipe(name, small_ratings):
         catalogue=Catalogue.empty(),
         fold_of=assign_folds(small_ratings),
     )
-    with _evaluation_of(data, EXECUTORS[name]) as evaluate:
+    with (
+        choice.entry.open(choice, __name__) as workers,
+        workers.share(data) as evaluate,
+    ):
         assert len(pickle.dumps(evaluate)) < 1_000
         folder = Path(evaluate.args[0])
         assert np.load(folder / "values.npy").tolist() == small_ratings.values.tolist()
