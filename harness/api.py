@@ -384,8 +384,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     jobs : int, optional
         Worker processes; else one for each core.
     executor : str, optional
-        Where folds are evaluated: ``"inline"`` (in this process) or ``"processes"``;
-        else as the number of jobs asks for. Results do not depend on it.
+        Where folds are evaluated: ``"inline"`` (in this process), ``"processes"``, or
+        on a Dask cluster, ``"dask=tcp://HOST:8786"``; else as the number of jobs asks
+        for. Results do not depend on it.
     storage : str, default "optuna.log"
         Optuna storage: a journal file, or a URL.
     location : Location, optional

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from harness.api import n_cores
 from harness.errors import HarnessError
-from harness.evaluation.worker_process import THREAD_VARIABLES
+from harness.evaluation.worker_process import THREAD_VARIABLES, n_cores
 from harness.models.kernel_cache import folder_for_kernels
 from harness.search.storage import list_experiments, without_password
 from harness.serving.fetch import open_client

@@ -19,7 +19,7 @@ from rich.progress import (
 from harness.search.records import StudyListener, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
-    from harness.experiment.run import PreparedExperiment
+    from harness.experiment.run import PreparedExperiment, RunSettings
 
 __all__ = [
     "ConsoleProgress",
@@ -41,6 +41,12 @@ def say_console() -> Console:
     return Console(
         file=sys.stderr, highlight=False, soft_wrap=True, markup=False, emoji=False
     )
+
+
+def _workers(settings: "RunSettings") -> str:
+    if settings.jobs is None:
+        return f"workers of {settings.executor}"
+    return f"{settings.jobs} worker{'s' if settings.jobs > 1 else ''}"
 
 
 class Listeners:
@@ -275,13 +281,13 @@ class ConsoleProgress(SearchProgress):
             if prepared.split.test is None
             else f"{facts.n_test:,} test ratings sealed ({facts.method})"
         )
-        n, jobs = len(families), prepared.settings.jobs
+        n = len(families)
         budget = prepared.spec.budget.describe()
         say(
             f"{prepared.name}: {facts.n_train:,} training ratings in "
             f"{prepared.spec.search.folds} folds, {sealed}; "
             + (f"{n} families, {budget} each, " if n > 1 else f"{budget}, ")
-            + f"{jobs} worker{'s' if jobs > 1 else ''}"
+            + _workers(prepared.settings)
         )
 
     def listener(self, candidate: str) -> StudyListener:

@@ -140,9 +140,10 @@ class WorkerOptions:
         str | None,
         typer.Option(
             "--executor",
-            help="Where folds are evaluated: in this process, or in processes of this "
-            "machine; else as --jobs asks for. Results do not depend on it.",
-            metavar="inline|processes",
+            help="Where folds are evaluated: in this process, in processes of this "
+            "machine, or on a Dask cluster, dask=tcp://HOST:8786; else as --jobs asks for. "
+            "Results do not depend on it.",
+            metavar="inline|processes|dask=ADDRESS",
             rich_help_panel="Workers",
         ),
     ] = None

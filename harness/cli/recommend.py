@@ -126,7 +126,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         _fetch(stores, model) if study is None else _fit_again(stores, study)
     )
     if out is not None:
-        from harness.api import n_cores
+        from harness.evaluation.worker_process import n_cores
 
         _recommend_to_all(packaged, name, out, {**asked, "jobs": jobs or n_cores()})
         return

@@ -12,6 +12,7 @@ from harness.evaluation.costs import measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.evaluation.splits import TIMED, assign_folds
+from harness.evaluation.worker_process import n_cores
 from harness.experiment.decision import declare
 from harness.experiment.fitting import (
     FRESH_SEED_OFFSET,
@@ -161,7 +162,10 @@ class _Judge:
         n_fits = spec.search.folds + 2 * spec.final_seeds
         of_one = [best.metrics.get("fit_seconds", 0.0) for best in self._best.values()]
         seconds = n_fits * sum(of_one) + FLOOR_SECONDS * n_train
-        return self._prepared.settings.jobs if seconds > SHORT_SECONDS else 1
+        if seconds <= SHORT_SECONDS:
+            return 1
+        # A cluster is for searches: its owner's machine judges.
+        return self._prepared.settings.jobs or n_cores()
 
     def _score_fresh_folds(self, fitter: Fitter) -> None:
         wanted: dict[str, Settings] = {

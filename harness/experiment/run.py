@@ -65,7 +65,8 @@ class RunSettings:
     name: str | None = None
     # URL or path of the Optuna storage.
     storage: str = DEFAULT_STORAGE
-    jobs: int = 1
+    # None leaves it to the executor.
+    jobs: int | None = 1
     # Name in `EXECUTORS`; None takes the one for so many jobs on this machine.
     executor: str | None = None
 
@@ -335,7 +336,9 @@ def _check_search(
     spec: ExperimentSpec, spaces: Mapping[str, SearchSpace], settings: RunSettings
 ) -> None:
     """Resolve the names of sampler, pruner and executor before any data is read."""
-    choose_executor(settings.executor, jobs=settings.jobs)
+    choice = choose_executor(settings.executor, jobs=settings.jobs)
+    with choice.entry.open(choice, __name__):
+        pass  # a cluster that cannot be reached is found out now
     make_pruner(spec.search.pruner)
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)

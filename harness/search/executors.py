@@ -27,6 +27,7 @@ from harness.evaluation.worker_process import (
     main_module,
     n_cores,
 )
+from harness.search.dask_cluster import open_cluster
 from harness.search.folds import (
     FoldResult,
     FoldTask,
@@ -228,7 +229,7 @@ class ExecutorChoice:
     """Which executor runs a study, with how many jobs, or where."""
 
     name: str
-    jobs: int
+    jobs: int | None
     address: str | None = None
 
     @property
@@ -242,17 +243,19 @@ class ExecutorEntry:
     """How an executor is opened, and what its workers share with their owner.
 
     `open` takes the choice and the module of the family, which workers import. Where
-    `is_isolated`, workers have memory of their own, and may die of their tasks.
+    `is_isolated`, workers have memory of their own, and may die of their tasks. Where it
+    `has_address`, the number of workers is not its owner's to choose.
     """
 
     open: Callable[[ExecutorChoice, str], AbstractContextManager[Workers]]
     is_isolated: bool
+    has_address: bool = False
 
 
 @contextmanager
 def _open_inline(choice: ExecutorChoice, module: str) -> Iterator[Workers]:
-    del module
-    yield Workers(InlineExecutor(), lambda: choice.jobs, _share_memory)
+    del choice, module
+    yield Workers(InlineExecutor(), lambda: 1, _share_memory)
 
 
 @contextmanager
@@ -262,9 +265,10 @@ def _share_memory(data: TrainingData) -> Iterator[Evaluate]:
 
 @contextmanager
 def _open_processes(choice: ExecutorChoice, module: str) -> Iterator[Workers]:
-    executor = ProcessExecutor(choice.jobs, imports_main=module == "__main__")
+    jobs = choice.jobs or n_cores()
+    executor = ProcessExecutor(jobs, imports_main=module == "__main__")
     try:
-        yield Workers(executor, lambda: choice.jobs, _share_folder)
+        yield Workers(executor, lambda: jobs, _share_folder)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 
@@ -276,10 +280,19 @@ def _share_folder(data: TrainingData) -> Iterator[Evaluate]:
         yield partial(run_with_shared_data, folder)
 
 
+@contextmanager
+def _open_dask(choice: ExecutorChoice, module: str) -> Iterator[Workers]:
+    del module
+    with open_cluster(choice.address or "") as executor:
+        # None in line: a worker that is killed would be blamed on what waits there, too.
+        yield Workers(executor, executor.count, executor.share, n_in_line=0)
+
+
 EXECUTORS: Mapping[str, ExecutorEntry] = MappingProxyType(
     {
         "inline": ExecutorEntry(_open_inline, is_isolated=False),
         "processes": ExecutorEntry(_open_processes, is_isolated=True),
+        "dask": ExecutorEntry(_open_dask, is_isolated=True, has_address=True),
     }
 )
 """Name to executor."""
@@ -334,9 +347,17 @@ class TaskRunner:
 def choose_executor(asked: str | None, *, jobs: int | None) -> ExecutorChoice:
     """Take the executor that is named, or the one for so many jobs on this machine."""
     n = n_cores() if jobs is None else jobs
-    name = asked or ("inline" if n == 1 else "processes")
+    name, equals, address = (asked or "").partition("=")
+    name = name or ("inline" if n == 1 else "processes")
     if name not in EXECUTORS:
         raise UnknownNameError("executor", name, EXECUTORS)
+    if EXECUTORS[name].has_address:
+        return _at_address(name, address, jobs)
+    if equals:
+        raise StudyError(
+            f"The executor {name} is on this machine, but is given as {asked!r}: leave "
+            "the address out."
+        )
     if name == "inline" and jobs not in (None, 1):
         raise StudyError(
             f"The executor inline runs one task at a time, but jobs is {jobs}: leave that "
@@ -346,6 +367,20 @@ def choose_executor(asked: str | None, *, jobs: int | None) -> ExecutorChoice:
         # A worker imports the script, which has no guard; its owner says so.
         os._exit(1)
     return ExecutorChoice(name=name, jobs=1 if name == "inline" else n)
+
+
+def _at_address(name: str, address: str, jobs: int | None) -> ExecutorChoice:
+    if not address:
+        raise StudyError(
+            f"The executor {name} needs the address of its scheduler: "
+            f"--executor {name}=tcp://HOST:8786."
+        )
+    if jobs is not None:
+        raise StudyError(
+            f"The executor {name} has the workers that its cluster has, but jobs is "
+            f"{jobs}: leave that out."
+        )
+    return ExecutorChoice(name=name, jobs=None, address=address)
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def _engine(
 
 
 def _create_or_continue(
-    plan: StudyPlan, storage: optuna.storages.BaseStorage, jobs: int
+    plan: StudyPlan, storage: optuna.storages.BaseStorage, jobs: int | None
 ) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(

@@ -1,6 +1,13 @@
 """A family whose objective is known in closed form, and a study of it in a folder."""
 
-from dataclasses import dataclass
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -178,3 +185,86 @@ def fold_rmse(small_ratings):
         return folds
 
     return compute
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Cluster:
+    """A Dask scheduler and workers, processes as a user would start them."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    scheduler: subprocess.Popen | None = None
+    workers: list = field(default_factory=list)
+
+    @property
+    def address(self):
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def _start(self, *words):
+        root = Path(__file__).parent.parent.parent
+        settings = {
+            "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
+            # A task that kills its worker is tried three times, not four.
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
+            "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
+        }
+        with (self.folder / "log").open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dask", *words],
+                env={**os.environ, **settings},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start_scheduler(self):
+        self.scheduler = self._start(
+            *("scheduler", "--host", "127.0.0.1", "--port", str(self.port)),
+            "--no-dashboard",
+        )
+
+    def start_worker(self, *more):
+        self.workers.append(
+            self._start(
+                *("worker", self.address, "--nthreads", "1", "--no-dashboard", *more)
+            )
+        )
+
+    def wait_for(self, n_workers):
+        from distributed import Client
+
+        with Client(self.address, timeout=60, set_as_default=False) as client:
+            if n_workers:
+                client.wait_for_workers(n_workers, timeout=60)
+
+    def kill(self, process):
+        # Its nanny would start a killed worker again.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self):
+        for process in [*self.workers, self.scheduler]:
+            if process is not None and process.poll() is None:
+                self.kill(process)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Two workers of one thread."""
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        started.start_scheduler()
+        started.start_worker("--nworkers", "2")
+        started.wait_for(2)
+        yield started
+    finally:
+        started.stop()

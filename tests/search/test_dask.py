@@ -1,0 +1,229 @@
+"""Studies on a real Dask cluster: workers that come and go, and a scheduler that ends."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from harness.data.catalogue import Catalogue
+from harness.errors import MissingExtraError, StudyError
+from harness.evaluation.splits import assign_folds
+from harness.models.families import load_family
+from harness.models.svd.model import SVD
+from harness.search import dask_cluster
+from harness.search.dask_cluster import _SharedData, open_cluster
+from harness.search.executors import choose_executor, open_runner
+from harness.search.folds import FoldTask, TrainingData
+from harness.search.records import NoListener
+
+SPACE = """
+family = "svd"
+
+[parameters]
+n_factors = { type = "int", low = 2, high = 8 }
+learning_rate = { type = "float", low = 0.001, high = 0.05, log = true }
+n_epochs = { type = "fixed", value = 3 }
+
+[initial]
+n_factors = 4
+"""
+
+
+def values_of(record):
+    return [(t.number, t.state, t.params, t.fold_values) for t in record.trials]
+
+
+@pytest.fixture
+def here(tmp_path, plan_of, run):
+    """What a study finds on this machine."""
+    plan = plan_of(SVD, SPACE, storage=str(tmp_path / "here"))
+    return values_of(run(plan, 10, jobs=2))
+
+
+@pytest.fixture
+def executor(cluster):
+    return f"dask={cluster.address}"
+
+
+class At(NoListener):
+    def __init__(self, number, action):
+        self.number = number
+        self.action = action
+
+    def on_trial_end(self, study, trial):
+        del study
+        if trial.number == self.number:
+            self.action()
+
+
+def pids(cluster):
+    with open_cluster(cluster.address) as opened:
+        return set(opened._client.run(os.getpid, on_error="ignore").values())
+
+
+def test_killed_workers_lose_only_their_tasks_which_are_done_again(
+    cluster, executor, here, plan_of, run
+):
+    def kill_all():
+        # All that had the data are dead: they are sent again.
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+
+    before = pids(cluster)
+    record = run(
+        plan_of(SVD, SPACE), 10, jobs=None, executor=executor, listener=At(2, kill_all)
+    )
+    assert values_of(record) == here
+    assert not before & pids(cluster)
+
+
+def finish(runner):
+    results = []
+    while runner.n_pending:
+        results += runner.wait()
+    return results
+
+
+def test_a_worker_that_joins_is_used(cluster, small_ratings):
+    with open_cluster(cluster.address) as opened:
+        assert opened.count() == 2
+        before = {opened.submit(os.getpid).result(60) for _ in range(8)}
+        data = TrainingData(
+            family=SVD, train=small_ratings, catalogue=Catalogue.empty(),
+            fold_of=assign_folds(small_ratings),
+        )  # fmt: skip
+        with opened.share(data) as evaluate:
+            cluster.start_worker()
+            cluster.wait_for(3)
+            task = FoldTask(params={"n_epochs": 1}, seed=0, fold=0)
+            time.sleep(dask_cluster.COUNT_SECONDS)
+            assert opened.count() == 3
+            calls = [opened.submit(time.sleep, 0.2) for _ in range(2)]
+            results = [opened.submit(evaluate, task) for _ in range(6)]
+            assert {r.result(60).metrics["rmse"][-1] for r in results} == {
+                evaluate(task).metrics["rmse"][-1]
+            }
+            assert [call.result(60) for call in calls] == 2 * [None]
+        [joined] = set(opened._client.run(os.getpid).values()) - before
+        used = set()
+        for _ in range(20):
+            used |= {
+                call.result(60) for call in [opened.submit(os.getpid) for _ in "abcdef"]
+            }
+        assert joined in used
+    cluster.kill(cluster.workers.pop())
+    wait_until_gone(cluster, joined)
+
+
+def wait_until_gone(cluster, pid):
+    while pid in pids(cluster):
+        time.sleep(0.1)
+
+
+def test_a_scheduler_that_is_gone_is_one_sentence_and_the_same_command_goes_on(
+    cluster, executor, here, plan_of, run
+):
+    plan = plan_of(SVD, SPACE)
+    stop = At(3, lambda: cluster.kill(cluster.scheduler))
+    with pytest.raises(StudyError, match=f"{cluster.address} is gone") as error:
+        run(plan, 10, jobs=None, executor=executor, listener=stop)
+    assert "\n" not in str(error.value)
+    cluster.start_scheduler()
+    for worker in cluster.workers:
+        cluster.kill(worker)
+    cluster.workers.clear()
+    cluster.start_worker("--nworkers", "2")
+    cluster.wait_for(2)
+    assert values_of(run(plan, 10, jobs=None, executor=executor)) == here
+
+
+@pytest.mark.parametrize("name", ["harness", "Python", "numpy"])
+def test_workers_of_another_version_are_refused(executor, monkeypatch, name):
+    other = {**dask_cluster._versions(), name: "0.0"}
+    monkeypatch.setattr(dask_cluster, "_versions", lambda: other)
+    choice = choose_executor(executor, jobs=None)
+    with pytest.raises(StudyError, match=rf"has {name} .*but its owner has 0\.0"):
+        choice.entry.open(choice, __name__).__enter__()
+
+
+def test_a_worker_of_another_version_that_joins_later_is_refused(
+    executor, monkeypatch, small_ratings
+):
+    data = TrainingData(
+        family=SVD, train=small_ratings, catalogue=Catalogue.empty(),
+        fold_of=assign_folds(small_ratings),
+    )  # fmt: skip
+    other = {**dask_cluster._versions(), "harness": "0.0"}
+    with open_runner(data, choose_executor(executor, jobs=None)) as runner:
+        monkeypatch.setattr(dask_cluster, "_versions", lambda: other)
+        runner.submit(0, FoldTask(params={}, seed=0, fold=0))
+        with pytest.raises(StudyError, match=r"its owner has 0\.0"):
+            finish(runner)
+
+
+def test_data_are_equal_where_their_content_is(small_ratings):
+    def shared(seed):
+        return _SharedData.of(
+            TrainingData(
+                family=SVD, train=small_ratings, catalogue=Catalogue.empty(),
+                fold_of=assign_folds(small_ratings, seed=seed),
+            )
+        )  # fmt: skip
+
+    assert shared(0) == shared(0)
+    assert shared(0) != shared(1)
+
+
+def test_a_family_in_a_file_goes_to_workers_that_lack_the_file(
+    executor, small_ratings, tmp_path
+):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from harness.models.base import Recommender\nfrom dataclasses import dataclass\n"
+        "import numpy as np\nfrom typing import ClassVar\n\n\n"
+        "@dataclass(kw_only=True)\nclass Mine(Recommender):\n"
+        "    name: ClassVar[str] = 'mine'\n"
+        "    def _fit(self, ratings, catalogue): self.mean_ = ratings.mean\n"
+        "    def _predict(self, users, items): return np.full(len(users), self.mean_)\n"
+    )
+    data = TrainingData(
+        family=load_family(f"{path}:Mine"), train=small_ratings,
+        catalogue=Catalogue.empty(), fold_of=assign_folds(small_ratings),
+    )  # fmt: skip
+    path.unlink()
+    with open_runner(data, choose_executor(executor, jobs=None)) as runner:
+        runner.submit(0, FoldTask(params={}, seed=0, fold=0))
+        [(_, result)] = finish(runner)
+    assert result.error is None
+
+
+def test_a_cluster_needs_workers_of_one_thread(cluster, tmp_path):
+    other = type(cluster)(tmp_path)
+    try:
+        other.start_scheduler()
+        other.wait_for(0)
+        with pytest.raises(StudyError, match="has no workers"):
+            pids(other)
+        other.start_worker("--nthreads", "2", "--no-nanny")
+        other.wait_for(1)
+        with pytest.raises(StudyError, match="one thread, but has 2"):
+            pids(other)
+    finally:
+        other.stop()
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match="dask"), open_cluster("tcp://a:1"):
+        pass
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "ftp://x", "nowhere:x"])
+def test_an_address_without_a_scheduler_is_one_sentence(address, monkeypatch):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.3)
+    with pytest.raises(StudyError, match="no Dask scheduler at") as error:
+        open_cluster(address).__enter__()
+    assert "\n" not in str(error.value)
