@@ -21,10 +21,11 @@ from harness.errors import StudyError
 from harness.evaluation.final import Entry, make_model, seeds_of
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.results import FloorTuning
+from harness.evaluation.worker_process import WorkerDiedError
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.plain import Params, ParamValue
-from harness.search.executors import ProcessExecutor, WorkerDiedError
+from harness.search.executors import ProcessExecutor
 from harness.search.folds import (
     FoldResult,
     FoldTask,
