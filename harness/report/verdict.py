@@ -387,8 +387,7 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     power = (
         ""
         if math.isnan(found.detectable)
-        else f"; {error(found.detectable)} {unit(record)} would be seen with 80 % power, "
-        f"and {describe_users_needed(record, found)}"
+        else f"; {error(found.detectable)} {unit(record)} would be seen with 80 % power"
     )
     return Statement(
         kind="undecided",
