@@ -218,7 +218,14 @@ class _Judge:
                     )
                 )
 
-            kept = self._keep("costs", candidate, params, measure)
+            try:
+                kept = self._keep("costs", candidate, params, measure)
+            except StudyError as error:
+                # The others must not lose their verdict. Not kept as measured: whoever
+                # judges again tries again.
+                self._on_step(f"not measured: {error}")
+                self._save(f"costs/{candidate}", {"value": None, "problem": str(error)})
+                continue
             entry = candidate if candidate == BIAS_BASELINE else f"{candidate}, tuned"
             costs[entry] = from_json(Costs, kept)
         return costs

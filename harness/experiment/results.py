@@ -319,6 +319,8 @@ class ExperimentRecord:
         None where folds follow each other in time.
     costs : mapping of str to Costs
         Candidate, or `BIAS_BASELINE`, to what its tuned model costs.
+    not_measured : mapping of str to str
+        The same to why its costs could not be measured, where they could not.
     floor : FloorTuning or None
         How far the bias floor was tuned.
     factors : mapping of str to tuple of Factor
@@ -361,6 +363,7 @@ class ExperimentRecord:
     profile: Mapping[str, float | str | None] = field(default_factory=dict)
     fresh_folds: Mapping[str, float | None] = field(default_factory=dict)
     costs: Mapping[str, Costs] = field(default_factory=dict)
+    not_measured: Mapping[str, str] = field(default_factory=dict)
     floor: FloorTuning | None = None
     factors: Mapping[str, tuple[Factor, ...]] = field(default_factory=dict)
     runs: LoggedRuns = LoggedRuns()

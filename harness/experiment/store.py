@@ -113,6 +113,14 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         found = {c: kept[f"{kind}/{c}"] for c in known if f"{kind}/{c}" in kept}
         return {c: each["value"] for c, each in found.items()}
 
+    costs = {
+        c: value for c, value in by_candidate("costs").items() if value is not None
+    }
+    not_measured = {
+        c: kept[f"costs/{c}"]["problem"]
+        for c in by_candidate("costs")
+        if c not in costs
+    }
     number, last = openings_by_now(storage, dataset, split)
     judging = kept.get("judging")
     record = ExperimentRecord(
@@ -129,7 +137,8 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         studies=studies,
         profile=kept.get("profile", {}),
         fresh_folds=from_json(dict[str, float | None], by_candidate("fresh_folds")),
-        costs=from_json(dict[str, Costs], by_candidate("costs")),
+        costs=from_json(dict[str, Costs], costs),
+        not_measured=not_measured,
         floor=from_json(FloorTuning, kept["floor"]) if "floor" in kept else None,
         factors=from_json(dict[str, tuple[Factor, ...]], by_candidate("factors")),
         runs=from_json(LoggedRuns, kept.get("runs", {})),

@@ -620,8 +620,12 @@ def costs(context: Context) -> str:
     measures = measures_of(record, "cost")
     # Of others only the training time is known.
     models = [m for m in rivals(record) if key_of(m) in record.costs]
+    missing = "\n".join(
+        f"- {label(record, key)}: not measured: {why}"
+        for key, why in record.not_measured.items()
+    )
     if not models or not measures:
-        return ""
+        return paragraphs("## Costs", missing) if missing else ""
     picture = (
         ""
         if record.is_study
@@ -630,6 +634,7 @@ def costs(context: Context) -> str:
     return paragraphs(
         "## Costs",
         models_by_measure(record, models, [*measures, MEASURES["rmse"]]),
+        missing,
         _how_measured(record),
         picture,
         _about_front(record) if picture else "",

@@ -462,3 +462,21 @@ def test_a_repeat_with_another_budget_does_not_count():
         changes = {"split": {"repeats": 2}, "budget": {"trials": n_trials}}
         prepare(changes=changes).begin()
         assert len(read_experiment("o.log", "toy").repeated.splits) == n_counted
+
+
+def test_a_probe_that_dies_costs_the_others_nothing(monkeypatch):
+    def die(family, _params, **_):
+        if family == "svd":
+            raise StudyError("What svd costs cannot be measured: its process died.")
+        return COSTS
+
+    monkeypatch.setattr(judgement, "measure_efficiency", die)
+    record = run().record
+    assert set(record.costs) == {"baseline", "user and item bias"}
+    assert record.not_measured.keys() == {"svd"}
+    assert "died" in record.not_measured["svd"]
+    assert "latency_p95_ms" not in record.model("svd").measures
+    assert record.decision is not None
+    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: COSTS)
+    again = run(changes={"budget": {"trials": 5}}).record
+    assert again.not_measured == {}
