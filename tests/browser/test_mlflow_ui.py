@@ -29,10 +29,10 @@ OPTIONS = (
     "--dump-dom",
 )
 FINALS = (
-    "svd final, test rmse 0.5720",
-    "hybrid final, test rmse 0.5900",
-    "cf final, test rmse 0.6000",
-    "content final, test rmse 0.6800",
+    "published-svd final, test rmse 0.5720",
+    "published-hybrid final, test rmse 0.5900",
+    "published-cf final, test rmse 0.6000",
+    "published-content final, test rmse 0.6800",
 )
 
 pytestmark = pytest.mark.skipif(
@@ -82,7 +82,7 @@ def paths():
         f"/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey="
     )
     finals = quote(str([runs[name] for name in FINALS]).replace("'", '"'))
-    trials = [run for name, run in runs.items() if name.startswith("svd #")]
+    trials = [run for name, run in runs.items() if name.startswith("published-svd #")]
     trials = quote(str(trials).replace("'", '"'))
     top = runs["published: svd wins, test rmse 0.5720"]
     return {
@@ -149,7 +149,7 @@ def test_an_experiment_is_one_row_that_its_studies_and_models_are_folded_into(pa
 def test_trials_are_listed_with_family_state_rmse_spread_and_seconds(pages):
     page = pages["trials"]
     assert {"family", "state", "rmse", "rmse_fold_sd", "fit_seconds"} <= set(page)
-    assert {"svd #0 rmse 0.5820", "content", "complete"} <= set(page)
+    assert {"published-svd #0 rmse 0.5820", "content", "complete"} <= set(page)
 
 
 def test_the_run_of_a_final_model_shows_settings_figures_and_data(pages):
