@@ -305,6 +305,11 @@ def _prepare(
         test_share=spec.split.test_share,
         seed=spec.seed,
     )
+    if dataset.ratings.timestamps is None:
+        spaces = {
+            c: space.without_times(load_family(space.family).without_times)
+            for c, space in spaces.items()
+        }
     plans = {
         candidate: StudyPlan(
             name=names.studies[candidate],

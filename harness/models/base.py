@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -159,6 +160,9 @@ class Recommender(ABC):
 
     uses_time: ClassVar[bool] = False
     """Whether predictions can depend on when they are made for."""
+
+    without_times: ClassVar[Params] = MappingProxyType({})
+    """Values of the hyperparameters that can do nothing where ratings have no times."""
 
     scale_: RatingScale | None = field(default=None, init=False, repr=False)
     user_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)

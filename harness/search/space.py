@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -236,6 +236,27 @@ class SearchSpace:
             elif not isinstance(distribution, Epochs):
                 params[name] = draw(name, distribution)
         return params
+
+    def without_times(self, values: Params) -> "SearchSpace":
+        """Fix what can do nothing where ratings have no times, and drop what hangs on it."""
+        fixed = {
+            n: Fixed(type="fixed", value=values[n])
+            for n in values
+            if n in self.searched
+        }
+        found: dict[str, Distribution] = {}
+        for name, distribution in self.distributions.items():
+            known = {
+                n: d.value for n, d in fixed.items() if n in (distribution.when or {})
+            }
+            condition = {
+                n: w for n, w in (distribution.when or {}).items() if n in known
+            }
+            hung = distribution.model_copy(update={"when": condition})
+            if not condition or hung.is_active(known):
+                found[name] = fixed.get(name, distribution)
+        initial = {n: v for n, v in {**self.initial, **values}.items() if n in found}
+        return replace(self, distributions=found, initial=initial)
 
     def initial_point(self) -> dict[str, ParamValue]:
         """Collect what trial 0 has for the hyperparameters that are searched."""

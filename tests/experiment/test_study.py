@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,3 +188,18 @@ def test_what_a_file_says_is_not_changed_under_a_process_that_runs_it(
     prepare(6).begin()
     kept = read_experiment_facts(storage, "baseline-toy")["spec"]
     assert kept["budget"]["trials"] == 6
+
+
+def test_what_needs_times_is_not_searched_in_data_without(small_ratings, tmp_path):
+    def searched(ratings):
+        dataset = Dataset(
+            name="toy", ratings=ratings, catalogue=Catalogue.empty(), source="toy"
+        )
+        settings = RunSettings(storage=str(tmp_path / "optuna.log"))
+        study = prepare_study(study_spec("svd"), settings, load=lambda _: dataset)
+        return set(study.plans["svd"].space.searched)
+
+    times = np.full(len(small_ratings), 10**9)
+    dated = replace(small_ratings, timestamps=times)
+    timeless = replace(small_ratings, timestamps=None)
+    assert searched(dated) - searched(timeless) == {"time", "time_regularization"}

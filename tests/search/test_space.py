@@ -11,6 +11,7 @@ from optuna.distributions import (
 from harness.errors import SpaceError, UnknownNameError
 from harness.models.families import family_names, load_family
 from harness.models.svd.model import SVD
+from harness.search.distributions import Fixed
 from harness.search.space import find_space, load_space
 
 
@@ -232,3 +233,12 @@ def test_shipped_spaces_are_sound_and_their_corners_can_be_built(family):
     ]
     for corner in islice(product(*corners), 64):
         cls(**dict(corner))
+
+
+def test_what_hangs_on_times_is_not_searched_without_them():
+    space = load_space(find_space("svd"), SVD).without_times({"time": False})
+    assert space.distributions["time"] == Fixed(type="fixed", value=False)
+    assert "time_regularization" not in space.distributions
+    assert "time_regularization" not in space.initial
+    assert space.initial["time"] is False
+    assert "n_factors" in space.searched

@@ -314,7 +314,9 @@ def test_mlflow_passes_the_sentence_on(toy_model, tmp_path):
 def test_models_that_earlier_versions_logged_still_load(folder, without_pickle):
     expected = json.loads((folder / "expected.json").read_text())
     asked = pd.DataFrame({"user": expected["user"], "item": expected["item"]})
-    mlflow.pyfunc.load_model(str(folder)).predict(asked)
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    dated = loaded.predict(asked, {"when": 1e9})["stars"]
+    np.testing.assert_array_equal(dated, loaded.predict(asked)["stars"])
     without_pickle()
     stars = mlflow.pyfunc.load_model(str(folder)).predict(asked)["stars"]
     np.testing.assert_allclose(stars, expected["stars"], rtol=0, atol=1e-5)

@@ -1,6 +1,7 @@
 """Bayesian factorisation machines with features of titles, users, time, and who rated what."""
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from harness.models.hyperparameters import Count, NonNegative
 
 if TYPE_CHECKING:
     from harness.models.bfm.engine import Block, Posterior
+from harness.plain import Params
 
 __all__ = ["BFM"]
 
@@ -111,6 +113,9 @@ class BFM(Recommender):
 
     name: ClassVar[str] = "bfm"
     uses_time: ClassVar[bool] = True
+    without_times: ClassVar[Params] = MappingProxyType(
+        {"days": "none", "n_age_bins": 1}
+    )
 
     n_factors: Count = 10
     n_iterations: Count = 400

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.time import TimeBiases, TimeTraining, span_of
 from harness.models.svd.training import Descent, Latents, rates_of
+from harness.plain import Params
 
 __all__ = ["SVD"]
 
@@ -177,6 +179,7 @@ class SVD(IterativeRecommender):
 
     name: ClassVar[str] = "svd"
     uses_time: ClassVar[bool] = True
+    without_times: ClassVar[Params] = MappingProxyType({"time": False})
 
     n_epochs: Count = 20
     n_factors: Count = 100
@@ -369,6 +372,12 @@ class SVD(IterativeRecommender):
         for stars in self.time_biases.of_pairs(users, items, times).values():
             scores += stars
         return scores
+
+    def _restore(self) -> None:
+        # Models from before families knew time have nothing of this.
+        for name, value in TimeBiases.nothing().arrays().items():
+            if not hasattr(self, f"{name}_"):
+                setattr(self, f"{name}_", value)
 
     @property
     def time_biases(self) -> TimeBiases:
