@@ -242,7 +242,7 @@ class ConsoleProgress(SearchProgress):
         self.console = console or say_console()
         self._said: set[str] = set()
         self._candidates: list[str] = []
-        self._n_trials = 1
+        self._n_trials: dict[str, int] = {}
         self._is_live = self.console.is_terminal or self.console.is_jupyter
         in_notebook = self.console.is_jupyter
         self._bar = NotebookBar() if in_notebook else TerminalBar(self.console)
@@ -260,8 +260,8 @@ class ConsoleProgress(SearchProgress):
         """Introduce data, split, families and budget; start the bar."""
         self._introduce(prepared)
         self._candidates = candidates
-        self._n_trials = prepared.spec.budget.n_trials
-        self._bar.start(self._n_trials * len(candidates))
+        self._n_trials = {c: prepared.spec.n_trials(c) for c in prepared.plans}
+        self._bar.start(sum(self._n_trials[c] for c in candidates))
 
     def _introduce(self, prepared: "PreparedExperiment") -> None:
         dataset, facts = prepared.dataset, prepared.split.facts
@@ -283,10 +283,12 @@ class ConsoleProgress(SearchProgress):
         )
         n = len(families)
         budget = prepared.spec.budget.describe()
+        fewer = prepared.spec.own_budgets()
+        own = "".join(f", {c} {k}" for c, k in fewer.items())
         say(
             f"{prepared.name}: {facts.n_train:,} training ratings in "
             f"{prepared.spec.search.folds} folds, {sealed}; "
-            + (f"{n} families, {budget} each, " if n > 1 else f"{budget}, ")
+            + (f"{n} families, {budget} each{own}, " if n > 1 else f"{budget}, ")
             + _workers(prepared.settings)
         )
 
@@ -294,10 +296,9 @@ class ConsoleProgress(SearchProgress):
         """Listen to the search of a candidate."""
         return _CandidateProgress(self, candidate)
 
-    @property
-    def n_trials(self) -> int:
-        """Trials of each family."""
-        return self._n_trials
+    def n_trials(self, candidate: str) -> int:
+        """Trials of a family."""
+        return self._n_trials[candidate]
 
     def warn(self, what: str) -> None:
         """Say a sentence, unless it was said before."""
@@ -309,12 +310,12 @@ class ConsoleProgress(SearchProgress):
         """Show what is done after the searches."""
         self._bar.update(what)
 
-    def resume(self, study: StudyRecord, counts: TrialCounts) -> None:
+    def resume(self, study: StudyRecord, counts: TrialCounts, n_trials: int) -> None:
         """Say that a study goes on where it was stopped."""
         if counts.n_done:
             self.console.print(
                 f"Resuming {study.name}: {counts.n_done} trials done, "
-                f"{max(0, self._n_trials - counts.n_done)} to go."
+                f"{max(0, n_trials - counts.n_done)} to go."
             )
 
     def show(self, candidate: str, counts: TrialCounts, pace: Pace) -> None:
@@ -332,12 +333,13 @@ class ConsoleProgress(SearchProgress):
             (6, pace.left),
             (1, "" if alone else f"family {place + 1} of {len(self._candidates)}"),
         ]
-        done = place * self._n_trials + counts.n_done
+        n_trials = self._n_trials[candidate]
+        done = sum(self._n_trials[c] for c in self._candidates[:place]) + counts.n_done
         self._bar.update(fit_parts(parts, self._bar.room), done)
-        every = max(1, self._n_trials // N_LINES)
+        every = max(1, n_trials // N_LINES)
         if not self._is_live and alone and counts.n_done % every == 0:
             whole = " · ".join(words for _, words in parts if words)
-            self.console.print(f"  {counts.n_done}/{self._n_trials} {whole}")
+            self.console.print(f"  {counts.n_done}/{n_trials} {whole}")
 
     def summarise(self, candidate: str, counts: TrialCounts, seconds: float) -> None:
         """Leave a line about a search that has ended, where there are several."""
@@ -362,7 +364,7 @@ class _CandidateProgress:
             self._counts.add(trial)
         self._n_before = self._counts.n_done
         self._start = time.monotonic()
-        self._whole.resume(study, self._counts)
+        self._whole.resume(study, self._counts, self._whole.n_trials(self._candidate))
 
     def on_trial_end(self, study: StudyRecord, trial: TrialRecord) -> None:
         del study
@@ -379,5 +381,7 @@ class _CandidateProgress:
         if not n_here:
             return Pace()
         seconds = (time.monotonic() - self._start) / n_here
-        left = seconds * max(0, self._whole.n_trials - self._counts.n_done)
+        left = seconds * max(
+            0, self._whole.n_trials(self._candidate) - self._counts.n_done
+        )
         return Pace(f"{seconds:.2f} s/trial", f"{left:.0f} s left")

@@ -132,7 +132,8 @@ def run(
 ) -> None:
     """Run an experiment: tune all its families, judge them on one sealed test set, decide.
 
-    Every family gets the same budget and sees the same folds. The test set is opened once,
+    Every family gets the same budget, unless its entry in the file has fewer trials, and
+    sees the same folds. The test set is opened once,
     at the end. The same command continues what was stopped, however it was stopped.
 
     Examples

@@ -116,15 +116,15 @@ def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
 
 def unfinished(record: ExperimentRecord) -> list[str]:
     """List the families that have not had their budget of trials yet."""
-    budget, counts = record.spec.budget, n_judged_trials(record)
+    spec, counts = record.spec, n_judged_trials(record)
 
     def has_ended(candidate: str) -> bool:
         study = record.studies.get(candidate)
         if study is None:
             return False
         all_failed = bool(study.trials) and not counts[candidate]
-        has_all = counts[candidate] >= budget.n_trials
-        return has_all or all_failed or budget.seconds is not None
+        has_all = counts[candidate] >= spec.n_trials(candidate)
+        return has_all or all_failed or spec.budget.seconds is not None
 
     return [c for c in record.spec.families if not has_ended(c)]
 

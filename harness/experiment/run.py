@@ -158,14 +158,14 @@ class PreparedExperiment:
 
     def search(self, candidate: str, listener: StudyListener) -> StudyRecord:
         """Run the trials of a candidate that are missing."""
-        budget = self.spec.budget
         return run_study(
             self.plans[candidate],
             self.split.train,
             self.dataset.catalogue,
             jobs=self.settings.jobs,
             budget=Budget(
-                n_trials=budget.n_trials, timeout_seconds=self._seconds_left(candidate)
+                n_trials=self.spec.n_trials(candidate),
+                timeout_seconds=self._seconds_left(candidate),
             ),
             listener=listener,
             executor=self.settings.executor,

@@ -177,6 +177,8 @@ class FamilySpec(Part):
         Settings of trial 0; those not named are the study file's.
     note : str, optional
         What the initial settings stand for, for the report.
+    trials : int, optional
+        At most so many trials, for a family that takes long; else those of the budget.
     """
 
     family: str | None = None
@@ -185,6 +187,7 @@ class FamilySpec(Part):
     parameters: Mapping[str, Distribution] = {}
     initial: Mapping[str, Value] = {}
     note: str | None = None
+    trials: Annotated[int, Field(ge=1)] | None = None
 
 
 class Variant(Part):
@@ -340,6 +343,16 @@ class ExperimentSpec(Part):
     def label(self, candidate: str) -> str:
         """Name a candidate for people."""
         return self.families[candidate].label or candidate
+
+    def n_trials(self, candidate: str) -> int:
+        """Trials at which the search of a candidate ends."""
+        own, of_all = self.families[candidate].trials, self.budget.n_trials
+        return of_all if own is None else min(own, of_all)
+
+    def own_budgets(self) -> dict[str, int]:
+        """Find the candidates that get fewer trials than the others, and how many."""
+        trials = {candidate: self.n_trials(candidate) for candidate in self.families}
+        return {c: n for c, n in trials.items() if n < self.budget.n_trials}
 
     def as_json(self) -> dict[str, object]:
         """Convert to plain data, for a storage."""

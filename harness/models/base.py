@@ -161,7 +161,9 @@ class Recommender(ABC):
     uses_time: ClassVar[bool] = False
     """Whether predictions can depend on when they are made for."""
 
-    without_times: ClassVar[Params] = MappingProxyType({})
+    without_times: ClassVar[Mapping[str, bool | int | float | str]] = MappingProxyType(
+        {}
+    )
     """Values of the hyperparameters that can do nothing where ratings have no times."""
 
     scale_: RatingScale | None = field(default=None, init=False, repr=False)

@@ -209,6 +209,8 @@ def _budget(record: ExperimentRecord) -> str:
         else "The families had **different numbers of trials**"
     )
     shared = "" if record.is_study else "the same "
+    fewer = spec.own_budgets() if same and not record.is_study else {}
+    budget += "".join(f", but {label(record, c)} of {n}" for c, n in fewer.items())
     return (
         f"{budget}, on {shared}{n_folds} folds of the training part; sampler "
         f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "

@@ -237,7 +237,7 @@ class SearchSpace:
                 params[name] = draw(name, distribution)
         return params
 
-    def without_times(self, values: Params) -> "SearchSpace":
+    def without_times(self, values: Mapping[str, Value]) -> "SearchSpace":
         """Fix what can do nothing where ratings have no times, and drop what hangs on it."""
         fixed = {
             n: Fixed(type="fixed", value=values[n])

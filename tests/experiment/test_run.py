@@ -10,6 +10,7 @@ from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.results import Costs
 from harness.evaluation.splits import SealedTest
 from harness.experiment import judge as judgement
+from harness.experiment.convergence import unfinished
 from harness.experiment.file import load_experiment
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_experiment, prepare_repeat
@@ -104,6 +105,17 @@ def run(**changes):
     for candidate in prepared.plans:
         prepared.search(candidate, NoListener())
     return judge_experiment(prepared, on_step=lambda _: None)
+
+
+def test_a_family_can_have_fewer_trials_than_the_others():
+    own = {"families": {"svd": {"trials": 1}, "baseline": {"trials": 99}}}
+    record = run(changes=own).record
+    assert {c: len(s.trials) for c, s in record.studies.items()} == {
+        "svd": 1,
+        "baseline": 3,
+    }
+    assert unfinished(record) == []
+    assert record.spec.own_budgets() == {"svd": 1}
 
 
 def test_all_models_are_judged_on_the_same_test_set():

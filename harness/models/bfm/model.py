@@ -1,5 +1,6 @@
 """Bayesian factorisation machines with features of titles, users, time, and who rated what."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -21,7 +22,6 @@ from harness.models.hyperparameters import Count, NonNegative
 
 if TYPE_CHECKING:
     from harness.models.bfm.engine import Block, Posterior
-from harness.plain import Params
 
 __all__ = ["BFM"]
 
@@ -113,7 +113,7 @@ class BFM(Recommender):
 
     name: ClassVar[str] = "bfm"
     uses_time: ClassVar[bool] = True
-    without_times: ClassVar[Params] = MappingProxyType(
+    without_times: ClassVar[Mapping[str, bool | int | str]] = MappingProxyType(
         {"days": "none", "n_age_bins": 1}
     )
 

@@ -1,6 +1,6 @@
 """Biased matrix factorisation, trained by stochastic gradient descent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -26,7 +26,6 @@ from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.time import TimeBiases, TimeTraining, span_of
 from harness.models.svd.training import Descent, Latents, rates_of
-from harness.plain import Params
 
 __all__ = ["SVD"]
 
@@ -179,7 +178,9 @@ class SVD(IterativeRecommender):
 
     name: ClassVar[str] = "svd"
     uses_time: ClassVar[bool] = True
-    without_times: ClassVar[Params] = MappingProxyType({"time": False})
+    without_times: ClassVar[Mapping[str, bool | int | str]] = MappingProxyType(
+        {"time": False}
+    )
 
     n_epochs: Count = 20
     n_factors: Count = 100
