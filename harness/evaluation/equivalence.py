@@ -238,6 +238,9 @@ class NonInferiority:
         `upper` is below 0, too. Testing this second costs no further error.
     inferior : bool
         The lower end of the one-sided interval is above the margin: shown to be worse.
+    p_value : float
+        How often chance alone makes a difference as large, to either side. `superior` is
+        ``difference < 0`` and ``p_value / 2 < alpha``.
     users_needed : int or None
         Test users with which an equal candidate would pass with 80 % power; None where
         no number of users would do, because titles or seeds are too few.
@@ -252,6 +255,7 @@ class NonInferiority:
     non_inferior: bool
     superior: bool
     inferior: bool
+    p_value: float
     users_needed: int | None
 
 
@@ -297,6 +301,7 @@ def non_inferiority(
         non_inferior=value + reach < margin,
         superior=value + reach < 0,
         inferior=value - reach > margin,
+        p_value=pair.uncertainty.p_value(value),
         users_needed=_users_needed(pair, n_users, factor),
     )
 

@@ -209,7 +209,11 @@ def check_non_inferiority(
         f"{test.margin:g}, the margin)"
     )
     if test.non_inferior:
-        answer = "better" if test.superior else "not worse by the margin"
+        answer = (
+            f"better by {stars(-test.difference)} stars, p {p_relation(test.p_value)}"
+            if test.superior
+            else "not worse by the margin"
+        )
         return Check(passed=True, sentence=f"{sentence}: {answer}")
     if test.inferior:
         return Check(

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import unquote
 
 from harness.errors import HarnessError, TrackingError
 from harness.files import create_file
@@ -72,6 +73,12 @@ def reason(error: BaseException) -> str:
 
 def check_database(path: Path) -> None:
     """Say at once what MLflow would find out after minutes of repetition."""
+    if unquote(str(path.absolute())) != str(path.absolute()):
+        raise TrackingError(
+            f"{path.absolute()}: MLflow cannot keep a database where a path has a % before "
+            "two hexadecimal digits, for it reads them as one character. Rename the "
+            "folder, or choose another with --tracking-uri."
+        )
     if not path.parent.is_dir():
         raise TrackingError(
             f"{path}: the folder of the MLflow database must exist. Create it first."

@@ -126,6 +126,10 @@ def test_non_inferiority_looks_at_one_side():
     assert not non_inferiority(answer(0.0034), n_users=100).non_inferior
     assert non_inferiority(answer(-0.0017), n_users=100).superior
     assert not non_inferiority(answer(-0.0016), n_users=100).superior
+    two_sided = 2 * scipy.stats.norm.sf(1.7)
+    assert non_inferiority(answer(-0.0017), n_users=100).p_value == pytest.approx(
+        two_sided
+    )
     assert non_inferiority(answer(0.0067), n_users=100).inferior
     # A stricter level, as for a later opening.
     assert not non_inferiority(answer(0.0033), n_users=100, alpha=0.004).non_inferior

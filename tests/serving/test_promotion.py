@@ -142,7 +142,10 @@ def test_a_model_that_is_better_replaces_the_champion():
     promotion = promote("good")
     assert promotion.outcome == "promoted"
     assert aliases() == {CHAMPION: 2, PREVIOUS: 1}
-    assert promotion.comparison.test.superior
+    test = promotion.comparison.test
+    assert test.superior
+    sentence = next(c.sentence for c in promotion.checks if "better by" in c.sentence)
+    assert f"better by {-test.difference:.4f} stars, p " in sentence
     assert Registry(locate()).require("ratings", CHAMPION).facts.superior is True
 
 

@@ -4,7 +4,10 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness.tracking.store import create_database, quieten
+import pytest
+
+from harness.errors import TrackingError
+from harness.tracking.store import check_database, create_database, quieten
 
 
 def create(path):
@@ -62,3 +65,20 @@ def test_two_threads_create_one_database(tmp_path):
         for made in [pool.submit(create_database, path) for _ in range(2)]:
             made.result()
     assert [found.name for found in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("folder", ["two words", "50 % done"])
+def test_a_database_lies_where_it_was_asked_for(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    path = tmp_path / folder / "mlflow.db"
+    check_database(path)
+    create(path)
+    assert [p.name for p in tmp_path.iterdir()] == [folder]
+    assert path.exists()
+
+
+def test_a_path_that_mlflow_would_read_as_another_is_refused(tmp_path):
+    (tmp_path / "a%20b").mkdir()
+    with pytest.raises(TrackingError, match="%"):
+        check_database(tmp_path / "a%20b" / "mlflow.db")
+    assert [p.name for p in tmp_path.iterdir()] == ["a%20b"]
