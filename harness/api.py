@@ -75,7 +75,7 @@ class Best:
         All its hyperparameters, those found on the way, fixed, or left to the family
         included: ``family(**params)`` is the model.
     score : float
-        Mean over the folds of the objective, RMSE in the unit of the ratings.
+        Mean over the folds of the objective; RMSE in the unit of the ratings by default.
     trial : int
         Number of the trial in its Optuna study. ``study.best_params`` of Optuna lacks
         what was not sampled, such as ``n_epochs``.
@@ -337,6 +337,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     space: str | None = None,
     sampler: str = "tpe",
     pruner: str = "race",
+    metric: str = "rmse",
     folds: int = 5,
     split: str = "random",
     test_share: float = 0.2,
@@ -370,6 +371,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         Search space: a TOML file or a name; else that of the family.
     sampler, pruner : str
         See ``harness study --help``.
+    metric : str, default "rmse"
+        What the search improves: a measure of a fold, such as ``"ndcg_at_10"``, or
+        ``"my_metrics.py:name"``, a function of true and predicted ratings.
     folds : int, default 5
         Folds of the training part that every trial sees.
     split : str, default "random"
@@ -422,7 +426,12 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         seconds=seconds,
         seed=seed,
         data={"source": _source(data), **reading},
-        search={"folds": folds, "sampler": sampler, "pruner": pruner},
+        search={
+            "folds": folds,
+            "sampler": sampler,
+            "pruner": pruner,
+            "metric": metric,
+        },
         split={"method": split, "test_share": test_share},
     )
     settings = _settings(name, storage, jobs, executor)

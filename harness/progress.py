@@ -114,6 +114,7 @@ class TrialCounts:
     def __init__(self) -> None:
         self.by_state = {"complete": 0, "pruned": 0, "failed": 0}
         self._best: TrialRecord | None = None
+        self.sign = 1.0
 
     @property
     def n_done(self) -> int:
@@ -125,7 +126,8 @@ class TrialCounts:
         if trial.state in self.by_state:
             self.by_state[trial.state] += 1
         best = None if self._best is None else self._best.value
-        if trial.value is not None and (best is None or trial.value < best):
+        value = trial.value
+        if value is not None and (best is None or self.sign * (value - best) < 0):
             self._best = trial
 
     @property
@@ -360,6 +362,7 @@ class _CandidateProgress:
         self._start = time.monotonic()
 
     def on_study_start(self, study: StudyRecord) -> None:
+        self._counts.sign = study.metric.sign
         for trial in study.trials:
             self._counts.add(trial)
         self._n_before = self._counts.n_done

@@ -48,6 +48,14 @@ class Changes:
         float | None,
         _change("--seconds", "Start no trial of a family later than this.", min=1),
     ] = None
+    metric: Annotated[
+        str | None,
+        _change(
+            "--metric",
+            "What the searches improve; see `harness study --help`.",
+            metavar="NAME|FILE.py:FUNCTION",
+        ),
+    ] = None
     seed: Annotated[
         int | None,
         _change("--seed", "Seed of split, folds, samplers and models.", min=0),
@@ -68,6 +76,7 @@ class Changes:
             "data": {"source": self.data, "link": self.link},
             "budget": {"trials": self.trials, "seconds": self.seconds},
             "split": {"repeats": self.repeats},
+            "search": {"metric": self.metric},
         }
         content: dict[str, object] = {} if self.seed is None else {"seed": self.seed}
         for table, keys in tables.items():

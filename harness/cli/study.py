@@ -78,6 +78,16 @@ class SearchOptions:
             metavar="race|wilcoxon|median|none",
         ),
     ] = "race"
+    metric: Annotated[
+        str,
+        _option(
+            "--metric",
+            "What the search improves: rmse, mae, user_rmse, within_half_star, "
+            "ndcg_at_10, recall_at_10 or another measure of a fold, or a function of "
+            "your own.",
+            metavar="NAME|FILE.py:FUNCTION",
+        ),
+    ] = "rmse"
     folds: Annotated[
         int,
         _option("--folds", "Folds of the training part that every trial sees.", min=2),
@@ -134,6 +144,8 @@ def study(
       harness study svd --data ml-100k --split temporal
 
       harness study svd --data ratings.csv --scale 1:10 --space my-svd.toml
+
+      harness study hybrid --metric ndcg_at_10
     """
     from harness.api import tune
     from harness.progress import ConsoleProgress
@@ -148,6 +160,7 @@ def study(
             space=search.space,
             sampler=search.sampler,
             pruner=search.pruner,
+            metric=search.metric,
             folds=search.folds,
             split=search.split,
             test_share=search.test_share,
@@ -175,6 +188,7 @@ def study(
 
 def _print_result(done: "Study") -> None:
     from harness.evaluation.measures import MEASURES
+    from harness.evaluation.objectives import measure_of
 
     record = done.results
     [study] = record.studies.values()
@@ -185,11 +199,18 @@ def _print_result(done: "Study") -> None:
         for state in ("complete", "pruned", "failed")
     }
     typer.echo(", ".join(f"{n} {state}" for state, n in counts.items() if n))
-    typer.echo(f"Best:    trial {best.number}, RMSE {best.value:.4f} over the folds")
+    objective = measure_of(study.metric)
+    typer.echo(
+        f"Best:    trial {best.number}, {objective.label} {objective.format(best.value)} "
+        "over the folds"
+    )
     for key, value in best.params.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         typer.echo(f"           {key} = {shown}")
     for model in record.models:
+        if study.metric.name != "rmse" and model.candidate:
+            value = objective.format(model.value(study.metric.name))
+            typer.echo(f"Test:    {objective.label} {value}  {model.role}")
         rmse = MEASURES["rmse"]
         low, high = rmse.format(model.rmse.low), rmse.format(model.rmse.high)
         name = model.role if model.candidate else model.name

@@ -17,7 +17,8 @@ from harness.evaluation.comparison import WinnerCorrection, correct_winner
 from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.equivalence import answer_pairs, check_margin
 from harness.evaluation.measures import Evidence, take_measures
-from harness.evaluation.metrics import rmse
+from harness.evaluation.metrics import OBJECTIVE, Metric, rmse
+from harness.evaluation.objectives import measure_of
 from harness.evaluation.ranking import rank_test_users
 from harness.evaluation.results import (
     BIAS_BASELINE,
@@ -221,6 +222,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     seeds: Sequence[int],
     on_judged: Callable[[str], None],
     margin: float | None = None,
+    metric: Metric = OBJECTIVE,
 ) -> Judging:
     """Open the test set, and score all models on it.
 
@@ -229,7 +231,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     ratings = test.open()
     opened = datetime.now(UTC).replace(microsecond=0)
     width, declared = check_margin(margin, (ratings.scale.low, ratings.scale.high))
-    judge = _Judge(train, ratings, catalogue, width)
+    judge = _Judge(train, ratings, catalogue, width, metric)
     models = []
     for each in fitted:
         models.append(judge.score(each))
@@ -262,9 +264,15 @@ class _Judge:
     """Scores one model after the other on the same test ratings."""
 
     def __init__(
-        self, train: Ratings, test: Ratings, catalogue: Catalogue, margin: float
+        self,
+        train: Ratings,
+        test: Ratings,
+        catalogue: Catalogue,
+        margin: float,
+        metric: Metric,
     ) -> None:
         self._train, self._test, self._catalogue = train, test, catalogue
+        self._objective = measure_of(metric)
         self.margin = margin
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
@@ -302,7 +310,7 @@ class _Judge:
             family=entry.family.name,
             role=entry.role,
             params=dict(entry.params),
-            measures=take_measures(evidence),
+            measures=take_measures(evidence, self._objective),
             rmse_by_seed=tuple(rmse(test.values, p) for p in predicted),
             depth=evidence.depth,
             residuals=describe_residuals(test, predicted),

@@ -1,6 +1,6 @@
 """Scores of predicted ratings, and the one that searches improve."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ __all__ = [
     "Metric",
     "rmse",
     "score",
+    "user_rmse",
 ]
 
 
@@ -32,10 +33,22 @@ class Metric:
         Name in files, MLflow and reports.
     direction : {"minimize", "maximize"}
         The direction of improvement, in Optuna's words.
+    reference : str, optional
+        ``my_metrics.py:hits`` of a function of the user's own.
+    digest : str, optional
+        SHA-256 of its file: a study is continued with the function it was begun with.
     """
 
     name: str
     direction: Direction
+    # The same file may lie elsewhere.
+    reference: str | None = field(default=None, compare=False)
+    digest: str | None = None
+
+    @property
+    def sign(self) -> float:
+        """What values are multiplied by, so that less is better: 1 or -1."""
+        return 1.0 if self.direction == "minimize" else -1.0
 
 
 def _errors(truth: Floats, prediction: Floats) -> npt.NDArray[np.float64]:
@@ -66,6 +79,35 @@ def rmse(truth: Floats, prediction: Floats) -> float:
     return float(np.sqrt(np.square(_errors(truth, prediction)).mean()))
 
 
+def user_rmse(
+    users: npt.NDArray[np.integer[Any]], truth: Floats, prediction: Floats
+) -> float:
+    """Mean over users of each user's own RMSE: every user counts the same.
+
+    Parameters
+    ----------
+    users : ndarray of int, shape (n_ratings,)
+        Codes of the users.
+    truth, prediction : ndarray of float, shape (n_ratings,)
+        Ratings in stars.
+
+    Returns
+    -------
+    float
+        The error in stars.
+
+    Examples
+    --------
+    One user is off by 1 and 1, the other by 4:
+
+    >>> user_rmse(np.array([0, 0, 1]), np.array([1.0, 3, 5]), np.array([2.0, 2, 1]))
+    2.5
+    """
+    _, own, counts = np.unique(users, return_inverse=True, return_counts=True)
+    squares = np.bincount(own, weights=np.square(_errors(truth, prediction)))
+    return float(np.sqrt(squares / counts).mean())
+
+
 def score(truth: Floats, prediction: Floats) -> dict[str, float]:
     """Score predictions in all ways that trials are told in.
 
@@ -93,4 +135,4 @@ def score(truth: Floats, prediction: Floats) -> dict[str, float]:
 
 
 OBJECTIVE = Metric("rmse", "minimize")
-"""What every search improves."""
+"""What a search improves, unless it is told otherwise."""

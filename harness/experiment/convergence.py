@@ -22,16 +22,16 @@ __all__ = [
 
 
 NOTICEABLE = 0.001
-"""By how many stars the last quarter of a search must have improved to be called falling."""
+"""By how much, in stars of RMSE, the last quarter of a search that is falling has improved."""
 
 
 def best_so_far(study: StudyRecord) -> list[tuple[int, float]]:
-    """Follow the lowest objective through a search."""
-    curve, lowest = list[tuple[int, float]](), np.inf
+    """Follow the best objective through a search."""
+    curve, sign, lowest = list[tuple[int, float]](), study.metric.sign, np.inf
     for trial in sorted(study.trials, key=lambda t: t.number):
         if trial.state == "complete" and trial.value is not None:
-            lowest = min(lowest, trial.value)
-            curve.append((trial.number, lowest))
+            lowest = min(lowest, sign * trial.value)
+            curve.append((trial.number, sign * lowest))
     return curve
 
 
@@ -47,7 +47,8 @@ def drawn_values(study: StudyRecord) -> list[float]:
     if best is None or best.value is None:
         return []
     values = paired_values(study)
-    return [max(values[number], best.value) for number in sorted(values)]
+    no_better = max if study.metric.direction == "minimize" else min
+    return [no_better(values[number], best.value) for number in sorted(values)]
 
 
 def expected_best(values: Sequence[float], n: int) -> float:
@@ -89,12 +90,14 @@ def expected_best(values: Sequence[float], n: int) -> float:
 
 def expected_curve(study: StudyRecord) -> list[tuple[int, float]]:
     """Expect the best of every number of trials."""
-    values = drawn_values(study)
-    return [(n, expected_best(values, n)) for n in range(1, len(values) + 1)]
+    sign = study.metric.sign
+    losses = [sign * value for value in drawn_values(study)]
+    return [(n, sign * expected_best(losses, n)) for n in range(1, len(losses) + 1)]
 
 
 def still_falling(study: StudyRecord) -> bool:
     """Say whether a search was stopped while it was still finding better settings."""
+    sign = study.metric.sign
     judged = sorted(t.number for t in study.trials if t.state in {"complete", "pruned"})
     n_last = -(-len(judged) // 4)
     if len(judged) < 2:
@@ -103,7 +106,7 @@ def still_falling(study: StudyRecord) -> bool:
     before = [value for number, value in curve if number < judged[-n_last]]
     if not curve or not before:
         return bool(curve)
-    return before[-1] - curve[-1][1] > NOTICEABLE
+    return sign * (before[-1] - curve[-1][1]) > NOTICEABLE
 
 
 def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:

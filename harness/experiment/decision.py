@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness.evaluation.equivalence import Answer
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
+from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.repeats import compare_repeats
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
@@ -60,7 +61,7 @@ def _decide(record: ExperimentRecord) -> Decision | None:
     one: what is not known cannot be preferred. The first criterion that leaves one
     candidate has decided.
     """
-    ranking = _by_rmse(record)
+    ranking = _by_objective(record)
     if not ranking:
         return None
     best, *others = ranking
@@ -74,8 +75,8 @@ def _decide(record: ExperimentRecord) -> Decision | None:
         rounds.append(_apply(record, criterion, left))
         left = rounds[-1].left
     if len(left) > 1:
-        values = {c: measured(record, "rmse", c) for c in left}
-        rounds.append(Round(criterion="rmse", values=values, left=left[:1]))
+        values = {c: record.score(c) for c in left}
+        rounds.append(Round(criterion=record.metric.name, values=values, left=left[:1]))
     last = rounds[-1] if rounds else None
     winner = (last.left if last else left)[0]
     return Decision(
@@ -156,10 +157,11 @@ def _floor(record: ExperimentRecord) -> str:
     return min(known, key=lambda b: b.rmse.value).name if known else BIAS_BASELINE
 
 
-def _by_rmse(record: ExperimentRecord) -> list[str]:
+def _by_objective(record: ExperimentRecord) -> list[str]:
     """Rank the candidates that were scored; of equals the first in the file leads."""
-    scored = [(measured(record, "rmse", c), c) for c in record.spec.families]
-    known = [(rmse, c) for rmse, c in scored if rmse is not None]
+    scored = [(record.score(c), c) for c in record.spec.families]
+    sign = record.metric.sign
+    known = [(sign * value, c) for value, c in scored if value is not None]
     return [c for _, c in sorted(known, key=lambda pair: pair[0])]
 
 
@@ -168,6 +170,10 @@ def _answer(record: ExperimentRecord, candidate: str, best: str) -> Answer:
     one, other = record.model(candidate), record.model(best)
     assert one is not None
     assert other is not None
+    if record.metric != OBJECTIVE:
+        # Only RMSE has a margin; of the others the intervals say what may be chance.
+        name = record.metric.name
+        return "undecided" if _within_errors(one, other, name) else "worse"
     found = record.difference(one.name, other.name)
     return "undecided" if found is None else found.answer
 
@@ -184,6 +190,9 @@ def _drop_the_worthless(
     record: ExperimentRecord, contenders: tuple[str, ...]
 ) -> list[Round]:
     """Drop those that do not beat the bias baseline, if the best of them does."""
+    if record.metric != OBJECTIVE:
+        # Lists can be good where predicted stars are not.
+        return []
     worth = tuple(c for c in contenders if beats_bias_of(record, c))
     if contenders[0] not in worth or worth == contenders:
         return []
@@ -242,7 +251,7 @@ def may_be_chance(
     if one is None or other is None:
         return False
     if criterion == "ndcg_at_10":
-        return _within_errors(one, other)
+        return _within_errors(one, other, criterion)
     at = DEPTH_MEASURES.get(criterion)
     if at is None:
         return False
@@ -250,16 +259,19 @@ def may_be_chance(
     return found is None or found.p_holm >= record.spec.decision.significance
 
 
-def _within_errors(one: ModelResult, other: ModelResult) -> bool:
+def _within_errors(one: ModelResult, other: ModelResult, measure: str) -> bool:
     """Compare two means over the same users as if they were of different ones.
 
     That is cautious: who is easy for one model is mostly easy for the other, so that the
     difference is known better than this.
     """
-    first, second = (model.measures.get("ndcg_at_10") for model in (one, other))
+    first, second = (model.measures.get(measure) for model in (one, other))
     if first is None or second is None:
         return False
     reach = math.hypot(first.high - first.value, second.high - second.value)
+    if math.isnan(reach):
+        # Without an interval nobody can tell.
+        return True
     return abs(first.value - second.value) <= reach
 
 

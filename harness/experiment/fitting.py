@@ -19,7 +19,7 @@ import numpy.typing as npt
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.final import Entry, make_model, seeds_of
-from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.results import FloorTuning
 from harness.evaluation.worker_process import WorkerDiedError
 from harness.models.base import Recommender
@@ -76,7 +76,12 @@ class Fitter:
                 ) from error
 
     def fresh_scores(
-        self, settings: Mapping[str, Settings], *, seed: int, n_folds: int
+        self,
+        settings: Mapping[str, Settings],
+        *,
+        seed: int,
+        n_folds: int,
+        metric: Metric = OBJECTIVE,
     ) -> dict[str, float]:
         """Score settings on the folds of the bench.
 
@@ -89,7 +94,12 @@ class Fitter:
             partial(
                 _score_fold,
                 family=portable(settings[name][0]),
-                task=FoldTask(params=dict(settings[name][1]), seed=seed, fold=fold),
+                task=FoldTask(
+                    params=dict(settings[name][1]),
+                    seed=seed,
+                    fold=fold,
+                    metric=metric,
+                ),
             )
             for fold, name in keys
         ]
@@ -101,7 +111,7 @@ class Fitter:
                     f"The settings {dict(settings[name][1])} failed on fold {fold} after "
                     f"the search: {reason}"
                 )
-            values[name].append(float(result.metrics[OBJECTIVE.name][-1]))
+            values[name].append(float(result.metrics[metric.name][-1]))
         return {name: float(np.mean(found)) for name, found in values.items()}
 
     def fit(

@@ -10,6 +10,7 @@ from harness.data.catalogue import Catalogue
 from harness.errors import StudyError
 from harness.evaluation.costs import measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
+from harness.evaluation.objectives import find_objective
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.evaluation.splits import TIMED, assign_folds
 from harness.evaluation.worker_process import n_cores
@@ -180,7 +181,12 @@ class _Judge:
         scores: dict[str, float | None] = dict.fromkeys(wanted)
         if not self._is_timed:
             seed = spec.seed + FRESH_SEED_OFFSET
-            scores |= fitter.fresh_scores(wanted, seed=seed, n_folds=spec.search.folds)
+            scores |= fitter.fresh_scores(
+                wanted,
+                seed=seed,
+                n_folds=spec.search.folds,
+                metric=find_objective(spec.search.metric),
+            )
         for candidate, value in scores.items():
             params = dict(wanted[candidate][1])
             self._save(f"fresh_folds/{candidate}", {"params": params, "value": value})
@@ -304,6 +310,7 @@ class _Judge:
             test,
             seeds=self._seeds,
             margin=self._prepared.spec.decision.margin,
+            metric=find_objective(self._prepared.spec.search.metric),
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
         best_trials = {c: trial.number for c, trial in self._best.items()}

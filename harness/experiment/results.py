@@ -8,6 +8,7 @@ from typing import Literal
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.equivalence import Answer
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.repeats import RepeatedComparison
 from harness.evaluation.results import (
     BIAS_BASELINE,
@@ -398,6 +399,16 @@ class ExperimentRecord:
         if self.judging is None or candidate not in self.spec.families:
             return None
         return self.judging.model(candidate, role)
+
+    @property
+    def metric(self) -> Metric:
+        """What the searches improved; they all improve the same."""
+        return next((s.metric for s in self.studies.values()), OBJECTIVE)
+
+    def score(self, candidate: str, role: Role = "tuned") -> float | None:
+        """Look up the objective of a candidate on the test set."""
+        model = self.model(candidate, role)
+        return None if model is None else model.value(self.metric.name)
 
     def baseline(self, name: str = BIAS_BASELINE) -> ModelResult | None:
         """Find a baseline by its name; None before the test set was opened."""

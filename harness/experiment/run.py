@@ -12,6 +12,7 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
+from harness.evaluation.objectives import find_objective
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.file import (
     complaint,
@@ -112,7 +113,8 @@ class PreparedExperiment:
                 "name another --storage."
             )
         facts, there = self._facts(), dict[str, Any]()
-        if not create_experiment(storage, self.name, facts):
+        objective = find_objective(self.spec.search.metric)
+        if not create_experiment(storage, self.name, facts, objective):
             there = read_experiment_facts(storage, self.name)
             _require_equal(self.name, there[MARK], facts)
             self._add_families(there[MARK])
@@ -323,6 +325,7 @@ def _prepare(
             dataset=dataset.facts(),
             split=split.facts,
             code_version=code_version(),
+            metric=find_objective(spec.search.metric),
         )
         for candidate, space in spaces.items()
     }
@@ -345,6 +348,7 @@ def _check_search(
     with choice.entry.open(choice, __name__):
         pass  # a cluster that cannot be reached is found out now
     make_pruner(spec.search.pruner)
+    find_objective(spec.search.metric)
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
 

@@ -153,11 +153,14 @@ class SearchSpec(Part):
         Number of folds, the same for all.
     sampler, pruner : str
         Their names.
+    metric : str, default "rmse"
+        What the searches improve: a measure of a fold, or ``my_metrics.py:name``.
     """
 
     folds: Annotated[int, Field(ge=2)] = 5
     sampler: str = "tpe"
     pruner: str = "race"
+    metric: str = "rmse"
 
 
 class FamilySpec(Part):

@@ -17,6 +17,7 @@ __all__ = [
     "family_in_file",
     "family_names",
     "file_of",
+    "import_file",
     "is_in_file",
     "load_family",
     "reference_of",
@@ -115,6 +116,13 @@ def _from_file(reference: str, path: Path, name: str) -> type[Recommender]:
 
 
 def _import(path: Path, reference: str) -> ModuleType:
+    try:
+        return import_file(path)
+    except Exception as error:
+        raise _not_importable(reference, path.name, error) from error
+
+
+def import_file(path: Path) -> ModuleType:
     """Import a file, once for each content; what lies beside it can be imported."""
     path = path.resolve()
     content = hashlib.sha256(bytes(path) + path.read_bytes()).hexdigest()
@@ -131,9 +139,9 @@ def _import(path: Path, reference: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up while it is imported
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException:
         del sys.modules[name]
-        raise _not_importable(reference, path.name, error) from error
+        raise
     return module
 
 

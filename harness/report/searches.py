@@ -6,6 +6,8 @@ from collections import Counter
 import numpy as np
 
 from harness.errors import HarnessError, ParameterError
+from harness.evaluation.measures import Measure
+from harness.evaluation.objectives import measure_of
 from harness.experiment.convergence import (
     NOTICEABLE,
     has_equal_budgets,
@@ -16,13 +18,14 @@ from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import duration, setting
 from harness.models.families import load_family
-from harness.report.context import Context, error, label, paragraphs, unit
+from harness.report.context import Context, label, paragraphs, unit
 from harness.report.figures.search import (
     draw_folds,
     draw_histories,
     draw_importance,
     draw_slices,
     drawable,
+    name_of_objective,
 )
 from harness.report.markdown import code, escape, fold, table
 from harness.search.distributions import (
@@ -158,6 +161,15 @@ def describe_range(distribution: Distribution) -> str:
     return text + (", log" if distribution.log else "")
 
 
+def objective(record: ExperimentRecord) -> Measure:
+    """Say how the objective of the searches is called and written."""
+    return measure_of(record.metric)
+
+
+def _unit_of_objective(record: ExperimentRecord) -> str:
+    return f" {unit(record)}" if objective(record).unit == "rating" else ""
+
+
 def falling(record: ExperimentRecord) -> list[str]:
     """List the candidates whose search still found better settings when it ended."""
     return [c for c, study in record.studies.items() if still_falling(study)]
@@ -169,7 +181,9 @@ def searches(context: Context) -> str:
     if not record.studies:
         return ""
     history = context.figure(
-        draw_histories, "histories.png", "Best RMSE so far against trials"
+        draw_histories,
+        "histories.png",
+        f"Best {objective(record).label} so far against trials",
     )
     importance = context.figure(
         draw_importance, "importance.png", "Importance of the hyperparameters"
@@ -222,7 +236,7 @@ def _budget(record: ExperimentRecord) -> str:
 def _table(record: ExperimentRecord) -> str:
     rows = [[label(record, c), *_row(study)] for c, study in record.studies.items()]
     head = ["family", "complete", "pruned", "failed", "best trial"]
-    head += ["RMSE, folds", "time", "remarks"]
+    head += [f"{objective(record).label}, folds", "time", "remarks"]
     return table(head, rows, align="lrrrrrrl")
 
 
@@ -230,7 +244,14 @@ def _row(study: StudyRecord) -> list[str]:
     states = [trial.state for trial in study.trials]
     counts = [str(states.count(s)) for s in ("complete", "pruned", "failed")]
     best = study.best
-    found = ["-", "-"] if best is None else [f"#{best.number}", error(best.value)]
+    found = (
+        ["-", "-"]
+        if best is None
+        else [
+            f"#{best.number}",
+            measure_of(study.metric).format(best.value),
+        ]
+    )
     return [*counts, *found, duration(busy_seconds(study)), ", ".join(_remarks(study))]
 
 
@@ -248,8 +269,8 @@ def _about_falling(record: ExperimentRecord) -> str:
         return ""
     return (
         f"**Not converged**: {', '.join(names)}. The last quarter of the trials still "
-        f"lowered the best RMSE by more than {NOTICEABLE:g} {unit(record)}; more trials "
-        "might lower it further"
+        f"improved the best {objective(record).label} by more than {NOTICEABLE:g}"
+        f"{_unit_of_objective(record)}; more trials might improve it further"
         + ("." if record.is_study else ", and might change the comparison.")
     )
 
@@ -358,19 +379,18 @@ N_SHOWN = 10
 
 def trial_table(study: StudyRecord) -> str:
     """List the best trials."""
-    complete = [t for t in study.trials if t.state == "complete"]
-    ranked = sorted(complete, key=lambda t: (t.value, t.number))[:N_SHOWN]
+    measure, ranked = measure_of(study.metric), study.ranked[:N_SHOWN]
     names = [
         name
         for name, distribution in study.space.items()
         if not isinstance(distribution, Fixed)
     ]
-    head = ["trial", "RMSE", "sd of folds", *map(code, names), "training a fold"]
-    rows = [_trial_row(trial, names) for trial in ranked]
+    head = ["trial", measure.label, "sd of folds", *map(code, names), "training a fold"]
+    rows = [_trial_row(trial, names, measure) for trial in ranked]
     return table(head, rows, align="l" + "r" * (len(head) - 1))
 
 
-def _trial_row(trial: TrialRecord, names: list[str]) -> list[str]:
+def _trial_row(trial: TrialRecord, names: list[str], measure: Measure) -> list[str]:
     number = f"#{trial.number}"
     if trial.duplicate_of is not None:
         number += f" (same as #{trial.duplicate_of})"
@@ -378,8 +398,8 @@ def _trial_row(trial: TrialRecord, names: list[str]) -> list[str]:
     seconds = trial.metrics.get("fit_seconds")
     return [
         number + (" (initial)" if trial.number == 0 else ""),
-        error(trial.value),
-        error(None if spread is None else float(spread)),
+        measure.format(trial.value),
+        measure.format(None if spread is None else float(spread)),
         *(
             escape(setting(trial.params[n])) if n in trial.params else "-"
             for n in names
@@ -433,22 +453,22 @@ def time_table(record: ExperimentRecord, candidate: str, study: StudyRecord) -> 
 
 def optimism(context: Context) -> str:
     """Lay search score, fresh folds and test score of each family side by side."""
-    record = context.record
-    best = _search_scores(record)
+    record, measure = context.record, objective(context.record)
+    best, sign = _search_scores(record), 1 if measure.direction == "minimize" else -1
     if not record.fresh_folds or not best:
         return ""
     rows, gaps = [], []
     for candidate, search in best.items():
         fresh = record.fresh_folds.get(candidate)
         gap = None if fresh is None or search is None else fresh - search
-        gaps += [] if gap is None else [gap]
+        gaps += [] if gap is None else [sign * gap]
         rows.append(
             [
                 label(record, candidate),
-                error(search),
-                error(fresh),
+                measure.format(search),
+                measure.format(fresh),
                 "-" if gap is None else f"{gap:+.4f}",
-                error(measured(record, "rmse", candidate)),
+                measure.format(record.score(candidate)),
             ]
         )
     head = ["best settings of", "search", "fresh folds", "difference", "test set"]
@@ -491,7 +511,7 @@ def _search_scores(record: ExperimentRecord) -> dict[str, float | None]:
 
 def _about_optimism(record: ExperimentRecord, gaps: list[float]) -> str:
     about = (
-        f"RMSE in {unit(record)}. Search: on the folds that the settings were chosen by. "
+        f"{name_of_objective(record.metric, unit(record))}. Search: on the folds that the settings were chosen by. "
         "Fresh folds: the same settings and ratings, dealt into new folds. Test set: other "
         "ratings, after training on more of them, so it may lie on either side."
     )
@@ -502,7 +522,8 @@ def _about_optimism(record: ExperimentRecord, gaps: list[float]) -> str:
         )
     elif max(gaps) > 0:
         found = (
-            f"The search score is optimistic by at most {error(max(gaps))} {unit(record)}, "
+            f"The search score is optimistic by at most {objective(record).format(max(gaps))}"
+            f"{_unit_of_objective(record)}, "
             "give or take the luck of the deal."
         )
     else:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from harness.evaluation.metrics import OBJECTIVE, Metric
+from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import (
     MEAN_BASELINE,
     Difference,
@@ -58,6 +60,7 @@ Kind = Literal[
     "no test set",
     "no trial",
     # How much better, and how sure.
+    "objective",
     "error",
     "gain",
     "certainty",
@@ -144,7 +147,7 @@ def verdict_lines(record: ExperimentRecord) -> list[str]:
 
 def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
     best = {
-        c: (study.best.number, study.best.value)
+        c: (study.best.number, study.best.value, study.metric)
         for c, study in record.studies.items()
         if study.best is not None and study.best.value is not None
     }
@@ -172,14 +175,17 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
         )
     if not best:
         return
-    lowest = min(best, key=lambda c: best[c][1])
-    number, value = best[lowest]
+    first = min(best, key=lambda c: best[c][2].sign * best[c][1])
+    number, value, metric = best[first]
+    measure = measure_of(metric)
+    which = "Lowest" if metric.direction == "minimize" else "Highest"
+    of = f" {unit(record)}" if measure.unit == "rating" else ""
     yield Statement(
         kind="so far",
-        text=f"Lowest RMSE over the folds so far: {record.spec.label(lowest)}, "
-        f"{error(value)} {unit(record)} (trial #{number}); optimistic, because the "
-        "settings were chosen by it.",
-        facts={"candidate": lowest, "trial": number, "rmse": value},
+        text=f"{which} {measure.label} over the folds so far: "
+        f"{record.spec.label(first)}, {measure.format(value)}{of} (trial #{number}); optimistic, because "
+        "the settings were chosen by it.",
+        facts={"candidate": first, "trial": number, metric.name: value},
     )
 
 
@@ -197,6 +203,8 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
             text=f"Use none yet: {who} is not shown to beat the baselines.",
             facts=facts,
         )
+    if record.metric != OBJECTIVE:
+        yield _objective(record, decision.winner)
     found = compare(record, winner, floor)
     rmse = winner.rmse.value
     level = f"RMSE {error(rmse)} {unit(record)} on the sealed test set"
@@ -212,7 +220,8 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
         facts={"rmse": rmse, "gain": -found.value, "share": share, "floor": floor.name},
     )
     yield _certainty(record, found)
-    yield from _picked(record, decision)
+    if record.metric == OBJECTIVE:
+        yield from _picked(record, decision)
     yield from _over_splits(record)
 
 
@@ -237,6 +246,21 @@ def describe_chosen(record: ExperimentRecord, found: RepeatedSplits) -> str:
         for candidate, count in found.chosen.items()
     )
     return ", ".join([f"{first} of {len(found.splits)}", *others])
+
+
+def _objective(record: ExperimentRecord, candidate: str) -> Statement:
+    """Say what was searched for, where it is not RMSE, and what has come of it."""
+    measure, metric = measure_of(record.metric), record.metric
+    better = "less" if metric.direction == "minimize" else "more"
+    tuned, initial = (record.score(candidate, role) for role in ("tuned", "initial"))
+    facts = {} if tuned is None else {metric.name: tuned}
+    return Statement(
+        kind="objective",
+        text=f"{measure.label} {measure.format(tuned)} on the sealed test set, which is "
+        f"what was searched for ({better} is better); {measure.format(initial)} with the "
+        "initial settings.",
+        facts=facts,
+    )
 
 
 def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
@@ -286,13 +310,16 @@ def _reasons(
         text = "It is the only family that was judged."
         return "", [Statement(kind="only one", text=text)]
     if not decision.tied:
+        if record.metric != OBJECTIVE:
+            [first, *_] = (c for c in decision.answers if c != decision.winner)
+            return "", [_beside(record, decision, first, "next best")]
         return "", [_next_best(record, decision, others[0])]
     ties = [_tie(record, decision, candidate) for candidate in decision.tied]
     best = record.spec.label(decision.best)
     question = (
         f"Why {best}, although others are not shown to be worse?"
         if decision.winner == decision.best
-        else f"Why not {best}, which has the lowest RMSE?"
+        else f"Why not {best}, which has the {_extreme(record.metric)}?"
     )
     return question, [*ties, *_rounds(record, decision)]
 
@@ -354,6 +381,28 @@ def _next_best(
     )
 
 
+def _extreme(metric: Metric) -> str:
+    which = "lowest" if metric.direction == "minimize" else "highest"
+    return f"{which} {measure_of(metric).label}"
+
+
+def _beside(
+    record: ExperimentRecord, decision: Decision, candidate: str, kind: Kind
+) -> Statement:
+    """Lay the score of a family beside that of the best, where it is not RMSE."""
+    measure = measure_of(record.metric)
+    own, best = (measure.format(record.score(c)) for c in (candidate, decision.best))
+    name, first = record.spec.label(candidate), record.spec.label(decision.best)
+    text = (
+        f"The next best family, {name}, has {measure.label} {own}, {first} {best}: the "
+        "difference is beyond chance."
+        if kind == "next best"
+        else f"Whether {name} is worse than {first} is undecided: its {measure.label} is "
+        f"{own}, that of {first} {best}, and the test set cannot tell them apart."
+    )
+    return Statement(kind=kind, text=text, facts={"candidate": candidate})
+
+
 def _beyond(record: ExperimentRecord, margin: float) -> str:
     if not margin:
         return "beyond chance"
@@ -367,6 +416,8 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     assert one is not None
     assert other is not None
     assert record.judging is not None
+    if record.metric != OBJECTIVE:
+        return _beside(record, decision, candidate, "undecided")
     found = record.difference(one.name, other.name)
     if found is None:
         text = f"{best} and {name} were not compared."

@@ -22,7 +22,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import SearchFailedError
-from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
 from harness.search.folds import FoldResult, FoldTask, best_position_in
@@ -54,6 +54,7 @@ class RunningTrial:
     seed: int
     n_folds: int
     patience: int | None
+    metric: Metric = OBJECTIVE
     twin: int | None = None
 
     results: dict[int, FoldResult] = field(default_factory=dict, init=False)
@@ -73,6 +74,7 @@ class RunningTrial:
             seed=self.seed,
             fold=self.submitted - 1,
             patience=self.patience,
+            metric=self.metric,
         )
 
     def take_step(self) -> float | None:
@@ -84,7 +86,7 @@ class RunningTrial:
             self.fail(self.results[fold].error or "")
             return None
         position = self._best_position(fold + 1)
-        value = float(self.results[fold].metrics[OBJECTIVE.name][position])
+        value = float(self.results[fold].metrics[self.metric.name][position])
         if not np.isfinite(value):
             self.fail(f"The objective of fold {fold} is {value}, not a finite number.")
             return None
@@ -92,7 +94,9 @@ class RunningTrial:
         return value
 
     def _best_position(self, n_folds: int) -> int:
-        return best_position_in([self.results[fold] for fold in range(n_folds)])
+        return best_position_in(
+            [self.results[fold] for fold in range(n_folds)], self.metric
+        )
 
     def finish(self, *, pruned: bool) -> None:
         """End the trial with the folds it has."""
@@ -111,12 +115,12 @@ class RunningTrial:
             params["n_epochs"] = self.results[0].epochs[position]
         self.outcome = Outcome(
             state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-            value=None if pruned else means[OBJECTIVE.name],
+            value=None if pruned else means[self.metric.name],
             steps=dict(self.steps),
             attributes={
                 "params": params,
                 "seed": self.seed,
-                "fold_values": [scores[OBJECTIVE.name] for scores in at_best],
+                "fold_values": [scores[self.metric.name] for scores in at_best],
                 "metrics": means,
             },
         )
@@ -233,6 +237,7 @@ class SearchPlan:
     seed: int
     n_folds: int
     window: int
+    metric: Metric = OBJECTIVE
 
 
 class Engine:
@@ -393,6 +398,7 @@ class Engine:
             seed=trial_seed(self._plan.seed, number),
             n_folds=self._plan.n_folds,
             patience=None if epochs is None or number == 0 else epochs.patience,
+            metric=self._plan.metric,
         )
         self._running[number] = trial
         if key in self._known:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import TrainingError
-from harness.evaluation.metrics import OBJECTIVE, score
+from harness.evaluation.metrics import OBJECTIVE, Metric, score
+from harness.evaluation.objectives import Fold, is_slow, measure_on
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
 from harness.models.families import file_of, load_family, reference_of
@@ -63,6 +64,7 @@ class FoldTask:
     seed: int
     fold: int
     patience: int | None = None
+    metric: Metric = OBJECTIVE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +121,14 @@ class Workbench:
             params["seed"] = task.seed
         model = self.family(**params)
         if isinstance(model, IterativeRecommender) and task.patience is not None:
-            by_epoch = self._score_epochs(model, train, valid, task.patience)
+            by_epoch = self._score_epochs(model, train, valid, task)
             return FoldResult(
                 metrics=_as_curves(list(by_epoch.values())), epochs=tuple(by_epoch)
             )
         start = time.perf_counter()
         model.fit(train, self.catalogue)
-        scores = _scores(model, valid, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        scores = self._scores(model, (train, valid), seconds, task.metric)
         return FoldResult(metrics=_as_curves([scores]))
 
     def _score_epochs(
@@ -133,21 +136,24 @@ class Workbench:
         model: IterativeRecommender,
         train: Ratings,
         valid: Ratings,
-        patience: int,
+        task: FoldTask,
     ) -> dict[int, dict[str, float]]:
-        sign = 1.0 if OBJECTIVE.direction == "minimize" else -1.0
+        assert task.patience is not None
+        metric, slow = task.metric, is_slow(task.metric)
         scored: dict[int, dict[str, float]] = {}
         best, best_epoch, fit_seconds = float("inf"), 0, 0.0
         start = time.perf_counter()
         try:
             for epoch in model.fit_epochs(train, self.catalogue):
                 fit_seconds += time.perf_counter() - start
-                scored[epoch] = _scores(model, valid, fit_seconds)
-                value = sign * scored[epoch][OBJECTIVE.name]
-                if value < best:
-                    best, best_epoch = value, epoch
-                if epoch - best_epoch >= patience:
-                    break
+                if not slow or epoch == model.n_epochs or _is_on_grid(epoch):
+                    parts = (train, valid)
+                    scored[epoch] = self._scores(model, parts, fit_seconds, metric)
+                    value = metric.sign * scored[epoch][metric.name]
+                    if value < best:
+                        best, best_epoch = value, epoch
+                    if epoch - best_epoch >= task.patience:
+                        break
                 start = time.perf_counter()
         except TrainingError:
             # What was good before the training left the range of numbers counts.
@@ -155,24 +161,37 @@ class Workbench:
                 raise
         return scored
 
+    def _scores(
+        self,
+        model: Recommender,
+        parts: tuple[Ratings, Ratings],
+        fit_seconds: float,
+        metric: Metric,
+    ) -> dict[str, float]:
+        train, valid = parts
+        prediction = model.predict(valid.users, valid.items, valid.timestamps)
+        scores = score(valid.values, prediction) | {"fit_seconds": fit_seconds}
+        if metric.name not in scores:
+            fold = Fold(train, valid, self.catalogue)
+            scores[metric.name] = measure_on(fold, metric, model, prediction)
+        return scores
+
+
+def _is_on_grid(epoch: int) -> bool:
+    """Pick every epoch up to 8, then four in each doubling."""
+    return epoch % (1 << max(0, epoch.bit_length() - 3)) == 0
+
 
 def _as_curves(scored: list[dict[str, float]]) -> dict[str, npt.NDArray[np.float64]]:
     return {name: np.array([scores[name] for scores in scored]) for name in scored[0]}
 
 
-def _scores(model: Recommender, valid: Ratings, fit_seconds: float) -> dict[str, float]:
-    prediction = model.predict(valid.users, valid.items, valid.timestamps)
-    scores = score(valid.values, prediction)
-    return scores | {"fit_seconds": fit_seconds}
-
-
-def best_position_in(results: list[FoldResult]) -> int:
+def best_position_in(results: list[FoldResult], metric: Metric) -> int:
     """Find where in the curves the mean over the folds is best."""
-    curves = [result.metrics[OBJECTIVE.name] for result in results]
+    curves = [result.metrics[metric.name] for result in results]
     n_common = min(len(curve) for curve in curves)
     mean = np.mean([curve[:n_common] for curve in curves], axis=0)
-    best = np.argmin(mean) if OBJECTIVE.direction == "minimize" else np.argmax(mean)
-    return int(best)
+    return int(np.argmin(metric.sign * mean))
 
 
 _ARRAYS = ("users", "items", "values", "rows", "timestamps")

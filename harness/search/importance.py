@@ -10,7 +10,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from harness.evaluation.metrics import OBJECTIVE
 from harness.plain import Params, ParamValue
 from harness.search.distributions import Categorical, Distribution, Float, Int
 from harness.search.pruners import paired_values
@@ -111,7 +110,7 @@ def _rebuild(
 ) -> optuna.Study:
     """Make a study in memory, in which pruned trials are complete."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rebuilt = optuna.create_study(direction=OBJECTIVE.direction)
+    rebuilt = optuna.create_study(direction=study.metric.direction)
     space = {
         name: distribution
         for name, found in study.space.items()

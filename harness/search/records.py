@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from harness.data.dataset import DatasetFacts
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.splits import SplitFacts
 from harness.plain import Params
 from harness.search.distributions import Distribution
@@ -38,9 +39,9 @@ class TrialRecord:
     state: TrialState
     # Hyperparameters of the model, those found on the way (n_epochs) included.
     params: Params
-    # Objective: mean over the folds of the RMSE in stars; None unless complete.
+    # Mean over the folds of the objective; None unless complete.
     value: float | None
-    # RMSE of each fold that was evaluated, in the order of the folds.
+    # Objective on each fold that was evaluated, in the order of the folds.
     fold_values: tuple[float, ...]
     metrics: Mapping[str, float]
     seed: int
@@ -50,13 +51,6 @@ class TrialRecord:
     error: str | None = None
     # Number of the trial with equal parameters whose values were taken over.
     duplicate_of: int | None = None
-
-    @property
-    def rmse(self) -> float | None:
-        """RMSE over the folds evaluated, be it all of them or not."""
-        if self.value is not None:
-            return self.value
-        return self.metrics.get("rmse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +80,7 @@ class SearchSettings:
     seed: int = 0
     # Trials that are under way at a time.
     window: int = 1
+    metric: Metric = OBJECTIVE
     # Number of different settings in the space, where that is finite.
     n_points: int | None = None
     # File and class of a family that is not registered.
@@ -123,10 +118,24 @@ class StudyRecord:
         return self.settings.space
 
     @property
+    def metric(self) -> Metric:
+        """What it improves."""
+        return self.settings.metric
+
+    @property
     def best(self) -> TrialRecord | None:
-        """The complete trial with the lowest value; the earliest of equals."""
-        complete = [t for t in self.trials if t.state == "complete"]
-        return min(complete, key=lambda t: (t.value, t.number), default=None)
+        """The complete trial with the best value; the earliest of equals."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def ranked(self) -> list[TrialRecord]:
+        """The complete trials, the best first; of equals the earliest."""
+        known = [
+            (self.metric.sign * t.value, t.number, t)
+            for t in self.trials
+            if t.state == "complete" and t.value is not None
+        ]
+        return [t for _, _, t in sorted(known, key=lambda each: each[:2])]
 
 
 def why_exhausted(study: StudyRecord) -> str | None:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.data.dataset import DatasetFacts
 from harness.errors import StudyError, UnknownNameError
-from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.splits import SplitFacts
 from harness.formatting import hide_password
 from harness.plain import from_json
@@ -216,11 +216,11 @@ def _as_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def name_objective(study: optuna.Study) -> None:
+def name_objective(study: optuna.Study, metric: Metric) -> None:
     """Let Optuna's dashboard write the name of the metric instead of "Objective 0"."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([OBJECTIVE.name])
+        study.set_metric_names([metric.name])
 
 
 MARK = "harness_experiment"
@@ -231,7 +231,9 @@ optuna-dashboard, without trials.
 """
 
 
-def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool:
+def create_experiment(
+    storage: str, name: str, facts: Mapping[str, Any], metric: Metric = OBJECTIVE
+) -> bool:
     """Make an experiment, unless it exists; ``facts["studies"]`` names its studies."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     opened = open_storage(storage)
@@ -245,10 +247,15 @@ def create_experiment(storage: str, name: str, facts: Mapping[str, Any]) -> bool
     clash = next((n for n in {name, *names} & ({*taken, *homes} - {home})), None)
     if clash is not None:
         raise _taken(storage, clash)
-    study = optuna.create_study(study_name=home, storage=opened, load_if_exists=True)
+    study = optuna.create_study(
+        study_name=home,
+        storage=opened,
+        direction=metric.direction,
+        load_if_exists=True,
+    )
     if study.trials or study.user_attrs:
         raise _taken(storage, home)
-    name_objective(study)
+    name_objective(study, metric)
     own = {
         "name": name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

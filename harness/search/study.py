@@ -18,7 +18,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
-from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
 from harness.models.families import file_of
@@ -74,7 +74,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-_SEARCHED = ("space", "initial", "defaults", "sampler", "pruner", "window")
+_SEARCHED = ("metric", "space", "initial", "defaults", "sampler", "pruner", "window")
 _SETTINGS = (*_SEARCHED, "n_folds", "seed")
 """Settings with which a study was begun, and has to be continued."""
 
@@ -97,6 +97,7 @@ class StudyPlan:
     split: SplitFacts
     code_version: str
     window: int = WINDOW
+    metric: Metric = OBJECTIVE
 
     def settings(self, jobs: int | None = None) -> SearchSettings:
         """Collect the settings of the search."""
@@ -110,6 +111,7 @@ class StudyPlan:
             n_folds=self.n_folds,
             seed=self.seed,
             window=self.window,
+            metric=self.metric,
             n_points=samplers.n_points,
             reference=None if file_of(self.family) is None else self.space.family,
             jobs=jobs,
@@ -179,7 +181,12 @@ def _engine(
         space=plan.space,
         samplers=SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space),
         pruner=make_pruner(plan.pruner),
-        plan=SearchPlan(seed=plan.seed, n_folds=plan.n_folds, window=plan.window),
+        plan=SearchPlan(
+            seed=plan.seed,
+            n_folds=plan.n_folds,
+            window=plan.window,
+            metric=plan.metric,
+        ),
         on_trial=on_trial,
     )
 
@@ -191,7 +198,7 @@ def _create_or_continue(
     study = optuna.create_study(
         study_name=plan.name,
         storage=storage,
-        direction=OBJECTIVE.direction,
+        direction=plan.metric.direction,
         load_if_exists=True,
     )
     wanted = {
@@ -210,7 +217,7 @@ def _create_or_continue(
                 "choose another name with --name."
             )
         write_attribute(study, "harness", {**wanted, "identity": secrets.token_hex(8)})
-        name_objective(study)
+        name_objective(study, plan.metric)
     else:
         _require_equal(plan, there, ("family", "dataset", "split", *_SETTINGS))
     return study

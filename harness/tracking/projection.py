@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import ModelResult
 from harness.experiment.results import Decision, ExperimentRecord
 from harness.plain import to_json
@@ -74,29 +75,31 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
     """Show a trial as a run."""
     ended = as_milliseconds(trial.ended or trial.started)
     return RunImage(
-        name=f"{study.name} #{trial.number} {_outcome(trial)}",
+        name=f"{study.name} #{trial.number} {_outcome(study, trial)}",
         status=_STATUS[trial.state],
         started=as_milliseconds(trial.started),
         ended=ended,
         params={key: as_text(value) for key, value in trial.params.items()},
         tags=_trial_tags(study, trial),
-        points=tuple(_trial_points(trial, ended)),
+        points=tuple(_trial_points(study, trial, ended)),
         datasets=(logged_dataset(study.dataset),),
     )
 
 
-def _outcome(trial: TrialRecord) -> str:
+def _outcome(study: StudyRecord, trial: TrialRecord) -> str:
     if trial.state == "complete" and trial.value is not None:
-        return f"rmse {trial.value:.4f}"
+        return f"{study.metric.name} {trial.value:.4f}"
     return trial.state
 
 
-def _trial_points(trial: TrialRecord, ended: int) -> Iterator[MetricPoint]:
-    means = dict(trial.metrics)
+def _trial_points(
+    study: StudyRecord, trial: TrialRecord, ended: int
+) -> Iterator[MetricPoint]:
+    name, means = study.metric.name, dict(trial.metrics)
     if trial.value is not None:
-        means["rmse"] = trial.value
+        means[name] = trial.value
     if len(trial.fold_values) > 1:
-        means["rmse_fold_sd"] = statistics.stdev(trial.fold_values)
+        means[f"{name}_fold_sd"] = statistics.stdev(trial.fold_values)
     for key, value in means.items():
         ranked = trial.state == "complete" or key.endswith("_seconds")
         if ranked and math.isfinite(value):
@@ -104,7 +107,7 @@ def _trial_points(trial: TrialRecord, ended: int) -> Iterator[MetricPoint]:
     for fold, value in enumerate(trial.fold_values):
         if math.isfinite(value):
             yield MetricPoint(
-                key="fold_rmse", value=shorten(value), timestamp=ended, step=fold
+                key=f"fold_{name}", value=shorten(value), timestamp=ended, step=fold
             )
 
 
@@ -131,7 +134,7 @@ def project_study(
     """
     name = f"{study.name} study"
     if status != "RUNNING" and study.best is not None:
-        name += f", best rmse {study.best.value:.4f}"
+        name += f", best {study.metric.name} {study.best.value:.4f}"
     started = [as_milliseconds(t.started) for t in study.trials]
     ended = [as_milliseconds(t.ended) for t in study.trials if t.ended is not None]
     tags, points = _study_tags(study), list(_study_points(study))
@@ -156,6 +159,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
     params = {"family": study.family}
     settings = study.settings
     facts = {
+        "metric": settings.metric.name,
         "sampler": settings.sampler.get("name"),
         "pruner": settings.pruner.get("name"),
         "n_folds": settings.n_folds,
@@ -186,13 +190,15 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
     ended = [t for t in study.trials if t.ended is not None]
     if not ended:
         return
-    best = math.inf
+    metric, best = study.metric, math.inf
     for trial in ended:
-        if trial.state == "complete" and trial.value is not None and trial.value < best:
-            best = trial.value
+        if trial.state != "complete" or trial.value is None:
+            continue
+        if metric.sign * trial.value < best:
+            best = metric.sign * trial.value
             yield MetricPoint(
-                key="best_rmse",
-                value=shorten(best),
+                key=f"best_{metric.name}",
+                value=shorten(trial.value),
                 timestamp=as_milliseconds(trial.ended or trial.started),
                 step=trial.number,
             )
@@ -236,12 +242,19 @@ def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
         lines.append("These ratings are **simulated**.")
     if study.best is not None:
         lines.append(
-            f"Best: trial {study.best.number}, RMSE {study.best.value:.4f} stars "
-            f"(mean over the folds)."
+            f"Best: trial {study.best.number}, {_described_best(study)} "
+            "(mean over the folds)."
         )
     if judged is not None and judged.decision is not None:
         lines.append(_chosen(judged, judged.decision))
     return "\n\n".join(lines)
+
+
+def _described_best(study: StudyRecord) -> str:
+    assert study.best is not None
+    measure = measure_of(study.metric)
+    unit = " stars" if measure.unit == "rating" else ""
+    return f"{measure.label} {measure.format(study.best.value)}{unit}"
 
 
 def project_experiment(record: ExperimentRecord) -> RunImage:
@@ -425,7 +438,7 @@ def _verdict_in_words(decision: Decision, candidate: str) -> str:
     best = f"`{decision.best}`"
     return {
         "chosen": "this is the model that the rule of the experiment chooses",
-        "best": "it has the lowest RMSE, but the rule prefers another one",
+        "best": "it has the best test score, but the rule prefers another one",
         "better": f"it is better than {best}",
         "equivalent": f"it is equivalent to the best, {best}, within the margin",
         "undecided": f"the test set cannot tell whether it is worse than the best, {best}",
@@ -469,7 +482,11 @@ def _final_points(
 
 def _key(measure: str) -> str:
     """Name a measure as a metric: what was measured on the test set says so."""
-    on_test = MEASURES[measure].kind in {"accuracy", "cold start"}
+    # One that is not there is an objective of the user's own, which scores stars.
+    on_test = measure not in MEASURES or MEASURES[measure].kind in {
+        "accuracy",
+        "cold start",
+    }
     return f"test_{measure}" if on_test else measure
 
 
@@ -501,9 +518,10 @@ def _on_the_way(
     study, initial = record.studies.get(candidate), record.model(candidate, "initial")
     bias = record.baseline()
     gain = None if bias is None else record.difference(bias.name, model.name)
+    name = "rmse" if study is None else study.metric.name
     found = {
-        "search_rmse": _judged_value(record, candidate, study),
-        "fresh_folds_rmse": record.fresh_folds.get(candidate),
+        f"search_{name}": _judged_value(record, candidate, study),
+        f"fresh_folds_{name}": record.fresh_folds.get(candidate),
         "initial_test_rmse": initial.rmse.value if initial else None,
         "gain_over_bias_p": gain.p_holm if gain else None,
     }

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.evaluation.objectives import find_objective
 from harness.evaluation.statistics import Estimate
 from harness.experiment.decision import beats_bias_of
 from harness.report.verdict import verdict_of
@@ -357,3 +358,32 @@ def test_a_bound_within_the_range_is_doubtful():
         [checked] = make_record(spec=spec, costs=costs).criteria
         assert checked.passed
         assert bool(checked.doubt) == is_doubtful
+
+
+def for_ndcg(record):
+    """The same experiment, had its searches been for NDCG."""
+    metric = find_objective("ndcg_at_10")
+    studies = {
+        candidate: dataclasses.replace(
+            study, settings=dataclasses.replace(study.settings, metric=metric)
+        )
+        for candidate, study in record.studies.items()
+    }
+    return concluded(record, studies=studies)
+
+
+def test_the_best_is_the_one_with_the_best_objective(record):
+    """NDCG falls with RMSE in these scores: 0.3 for each star, known to 0.004."""
+    found = decide(for_ndcg(record))
+    order = sorted(TUNED, key=TUNED.get)
+    assert found.best == order[0]
+    reach = 2**0.5 * 0.004
+    tied = [c for c in order[1:] if 0.3 * (TUNED[c] - TUNED[order[0]]) <= reach]
+    assert list(found.tied) == tied
+
+
+def test_the_last_word_among_the_tied_has_the_objective():
+    tied = make_record(spec=make_spec(decision={"prefer": []}), judged={"tuned": CLOSE})
+    found = decide(for_ndcg(tied))
+    assert (found.winner, found.decided_by) == ("svd", "ndcg_at_10")
+    assert verdict_of(for_ndcg(tied)).lines[1].kind == "objective"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.evaluation.metrics import Metric
+from harness.evaluation.objectives import measure_of
 from harness.experiment.convergence import best_so_far, expected_curve, still_falling
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import percent, setting, unit_of_scale
@@ -38,9 +40,17 @@ __all__ = [
 ]
 
 
+def name_of_objective(metric: Metric, unit: str, where: str = "") -> str:
+    """Name the objective for an axis, with its unit if it has that of the ratings."""
+    measure = measure_of(metric)
+    if measure.unit != "rating":
+        return f"{measure.label}{where}"
+    return f"{measure.label}{where}{',' if where else ''} in {unit}"
+
+
 def drawable(study: StudyRecord) -> bool:
     """Say whether there are trials enough to compare: one makes no figure."""
-    n_scored = sum(trial.rmse is not None for trial in study.trials)
+    n_scored = sum(bool(trial.fold_values) for trial in study.trials)
     return study.best is not None and n_scored > 1
 
 
@@ -60,6 +70,7 @@ _PRUNED = _Look("pruned (estimate)", "o", 17, "none", MEDIUM)
 _FAILED = _Look("failed", "x", 26, ACCENT, ACCENT)
 _BEST = _Look("best", "*", 190, ACCENT, "white")
 _BEYOND = _Look("above the figure", "^", 24, LIGHT, DARK)
+_BELOW = _Look("below the figure", "v", 24, LIGHT, DARK)
 
 
 def _scatter(axes: "Axes", x: list[Any], y: list[float], look: _Look) -> None:
@@ -88,25 +99,30 @@ def _scatter(axes: "Axes", x: list[Any], y: list[float], look: _Look) -> None:
 class TrialMarks:
     """Values of the trials, and the part of the axis that is worth showing."""
 
-    # Number of a trial to its value, or its paired_values, in stars of RMSE.
+    # Number of a trial to its value, or its paired_values.
     values: Mapping[int, float]
-    # Ends of the part shown; trials above it are marked at its upper end.
-    low: float
-    high: float
+    # Ends of the part shown; trials beyond its bad end are marked there.
+    best: float
+    worst: float
+    # 1 where less is better, else -1.
+    sign: float = 1.0
 
     @classmethod
     def of(cls, study: StudyRecord) -> "TrialMarks":
         """Find the values of a study, and the part of the axis."""
-        values = paired_values(study)
-        known = np.array(list(values.values()) or [0.0])
+        values, sign = paired_values(study), study.metric.sign
+        known = sign * np.array(list(values.values()) or [0.0])
         low = float(known.min())
         # A few hopeless trials would press all others onto one line.
         usual = float(np.quantile(known, 0.9))
         high = min(float(known.max()), low + 1.6 * max(usual - low, 1e-4))
-        first = values.get(0, low)
+        first = sign * values[0] if 0 in values else low
         high = max(high, first) if first < low + 3 * (high - low) else high
         margin = max(0.06 * (high - low), 1e-3)
-        return cls(values, low - margin, high + margin)
+        return cls(values, sign * (low - margin), sign * (high + margin), sign)
+
+    def _is_beyond(self, number: int) -> bool:
+        return self.sign * (self.values.get(number, math.inf) - self.worst) > 0
 
     def draw(self, axes: "Axes", study: StudyRecord, x: Mapping[int, Any]) -> None:
         """Draw the trials that have a place, the best one last."""
@@ -117,21 +133,24 @@ class TrialMarks:
                 for t in study.trials
                 if t.state == state
                 and t.number in x
-                and self.values.get(t.number, math.inf) <= self.high
+                and t.number in self.values
+                and not self._is_beyond(t.number)
                 and t is not best
             ]
             _scatter(
                 axes, [x[n] for n in numbers], [self.values[n] for n in numbers], look
             )
-        beyond = [n for n, v in self.values.items() if v > self.high and n in x]
-        _scatter(axes, [x[n] for n in beyond], [self.high] * len(beyond), _BEYOND)
+        beyond = [n for n in self.values if self._is_beyond(n) and n in x]
+        look = _BEYOND if self.sign > 0 else _BELOW
+        _scatter(axes, [x[n] for n in beyond], [self.worst] * len(beyond), look)
         failed = [t.number for t in study.trials if t.state == "failed"]
         failed = [number for number in failed if number in x]
-        _scatter(axes, [x[n] for n in failed], [self.high] * len(failed), _FAILED)
+        _scatter(axes, [x[n] for n in failed], [self.worst] * len(failed), _FAILED)
         if best is not None and best.number in x:
             _scatter(axes, [x[best.number]], [self.values[best.number]], _BEST)
-        room = 0.04 * (self.high - self.low)
-        axes.set_ylim(self.low - room, self.high + room)
+        low, high = sorted((self.best, self.worst))
+        room = 0.04 * (high - low)
+        axes.set_ylim(low - room, high + room)
 
 
 # By then the expected best of a space with many bad corners has come down.
@@ -156,7 +175,9 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
         if len(studies) == 1:
             figure, panels = make_panels([3.8], n_columns=1)
             _draw_trials(panels[0], next(iter(studies.values())))
-            panels[0].set_ylabel(f"RMSE over the folds, in {unit}")
+            panels[0].set_ylabel(
+                name_of_objective(record.metric, unit, " over the folds")
+            )
         else:
             figure, panels = make_panels([2.3] * len(studies), n_columns=n_columns)
             for place, (candidate, study) in enumerate(studies.items()):
@@ -164,7 +185,7 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
                 _draw_study(axes, study)
                 axes.set_title(display_name(record, candidate, width=26), fontsize=10)
                 if place % n_columns == 0:
-                    axes.set_ylabel("RMSE over the folds")
+                    axes.set_ylabel(f"{measure_of(record.metric).label} over the folds")
                 if place >= len(studies) - n_columns:
                     axes.set_xlabel("trials")
         handles, labels = panels[0].get_legend_handles_labels()
@@ -224,8 +245,9 @@ def _draw_study(axes: "Axes", study: StudyRecord) -> None:
     )
     if still_falling(study):
         _flag(axes)
-    low = curve[-1][1]
-    high = max(curve[0][1], expected[min(_SETTLED, len(expected)) - 1][1])
+    settled = expected[min(_SETTLED, len(expected)) - 1][1]
+    ends = (curve[-1][1], curve[0][1], settled)
+    low, high = min(ends), max(ends)
     room = max(0.08 * (high - low), 2e-4)
     axes.set_ylim(low - room, high + room)
     axes.set_xlim(0.5 if n_trials < 20 else 0, 1.02 * n_trials)
@@ -279,7 +301,10 @@ def draw_importance(record: ExperimentRecord, path: Path) -> bool:
             # Bars in a row are equally thick.
             axes.set_ylim(max(sizes[row : row + 2]) - 0.5, -0.5)
             axes.set_title(title, fontsize=10)
-        figure.supxlabel("share of the variance of the RMSE over the trials", size=10)
+        objective = measure_of(record.metric).label
+        figure.supxlabel(
+            f"share of the variance of the {objective} over the trials", size=10
+        )
         save_figure(figure, path)
     return True
 
@@ -358,7 +383,7 @@ def draw_folds(study: StudyRecord, path: Path, *, unit: str) -> bool:
             zorder=4,
         )
         axes.set_xticks(places, [_name_of(t, study) for t in shown])
-        axes.set_ylabel(f"RMSE in {unit}")
+        axes.set_ylabel(name_of_objective(study.metric, unit))
         axes.margins(x=0.08)
         figure.legend(loc="outside upper center", ncols=6)
         save_figure(figure, path)
@@ -366,8 +391,8 @@ def draw_folds(study: StudyRecord, path: Path, *, unit: str) -> bool:
 
 
 def _raced(study: StudyRecord) -> list[TrialRecord]:
-    complete = [t for t in study.trials if t.state == "complete" and t.fold_values]
-    best = sorted(complete, key=lambda t: (t.value, t.number))[:N_RACED]
+    complete = [t for t in study.ranked if t.fold_values]
+    best = complete[:N_RACED]
     initial = [t for t in complete if t.number == 0 and t not in best]
     return [*best, *initial]
 
@@ -398,7 +423,7 @@ def draw_slices(study: StudyRecord, path: Path, *, unit: str) -> bool:
             axes = figure.add_subplot(n_rows, _COLUMNS, place + 1)
             _draw_slice(axes, study, marks, (name, distribution))
             if place % _COLUMNS == 0:
-                axes.set_ylabel(f"RMSE in {unit}")
+                axes.set_ylabel(name_of_objective(study.metric, unit))
             else:
                 axes.tick_params(labelleft=False)
         found = {
