@@ -4,9 +4,12 @@ import numpy as np
 import optuna
 import pytest
 
+from harness.data.catalogue import Catalogue
 from harness.errors import StudyError
 from harness.evaluation.objectives import find_objective
+from harness.evaluation.splits import assign_folds
 from harness.experiment.convergence import best_so_far, expected_curve
+from harness.models.svd.model import SVD
 from harness.search.folds import FoldTask, TrainingData, Workbench
 from harness.search.pruners import RacePruner
 from harness.search.storage import open_storage
@@ -47,12 +50,10 @@ def test_a_search_that_maximises_mirrors_one_that_minimises(
 
 def test_it_is_the_same_in_parts_and_with_workers(plan_of, run, close, tmp_path):
     text = 'family = "svd"\n[parameters]\nn_factors = { type = "int", low = 2, high = 9 }\n[initial]\nn_factors = 4\n'
-    from harness.models.svd.model import SVD
-
     arguments = {"family": SVD, "text": text, "metric": close}
     whole = run(plan_of(storage=str(tmp_path / "a.log"), **arguments), 6)
     parts = plan_of(storage=str(tmp_path / "b.log"), **arguments)
-    run(parts, 3, jobs=2)
+    run(parts, 3)
     assert trials_of(run(parts, 6, jobs=2)) == trials_of(whole)
 
 
@@ -72,9 +73,6 @@ def test_a_study_is_not_continued_for_another_objective(plan_of, run, close):
 
 def test_epochs_are_found_by_the_objective(descending, small_ratings):
     """Fold values of the best epoch are the best of the curve, which ends at patience."""
-    from harness.data.catalogue import Catalogue
-    from harness.evaluation.splits import assign_folds
-
     fold_of = assign_folds(small_ratings, n_folds=5, seed=0, method="random")
     data = TrainingData(
         family=descending,

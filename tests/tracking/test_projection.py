@@ -73,6 +73,7 @@ def test_a_study_has_its_settings_in_full(make_study):
         "seed": "7",
         "n_folds": "3",
         "window": "1",
+        "metric": "rmse",
         "sampler": "tpe",
         "split": "random",
     }
