@@ -26,8 +26,8 @@ SETTING = "HARNESS_COST_PROCESSES"
 
 N_PROCESSES = 5
 
-ENOUGH_SECONDS = 120.0
-"""No further process is started for a model that would end later than this."""
+ENOUGH_SECONDS = 20.0
+"""After the first process no other is started that would end later than this."""
 
 SCATTERED = (
     "fit_seconds",
@@ -65,8 +65,9 @@ def measure_efficiency(  # noqa: PLR0913 - a model, its data, and how often
 
     What is given is the median over `n_processes` of them (see `n_cost_processes`), one
     after the other, with the range: on a machine that does other things, too, a time is
-    now and then half as long again. Where a model takes long there are fewer, so that it
-    takes some `ENOUGH_SECONDS` at most, or one process.
+    now and then half as long again. What comes after the first one takes some
+    `ENOUGH_SECONDS` at most: where a model takes long, as with large data, there are
+    fewer, or there is only the first.
 
     All families are measured the same way: a process is started, with one thread for
     linear algebra and compiled loops; it is given the data, fits a model that is thrown
@@ -96,7 +97,8 @@ def measure_efficiency(  # noqa: PLR0913 - a model, its data, and how often
             raise StudyError(f"What {family} costs cannot be measured: {answer}")
         found.append(answer)
         took = time.monotonic() - start
-        if took * (1 + 1 / len(found)) > ENOUGH_SECONDS:
+        # With one more there would be as many after the first as there are now in all.
+        if took > ENOUGH_SECONDS:
             break
     return summarize(found)
 

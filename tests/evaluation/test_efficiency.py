@@ -154,7 +154,7 @@ def test_processes_end_where_the_time_does_and_their_number_can_be_set(
 ):
     answers = iter([measured] * 9)
     monkeypatch.setattr(costs, "_ask", lambda _: next(answers))
-    clock = iter(range(0, 1000, 50))
+    clock = iter(range(0, 1000, 8))
     monkeypatch.setattr(costs.time, "monotonic", lambda: next(clock))
     found = measure_efficiency(
         "baseline",
@@ -164,8 +164,8 @@ def test_processes_end_where_the_time_does_and_their_number_can_be_set(
         catalogue=NOTHING_KNOWN,
         n_processes=5,
     )
-    # 50 s each: the third would end after 150 s, which is more than 120.
-    assert found.n_processes == 2
+    # 8 s each: after the first one two more end within 20 s, and a third does not.
+    assert found.n_processes == 3
     monkeypatch.delenv("HARNESS_COST_PROCESSES", raising=False)
     assert (n_cost_processes(), n_cost_processes(7)) == (5, 7)
     monkeypatch.setenv("HARNESS_COST_PROCESSES", "0")
