@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import numpy as np
@@ -508,7 +509,14 @@ class Engine:
 
 
 def _reason(failure: str) -> str:
-    """Take the error out of a traceback, and where it was raised."""
+    """Take the error out of a traceback, and the family's line that has raised it."""
     lines = failure.strip().splitlines()
     places = [line.strip() for line in lines if line.startswith('  File "')]
-    return f"{lines[-1]} ({places[-1]})" if places else lines[-1]
+    if not places:
+        return lines[-1]
+    # A family calls libraries, whose lines say little to who has written it.
+    files = [place.split('"')[1] for place in places]
+    ours = str(Path(__file__).parents[1])
+    family = next((file for file in files if not file.startswith(ours)), files[-1])
+    [*at] = (p for p, file in zip(places, files, strict=True) if file == family)
+    return f"{lines[-1]} ({at[-1]})"

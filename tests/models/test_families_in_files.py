@@ -4,10 +4,13 @@ import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import harness
+from harness.cli import app
 from harness.errors import MissingExtraError, UnknownNameError, UnsupportedError
 from harness.models.families import family_in_file, load_family, reference_of
+from harness.search.storage import read_study
 from harness.serving.folder import read_model, write_model
 from harness.tracking.location import locate
 
@@ -138,3 +141,24 @@ def test_code_of_a_model_that_needs_other_files_is_refused(folder):
     (folder / "mine.py").write_text("import left_at_home\n" + CODE)
     with pytest.raises(MissingExtraError, match=r"left_at_home.*one file"):
         family_in_file(folder / "mine.py", "shrunk")
+
+
+def test_a_fit_that_fails_shows_file_and_line(folder):
+    # Raised in a library, which the family's line has called.
+    line, error = "np.linalg.inv(np.zeros((2, 2)))", "LinAlgError: Singular matrix"
+    code = CODE.replace("self.mean_ = float(ratings.values.mean())", line)
+    (folder / "mine.py").write_text(code)
+    number = code.splitlines().index(f"        {line}") + 1
+    (folder / "ratings.csv").write_text(
+        "user,item,rating\n"
+        + "".join(f"u{k % 5},i{k},{k % 4 + 1}\n" for k in range(40))
+    )
+    words = ["study", "mine.py:Shrunk", "--data", "ratings.csv", "--trials", "2"]
+    result = CliRunner().invoke(app, [*words, "--split", "none", "--jobs", "1"])
+    assert result.exit_code == 2
+    place = f'File "{folder / "mine.py"}", line {number}'
+    assert f"{error} ({place}, in _fit)" in " ".join(result.output.split())
+    [*failed] = read_study("optuna.log", "shrunk-ratings").trials
+    assert {trial.state for trial in failed} == {"failed"}
+    assert error in failed[0].error
+    assert place in failed[0].error
