@@ -97,6 +97,28 @@ def toy_model(package_toy, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """Create a database once: MLflow takes a second to make its tables."""
+    from mlflow import MlflowClient
+
+    from harness.tracking.store import quieten
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    quieten()
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def working_folder(empty_store, tmp_path, monkeypatch):
+    """Be in a folder with an empty MLflow store, which is the default there."""
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
 def champion_store():
     """Return a function that makes a store with models that are champions."""
     from mlflow import MlflowClient

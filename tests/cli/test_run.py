@@ -66,12 +66,10 @@ def write_files(folder, ratings):
 
 
 @pytest.fixture
-def folder(small_ratings, tmp_path, monkeypatch):
+def folder(small_ratings, working_folder):
     """A working folder with ratings and an experiment file."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    write_files(tmp_path, small_ratings)
-    return tmp_path
+    write_files(working_folder, small_ratings)
+    return working_folder
 
 
 @pytest.fixture
@@ -233,7 +231,8 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(folder, arguments, message):
     assert result.exit_code == 2
     assert message in result.output
     assert result.output.count("\n") == 1
-    assert sorted(path.name for path in folder.iterdir()) == ["ratings.csv", "toy.toml"]
+    there = sorted(path.name for path in folder.iterdir())
+    assert there == ["mlflow.db", "ratings.csv", "toy.toml"]
 
 
 @pytest.mark.usefixtures("quick")

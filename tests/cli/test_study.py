@@ -21,7 +21,7 @@ from harness.search.storage import read_study
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(working_folder):
     """A working folder with the ratings of 80 people."""
     rng = np.random.default_rng(0)
     pairs = rng.choice(80 * 50, size=1500, replace=False)
@@ -30,10 +30,8 @@ def folder(tmp_path, monkeypatch):
         f"m{pair // 50},b{pair % 50},{star:.0f}\n"
         for pair, star in zip(pairs, np.clip(np.round(stars), 1, 5), strict=True)
     ]
-    (tmp_path / "mine.csv").write_text("user,item,rating\n" + "".join(rows))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tmp_path
+    (working_folder / "mine.csv").write_text("user,item,rating\n" + "".join(rows))
+    return working_folder
 
 
 @pytest.fixture
@@ -172,10 +170,10 @@ def test_killed_at_random_moments_nothing_is_missing_or_twice_in_mlflow(folder):
     luck = random.Random(3)
     command = [sys.executable, "-c", "from harness.cli import main; main()"]
     command += [str(word) for word in STUDY[:-4]] + ["--jobs", "2", "--folds", "3"]
-    command += ["--trials", "150", "--pruner", "none"]
+    command += ["--trials", "80", "--pruner", "none"]
     storage = folder / "optuna.log"
     n_kills = 0
-    for _ in range(4):
+    for _ in range(2):
         study = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -187,12 +185,12 @@ def test_killed_at_random_moments_nothing_is_missing_or_twice_in_mlflow(folder):
         time.sleep(luck.uniform(0.5, 3))
         study.send_signal(signal.SIGKILL)
         n_kills += study.wait() == -signal.SIGKILL
-    assert n_kills >= 2
+    assert n_kills >= 1
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     record = read_study(str(storage), "svd-mine")
     states = Counter(trial.state for trial in record.trials)
-    assert states["complete"] + states["pruned"] == 150
+    assert states["complete"] + states["pruned"] == 80
     assert states["running"] == 0
     runs = runs_of(folder)
     trials = [run for run in runs if "trial" in run.data.tags]

@@ -1,5 +1,4 @@
 from tests.tracking.conftest import (
-    _empty_store,
     _quiet,
     answering,
     make_study,
@@ -9,7 +8,6 @@ from tests.tracking.conftest import (
 )
 
 __all__ = [
-    "_empty_store",
     "_quiet",
     "answering",
     "make_study",

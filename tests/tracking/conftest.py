@@ -136,21 +136,10 @@ def make_study():
     return make
 
 
-@pytest.fixture(scope="session")
-def _empty_store(tmp_path_factory):
-    """Create a database once: MLflow takes a second to make its tables."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    quieten()
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def store_uri(_empty_store, tmp_path):
+def store_uri(empty_store, tmp_path):
     path = tmp_path / "mlflow.db"
-    path.write_bytes(_empty_store.read_bytes())
+    path.write_bytes(empty_store.read_bytes())
     return f"sqlite:///{path}"
 
 
