@@ -22,7 +22,7 @@ Anything else is a bug, and is allowed to crash.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "DataError",
@@ -108,18 +108,18 @@ class UnknownNameError(HarnessError, LookupError):
         The name that was not found.
     known : iterable of str
         The names that would have been.
-    meant : str, optional
-        The one that others call so; by default the one that is spelt nearly so.
+    meant : sequence of str, optional
+        Those that others call so; by default the one that is spelt nearly so.
     """
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], meant: str | None = None
+        self, kind: str, name: str, known: Iterable[str], meant: Sequence[str] = ()
     ) -> None:
         known = sorted(known)
-        close = [meant] if meant else difflib.get_close_matches(name, known, n=1)
+        close = meant or difflib.get_close_matches(name, known, n=1)
         more = len(known) - _MOST_LISTED
         names = ", ".join(map(repr, known[:_MOST_LISTED]))
         names += f" and {more:,} more" if more > 0 else ""
         choice = f"Choose from {names}." if known else "None exists."
-        hint = f"Did you mean {close[0]!r}?" if close else choice
+        hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else choice
         super().__init__(f"There is no {kind} named {name!r}. {hint}")

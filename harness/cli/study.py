@@ -67,7 +67,7 @@ class SearchOptions:
         _option(
             "--sampler",
             "How settings are chosen.",
-            metavar="tpe|random|cmaes|qmc|grid",
+            metavar="tpe|gp|auto|cmaes|qmc|random|grid",
         ),
     ] = "tpe"
     pruner: Annotated[

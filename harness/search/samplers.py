@@ -4,7 +4,8 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
@@ -114,6 +115,59 @@ def _cmaes(
             "install it with pip install 'recommender-harness[cmaes]'."
         ) from error
     return optuna.samplers.CmaEsSampler(seed=seeds.trial, **arguments)
+
+
+def _gp(
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    del space
+    _require_torch("gp")
+    return optuna.samplers.GPSampler(
+        seed=seeds.trial,
+        independent_sampler=optuna.samplers.RandomSampler(seed=seeds.trial),
+        **arguments,
+    )
+
+
+def _require_torch(sampler: str) -> None:
+    # Its import takes seconds, and Optuna does it when the model is fitted.
+    if find_spec("torch") is None:
+        raise MissingExtraError(
+            f"The sampler {sampler!r} needs the library torch: "
+            f"install it with pip install 'recommender-harness[{sampler}]'."
+        )
+
+
+def _auto(
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    del arguments, space
+    _require_torch("auto")
+    # It chooses anew for each trial, by what it sees of the study alone.
+    sampler: optuna.samplers.BaseSampler = _auto_sampler()(seed=seeds.trial)
+    return sampler
+
+
+@cache
+def _auto_sampler() -> Any:
+    """Load the class, from OptunaHub's cache or, the first time, from GitHub."""
+    try:
+        import cmaes  # noqa: F401
+        import optunahub
+    except ImportError as error:
+        raise MissingExtraError(
+            "The sampler 'auto' needs the libraries optunahub and cmaes: "
+            "install them with pip install 'recommender-harness[auto]'."
+        ) from error
+    try:
+        return optunahub.load_module("samplers/auto_sampler").AutoSampler
+    except Exception as error:
+        # Whatever git, GitHub or the network say.
+        raise MissingExtraError(
+            "The sampler 'auto' is OptunaHub's AutoSampler, which is loaded from GitHub "
+            "once, and that failed: connect this machine to the internet for the first "
+            "run, or take the sampler 'gp' or 'tpe'."
+        ) from error
 
 
 def _qmc(
@@ -236,6 +290,16 @@ SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
                 "lr_adapt": False,
             },
         ),
+        "gp": (
+            _gp,
+            {
+                "n_startup_trials": 10,
+                # Equal settings have equal values here, but a neighbour's folds differ.
+                "deterministic_objective": False,
+                "warn_independent_sampling": False,
+            },
+        ),
+        "auto": (_auto, {}),
         "qmc": (
             _qmc,
             {
@@ -253,11 +317,14 @@ SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
 
 # What other tools call them.
 _OTHER_NAMES = {
-    **dict.fromkeys(("bayes", "bayesian", "bo", "gp", "hyperopt", "smbo"), "tpe"),
-    **dict.fromkeys(("cma", "cma-es", "cma_es", "evolution"), "cmaes"),
-    **dict.fromkeys(("sobol", "halton", "quasi-random"), "qmc"),
-    **dict.fromkeys(("gridsearch", "exhaustive"), "grid"),
-    **dict.fromkeys(("uniform", "randomsearch"), "random"),
+    **dict.fromkeys(("bayes", "bayesian", "bo", "smbo"), ("gp", "tpe")),
+    **dict.fromkeys(("gaussian", "gaussian-process", "botorch"), ("gp",)),
+    **dict.fromkeys(("hyperopt", "parzen"), ("tpe",)),
+    **dict.fromkeys(("cma", "cma-es", "cma_es", "evolution"), ("cmaes",)),
+    **dict.fromkeys(("sobol", "halton", "quasi-random"), ("qmc",)),
+    **dict.fromkeys(("gridsearch", "exhaustive"), ("grid",)),
+    **dict.fromkeys(("uniform", "randomsearch"), ("random",)),
+    **dict.fromkeys(("autosampler", "optunahub"), ("auto",)),
 }
 
 
@@ -287,7 +354,7 @@ class SamplerSequence:
 
     def __init__(self, name: str, *, seed: int, space: SearchSpace) -> None:
         if name not in SAMPLERS:
-            meant = _OTHER_NAMES.get(name.lower())
+            meant = _OTHER_NAMES.get(name.lower(), ())
             raise UnknownNameError("sampler", name, SAMPLERS, meant)
         self._name = name
         self._seed = seed

@@ -9,12 +9,14 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from harness.errors import MissingExtraError
 from harness.models.svd.model import SVD
 from harness.search import journal
 from harness.search.engine import Stopped
 from harness.search.history import History, Outcome
 from harness.search.records import NoListener
 from harness.search.samplers import SAMPLERS, SamplerSequence, trial_seed
+from harness.search.space import SearchSpace
 from harness.search.storage import open_storage, read_study
 
 SPACE = """
@@ -42,6 +44,23 @@ n_factors = 8
 """
 
 
+def samplers_here():
+    """Name the samplers, those whose libraries are absent as skipped."""
+
+    def why_not(name):
+        try:
+            SamplerSequence(name, seed=0, space=SearchSpace("none", {}, {}, "nowhere"))
+        except MissingExtraError as error:
+            return str(error)
+        return ""
+
+    reasons = {name: why_not(name) for name in SAMPLERS}
+    return [
+        pytest.param(name, marks=[pytest.mark.skip(reason=why)] if why else [])
+        for name, why in reasons.items()
+    ]
+
+
 def trials_of(record):
     return [(t.number, t.state, t.params, t.fold_values) for t in record.trials]
 
@@ -60,7 +79,7 @@ def study_of(plan_of, run, tmp_path, shifted):
     return run_study
 
 
-@pytest.mark.parametrize("sampler", list(SAMPLERS))
+@pytest.mark.parametrize("sampler", samplers_here())
 def test_the_number_of_jobs_changes_nothing(study_of, sampler):
     one = study_of("one", [14], sampler=sampler)
     assert {t.state for t in one.trials} >= {"complete", "pruned"}
@@ -76,11 +95,25 @@ def test_epochs_found_on_the_way_are_the_same_for_all_jobs(study_of):
 
 
 @pytest.mark.parametrize("storage", ["{}.log", "sqlite:///{}.db"])
-@pytest.mark.parametrize("sampler", list(SAMPLERS))
+@pytest.mark.parametrize("sampler", samplers_here())
 def test_a_study_in_parts_is_the_study_in_one_go(study_of, sampler, storage):
     whole = study_of("whole", [20], sampler=sampler)
     parts = study_of("parts", [1, 4, 11, 20], sampler=sampler, storage=storage)
     assert trials_of(parts) == trials_of(whole)
+
+
+def test_a_gaussian_process_is_the_same_in_parts(study_of, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed")
+    settings = {"sampler": "gp", "pruner": "none", "window": 2}
+    whole = study_of("whole", [15], **settings)
+    assert trials_of(study_of("parts", [13, 15], **settings)) == trials_of(whole)
+    # Ten complete trials are seen from the one after on: from there on it is fitted.
+    kept = optuna.load_study(
+        study_name="toy", storage=open_storage(str(tmp_path / "whole.log"))
+    ).trials
+    fitted = [any("gp:" in name for name in t.system_attrs) for t in kept]
+    assert fitted.index(True) >= 10
+    assert all(fitted[fitted.index(True) :])
 
 
 def test_the_window_is_a_setting_of_the_study(study_of):

@@ -1,12 +1,23 @@
 """Why a search ends, and names that are not known."""
 
 import sqlite3
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.errors import SpaceError, StudyError, TrackingError, UnknownNameError
+from harness.errors import (
+    MissingExtraError,
+    SpaceError,
+    StudyError,
+    TrackingError,
+    UnknownNameError,
+)
+from harness.search import samplers
 from harness.search.records import why_exhausted
 from harness.search.storage import open_storage, owner_of_tables
 from harness.tracking.location import locate
@@ -72,11 +83,51 @@ def test_a_search_that_goes_on_says_nothing(plan_of, run):
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("bayes", "tpe"), ("Sobol", "qmc"), ("cma-es", "cmaes"), ("rand", "random")],
+    [
+        ("bayes", "'gp' or 'tpe'"),
+        ("Sobol", "'qmc'"),
+        ("cma-es", "'cmaes'"),
+        ("rand", "'random'"),
+    ],
 )
 def test_other_names_of_samplers_lead_to_ours(plan_of, run, name, meant):
-    with pytest.raises(UnknownNameError, match=f"Did you mean '{meant}'"):
+    with pytest.raises(UnknownNameError, match=rf"Did you mean {meant}\?"):
         run(plan_of(sampler=name), 1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "absent"),
+    [("gp", "torch"), ("auto", "torch"), ("auto", "optunahub"), ("cmaes", "cmaes")],
+)
+def test_a_sampler_without_its_library_says_what_to_install(
+    plan_of, run, monkeypatch, sampler, absent
+):
+    samplers._auto_sampler.cache_clear()
+    for name in {"torch", "optunahub"} - {absent}:
+        stand_in = ModuleType(name)
+        stand_in.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    monkeypatch.setitem(sys.modules, absent, None)
+    plan = plan_of(sampler=sampler)
+    with pytest.raises(MissingExtraError, match=absent) as refused:
+        run(plan, 1)
+    assert f"recommender-harness[{sampler}]" in str(refused.value)
+    assert not Path(plan.storage).exists()
+
+
+def test_a_hub_out_of_reach_is_one_sentence(plan_of, run, monkeypatch):
+    def load_module(name):
+        raise OSError(f"fatal: unable to access {name}\nCould not resolve host")
+
+    samplers._auto_sampler.cache_clear()
+    for name in ("torch", "optunahub"):
+        stand_in = ModuleType(name)
+        stand_in.__spec__ = ModuleSpec(name, None)
+        stand_in.load_module = load_module
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    with pytest.raises(MissingExtraError, match="'gp' or 'tpe'") as refused:
+        run(plan_of(sampler="auto"), 1)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_database_of_mlflow_is_no_storage(plan_of, run, tmp_path):
