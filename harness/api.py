@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from harness.errors import (
     StudyError,
     UnknownNameError,
 )
+from harness.experiment.across import AcrossDataSets, compare_experiments
 from harness.experiment.convergence import unfinished
 from harness.experiment.export import Export, TableFormat, export_judged
 from harness.experiment.judge import JudgedExperiment, judge_experiment
@@ -38,6 +40,7 @@ from harness.experiment.store import keep_split, read_experiment, read_named
 from harness.models.base import Recommender
 from harness.plain import ParamValue
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
+from harness.report.figures.ranks import draw_ranks
 from harness.report.verdict import verdict_lines
 from harness.report.write import write_report
 from harness.search.executors import choose_executor
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Best",
+    "Comparison",
     "Experiment",
     "Picture",
     "Study",
@@ -328,6 +332,83 @@ class Study(Experiment):
     """An experiment with one family."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """Studies and experiments side by side, which notebooks show as a table.
+
+    Parameters
+    ----------
+    results : tuple of ExperimentRecord
+        What each of them has found.
+    """
+
+    results: tuple[ExperimentRecord, ...] = field(repr=False)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Lay their models side by side.
+
+        Returns
+        -------
+        DataFrame
+            A row for each tuned model and baseline, best first within each experiment:
+            ``experiment``, ``model``, ``chosen``, and all measures.
+        """
+        import pandas as pd
+
+        rows = []
+        for record in self.results:
+            winner = None if record.decision is None else record.decision.winner
+            models = [m for m in record.models if m.role in {"tuned", "baseline"}]
+            for model in sorted(models, key=lambda model: model.rmse.value):
+                is_chosen = model.candidate is not None and model.candidate == winner
+                rows.append(
+                    {
+                        "experiment": record.name,
+                        "model": model.candidate or model.name,
+                        "chosen": is_chosen,
+                        **{key: found.value for key, found in model.measures.items()},
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def across(self) -> AcrossDataSets:
+        """Ranks over data sets: Friedman's and Nemenyi's tests, counts, and sentences.
+
+        Raises
+        ------
+        StudyError
+            If it is not about two experiments or more, judged on data sets of their own,
+            with two families or more in common.
+        """
+        return compare_experiments(self.results)
+
+    def figure(self) -> Picture:
+        """Draw the critical-difference figure.
+
+        Returns
+        -------
+        Picture
+            Mean ranks, and bars that join families which are not told apart.
+
+        Raises
+        ------
+        StudyError
+            As `across`.
+        """
+        found = self.across.comparison
+        with tempfile.TemporaryDirectory() as folder:
+            path = draw_ranks(found, Path(folder) / "ranks.png")
+            return Picture(path.name, path.read_bytes())
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().to_html(index=False)
+
+    def __str__(self) -> str:
+        """Write the table."""
+        return self.to_frame().to_string(index=False)
+
+
 def tune(  # noqa: PLR0913 - each is an option of a search
     family: str,
     data: "str | Path | pd.DataFrame | Dataset" = "ott",
@@ -542,7 +623,7 @@ def load(name: str, storage: str = DEFAULT_STORAGE) -> Experiment:
     return kind(results=record, storage=storage)
 
 
-def compare(*names: str, storage: str = DEFAULT_STORAGE) -> "pd.DataFrame":
+def compare(*names: str, storage: str = DEFAULT_STORAGE) -> Comparison:
     """Lay the families of studies and experiments side by side.
 
     Parameters
@@ -554,28 +635,21 @@ def compare(*names: str, storage: str = DEFAULT_STORAGE) -> "pd.DataFrame":
 
     Returns
     -------
-    DataFrame
-        A row for each tuned model and baseline, best first within each experiment:
-        ``experiment``, ``model``, ``chosen``, and all measures.
-    """
-    import pandas as pd
+    Comparison
+        With `to_frame()`; and of experiments on several data sets with `across` and
+        `figure()`.
 
-    rows = []
-    for name in names:
-        record = read_named(storage, name)
-        winner = None if record.decision is None else record.decision.winner
-        models = [m for m in record.models if m.role in {"tuned", "baseline"}]
-        for model in sorted(models, key=lambda model: model.rmse.value):
-            measures = {key: found.value for key, found in model.measures.items()}
-            rows.append(
-                {
-                    "experiment": record.name,
-                    "model": model.candidate or model.name,
-                    "chosen": model.candidate is not None and model.candidate == winner,
-                    **measures,
-                }
-            )
-    return pd.DataFrame(rows)
+    Raises
+    ------
+    UnknownNameError
+        If the storage has no such study or experiment.
+
+    Examples
+    --------
+    >>> compare("club").to_frame()[["model", "rmse"]]  # doctest: +SKIP
+    >>> print(compare("films", "books", "music").across)  # doctest: +SKIP
+    """
+    return Comparison(results=tuple(read_named(storage, name) for name in names))
 
 
 def _carry_out(

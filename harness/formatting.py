@@ -9,6 +9,7 @@ __all__ = [
     "Comparison",
     "duration",
     "hide_password",
+    "in_words",
     "milliseconds",
     "p_relation",
     "p_value",
@@ -84,6 +85,19 @@ def p_relation(value: float) -> str:
     """
     text = p_value(value)
     return text if text.startswith("<") else f"= {text}"
+
+
+def in_words(parts: Sequence[str]) -> str:
+    """List parts of a sentence.
+
+    Examples
+    --------
+    >>> in_words(["svd", "cf", "content"])
+    'svd, cf and content'
+    """
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def setting(value: object) -> str:

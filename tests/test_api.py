@@ -99,7 +99,7 @@ def test_a_study_is_loaded_again_by_its_name(study, folder):
     again = harness.load(study.name, storage)
     assert again.results.judging == study.results.judging
     assert again.best == study.best
-    table = harness.compare(study.name, storage=storage)
+    table = harness.compare(study.name, storage=storage).to_frame()
     assert table["rmse"].is_monotonic_increasing
     with pytest.raises(StudyError, match="data frame"):
         _ = again.model

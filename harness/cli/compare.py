@@ -1,5 +1,6 @@
-"""``harness compare``: the families of an experiment side by side."""
+"""``harness compare``: the families of one experiment, or of several, side by side."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,8 +9,13 @@ from harness.cli.completion import complete_names
 from harness.cli.options import StorageOption
 from harness.cli.terminal import Column, print_columns
 from harness.errors import StudyError
+from harness.formatting import p_relation, percent
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.api import Picture
+    from harness.evaluation.data_sets import DataSetComparison
     from harness.evaluation.results import ModelResult
     from harness.evaluation.statistics import Estimate
     from harness.experiment.results import ExperimentRecord
@@ -18,29 +24,131 @@ __all__ = ["compare", "only_experiment", "print_comparison"]
 
 
 def compare(
-    experiment: Annotated[
-        str | None,
+    experiments: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="Name of the experiment.",
+            metavar="EXPERIMENT",
+            help="Names of the experiments.",
             show_default="the only one in the storage",
             autocompletion=complete_names,
         ),
     ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw mean ranks and the critical difference of several experiments "
+            "into this PNG file.",
+        ),
+    ] = None,
     storage: StorageOption = "optuna.log",
 ) -> None:
-    """Compare the families of an experiment, as far as it has come.
+    """Compare the families of an experiment, or of several on different data sets.
 
-    Nothing is trained, and the test set stays as it is: sealed or opened.
+    Of one: all that was measured so far, and the verdict. Of several: RMSE in % of the
+    bias baseline, mean ranks with Friedman's and Nemenyi's tests, and on how many data
+    sets one family is better than another. Nothing is trained, and the test sets stay as
+    they are: sealed or opened.
     """
+    names = experiments or [only_experiment(storage)]
+    if len(names) > 1:
+        _compare_several(names, storage, figure)
+        return
+    if figure is not None:
+        raise StudyError("--figure is for several experiments: name two or more.")
     from harness.experiment.store import read_named
     from harness.report.verdict import verdict_lines
 
-    name = only_experiment(storage) if experiment is None else experiment
-    record = read_named(storage, name)
+    record = read_named(storage, names[0])
     print_comparison(record)
     typer.echo("")
     for line in verdict_lines(record):
         typer.echo(line)
+
+
+def _compare_several(names: list[str], storage: str, figure: Path | None) -> None:
+    from rich.console import Console
+
+    import harness
+
+    found = harness.compare(*names, storage=storage)
+    across = found.across
+    # A file that cannot be written is said before anything is printed.
+    if figure is not None:
+        _write_figure(found.figure(), figure)
+    console = Console(markup=False, emoji=False, highlight=False)
+    _print_ranks(console, across.comparison)
+    typer.echo("")
+    _print_counts(console, across.comparison)
+    typer.echo("")
+    for sentence in across.sentences:
+        typer.echo(sentence)
+    if figure is not None:
+        typer.echo(f"Figure:  {figure}")
+
+
+def _write_figure(picture: "Picture", path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise StudyError(f"--figure: the file must end in .png, but got {path}.")
+    try:
+        picture.save(path)
+    except OSError as error:
+        raise StudyError(
+            f"The figure cannot be written to {path}: {error.strerror or error}; choose "
+            "another file."
+        ) from error
+
+
+def _print_ranks(console: "Console", found: "DataSetComparison") -> None:
+    columns = (
+        Column(name="family", importance=100, wraps=True),
+        Column(name="rank", importance=99, right=True),
+        Column(name="mean", importance=98, right=True),
+        *(
+            Column(name=name, importance=97 - place, right=True)
+            for place, name in enumerate(found.data_sets)
+        ),
+    )
+    rows = [
+        (
+            model.name,
+            f"{model.rank:.2f}",
+            *(f"{100 * share:.2f}" for share in (model.mean_share, *model.shares)),
+        )
+        for model in found.models
+    ]
+    print_columns(console, columns, rows)
+    typer.echo(
+        "RMSE on the test sets in % of the user and item bias baseline; rank: mean over "
+        "the data sets, 1 is the lowest RMSE."
+    )
+    test = found.friedman
+    typer.echo(
+        f"Friedman chi-square {test.statistic:.2f}, p {p_relation(test.p_value)} "
+        f"(permutations); critical difference of ranks {found.critical_difference:.2f} "
+        f"(Nemenyi, {percent(found.confidence)})."
+    )
+
+
+def _print_counts(console: "Console", found: "DataSetComparison") -> None:
+    words = ("better", "equivalent", "undecided", "worse")
+    columns = (
+        Column(name="family", importance=9, wraps=True),
+        Column(name="compared with", importance=8, wraps=True),
+        *(
+            Column(name=word, importance=7 - place, right=True)
+            for place, word in enumerate(words)
+        ),
+    )
+    rows = [
+        (pair.one, pair.other, *(str(getattr(pair, word)) for word in words))
+        for pair in found.counts
+    ]
+    print_columns(console, columns, rows)
+    typer.echo(
+        "Number of data sets on which the family is better or worse by more than the "
+        "margin, equivalent within it, or undecided."
+    )
 
 
 def only_experiment(storage: str) -> str:

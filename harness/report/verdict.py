@@ -24,7 +24,7 @@ from harness.experiment.results import (
     RepeatedSplits,
     Round,
 )
-from harness.formatting import Comparison, percent
+from harness.formatting import Comparison, in_words, percent
 from harness.report.claims import lowest_published
 from harness.report.context import (
     LONGEST,
@@ -494,13 +494,13 @@ def _unsteady(record: ExperimentRecord, applied: Round) -> Statement:
     return Statement(
         kind="unsteady criterion",
         text=f"Measured again, {measure.label} could turn out otherwise: single processes "
-        f"have found {_join(ranges)}.",
+        f"have found {in_words(ranges)}.",
         facts={"criterion": applied.criterion, "unsure": ", ".join(applied.unsure)},
     )
 
 
 def _silent(criteria: list[str]) -> Statement:
-    names = _join([measure_named(name).label for name in criteria])
+    names = in_words([measure_named(name).label for name in criteria])
     verb = "does" if len(criteria) == 1 else "do"
     return Statement(
         kind="silent criteria",
@@ -513,7 +513,7 @@ def _round(record: ExperimentRecord, applied: Round) -> Statement:
     measure = measure_named(applied.criterion)
 
     def named(candidates: Iterable[str]) -> str:
-        return _join(
+        return in_words(
             [
                 f"{record.spec.label(c)} ({measure.format(applied.values[c])})"
                 for c in candidates
@@ -534,12 +534,6 @@ def _round(record: ExperimentRecord, applied: Round) -> Statement:
         text=text,
         facts={"criterion": applied.criterion, "left": ", ".join(applied.left)},
     )
-
-
-def _join(parts: list[str]) -> str:
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _caveats(record: ExperimentRecord) -> Iterator[Statement]:

@@ -343,3 +343,17 @@ def with_models(record, change):
 def concluded(record, **changes):
     """Change a record, and draw the conclusions again."""
     return conclude(replace(record, **changes))
+
+
+def on_data_sets(tuned_by_name, **changes):
+    """Experiments alike, each on ratings of its own: name to the RMSE of each family."""
+    template = make_record(**changes)
+    return {
+        name: replace(
+            template,
+            name=name,
+            dataset=replace(template.dataset, ratings_fingerprint=name),
+            judging=make_judging(tuned=tuned, variants={}, initial=tuned, margin=0.005),
+        )
+        for name, tuned in tuned_by_name.items()
+    }
