@@ -203,11 +203,12 @@ def _about_bias(record: ExperimentRecord) -> str:
         found = compare(record, model, bias)
         if bias is None or found is None or beats_bias_of(record, key_of(model)):
             continue
-        size = f"{found.size} {unit(record)}"
+        # Not "worse": that is by more than the margin.
+        side = "lower" if found.value < 0 else "higher"
+        chance = ", which may be chance" if found.outcome == "tied" else ""
         how = (
-            f"the difference of {size} may be chance (p {found.p_text})"
-            if found.outcome == "tied"
-            else f"it is worse by {size} (p {found.p_text})"
+            f"its RMSE is {side} by {found.size} {unit(record)}{chance} "
+            f"(p {found.p_text})"
         )
         name = name_of(record, model)
         lines.append(

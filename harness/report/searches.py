@@ -521,11 +521,11 @@ def _about_optimism(record: ExperimentRecord, gaps: list[float]) -> str:
             "of the search score is not known."
         )
     elif max(gaps) > 0:
+        most = f"{objective(record).format(max(gaps))}{_unit_of_objective(record)}"
         found = (
-            f"The search score is optimistic by at most {objective(record).format(max(gaps))}"
-            f"{_unit_of_objective(record)}, "
-            "give or take the luck of the deal."
+            f"On fresh folds the settings score up to {most} worse than in the search; "
+            "part of that is the luck of the deal."
         )
     else:
-        found = "The search score is not optimistic here."
+        found = "On fresh folds the settings score no worse than in the search."
     return f"{about} {found}"

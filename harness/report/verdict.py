@@ -9,6 +9,7 @@ from typing import Literal
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import (
+    BIAS_BASELINE,
     MEAN_BASELINE,
     Difference,
     ModelResult,
@@ -198,9 +199,10 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
         yield Statement(kind="use", text=f"Use {name}.", facts=facts)
     else:
         who = name if record.is_study else f"{name}, which the rule chooses,"
+        unbeaten = MEAN_BASELINE if decision.beats_bias else BIAS_BASELINE
         yield Statement(
             kind="use none",
-            text=f"Use none yet: {who} is not shown to beat the baselines.",
+            text=f"Use none yet: {who} is not shown to beat the {unbeaten} baseline.",
             facts=facts,
         )
     if record.metric != OBJECTIVE:
@@ -272,8 +274,8 @@ def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
         kind="picked",
         text=f"{error(picked.corrected)} {unit(record)} is the RMSE of "
         f"{record.spec.label(decision.best)} corrected for having been picked: measured "
-        f"{error(picked.score)} is the lowest of {picked.n_close} close ones, and the "
-        "lowest is too low on average.",
+        f"{error(picked.score)} is the lowest of {picked.n_close} that are not shown to be "
+        "worse, and the lowest is too low on average.",
         facts={
             "candidate": decision.best,
             "close": picked.n_close,
@@ -617,7 +619,7 @@ def _openings(record: ExperimentRecord) -> Iterator[Statement]:
     yield Statement(
         kind="openings",
         text=f"Openings of this test set: {describe_openings(record)}. Whoever knew "
-        "an earlier score knew something of a later one, which is slightly optimistic.",
+        "an earlier score knew something of a later one: that may be too good.",
         facts={"when judged": judging.openings, "by now": by_now},
     )
 

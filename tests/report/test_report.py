@@ -370,7 +370,7 @@ class TestText:
         assert "**No test set (split none)" in text
         assert "Result on the sealed test set" not in text
         # The fixture: search 0.575, fresh folds 0.577.
-        assert "optimistic by at most 0.0020 stars" in text
+        assert "up to 0.0020 stars worse" in text
 
 
 def test_a_report_may_have_any_scale(tmp_path):

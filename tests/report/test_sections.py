@@ -115,10 +115,15 @@ def test_a_family_that_does_not_beat_the_bias_baseline_is_said_not_to(record):
     text = text_of(comparison, record)
     # content-based: 0.68 against 0.66.
     assert (
-        "- content-based **does not beat the user and item bias baseline**: it is worse by "
-        "0.0200 [0.0122, 0.0278] stars (p < 0.001)." in text
+        "- content-based **does not beat the user and item bias baseline**: its RMSE is "
+        "higher by 0.0200 [0.0122, 0.0278] stars (p < 0.001)." in text
     )
     assert text.count("**does not beat") == 1
+    tuned = dict.fromkeys(TUNED, 0.5) | {"cf": 0.658, "content": 0.662}
+    text = text_of(comparison, make_record(judged={"tuned": tuned}))
+    assert "its RMSE is lower by 0.0020" in text
+    assert "its RMSE is higher by 0.0020" in text
+    assert text.count("which may be chance") == 2
     assert "does not beat the bias baseline" in row(text, "content-based")[-1]
 
 
@@ -547,7 +552,7 @@ def test_search_fresh_folds_and_test_stand_side_by_side(record):
     # The fixture: search 0.003 and fresh folds 0.005 above the test score.
     text = text_of(optimism, record)
     assert row(text, "SVD")[1:] == ["0.5750", "0.5770", "+0.0020", "0.5720"]
-    assert "optimistic by at most 0.0020 stars" in text
+    assert "up to 0.0020 stars worse" in text
 
 
 def test_folds_that_follow_each_other_in_time_are_not_dealt_anew():

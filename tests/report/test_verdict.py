@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.evaluation.comparison import WinnerCorrection
+from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.decision import declare
 from harness.experiment.results import OpeningsByNow
 from harness.report.context import Context
@@ -385,3 +386,14 @@ def test_the_lowest_of_several_close_ones_is_given_as_corrected():
     assert "picked" not in kinds(verdict_of(make_record()).lines)
     report = json.loads(as_json(record))
     assert report["judging"]["picked"]["n_close"] == 3
+
+
+@pytest.mark.parametrize(
+    ("bias", "mean", "unbeaten"),
+    [(0.5, 0.9, BIAS_BASELINE), (0.9, 0.5, MEAN_BASELINE), (0.5, 0.5, BIAS_BASELINE)],
+)
+def test_the_verdict_names_a_baseline_that_is_not_beaten(bias, mean, unbeaten):
+    baselines = {BIAS_BASELINE: bias, MEAN_BASELINE: mean}
+    record = make_record(judged={"baselines": baselines})
+    [said] = [s for s in verdict_of(record).lines if s.kind == "use none"]
+    assert said.text.endswith(f"not shown to beat the {unbeaten} baseline.")
