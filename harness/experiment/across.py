@@ -31,7 +31,7 @@ class AcrossDataSets:
     simulated : tuple of str
         Experiments whose ratings were made by a program.
     unlike : mapping of str to mapping of str to str
-        What was not done alike ("split", "budget"), by experiment.
+        What was not done alike ("split", "budget", "objective"), by experiment.
     """
 
     comparison: DataSetComparison
@@ -209,5 +209,6 @@ def _unlike(records: Iterable[ExperimentRecord]) -> dict[str, dict[str, str]]:
     told: dict[str, dict[str, str]] = {
         "split": {r.name: r.split.method for r in records},
         "budget": {r.name: r.spec.budget.describe() for r in records},
+        "objective": {r.name: r.metric.name for r in records},
     }
     return {what: each for what, each in told.items() if len(set(each.values())) > 1}

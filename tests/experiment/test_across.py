@@ -3,11 +3,13 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import StudyError
+from harness.evaluation.metrics import Metric
 from harness.experiment.across import compare_experiments
-from tests.experiment.records import make_spec, on_data_sets
+from tests.experiment.records import make_spec, make_study, on_data_sets
 from tests.experiment.scores import TUNED
 
 SIX = dict.fromkeys("abcdef", TUNED)
+MAE = Metric("mae", "minimize")
 ORDER = ("svd", "hybrid", "cf", "content")
 
 
@@ -86,6 +88,15 @@ def test_what_was_not_done_alike_is_told_of_each_experiment():
     assert list(found.unlike) == ["budget"]
     assert "b: 99 trials" in said(found, "budget")
     assert not across(SIX).unlike
+
+
+def test_another_objective_of_the_searches_is_told():
+    studies = {
+        c: replace(study, settings=replace(study.settings, metric=MAE))
+        for c, study in ((c, make_study(c)) for c in TUNED)
+    }
+    found = across(dict.fromkeys("ab", TUNED), b={"studies": studies})
+    assert found.unlike == {"objective": {"a": "rmse", "b": "mae"}}
 
 
 def test_simulated_ratings_are_named_as_such():
