@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
 
 from harness.errors import StudyError
-from harness.search.ownership import FileLock
 
 __all__ = ["Journal"]
 

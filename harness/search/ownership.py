@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, StudyError
+from harness.search.storage import storage_errors
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
-__all__ = ["FileLock", "Ownership", "own_file", "own_study"]
+__all__ = ["Ownership", "own_file", "own_study"]
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def _postgresql(name: str) -> tuple[str, dict[str, Any]]:
 
 def _mysql(name: str) -> tuple[str, dict[str, Any]]:
     # MySQL's have names, of at most 64 characters, for the whole server.
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return "SELECT GET_LOCK(CONCAT(LEFT(DATABASE(), 20), :key), 0)", {"key": digest}
+    digest = hashlib.sha256(f"harness {name}".encode()).hexdigest()
+    return "SELECT GET_LOCK(MD5(CONCAT(DATABASE(), ' ', :key)), 0)", {"key": digest}
 
 
 _ADVISORY_LOCKS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
@@ -113,6 +114,10 @@ _ADVISORY_LOCKS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
     "mysql": _mysql,
     "mariadb": _mysql,
 }
+
+
+# The longest that MySQL takes on every system: 24 days.
+_IDLE_SECONDS = 2_147_483
 
 
 @contextmanager
@@ -130,7 +135,12 @@ def _own_in_database(
         )
     query, values = _ADVISORY_LOCKS[url.get_backend_name()](name)
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with storage_errors(str(url)):
+        connection = engine.connect()
+    with connection:
+        if url.get_backend_name() != "postgresql":
+            # MySQL ends connections that are idle, as this one is during a long fold.
+            connection.execute(text(f"SET SESSION wait_timeout = {_IDLE_SECONDS}"))
         if not connection.execute(text(query), values).scalar():
             raise refusal("through the same database")
         try:

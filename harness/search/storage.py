@@ -3,16 +3,18 @@
 import secrets
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from harness.data.dataset import DatasetFacts
 from harness.errors import StudyError, UnknownNameError
@@ -36,6 +38,7 @@ __all__ = [
     "read_experiment_facts",
     "read_study",
     "save_experiment_facts",
+    "storage_errors",
     "study_record",
     "trial_record",
     "without_password",
@@ -63,9 +66,9 @@ def open_storage(storage: str, *, create: bool = True) -> BaseStorage:
     except StudyError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StudyError(
-            f"The storage {without_password(storage)} cannot be opened: {reason}"
+            f"The storage {without_password(storage)} cannot be opened: "
+            f"{_reason_of(error)}"
         ) from error
 
 
@@ -139,6 +142,27 @@ def without_password(storage: str) -> str:
     except (ArgumentError, ValueError):
         # Not a URL after all: it may hold a password anywhere.
         return f"{storage.partition('://')[0]}://..."
+
+
+@contextmanager
+def storage_errors(storage: str) -> Iterator[None]:
+    """Say in one sentence that a storage fails on the way."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        raise StudyError(
+            f"The storage {without_password(storage)} failed: {_reason_of(error)}. "
+            "What was told is kept: the same command goes on from there."
+        ) from error
+
+
+def _reason_of(error: BaseException) -> str:
+    """Find what the driver of the database says."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else None
+    cause = getattr(cause or error, "orig", None) or cause or error
+    # PyMySQL's arguments are a number and a sentence.
+    reason = str(cause.args[-1] if cause.args else "").strip() or type(cause).__name__
+    return reason.splitlines()[0].rstrip(".")
 
 
 def list_studies(storage: str) -> list[str]:
@@ -288,9 +312,10 @@ def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
 def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None:
     """Keep something with an experiment."""
     opened = open_storage(storage)
-    home = _homes(opened)[name].study_name
-    study = optuna.load_study(study_name=home, storage=opened)
-    write_attribute(study, key, value)
+    with storage_errors(storage):
+        home = _homes(opened)[name].study_name
+        study = optuna.load_study(study_name=home, storage=opened)
+        write_attribute(study, key, value)
 
 
 def _homes(opened: BaseStorage) -> dict[str, FrozenStudy]:

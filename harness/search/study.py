@@ -40,11 +40,11 @@ from harness.search.space import SearchSpace
 from harness.search.storage import (
     name_objective,
     open_storage,
+    storage_errors,
     study_record,
     trial_record,
     without_password,
 )
-from harness.search.trials import storage_errors
 from harness.version import DISTRIBUTION
 
 __all__ = ["StudyPlan", "check_plan", "environment", "run_study"]

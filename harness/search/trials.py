@@ -1,7 +1,7 @@
 """Trials in an Optuna storage: one durable write when one starts, one when it ends."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 import optuna
@@ -19,9 +19,8 @@ from harness.search.attributes import shorten
 from harness.search.history import Drawn, Outcome
 from harness.search.journal import Journal
 from harness.search.space import SearchSpace
-from harness.search.storage import without_password
 
-__all__ = ["TrialStore", "storage_errors"]
+__all__ = ["TrialStore"]
 
 _N_KILLS = "put_back"
 
@@ -208,21 +207,3 @@ def _end_in_one_transaction(
             )
         trial.state = outcome.state
         trial.datetime_complete = datetime.now().astimezone().replace(tzinfo=None)
-
-
-@contextmanager
-def storage_errors(storage: str) -> Iterator[None]:
-    """Say in one sentence that a storage fails in the middle of a search."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        cause = error.__cause__ or error
-        cause = getattr(cause, "orig", None) or cause
-        reason = str(cause).strip().splitlines()[0].rstrip(".")
-        raise StudyError(
-            f"The storage {without_password(storage)} failed: {reason}. "
-            "What was told is kept: the same command goes on from there."
-        ) from error

@@ -187,6 +187,12 @@ def fold_rmse(small_ratings):
     return compute
 
 
+slow = pytest.mark.skipif(
+    os.environ.get("HARNESS_SLOW") != "1", reason="slow: set HARNESS_SLOW=1"
+)
+"""Tests that cost more than ten seconds each: left out unless HARNESS_SLOW=1."""
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
