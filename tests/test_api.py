@@ -9,7 +9,9 @@ import pytest
 
 import harness
 from harness.errors import DataError, HarnessError, StudyError, UnknownNameError
+from harness.experiment import judge
 from harness.models.families import load_family
+from tests.serving.promotion_workspace import COSTS
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,41 @@ def test_the_same_call_continues_a_study(frame):
     harness.tune("baseline", frame, trials=2, **options)
     done = harness.tune("baseline", frame, trials=4, **options)
     assert done.trials["state"].isin(["complete", "pruned"]).sum() == 4
+
+
+def test_a_stop_between_judging_and_logging_costs_no_model(
+    small_dataset, tmp_path, monkeypatch
+):
+    from mlflow import MlflowClient
+
+    def go():
+        options = {"folds": 2, "jobs": 1, "progress": False}
+        return harness.tune("baseline", small_dataset, trials=2, **options)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def models():
+        client = MlflowClient("sqlite:///mlflow.db")
+        number = client.get_experiment_by_name("harness").experiment_id
+        return client.search_logged_models([number])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(judge, "measure_efficiency", lambda *_, **__: COSTS)
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.api.log_report", stop)
+        with pytest.raises(KeyboardInterrupt):
+            go()
+    assert not models()
+    first = go()
+    [model] = models()
+    [final] = first.results.runs.candidates.values()
+    assert model.source_run_id == final.final_run
+    assert model.tags["trial"] == str(final.trial) == str(first.best.trial)
+    assert str(model.status) == "READY"
+    go()
+    assert [each.model_id for each in models()] == [model.model_id]
 
 
 def test_a_script_without_a_guard_is_not_started_again_by_its_workers(frame, tmp_path):

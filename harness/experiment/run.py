@@ -24,7 +24,7 @@ from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import repeat_name
 from harness.models.families import is_in_file, load_family
 from harness.plain import to_json
-from harness.search.attributes import MAX_TEXT, has_room
+from harness.search.attributes import MAX_TEXT, why_too_small
 from harness.search.engine import Budget
 from harness.search.executors import choose_executor
 from harness.search.ownership import own_study
@@ -43,6 +43,7 @@ from harness.search.storage import (
     without_password,
 )
 from harness.search.study import StudyPlan, check_plan, environment, run_study
+from harness.search.trials import storage_errors
 from harness.toml import as_sentence, broken_rule, first_problem
 from harness.version import code_version
 
@@ -106,11 +107,13 @@ class PreparedExperiment:
         )
         for plan in self.plans.values():
             check_plan(plan)
-        if not has_room(open_storage(storage)):
+        with storage_errors(storage):
+            reason = why_too_small(open_storage(storage))
+        if reason is not None:
             raise StudyError(
                 f"{without_password(storage)} cannot keep a text of {2 * MAX_TEXT:,} "
-                "bytes, as studies write them: give its columns value_json more room, or "
-                "name another --storage."
+                f"bytes, as studies write them: {reason}. Give its columns value_json more "
+                "room, or name another --storage."
             )
         facts, there = self._facts(), dict[str, Any]()
         objective = find_objective(self.spec.search.metric)

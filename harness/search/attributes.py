@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError
 
-__all__ = ["MAX_TEXT", "has_room", "read_attributes", "shorten", "write_attribute"]
+__all__ = ["MAX_TEXT", "read_attributes", "shorten", "why_too_small", "write_attribute"]
 
 
 MAX_TEXT = 30_000
@@ -59,23 +58,36 @@ def _is_piece(name: str, attributes: Mapping[str, object]) -> bool:
     return key in attributes and piece[:1] in {"a", "b"} and piece[1:].isdigit()
 
 
-def has_room(storage: optuna.storages.BaseStorage) -> bool:
-    """Try whether a storage keeps the largest attribute, and leave nothing behind."""
-    if isinstance(storage, optuna.storages.JournalStorage):
-        return True  # a file has room, and would keep the trial for ever
+def why_too_small(storage: optuna.storages.BaseStorage) -> str | None:
+    """Try whether a storage keeps the largest attribute; where it does not, say why.
+
+    What is written is never committed: even a process killed here leaves nothing behind.
+    """
+    if not isinstance(storage, optuna.storages.RDBStorage):
+        return None  # a file has room, and would keep the trial for ever
+    from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel
+    from sqlalchemy.orm import Session
+
     # Each quotation mark takes two bytes: no piece takes more.
-    largest = '"' * MAX_TEXT
-    name = f"harness-probe-{secrets.token_hex(8)}"
-    minimize = optuna.study.StudyDirection.MINIMIZE
-    study = storage.create_new_study([minimize], name)
-    try:
-        storage.set_study_user_attr(study, "probe", largest)
-        return bool(storage.get_study_user_attrs(study).get("probe") == largest)
-    except (StorageInternalError, SQLAlchemyError, ValueError):
-        # Refused, or cut so that it is no JSON any more.
-        return False
-    finally:
-        storage.delete_study(study)
+    largest = json.dumps('"' * MAX_TEXT)
+    with Session(storage.engine) as session:
+        try:
+            study = StudyModel(study_name=f"harness-probe-{secrets.token_hex(8)}")
+            session.add(study)
+            session.flush()
+            kept = StudyUserAttributeModel(
+                study_id=study.study_id, key="probe", value_json=largest
+            )
+            session.add(kept)
+            session.flush()
+            session.refresh(kept)
+        except (DataError, IntegrityError) as error:
+            # Not one that is locked or out of reach: that is another matter.
+            reason = str(error.orig or error).strip()
+            return reason.splitlines()[0].rstrip(".")
+    if kept.value_json != largest:
+        return f"it was cut to {len(kept.value_json):,} bytes"
+    return None
 
 
 def shorten(text: str) -> str:

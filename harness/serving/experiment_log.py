@@ -1,15 +1,19 @@
 """The outcome of an experiment in MLflow: its runs, its report, its final models."""
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from harness.data.dataset import Dataset
 from harness.errors import TrackingError
 from harness.experiment.judge import JudgedExperiment
+from harness.experiment.refit import refit_best
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import keep
+from harness.models.base import Recommender
 from harness.serving.package import log_model, origin_of, package
+from harness.serving.registry import Registry
 from harness.tracking.location import Location
 from harness.tracking.runs import attach_report, log_experiment
 
@@ -45,16 +49,36 @@ def log_report(
     try:
         if runs.experiment is not None:
             attach_report(runs.experiment, report, location)
-        for candidate, model in judged.models.items():
-            logged = runs.candidates.get(candidate)
-            if dataset is None or logged is None or logged.final_run is None:
-                continue
+        if dataset is None:
+            return None
+        for candidate, model in _models(judged, dataset, location):
+            final_run = runs.candidates[candidate].final_run
+            assert final_run is not None
             origin = origin_of(record, candidate)
             packaged = package(model, dataset, origin, report=report)
-            log_model(packaged, run_id=logged.final_run, location=location)
+            log_model(packaged, run_id=final_run, location=location)
     except TrackingError as error:
         return _problem(record, error, location)
     return None
+
+
+def _models(
+    judged: JudgedExperiment, dataset: Dataset, location: Location
+) -> Iterator[tuple[str, Recommender]]:
+    """Give the final models that have a run, but are not in MLflow.
+
+    One that was judged by a process that was stopped before it was logged is fitted again.
+    """
+    registry = Registry(location)
+    for candidate, logged in judged.record.runs.candidates.items():
+        if logged.final_run is None:
+            continue
+        if candidate in judged.models:
+            yield candidate, judged.models[candidate]
+        elif registry.logged_model(logged.final_run, trial=logged.trial) is None:
+            study = judged.record.studies[candidate]
+            if study.best is not None and study.best.number == logged.trial:
+                yield candidate, refit_best(study, lambda: dataset).model
 
 
 def _problem(record: ExperimentRecord, error: TrackingError, location: Location) -> str:

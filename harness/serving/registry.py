@@ -53,7 +53,11 @@ def model_name(dataset: str) -> str:
 
 
 _FACTS_TAG = "mlflow.harness.facts"
-"""MLflow's pages leave out tags that begin with its own name: people see the others."""
+"""Tag of a logged model: facts by the name that it is registered under.
+
+The list of versions shows every tag of a version, whatever its name; the page of a logged
+model leaves out those that begin with MLflow's name.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,7 @@ class VersionFacts:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What MLflow's pages show of it, and the whole for machines."""
+        """What MLflow's pages show of it."""
         shown = {
             "family": self.family,
             "source": f"{self.experiment}, trial {self.trial}",
@@ -105,7 +109,7 @@ class VersionFacts:
         }
         if self.forced:
             shown["forced"] = ", ".join(self.forced)
-        return {**shown, _FACTS_TAG: json.dumps(to_json(self))}
+        return shown
 
     def has_settings_of(self, other: "VersionFacts") -> bool:
         """Tell whether both are the same settings, judged at the same time."""
@@ -150,31 +154,33 @@ class RegisteredVersion:
 
 
 def convert_version(
-    version: "ModelVersion", aliases: Mapping[str, int]
+    version: "ModelVersion", aliases: Mapping[str, int], kept: str | None = None
 ) -> RegisteredVersion:
-    """Convert what MLflow knows of a version."""
+    """Convert what MLflow knows of a version; `kept` are the facts of its model."""
     number = int(version.version)
-    tags = dict(version.tags)
-    kept = tags.pop(_FACTS_TAG, None)
+    name = str(version.name)
     return RegisteredVersion(
-        name=str(version.name),
+        name=name,
         version=number,
         aliases=tuple(alias for alias, v in aliases.items() if v == number),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         run_id=version.run_id or "",
         source=version.source or "",
-        tags=tags,
-        facts=None if kept is None else _read_facts(kept, f"{version.name} {number}"),
+        tags=dict(version.tags),
+        facts=None if kept is None else _read_facts(kept, name, number),
     )
 
 
-def _read_facts(kept: str, version: str) -> VersionFacts:
+def _read_facts(kept: str, name: str, version: int) -> VersionFacts | None:
     try:
-        found: VersionFacts = from_json(VersionFacts, json.loads(kept))
-    except (ValueError, HarnessError) as error:
+        facts = json.loads(kept).get(name)
+        found: VersionFacts | None = (
+            None if facts is None else from_json(VersionFacts, facts)
+        )
+    except (ValueError, AttributeError, HarnessError) as error:
         raise TrackingError(
-            f"Version {version}: its tag {_FACTS_TAG} must be as `harness promote` wrote "
-            "it, but is not: promote its study or experiment again."
+            f"Version {name} {version}: the tag {_FACTS_TAG} of its logged model must be as "
+            "`harness promote` wrote it, but is not: promote its study or experiment again."
         ) from error
     return found
 
@@ -183,6 +189,7 @@ PREVIOUS = "previous"
 CHALLENGER = "challenger"
 
 _VERSIONS_TAG = "mlflow.modelVersions"
+_LOGGED = "models:/"
 _PARENT_TAG = "mlflow.parentRunId"
 
 P = ParamSpec("P")
@@ -237,7 +244,10 @@ class Registry:
         aliases = self._aliases(name)
         quote = '"' if "'" in name else "'"
         found = self._client.search_model_versions(f"name = {quote}{name}{quote}")
-        versions = [convert_version(each, aliases) for each in found]
+        versions = [
+            convert_version(each, aliases, self._facts_of(each.source))
+            for each in found
+        ]
         return sorted(versions, key=lambda each: -each.version)
 
     @_explained
@@ -246,8 +256,8 @@ class Registry:
         aliases = self._aliases(name) if name in self.names() else {}
         if alias not in aliases:
             return None
-        version = str(aliases[alias])
-        return convert_version(self._client.get_model_version(name, version), aliases)
+        found = self._client.get_model_version(name, str(aliases[alias]))
+        return convert_version(found, aliases, self._facts_of(found.source))
 
     def require(self, name: str, alias: str) -> RegisteredVersion:
         """Find the version that has an alias."""
@@ -304,12 +314,15 @@ class Registry:
         description: str,
     ) -> RegisteredVersion:
         """Make a version of a logged model, unless there is one."""
+        model_id = source.removeprefix(_LOGGED)
+        # Before there is a version, which would be one that nobody knows of.
+        kept = json.loads(self._facts_of(source) or "{}") | {name: to_json(facts)}
+        self._client.set_logged_model_tags(model_id, {_FACTS_TAG: json.dumps(kept)})
         for known in self.versions(name):
             if known.source == source:
                 self._describe(known, facts.tags, description)
                 return replace(known, facts=facts)
         self._create_model(name)
-        model_id = source.removeprefix("models:/")
         with _as_default(self.location):
             made = self._client.create_model_version(
                 name,
@@ -320,7 +333,7 @@ class Registry:
                 model_id=model_id,
             )
         self._link(model_id, name, str(made.version))
-        return convert_version(made, {})
+        return replace(convert_version(made, {}), facts=facts)
 
     @_explained
     def move(self, alias: str, version: RegisteredVersion | None, *, name: str) -> None:
@@ -339,6 +352,21 @@ class Registry:
         for key, value in tags.items():
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
+
+    def _facts_of(self, source: str) -> str | None:
+        """Read what is kept with a logged model; None where there is nothing."""
+        from mlflow.exceptions import MlflowException
+
+        if not (source or "").startswith(_LOGGED):
+            return None
+        try:
+            model = self._client.get_logged_model(source.removeprefix(_LOGGED))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None  # deleted, or another version's: models:/NAME/1
+            raise
+        kept: str | None = model.tags.get(_FACTS_TAG)
+        return kept
 
     def _link(self, model_id: str, name: str, version: str) -> None:
         """Let the page of the logged model lead here, as `mlflow.register_model` does."""

@@ -17,7 +17,7 @@ from harness.errors import TrackingError
 from harness.formatting import hide_password
 from harness.serving.processes import DIRECT, HOST, on_port, run_server
 from harness.tracking.location import Location, runs_url
-from harness.tracking.views import VIEWS
+from harness.tracking.views import views_in
 
 __all__ = ["dashboard_is_installed", "experiment_links", "serve", "serve_dashboard"]
 
@@ -77,12 +77,11 @@ def experiment_links(address: str, experiment: str) -> dict[str, str]:
         raise _silent(address, error) from error
     except (OSError, ValueError, KeyError) as error:
         raise _silent(address, error) from error
-    tags = {tag["key"] for tag in found.get("tags", [])}
+    tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
     number = found["experiment_id"]
     links = {
-        view.name: runs_url(address, number, view=view.key)
-        for view in VIEWS
-        if view.tag in tags
+        name: runs_url(address, number, view=key)
+        for name, key in views_in(tags).items()
     }
     return links or {"runs": runs_url(address, number)}
 

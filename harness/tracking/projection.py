@@ -113,6 +113,7 @@ def _trial_points(
 
 def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     tags = _shared_tags(study) | {
+        "level": "trial",
         TRIAL_TAG: str(trial.number),
         "state": trial.state,
         "seed": str(trial.seed),
@@ -174,6 +175,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
 
 def _study_tags(study: StudyRecord) -> dict[str, str]:
     tags = _shared_tags(study) | {
+        "level": "study",
         "seed": as_text(study.settings.seed),
         "storage": study.storage,
         "settings": as_json(to_json(study.settings))[:LONGEST_VALUE],
@@ -260,7 +262,10 @@ def _described_best(study: StudyRecord) -> str:
 def project_experiment(record: ExperimentRecord) -> RunImage:
     """Show an experiment as a run, the parent of its studies and its final models."""
     decision = record.decision
-    tags = _experiment_tags(record) | {"mlflow.note.content": _experiment_note(record)}
+    tags = _experiment_tags(record) | {
+        "level": "experiment",
+        "mlflow.note.content": _experiment_note(record),
+    }
     points: list[MetricPoint] = []
     name = f"{record.name}: searching"
     if decision is not None:
@@ -414,6 +419,7 @@ def _final_tags(
     return {
         CANDIDATE_TAG: candidate,
         "family": model.family,
+        "level": "final",
         "state": "final",
         "verdict": _verdict(decision, candidate),
         "study": as_text(study.name if study else None),

@@ -109,7 +109,7 @@ class StudyRuns:
 
     def begin(self, study: StudyRecord) -> Outcome:
         """Create the run of the study if there is none."""
-        self._store.show_trials(_columns(study))
+        self._store.show_trials(_columns(study), study.dataset.name)
         if self._parent is not None:
             return "unchanged"
         image = project_study(study, status="RUNNING")
@@ -216,7 +216,7 @@ class ExperimentRuns:
         for candidate in self._record.spec.families:
             image = project_final(self._record, candidate)
             if image is not None and top is not None:
-                self._store.offer(FINALS_VIEW)
+                self._store.offer(FINALS_VIEW.of(self._record.dataset.name))
                 finals[candidate], outcome = self._write_final(candidate, image, top)
                 outcomes.append(outcome)
         return finals

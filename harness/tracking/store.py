@@ -226,9 +226,10 @@ class RunStore:
         self.experiment_id: str = experiment.experiment_id
         self._tags: dict[str, str] = dict(experiment.tags)
 
-    def show_trials(self, params: Iterable[str]) -> None:
-        """Offer a list of trials with parameters as columns."""
-        self._set_tag(TRIALS_VIEW.tag, merge_trials_view(self._tags, params))
+    def show_trials(self, params: Iterable[str], dataset: str) -> None:
+        """Offer a list of the trials on a data set, with parameters as columns."""
+        view = TRIALS_VIEW.of(dataset)
+        self._set_tag(view.tag, merge_trials_view(self._tags, params, view))
 
     def offer(self, view: View) -> None:
         """Offer a list of runs."""

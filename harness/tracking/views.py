@@ -7,8 +7,9 @@ does not know the tags sorts by date.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "View",
     "merge_trials_view",
     "trial_parameters",
+    "views_in",
 ]
 
 
@@ -50,6 +52,18 @@ class View:
         """Name of the experiment's tag that holds it."""
         return _TAG_PREFIX + self.key
 
+    def of(self, dataset: str) -> "View":
+        """Leave the runs of one data set: scores on different scales have no order."""
+        quote = '"' if "'" in dataset else "'"
+        only = f"tags.dataset = {quote}{dataset}{quote}"
+        slug = re.sub(r"[^\w.-]", "-", dataset)[:100]
+        return replace(
+            self,
+            key=f"{self.key}-{slug}",
+            name=f"{self.name}: {dataset}",
+            only=f"{self.only} AND {only}" if self.only else only,
+        )
+
     def as_json(self, params: Iterable[str] = ()) -> str:
         """Write it as MLflow keeps it."""
         columns = [f"tags.`{name}`" for name in self.tags]
@@ -70,11 +84,12 @@ class View:
 
 
 TRIALS_VIEW = View(
-    key="harness",
+    key="harness-trials",
     name="best trials first",
     tags=("family", "state"),
     metrics=("rmse", "rmse_fold_sd", "fit_seconds", "mae"),
     order_by="metrics.`rmse`",
+    only="tags.level = 'trial'",
 )
 """Sorted by a metric, MLflow shows no nesting: only trials have this one, and lead."""
 
@@ -87,35 +102,50 @@ FINALS_VIEW = View(
         *("latency_p95_ms", "model_mb", "ndcg_at_10", "search_rmse"),
     ),
     order_by="metrics.`test_rmse`",
-    only="tags.state = 'final'",
+    only="tags.level = 'final'",
 )
 
 NESTED_VIEW = View(
     key="harness-nested",
-    name="experiments, studies, trials",
+    name="experiments, studies, final models",
     tags=("family", "state"),
     metrics=("test_rmse", "best_rmse", "rmse", "rmse_fold_sd", "fit_seconds"),
     # Only in the order of time does MLflow show which run stands below which.
     order_by="attributes.start_time",
     ascending=False,
+    # MLflow loads a hundred runs at a time, folded in or not: trials would be most.
+    only="tags.level != 'trial'",
 )
 
 VIEWS = (FINALS_VIEW, NESTED_VIEW, TRIALS_VIEW)
 """In the order in which they are of interest."""
 
 
-def merge_trials_view(tags: Mapping[str, str], params: Iterable[str]) -> str:
+def views_in(tags: Mapping[str, str]) -> dict[str, str]:
+    """Name the lists that an experiment offers, and what a link names each by."""
+    return {
+        json.loads(tags[tag])["name"]: tag.removeprefix(_TAG_PREFIX)
+        for view in VIEWS
+        for tag in sorted(tags)
+        # One for each data set; but what is folded in needs no order by scores.
+        if tag.startswith(f"{view.tag}-") or tag == view.tag == NESTED_VIEW.tag
+    }
+
+
+def merge_trials_view(
+    tags: Mapping[str, str], params: Iterable[str], view: View
+) -> str:
     """Describe the list of trials, the best one first, with their parameters."""
-    shown = [*trial_parameters(tags)]
+    shown = [*trial_parameters(tags, view)]
     shown += [name for name in params if name not in shown]
-    return TRIALS_VIEW.as_json(shown[:_MOST_PARAMETERS])
+    return view.as_json(shown[:_MOST_PARAMETERS])
 
 
-def trial_parameters(tags: Mapping[str, str]) -> list[str]:
+def trial_parameters(tags: Mapping[str, str], view: View) -> list[str]:
     """List the parameters that the list of trials shows."""
     try:
-        view: dict[str, Any] = json.loads(tags.get(TRIALS_VIEW.tag, "{}"))
-        columns = json.loads(view["state"])["selectedColumns"]
+        kept: dict[str, Any] = json.loads(tags.get(view.tag, "{}"))
+        columns = json.loads(kept["state"])["selectedColumns"]
         params = [c for c in columns if c.startswith("params.`")]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []

@@ -86,9 +86,9 @@ def paths():
     trials = quote(str(trials).replace("'", '"'))
     top = runs["published: svd wins, test rmse 0.5720"]
     return {
-        "finals": f"{views}harness-finals",
+        "finals": f"{views}harness-finals-ott",
         "nested": f"{views}harness-nested",
-        "trials": f"{views}harness",
+        "trials": f"{views}harness-trials-ott",
         "run": f"/experiments/{number}/runs/{runs[FINALS[0]]}",
         "artifacts": f"/experiments/{number}/runs/{top}/artifacts/report",
         "comparison": f'/compare-runs?runs={finals}&experiments=["{number}"]',

@@ -164,8 +164,9 @@ def test_an_unreachable_registry_is_one_sentence(harness):
     "statement",
     [
         "DROP TABLE model_versions",
-        "UPDATE model_version_tags SET value = '{' WHERE key LIKE 'mlflow.harness%'",
-        "UPDATE model_version_tags SET value = '{}' WHERE key LIKE 'mlflow.harness%'",
+        "UPDATE logged_model_tags SET tag_value = '{' WHERE tag_key LIKE '%.facts'",
+        """UPDATE logged_model_tags SET tag_value = '{"ratings": {}}'
+        WHERE tag_key LIKE '%.facts'""",
     ],
     ids=["a table is gone", "no JSON", "no facts"],
 )

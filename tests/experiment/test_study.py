@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
@@ -11,6 +13,7 @@ from harness.evaluation.splits import assign_folds, cut_fold
 from harness.experiment import judge as remeasure
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.search.attributes import why_too_small
 from harness.search.ownership import own_study
 from harness.search.records import NoListener
 from harness.search.storage import open_storage, read_experiment_facts
@@ -149,14 +152,14 @@ def test_a_storage_without_room_is_refused_before_anything_is_kept(
     # As a column of MySQL refuses what is too long for it.
     database.execute(
         "CREATE TRIGGER small BEFORE INSERT ON study_user_attributes "
-        "WHEN length(NEW.value_json) > 30000 BEGIN SELECT RAISE(ABORT, 'long'); END"
+        "WHEN length(NEW.value_json) > 30000 BEGIN SELECT RAISE(ABORT, 'Data too long'); END"
     )
     prepared = prepare_study(
         study_spec("baseline"),
         RunSettings(storage=storage),
         load=lambda _: small_dataset,
     )
-    with pytest.raises(StudyError, match="60,000 bytes"):
+    with pytest.raises(StudyError, match=r"60,000 bytes.*: Data too long\."):
         prepared.begin()
     assert not database.execute("SELECT * FROM studies").fetchall()
     database.execute("DROP TRIGGER small")
@@ -164,6 +167,46 @@ def test_a_storage_without_room_is_refused_before_anything_is_kept(
     prepared.begin()
     names = database.execute("SELECT study_name FROM studies").fetchall()
     assert names == [(prepared.name,)]
+
+
+def test_a_process_killed_while_it_tries_a_storage_leaves_nothing_in_it(
+    tmp_path, monkeypatch
+):
+    storage = open_storage(f"sqlite:///{tmp_path}/small.db")
+    seen = []
+
+    class KilledError(BaseException):
+        """Stands for kill -9: nobody tidies up."""
+
+    def kill(session, *_):
+        seen.append(
+            session.scalar(
+                text("SELECT max(length(value_json)) FROM study_user_attributes")
+            )
+        )
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "refresh", kill)
+        patch.setattr(Session, "rollback", lambda _: None)
+        patch.setattr(Session, "close", lambda _: None)
+        with pytest.raises(KilledError):
+            why_too_small(storage)
+    assert seen == [60_002]
+    with sqlite3.connect(tmp_path / "small.db") as database:
+        assert not database.execute("SELECT * FROM studies").fetchall()
+        assert not database.execute("SELECT * FROM study_user_attributes").fetchall()
+
+
+def test_a_storage_that_cuts_what_is_too_long_is_found_out(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path}/small.db")
+    with sqlite3.connect(tmp_path / "small.db") as database:
+        # As MySQL does where it is not strict.
+        database.execute(
+            "CREATE TRIGGER small AFTER INSERT ON study_user_attributes BEGIN UPDATE "
+            "study_user_attributes SET value_json = substr(value_json, 1, 50000); END"
+        )
+    assert why_too_small(storage) == "it was cut to 50,000 bytes"
 
 
 def test_what_a_file_says_is_not_changed_under_a_process_that_runs_it(
