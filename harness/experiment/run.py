@@ -40,10 +40,10 @@ from harness.search.storage import (
     read_experiment_facts,
     read_studies,
     save_experiment_facts,
+    storage_errors,
     without_password,
 )
 from harness.search.study import StudyPlan, check_plan, environment, run_study
-from harness.search.trials import storage_errors
 from harness.toml import as_sentence, broken_rule, first_problem
 from harness.version import code_version
 

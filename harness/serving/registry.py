@@ -353,11 +353,11 @@ class Registry:
             if version.tags.get(key) != value:
                 self._client.set_model_version_tag(version.name, number, key, value)
 
-    def _facts_of(self, source: str) -> str | None:
+    def _facts_of(self, source: str | None) -> str | None:
         """Read what is kept with a logged model; None where there is nothing."""
         from mlflow.exceptions import MlflowException
 
-        if not (source or "").startswith(_LOGGED):
+        if source is None or not source.startswith(_LOGGED):
             return None
         try:
             model = self._client.get_logged_model(source.removeprefix(_LOGGED))
