@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
+from harness.data.readers.table import FORM
 from harness.errors import (
     DataError,
     SearchFailedError,
@@ -816,10 +817,15 @@ def _loader(data: Any) -> Callable[[ExperimentSpec], Dataset] | None:
 
 def _from_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
     """Read a table as a file of it would be read, with all the same checks."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data-frame.parquet"
         try:
-            frame.to_parquet(path, index=False)
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            form = {**(table.schema.metadata or {}), FORM: b"data frame"}
+            parquet.write_table(table.replace_schema_metadata(form), path)
         except (TypeError, ValueError) as error:  # Arrow's are both
             reason = str(error).splitlines()[0]
             raise DataError(

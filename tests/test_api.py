@@ -122,6 +122,8 @@ def test_the_same_call_continues_a_study(frame):
     options = {"folds": 2, "jobs": 1, "scale": "1:5", "progress": False}
     harness.tune("baseline", frame, trials=2, **options)
     done = harness.tune("baseline", frame, trials=4, **options)
+    [columns] = [n for n in done.results.dataset.notes if n.startswith("Columns taken")]
+    assert columns.endswith("(data frame).")
     assert done.trials["state"].isin(["complete", "pruned"]).sum() == 4
 
 

@@ -24,7 +24,7 @@ def command_of(entry_point, **given):
     return words
 
 
-@pytest.mark.parametrize("name", ["study", "run", "report"])
+@pytest.mark.parametrize("name", ["main", "study", "run", "report"])
 def test_an_entry_point_is_a_command_that_takes_its_parameters(name):
     required = REQUIRED.get(name, {})
     command, *words = command_of(name, **required)

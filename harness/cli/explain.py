@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         ExplainedPair,
         FactorInWords,
         Named,
-        NamedNeighbor,
     )
 
 __all__ = ["explain"]
@@ -88,25 +87,29 @@ def _print(pair: "ExplainedPair", console: "Console") -> None:
         console.print("The ratings are simulated.")
     for note in pair.notes:
         console.print(plain(note, len(note)))
-    given = "" if pair.rated is None else f", which this user gave {pair.rated:g} stars"
+    given = (
+        ""
+        if pair.rated is None
+        else f", which this user gave {pair.rated:g} {pair.unit}"
+    )
     console.print(
         f"User {plain(pair.user.id)} ({pair.user.n_ratings:,} ratings), title "
         f"{_name(pair.title)} ({pair.title.n_ratings:,} ratings){given}"
     )
-    console.print(f"Prediction: {pair.prediction:.2f} stars")
+    console.print(f"Prediction: {pair.prediction:.2f} {pair.unit}")
     total = ("sum, before clipping", _signed(pair.before_clipping), "")
     rows = [(part.label, _signed(part.stars), part.detail) for part in pair.parts]
-    print_table(console, ("part", "stars", "what it is"), [*rows, total])
+    print_table(console, ("part", pair.unit, "what it is"), [*rows, total])
     if pair.user_parts:
         console.print(
             "Level of the user and features of the title together, divided the other way:"
         )
         rows = [(p.label, _signed(p.stars), p.detail) for p in pair.user_parts]
-        print_table(console, ("part", "stars", "what it is"), rows)
+        print_table(console, ("part", pair.unit, "what it is"), rows)
     for factor in pair.factors:
         _print_factor(console, factor)
     if pair.neighbors:
-        _print_neighbors(console, pair.neighbors, pair.neighbors_are)
+        _print_neighbors(console, pair)
 
 
 def _print_factor(console: "Console", factor: "FactorInWords") -> None:
@@ -119,14 +122,13 @@ def _print_factor(console: "Console", factor: "FactorInWords") -> None:
             console.print(f"  {side} {'; '.join(map(_name, titles))}")
 
 
-def _print_neighbors(
-    console: "Console", neighbors: tuple["NamedNeighbor", ...], kind: str
-) -> None:
+def _print_neighbors(console: "Console", pair: "ExplainedPair") -> None:
+    neighbors, kind = pair.neighbors, pair.neighbors_are
     shown = neighbors[:MOST_ROWS]
     rows: list[tuple[str, ...]] = [
         (_name(n.who), f"{n.rating:g}", _signed(n.stars)) for n in shown
     ]
-    head: tuple[str, ...] = (kind, "rating", "stars")
+    head: tuple[str, ...] = (kind, "rating", pair.unit)
     which = "most influential"
     similarities = [n.similarity for n in shown if n.similarity is not None]
     if similarities:

@@ -58,7 +58,7 @@ class BoundOptions:
         float | None,
         _bound(
             "--min-gain",
-            "Smallest gain over user and item bias, in stars of RMSE.",
+            "Smallest gain in RMSE over user and item bias.",
             show_default="above both baselines, beyond chance",
         ),
     ] = None

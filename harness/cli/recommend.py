@@ -250,6 +250,6 @@ def _print(found: "RecommendedTitles") -> None:
         for each in found.titles
     ]
     if any(why for *_, why in rows):
-        print_table(console, ("rank", "title", "stars", "why"), rows)
+        print_table(console, ("rank", "title", found.unit, "why"), rows)
     else:
-        print_table(console, ("rank", "title", "stars"), [row[:3] for row in rows])
+        print_table(console, ("rank", "title", found.unit), [row[:3] for row in rows])

@@ -189,7 +189,7 @@ def run(
         _say_unfinished(done)
         return
     for each in done.results.criteria:
-        typer.echo(f"{'pass' if each.passed else 'FAIL'}: {each.sentence}")
+        typer.echo(f"{'pass' if each.passed else 'FAIL'}  {each.sentence}")
     print_end(done, stores)
     if scope.check and not all(each.passed for each in done.results.criteria):
         raise typer.Exit(1)

@@ -31,7 +31,7 @@ __all__ = [
 
 LONGEST_NAME = 48
 LONGEST_CELL = 160
-NUMERIC = frozenset({"rank", "stars", "similarity", "rating"})
+NUMERIC = frozenset({"rank", "stars", "points", "similarity", "rating"})
 
 
 def print_table(

@@ -113,7 +113,7 @@ def _no_better_than_the_mean(
         "remark",
         (figures["rmse"], variance),
         f"With a variance of {_number(variance):.4g} the ratings have a standard "
-        f"deviation of {deviation:.3f} stars, so the published {rmse:.4g} "
+        f"deviation of {deviation:.3f}, so the published {rmse:.4g} "
         f"({figure_name(spec, figures['rmse'])}) is what predicting the mean for every "
         "pair gives.",
         {

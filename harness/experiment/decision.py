@@ -28,6 +28,7 @@ __all__ = [
     "beats_bias_of",
     "conclude",
     "declare",
+    "describe_bounds",
     "may_be_chance",
     "split_result",
 ]
@@ -290,15 +291,15 @@ def _check(
     name = _subject(record, criterion.metric, candidate)
     doubt = ""
     if value is None:
-        passed, sentence = False, f"{name} {_why_not_measured(record, candidate)}."
+        passed, sentence = False, f"{name} {_why_not_measured(record, candidate)}"
     else:
         unit = unit_of_scale(record.dataset.scale)
         failures = _failures(criterion, value, unit)
-        here = f"{name} is {measure_named(criterion.metric).sentence(value, unit)}"
+        here = f"{name} {measure_named(criterion.metric).sentence(value, unit)}"
         passed = not failures
         doubt = _doubt(record, criterion, candidate, value) if passed else ""
-        but = f"; but {doubt}" if doubt else ""
-        sentence = f"{here}: {failures or _bounds(criterion, unit)}{but}."
+        more = f": {failures}" if failures else f", but {doubt}" if doubt else ""
+        sentence = f"{here} (required: {describe_bounds(criterion)}){more}"
     return CheckedCriterion(
         criterion=criterion,
         candidate=candidate,
@@ -311,10 +312,10 @@ def _check(
 
 def _subject(record: ExperimentRecord, metric: str, candidate: str) -> str:
     if metric.startswith(DATA):
-        return f"The {measure_named(metric).label}"
+        return measure_named(metric).label
     known = candidate in record.spec.families
     owner = record.spec.label(candidate) if known else "the winner"
-    return f"The {measure_named(metric).label} of {owner}"
+    return f"{measure_named(metric).label} of {owner}"
 
 
 def _why_not_measured(record: ExperimentRecord, candidate: str) -> str:
@@ -329,11 +330,9 @@ def _failures(criterion: Criterion, value: float, unit: str) -> str:
     low, high = criterion.at_least, criterion.at_most
     measure = measure_named(criterion.metric)
     if high is not None and value > high:
-        gap = measure.sentence(value - high, unit)
-        return f"{gap} above the {measure.given(high, unit)} allowed"
+        return f"{measure.sentence(value - high, unit)} above"
     if low is not None and value < low:
-        gap = measure.sentence(low - value, unit)
-        return f"{gap} below the {measure.given(low, unit)} required"
+        return f"{measure.sentence(low - value, unit)} below"
     return ""
 
 
@@ -356,14 +355,14 @@ def _doubt(
     return "the difference to the baseline may be chance"
 
 
-def _bounds(criterion: Criterion, unit: str) -> str:
-    bounds = {"at least": criterion.at_least, "at most": criterion.at_most}
-    given = [
-        f"{words} {measure_named(criterion.metric).given(bound, unit)}"
-        for words, bound in bounds.items()
+def describe_bounds(criterion: Criterion) -> str:
+    """Write what is required: ">= 0.002"."""
+    bounds = {">=": criterion.at_least, "<=": criterion.at_most}
+    return ", ".join(
+        f"{sign} {measure_named(criterion.metric).given(bound)}"
+        for sign, bound in bounds.items()
         if bound is not None
-    ]
-    return f"{' and '.join(given)}, as required"
+    )
 
 
 _WORDS = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.evaluation.results import ModelResult
+from harness.experiment.decision import describe_bounds
 from harness.experiment.measured import DATA, PARAM, measure_named, measured
 from harness.experiment.results import (
     CheckedCriterion,
@@ -402,17 +403,11 @@ def criteria(context: Context) -> str:
 def _criterion_row(record: ExperimentRecord, checked: CheckedCriterion) -> list[str]:
     criterion = checked.criterion
     measure = measure_named(criterion.metric)
-    bounds = {">=": criterion.at_least, "<=": criterion.at_most}
-    required = [
-        f"{sign} {measure.given(bound)}"
-        for sign, bound in bounds.items()
-        if bound is not None
-    ]
     passed = f"pass, but {checked.doubt}" if checked.doubt else "pass"
     return [
         escape(measure.label),
         label(record, checked.candidate),
         write(criterion.metric, checked.measured),
-        ", ".join(required),
+        describe_bounds(criterion),
         passed if checked.passed else "**FAIL**",
     ]

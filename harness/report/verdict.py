@@ -222,8 +222,6 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
         facts={"rmse": rmse, "gain": -found.value, "share": share, "floor": floor.name},
     )
     yield _certainty(record, found)
-    if record.metric == OBJECTIVE:
-        yield from _picked(record, decision)
     yield from _over_splits(record)
 
 
@@ -272,10 +270,9 @@ def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
         return
     yield Statement(
         kind="picked",
-        text=f"{error(picked.corrected)} {unit(record)} is the RMSE of "
-        f"{record.spec.label(decision.best)} corrected for having been picked: measured "
-        f"{error(picked.score)} is the lowest of {picked.n_close} that are not shown to be "
-        "worse, and the lowest is too low on average.",
+        text=f"The lowest RMSE of {picked.n_close} that are not shown to be worse is too low "
+        f"on average: that of {record.spec.label(decision.best)}, {error(picked.score)}, is "
+        f"{error(picked.corrected)} {unit(record)} when corrected for it.",
         facts={
             "candidate": decision.best,
             "close": picked.n_close,
@@ -311,11 +308,12 @@ def _reasons(
     if not others:
         text = "It is the only family that was judged."
         return "", [Statement(kind="only one", text=text)]
+    picked = _picked(record, decision) if record.metric == OBJECTIVE else ()
     if not decision.tied:
         if record.metric != OBJECTIVE:
             [first, *_] = (c for c in decision.answers if c != decision.winner)
             return "", [_beside(record, decision, first, "next best")]
-        return "", [_next_best(record, decision, others[0])]
+        return "", [_next_best(record, decision, others[0]), *picked]
     ties = [_tie(record, decision, candidate) for candidate in decision.tied]
     best = record.spec.label(decision.best)
     question = (
@@ -323,7 +321,7 @@ def _reasons(
         if decision.winner == decision.best
         else f"Why not {best}, which has the {_extreme(record.metric)}?"
     )
-    return question, [*ties, *_rounds(record, decision)]
+    return question, [*ties, *_rounds(record, decision), *picked]
 
 
 def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statement]:
@@ -433,20 +431,19 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     if found.answer == "equivalent":
         return Statement(
             kind="equivalent",
-            text=f"{name} is as good as {best}: its RMSE is higher by {size}, shown to be "
-            f"within the {record.judging.margin:g} {unit(record)} that do not matter.",
+            text=f"{name}, equivalent: its RMSE is higher than that of {best} by {size}, shown "
+            f"to be within the margin of {record.judging.margin:g}.",
             facts=facts,
         )
     power = (
         ""
         if math.isnan(found.detectable)
-        else f"; {error(found.detectable)} {unit(record)} would be seen with 80 % power"
+        else f"; a difference of {error(found.detectable)} would be seen with 80 % power"
     )
     return Statement(
         kind="undecided",
-        text=f"Whether {name} is worse than {best} by more than the "
-        f"{record.judging.margin:g} {unit(record)} that matter is undecided: its RMSE is "
-        f"higher by {size}{power}.",
+        text=f"{name}, undecided: its RMSE is higher than that of {best} by {size}, which "
+        f"may be more than the margin of {record.judging.margin:g} or less{power}.",
         facts=facts | {"detectable": found.detectable},
     )
 
@@ -542,7 +539,7 @@ def _caveats(record: ExperimentRecord) -> Iterator[Statement]:
     """Find what a reader must know before trusting the verdict."""
     for checked in record.criteria:
         if not checked.passed:
-            text = f"Acceptance criterion failed: {checked.sentence}"
+            text = f"Acceptance criterion failed: {checked.sentence}."
             facts = {"metric": checked.criterion.metric}
             yield Statement(kind="failed criterion", text=text, facts=facts)
     yield from _above_the_mean(record)

@@ -270,7 +270,7 @@ def create_experiment(
     # A name means one thing: an experiment, or a study within another one.
     clash = next((n for n in {name, *names} & ({*taken, *homes} - {home})), None)
     if clash is not None:
-        raise _taken(storage, clash)
+        raise _taken(storage, name, clash)
     study = optuna.create_study(
         study_name=home,
         storage=opened,
@@ -278,7 +278,7 @@ def create_experiment(
         load_if_exists=True,
     )
     if study.trials or study.user_attrs:
-        raise _taken(storage, home)
+        raise _taken(storage, name, home)
     name_objective(study, metric)
     own = {
         "name": name,
@@ -289,10 +289,11 @@ def create_experiment(
     return True
 
 
-def _taken(storage: str, name: str) -> StudyError:
+def _taken(storage: str, name: str, taken: str) -> StudyError:
+    why = "" if name == taken else f", which {name!r} needs for one of its families"
     return StudyError(
-        f"{without_password(storage)} has a study named {name!r} already: choose another "
-        "name with --name."
+        f"{without_password(storage)} has a study named {taken!r} already{why}: choose "
+        "another name with --name."
     )
 
 

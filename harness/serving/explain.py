@@ -11,6 +11,7 @@ from harness.data.dataset import Dataset
 from harness.data.readers.columns import clean_id
 from harness.errors import DataError
 from harness.experiment.refit import RefittedModel, refit_best
+from harness.formatting import unit_of_scale
 from harness.models.explanation import Explanation, Neighbor, Part
 from harness.models.factors import interpret_factor, read_traits
 from harness.search.records import StudyRecord
@@ -64,6 +65,8 @@ class ExplainedPair:
     study: str
     family: str
     dataset: str
+    # Of ratings and predictions.
+    unit: str
     # Whether a program made the ratings.
     simulated: bool
     # Number of the trial whose settings were fitted again.
@@ -153,6 +156,7 @@ class _Namer:
             study=study.name,
             family=study.family,
             dataset=self._dataset.name,
+            unit=unit_of_scale(study.dataset.scale),
             simulated=self._dataset.simulated,
             trial=self._fitted.trial.number,
             n_train=len(self._train),

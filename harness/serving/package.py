@@ -16,6 +16,7 @@ from harness.evaluation.measures import MEASURES
 from harness.evaluation.splits import SplitFacts
 from harness.evaluation.statistics import Estimate
 from harness.experiment.results import ExperimentRecord
+from harness.formatting import unit_of_scale
 from harness.models.base import Recommender
 from harness.models.families import GROUP
 from harness.plain import Params
@@ -96,7 +97,7 @@ def _introduce(facts: ModelFacts) -> Iterator[str]:
     if facts.trained_on == "all ratings":
         amount = f"all {facts.n_train:,} ratings"
     yield (
-        f"Trained on {amount} ({low:g} to {high:g} stars) by {data.n_users:,} users "
+        f"Trained on {amount} ({low:g} to {high:g} {unit_of_scale(data.scale)}) by {data.n_users:,} users "
         f"of {data.n_items:,} titles. Data `{data.fingerprint}`, split "
         f"`{split.method}` `{split.fingerprint}`, harness {facts.code_version}."
     )

@@ -127,7 +127,7 @@ def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
         found = source.record.difference(source.model.name, name)
         if found is not None:
             p = p_relation(found.p_holm)
-            parts.append(f"{stars(-found.value)} stars over {name} (p {p})")
+            parts.append(f"{stars(-found.value)} {source.unit} over {name} (p {p})")
     forced = force and not decision.beats_floor
     return [
         Check(
@@ -146,7 +146,7 @@ def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
     if bounds.min_gain is None:
         return []
     value = source.model.value("gain_over_bias")
-    measured = "was not measured" if value is None else f"{stars(value)} stars"
+    measured = "was not measured" if value is None else f"{stars(value)} {source.unit}"
     return [
         Check(
             passed=value is not None and value >= bounds.min_gain,
@@ -198,19 +198,19 @@ def _at_most(what: str, value: float | None, bound: float, unit: str) -> Check:
 
 
 def check_non_inferiority(
-    comparison: ChampionComparison, *, champion: str, force_undecided: bool
+    comparison: ChampionComparison, *, champion: str, unit: str, force_undecided: bool
 ) -> Check:
     """Check that a model is not worse than the champion by as much as the margin."""
     test = comparison.test
     sentence = (
         f"RMSE {stars(comparison.rmse)}, of {champion} {stars(comparison.champion_rmse)} "
-        f"on the same {comparison.n_pairs:,} test ratings: {test.difference:+.4f} stars, "
+        f"on the same {comparison.n_pairs:,} test ratings: {test.difference:+.4f} {unit}, "
         f"at most {test.upper:+.4f} at level {test.alpha:.2g} (required: < "
         f"{test.margin:g}, the margin)"
     )
     if test.non_inferior:
         answer = (
-            f"better by {stars(-test.difference)} stars, p {p_relation(test.p_value)}"
+            f"better by {stars(-test.difference)} {unit}, p {p_relation(test.p_value)}"
             if test.superior
             else "not worse by the margin"
         )
@@ -427,6 +427,7 @@ class _Gate:
             check_non_inferiority(
                 self._comparison,
                 champion=f"the champion (version {before.version})",
+                unit=self._source.unit,
                 force_undecided=self._settings.force_undecided,
             )
         )
@@ -475,7 +476,7 @@ class _Gate:
         source, today = self._source, datetime.now(UTC).date()
         rmse = source.model.rmse
         summary = (
-            f"RMSE {rmse.value:.4f} stars [{rmse.low:.4f}, {rmse.high:.4f}]: "
+            f"RMSE {rmse.value:.4f} {source.unit} [{rmse.low:.4f}, {rmse.high:.4f}]: "
             f"{source.study.family}, trial {source.trial.number}, of {source.name}; "
             f"{outcome}, {today}\n"
         )

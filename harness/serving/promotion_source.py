@@ -22,6 +22,7 @@ from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.results import ExperimentRecord
 from harness.experiment.store import read_experiment, read_named
+from harness.formatting import unit_of_scale
 from harness.search.openings import (
     SealedRatings,
     promotion_tests_by_now,
@@ -85,6 +86,11 @@ class PromotionSource:
         """The judgement."""
         assert self.record.judging is not None
         return self.record.judging
+
+    @property
+    def unit(self) -> str:
+        """Unit of the ratings, and so of errors."""
+        return unit_of_scale(self.record.dataset.scale)
 
     @property
     def significance(self) -> float:

@@ -17,6 +17,7 @@ from harness.data.dataset import Dataset
 from harness.errors import DataError
 from harness.experiment.refit import refit_best
 from harness.files import scratch_beside
+from harness.formatting import unit_of_scale
 from harness.search.executors import ProcessExecutor
 from harness.search.records import StudyRecord
 from harness.serving.answers import Answerer, Ranking, give_reason, shortest
@@ -62,6 +63,8 @@ class RecommendedTitles:
     model: str
     family: str
     dataset: str
+    # Of the predicted ratings.
+    unit: str
     # Whether a program made the ratings.
     simulated: bool
     # Best first; none that the user has rated in the training part.
@@ -100,6 +103,7 @@ def recommend_titles(
         model=model,
         family=facts.family,
         dataset=facts.data_name,
+        unit=unit_of_scale(facts.dataset.scale),
         simulated=facts.simulated,
         titles=_name_titles(
             answerer, code, answerer.recommend(code, n, when, unrated=unrated)

@@ -12,6 +12,7 @@ from harness.evaluation.measures import MEASURES
 from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import ModelResult
 from harness.experiment.results import Decision, ExperimentRecord
+from harness.formatting import unit_of_scale
 from harness.plain import to_json
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.run_image import (
@@ -254,9 +255,10 @@ def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
 
 def _described_best(study: StudyRecord) -> str:
     assert study.best is not None
+    assert study.best.value is not None
     measure = measure_of(study.metric)
-    unit = " stars" if measure.unit == "rating" else ""
-    return f"{measure.label} {measure.format(study.best.value)}{unit}"
+    unit = unit_of_scale(study.dataset.scale)
+    return f"{measure.label} {measure.sentence(study.best.value, unit)}"
 
 
 def project_experiment(record: ExperimentRecord) -> RunImage:

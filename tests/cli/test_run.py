@@ -110,8 +110,8 @@ def test_an_experiment_from_its_file_to_its_report_runs_and_models(finished, don
     assert result.exit_code == 0, result.output
     assert "2 families, 3 trials each" in result.output
     assert "the SVD" in result.output
-    assert len(re.findall("^pass: ", result.output, re.MULTILINE)) == 1
-    assert len(re.findall("^FAIL: ", result.output, re.MULTILINE)) == 1
+    assert len(re.findall("^pass  ", result.output, re.MULTILINE)) == 1
+    assert len(re.findall("^FAIL  ", result.output, re.MULTILINE)) == 1
     report = (folder / "reports/toy/report.md").read_text()
     assert "a | published" not in report.replace("\\|", "")
     assert (folder / "reports/toy/report.html").is_file()

@@ -165,7 +165,7 @@ def test_a_family_within_the_margin_is_as_good_and_not_merely_untold():
     found = verdict_of(record).reasons[0]
     assert (found.kind, found.facts["candidate"]) == ("equivalent", "cf")
     assert found.facts["margin"] == 0.006
-    assert "within the 0.006 stars that do not matter" in found.text
+    assert "within the margin of 0.006" in found.text
     assert verdict_of(record).lines[0].facts["candidate"] == "cf"
 
 
@@ -380,10 +380,10 @@ def test_the_lowest_of_several_close_ones_is_given_as_corrected():
     )
     judged = {"tuned": CLOSE, "changes": {"picked": picked}}
     record = make_record(judged=judged)
-    [said] = [s for s in verdict_of(record).lines if s.kind == "picked"]
+    [said] = [s for s in verdict_of(record).reasons if s.kind == "picked"]
     assert said.facts["corrected"] == 0.5743
     assert "0.5743" in "\n".join(verdict_lines(record))
-    assert "picked" not in kinds(verdict_of(make_record()).lines)
+    assert "picked" not in kinds(verdict_of(make_record()).reasons)
     report = json.loads(as_json(record))
     assert report["judging"]["picked"]["n_close"] == 3
 

@@ -242,6 +242,9 @@ def test_a_gain_that_is_asked_for_is_a_bound():
     assert f"{-gap:.4f} stars (required: >= 0.1)" in failed
     source = read_source("optuna.log", "bad")
     assert check_gain(Bounds(), source) == []
+    to_ten = replace(record, dataset=replace(record.dataset, scale=(1, 10)))
+    [in_points] = check_gain(Bounds(min_gain=0.1), replace(source, record=to_ten))
+    assert f"{-gap:.4f} points" in in_points.sentence
     assert check_floor(source, force=False) == []  # a baseline itself
 
 
@@ -461,7 +464,7 @@ def test_the_winner_of_an_experiment_must_hold_the_criteria_of_its_file():
     promotion = promote("toy", dry_run=True)
     assert promotion.outcome == "refused"
     [failed] = [c.sentence for c in promotion.checks if not c.passed]
-    assert "above the 0.01" in failed
+    assert "(required: <= 0.01)" in failed
     make_experiment(metric="rmse", at_most=5)
     assert promote("toy").outcome == "promoted"
     assert Registry(locate()).require("ratings", CHAMPION).facts.experiment == "toy"
@@ -483,7 +486,7 @@ def test_what_no_criterion_of_an_experiment_bounds_is_bounded_by_default():
 def test_a_criterion_of_an_experiment_replaces_the_bound_by_default():
     make_experiment(metric="coverage", at_least=0.3)
     promotion = promote("toy", dry_run=True)
-    assert "at least 30 %" in promotion.checks[0].sentence
+    assert "(required: >= 30 %)" in promotion.checks[0].sentence
     assert asked_of(promotion)[1:] == ["<= 20 ms", "<= 500 MB"]
 
 

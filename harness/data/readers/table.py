@@ -81,6 +81,10 @@ class ArrowTable:
         return f"{self.path}, {self.row_word} {row + 1}"
 
 
+FORM = b"harness.form"
+"""Metadata of a parquet file that holds what was no file: what to call it."""
+
+
 def _open_parquet(path: Path, _encoding: str | None) -> ArrowTable:
     import pyarrow as pa
     from pyarrow import parquet
@@ -94,10 +98,11 @@ def _open_parquet(path: Path, _encoding: str | None) -> ArrowTable:
 
     try:
         with reading(path), open_plain(path) as file:
-            names = parquet.read_schema(file).names
+            schema = parquet.read_schema(file)
     except pa.ArrowException as error:
         raise _broken(path, "parquet", error) from error
-    return ArrowTable(path, "parquet", tuple(names), load)
+    form = (schema.metadata or {}).get(FORM, b"parquet").decode()
+    return ArrowTable(path, form, tuple(schema.names), load)
 
 
 def _open_arrow(path: Path, _encoding: str | None) -> ArrowTable:
