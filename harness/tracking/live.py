@@ -107,6 +107,7 @@ class StudyWriter:
         self._pause = _FIRST_PAUSE_SECONDS
         self._retry_at = 0.0
         self._has_head_start = False
+        self._given_up = False
         self.study: StudyRecord | None = None
 
     @property
@@ -151,6 +152,10 @@ class StudyWriter:
             self._has_head_start = False
             self._retry_at = 0.0
 
+    def give_up(self) -> None:
+        """Write nothing after what is being written: others bring in what is missing."""
+        self._given_up = True
+
     def flush(self) -> None:
         """Write what is to be written, unless the store failed a moment ago."""
         if time.monotonic() >= self._retry_at:
@@ -158,7 +163,7 @@ class StudyWriter:
 
     def retry(self) -> None:
         """Write what is to be written now."""
-        if self.study is None or not self.pending:
+        if self.study is None or not self.pending or self._given_up:
             return
         try:
             self._write(self.study)
@@ -184,6 +189,8 @@ class StudyWriter:
                 self._runs.write_parent(so_far, running=True)
                 self._parent_is_due = False
         for number in sorted(self._trials):
+            if self._given_up:
+                return
             self._runs.write_trial(self._trials[number])
             del self._trials[number]
         # Last, so that a finished study has all its trials.
@@ -193,6 +200,7 @@ class StudyWriter:
 
 
 LONGEST_WAIT_FOR_FAILING_SECONDS = 5.0
+_LAST_WRITE_SECONDS = 5.0
 
 
 def _ignore(_message: str) -> None:
@@ -256,10 +264,13 @@ class MLflowTracker:
             if self._writer.is_failing:
                 timeout = min(timeout, LONGEST_WAIT_FOR_FAILING_SECONDS)
             self._thread.join(timeout)
-        if self._thread.is_alive():
-            self._warning.say(self._writer.study, f"it took longer than {timeout:g} s.")
-            return False
-        return not self._writer.pending
+            if self._thread.is_alive():
+                # Whoever logs next makes the runs that are missing: not both of them.
+                self._writer.give_up()
+                self._thread.join(min(timeout, _LAST_WRITE_SECONDS))
+                late = f"it took longer than {timeout:g} s."
+                self._warning.say(self._writer.study, late)
+        return not (self._thread.is_alive() or self._writer.pending)
 
     def __enter__(self) -> Self:
         return self

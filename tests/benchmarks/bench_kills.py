@@ -61,12 +61,12 @@ def size_of(path):
 def kill_at_random(study, journal, bytes_more, luck):
     """Kill a study while it starts, or when the journal has grown so much."""
     if luck.random() < 0.2:
-        until, goal = time.monotonic() + luck.uniform(0, 10), float("inf")
+        until, goal = time.monotonic() + luck.uniform(0, 5), float("inf")
     else:
         until, goal = time.monotonic() + GRACE, size_of(journal) + bytes_more
     while study.poll() is None and time.monotonic() < until and size_of(journal) < goal:
         time.sleep(0.005)
-    time.sleep(luck.uniform(0, 0.5))
+    time.sleep(luck.uniform(0, 0.1))
     study.send_signal(signal.SIGKILL)
     return study.wait() == -signal.SIGKILL
 
@@ -135,12 +135,12 @@ def compare(sampler, n_trials, n_kills, seed):
         runs = read_runs(whole), read_runs(killed)
     states = Counter(state for state, *_ in trials[1].values())
     in_storage, in_mlflow = different(*trials), different(*runs)
-    twice = sum(position > 0 for _, position in runs[1])
+    twice = [sum(position > 0 for _, position in found) for found in runs]
     print(
         f"{sampler}: {done} of {n_kills} kills found it running, last exit code {last}; "
         f"{len(trials[1])} trials in the storage ({dict(states)}), "
         f"{len(in_storage)} other than those of the study in one go {in_storage[:5]}; "
-        f"{len(runs[1])} runs in MLflow, {twice} twice, "
+        f"{len(runs[1])} runs in MLflow, {twice[1]} twice ({twice[0]} in one go), "
         f"{len(in_mlflow)} other {in_mlflow[:5]}",
         flush=True,
     )

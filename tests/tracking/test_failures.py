@@ -18,6 +18,7 @@ import pytest
 from harness.errors import TrackingError
 from harness.serving.web import serve
 from harness.tracking.location import locate
+from harness.tracking.runs import StudyRuns
 from harness.tracking.store import SyncCounts, reason
 from tests.tracking.conftest import sync, track
 
@@ -104,6 +105,32 @@ def test_a_server_that_never_answers_is_given_up_when_the_time_is_over(
     begun = time.perf_counter()
     assert not tracker.close(timeout=30)  # as leaving a `with` block does
     assert time.perf_counter() - begun < 1
+
+
+def test_a_store_that_was_given_up_is_not_written_to_beside_whoever_logs_next(
+    make_study, make_trial, store_uri, monkeypatch
+):
+    trials = [make_trial(n) for n in range(3)]
+    begun, goes_on = threading.Event(), threading.Event()
+    write = StudyRuns.write_trial
+
+    def write_slowly(self, trial):
+        begun.set()
+        goes_on.wait(60)
+        return write(self, trial)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyRuns, "write_trial", write_slowly)
+        tracker = track(store_uri)
+        tell(tracker, make_study, trials)
+        assert begun.wait(60)
+        assert not tracker.close(timeout=0.01)
+        goes_on.set()
+        wait_until(lambda: not tracker._thread.is_alive())
+    # The one that was being written, and the run of the study, which was begun.
+    counts = sync(make_study(trials), store_uri)
+    assert (counts.created, counts.unchanged) == (2, 1)
+    assert not tracker.close()
 
 
 def test_a_server_that_has_failed_is_not_waited_for_at_the_end(
