@@ -5,7 +5,7 @@ The command line calls exactly this.
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,13 +39,14 @@ from harness.experiment.run import (
 from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import keep_split, read_experiment, read_named
 from harness.models.base import Recommender
-from harness.plain import ParamValue
+from harness.plain import Params, ParamValue
 from harness.progress import ConsoleProgress, Listeners, NoProgress, SearchProgress
 from harness.report.figures.ranks import draw_ranks
 from harness.report.verdict import verdict_lines
 from harness.report.write import write_report
 from harness.search.executors import choose_executor
 from harness.search.records import StudyRecord, why_exhausted
+from harness.search.space import read_settings
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import Location, locate
@@ -420,6 +421,8 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     sampler: str = "tpe",
     pruner: str = "race",
     metric: str = "rmse",
+    enqueue: str | Path | Params | Sequence[Params] = (),
+    warm_start: str | None = None,
     folds: int = 5,
     split: str = "random",
     test_share: float = 0.2,
@@ -456,6 +459,12 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     metric : str, default "rmse"
         What the search improves: a measure of a fold, such as ``"ndcg_at_10"``, or
         ``"my_metrics.py:name"``, a function of true and predicted ratings.
+    enqueue : mapping, sequence of mappings, str or Path, optional
+        Settings that are tried right after trial 0, or a JSON file of them. What they do
+        not name is chosen by the sampler.
+    warm_start : str, optional
+        Another study of the same family in the same storage: its five best settings are
+        tried next.
     folds : int, default 5
         Folds of the training part that every trial sees.
     split : str, default "random"
@@ -503,7 +512,11 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     """
     spec = study_spec(
         family,
-        space=space,
+        entry={
+            "space": space,
+            "enqueue": _settings_of(enqueue),
+            "warm_start": warm_start,
+        },
         n_trials=trials,
         seconds=seconds,
         seed=seed,
@@ -531,6 +544,14 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         only=None,
     )
     return Study(**vars(done))
+
+
+def _settings_of(
+    enqueue: str | Path | Params | Sequence[Params],
+) -> Sequence[Params]:
+    if isinstance(enqueue, str | Path):
+        return read_settings(Path(enqueue))
+    return (enqueue,) if isinstance(enqueue, Mapping) else enqueue
 
 
 def run(  # noqa: PLR0913 - each is an option of an experiment

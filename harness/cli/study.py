@@ -88,6 +88,23 @@ class SearchOptions:
             metavar="NAME|FILE.py:FUNCTION",
         ),
     ] = "rmse"
+    enqueue: Annotated[
+        Path | None,
+        _option(
+            "--enqueue",
+            "Settings to try right after trial 0: a JSON object, or a list of them.",
+            metavar="FILE",
+        ),
+    ] = None
+    warm_start: Annotated[
+        str | None,
+        _option(
+            "--warm-start",
+            "Try the five best settings of another study of this family next; it is in "
+            "the same storage.",
+            metavar="STUDY",
+        ),
+    ] = None
     folds: Annotated[
         int,
         _option("--folds", "Folds of the training part that every trial sees.", min=2),
@@ -161,6 +178,8 @@ def study(
             sampler=search.sampler,
             pruner=search.pruner,
             metric=search.metric,
+            enqueue=search.enqueue or (),
+            warm_start=search.warm_start,
             folds=search.folds,
             split=search.split,
             test_share=search.test_share,

@@ -13,6 +13,7 @@ from harness.data.profile import published_characteristics
 from harness.errors import (
     ExperimentError,
     HarnessError,
+    SpaceError,
     UnknownNameError,
     UnsupportedError,
 )
@@ -250,6 +251,8 @@ def _named(location: tuple[int | str, ...]) -> str:
         del parts[4]
     if parts[:1] == ["families"] and parts[2:3] == ["initial"]:
         del parts[4:]
+    if parts[:1] == ["families"] and parts[2:3] == ["enqueue"]:
+        del parts[5:]
     return ".".join(map(str, parts))
 
 
@@ -266,7 +269,9 @@ def find_spaces(path: Path | None, spec: ExperimentSpec) -> dict[str, SearchSpac
         # A family that does not exist is named before its search space.
         families = {c: load_family(e.family or c) for c, e in spec.families.items()}
         return {
-            c: load_space(_space_file(entry, families[c]), families[c])
+            c: load_space(_space_file(entry, families[c]), families[c]).starting_with(
+                entry.enqueue, "enqueue"
+            )
             for c, entry in spec.families.items()
         }
     spaces = {c: _space(path, c, entry) for c, entry in spec.families.items()}
@@ -283,12 +288,16 @@ def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
         raise complaint(path, f"families.{candidate}.family", str(error)) from error
     file = _space_file(entry, family)
     try:
-        return load_space(
+        space = load_space(
             file, family, parameters=entry.parameters, initial=entry.initial
         )
     except HarnessError as error:
         if not (entry.parameters or entry.initial):
             raise
+        raise complaint(path, f"families.{candidate}", str(error)) from error
+    try:
+        return space.starting_with(entry.enqueue, "enqueue")
+    except SpaceError as error:
         raise complaint(path, f"families.{candidate}", str(error)) from error
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -43,7 +44,13 @@ from harness.search.storage import (
     storage_errors,
     without_password,
 )
-from harness.search.study import StudyPlan, check_plan, environment, run_study
+from harness.search.study import (
+    StudyPlan,
+    check_plan,
+    environment,
+    run_study,
+    warm_space,
+)
 from harness.toml import as_sentence, broken_rule, first_problem
 from harness.version import code_version
 
@@ -212,6 +219,7 @@ def prepare_experiment(
     _check_search(spec, spaces, settings)
     dataset = (load or load_data)(spec)
     studies = {candidate: f"{name}-{candidate}" for candidate in spec.families}
+    spaces = _warm_spaces(spec, spaces, settings, studies)
     return _prepare(_Names(name, file, studies), spec, spaces, settings, dataset)
 
 
@@ -237,17 +245,18 @@ def prepare_repeat(first: PreparedExperiment, number: int) -> PreparedExperiment
 def study_spec(
     reference: str,
     *,
-    space: str | None = None,
+    entry: Mapping[str, Any] = MappingProxyType({}),
     n_trials: int = 100,
     seconds: float | None = None,
     **tables: Any,
 ) -> ExperimentSpec:
     """Say in memory what an experiment file with one family would say.
 
-    `reference` is what `load_family` takes: a name, or file and class.
+    `reference` is what `load_family` takes: a name, or file and class; `entry` is what
+    the file would say of the family.
     `tables` are ``data``, ``split`` and ``search`` as the file has them, and ``seed``.
     """
-    family, entry = reference, {} if space is None else {"space": space}
+    family, entry = reference, dict(entry)
     if is_in_file(reference):
         family, entry = load_family(reference).name, entry | {"family": reference}
     content = {
@@ -280,6 +289,7 @@ def prepare_study(
     [family] = spec.families
     name = settings.name or f"{family}-{dataset.name}"
     _check_name(name)
+    spaces = _warm_spaces(spec, spaces, settings, {family: name})
     return _prepare(_Names(name, None, {family: name}), spec, spaces, settings, dataset)
 
 
@@ -329,6 +339,7 @@ def _prepare(
             split=split.facts,
             code_version=code_version(),
             metric=find_objective(spec.search.metric),
+            warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()
     }
@@ -341,6 +352,26 @@ def _prepare(
         split=split,
         plans=plans,
     )
+
+
+def _warm_spaces(
+    spec: ExperimentSpec,
+    spaces: Mapping[str, SearchSpace],
+    settings: RunSettings,
+    studies: Mapping[str, str],
+) -> dict[str, SearchSpace]:
+    return {
+        c: space
+        if (other := spec.families[c].warm_start) is None
+        else warm_space(
+            space,
+            other,
+            family=load_family(space.family).name,
+            storage=settings.storage,
+            name=studies[c],
+        )
+        for c, space in spaces.items()
+    }
 
 
 def _check_search(

@@ -178,6 +178,11 @@ class FamilySpec(Part):
         Distributions that replace those of the study file.
     initial : mapping
         Settings of trial 0; those not named are the study file's.
+    enqueue : tuple of mapping
+        Settings of the trials after trial 0; a sampler chooses what they do not name.
+    warm_start : str, optional
+        A study of the same family in the same storage, whose five best settings are
+        tried next.
     note : str, optional
         What the initial settings stand for, for the report.
     trials : int, optional
@@ -189,6 +194,8 @@ class FamilySpec(Part):
     space: str | None = None
     parameters: Mapping[str, Distribution] = {}
     initial: Mapping[str, Value] = {}
+    enqueue: Annotated[tuple[Mapping[str, Value], ...], Field(strict=False)] = ()
+    warm_start: str | None = None
     note: str | None = None
     trials: Annotated[int, Field(ge=1)] | None = None
 

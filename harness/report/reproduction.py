@@ -19,9 +19,10 @@ from harness.tracking.projection import (
     study_identity,
 )
 
-__all__ = ["SPACE", "command_of", "local_name", "reproduction", "traces"]
+__all__ = ["ENQUEUE", "SPACE", "command_of", "local_name", "reproduction", "traces"]
 
 SPACE = "space.toml"
+ENQUEUE = "enqueue.json"
 """Search space of a study, beside its report."""
 
 AGAIN = "reproduction"
@@ -62,6 +63,8 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
             ("--space", folder / SPACE),
             ("--sampler", spec.search.sampler),
             ("--pruner", spec.search.pruner),
+            ("--metric", spec.search.metric),
+            ("--enqueue", folder / ENQUEUE if study.settings.enqueue else None),
         ]
     else:
         options += _read_options({k: v for k, v in given.items() if k == "link"})

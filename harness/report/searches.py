@@ -228,9 +228,24 @@ def _budget(record: ExperimentRecord) -> str:
     return (
         f"{budget}, on {shared}{n_folds} folds of the training part; sampler "
         f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "
-        "initial settings. A pruned trial was stopped because its first folds were worse "
+        f"initial settings. {_given(record)}A pruned trial was stopped because its first folds were worse "
         "than those of the best."
     )
+
+
+def _given(record: ExperimentRecord) -> str:
+    """Say whose first trials were not drawn, but given."""
+    said = ""
+    for candidate, study in record.studies.items():
+        n_given, other = len(study.settings.enqueue), study.settings.warm_start
+        if n_given:
+            whose = "" if record.is_study else f" of {label(record, candidate)}"
+            source = (
+                f", among them the best of the study {code(other)}" if other else ""
+            )
+            numbers = "trial 1" if n_given == 1 else f"trials 1 to {n_given}"
+            said += f"The settings of {numbers}{whose} were given{source}. "
+    return said
 
 
 def _table(record: ExperimentRecord) -> str:

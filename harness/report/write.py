@@ -16,7 +16,7 @@ from harness.report.context import Context, paragraphs
 from harness.report.families import cold_start, comparison, costs, lists, pairs
 from harness.report.page import write_html
 from harness.report.ratings import ratings, splits
-from harness.report.reproduction import SPACE, reproduction, traces
+from harness.report.reproduction import ENQUEUE, SPACE, reproduction, traces
 from harness.report.searches import optimism, searches, trials
 from harness.report.verdict import opening, verdict_of
 
@@ -137,9 +137,12 @@ def _write_space(record: ExperimentRecord, folder: Path) -> None:
         initial = study.settings.initial
         space = space_toml(study.family, study.space, initial)
         _write(folder / SPACE, space)
+        if study.settings.enqueue:
+            text = json.dumps(study.settings.enqueue, indent=2)
+            _write(folder / ENQUEUE, f"{text}\n")
 
 
 def _left_over(folder: Path) -> list[str]:
     """List what an earlier report may have left in the folder."""
     panels = [*folder.glob("slices-*.png"), *folder.glob("folds-*.png")]
-    return [*FIGURES, SPACE, *(path.name for path in panels)]
+    return [*FIGURES, SPACE, ENQUEUE, *(path.name for path in panels)]

@@ -375,6 +375,8 @@ class Engine:
     def _draw(self, number: int, fixed: Params) -> Drawn:
         if number == 0:
             fixed = fixed or self._space.initial_point()
+        elif number <= len(self._space.enqueue):
+            fixed = fixed or self._space.enqueue[number - 1]
         return self._history.ask(number, fixed=fixed)
 
     def _ask(self) -> None:

@@ -72,6 +72,9 @@ class SearchSettings:
     # Trial 0, and what the space leaves to the family, as its defaults were then.
     initial: Params = field(default_factory=dict)
     defaults: Params = field(default_factory=dict)
+    # What trials 1, 2, ... have, and the study whose best settings are among that.
+    enqueue: tuple[Params, ...] = ()
+    warm_start: str | None = None
     # Every argument by its name, that of the sampler or pruner as ``name``.
     sampler: Params = field(default_factory=dict)
     pruner: Params = field(default_factory=dict)
@@ -144,8 +147,10 @@ def why_exhausted(study: StudyRecord) -> str | None:
     if n_points is None or len(study.trials) < n_points:
         return None
     if study.settings.sampler["name"] == "grid" and n_points > 2:
+        n_before = 1 + len(study.settings.enqueue)
+        given = "the settings enqueued" if n_before > 1 else "the initial settings"
         return (
-            f"All {n_points - 1} points of the grid and the initial settings were tried: "
+            f"All {n_points - n_before} points of the grid and {given} were tried: "
             "there is nothing left to search."
         )
     searched = [d for d in study.space.values() if d.type != "fixed"]

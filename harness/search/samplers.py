@@ -185,7 +185,7 @@ def _grid(
     seeds: _Seeds, arguments: Arguments, space: SearchSpace
 ) -> optuna.samplers.BaseSampler:
     del arguments
-    return _Grid(_grid_of(space), seed=seeds.study)
+    return _Grid(_grid_of(space), seed=seeds.study, n_before=1 + len(space.enqueue))
 
 
 MAX_POINTS = 10_000_000
@@ -218,18 +218,23 @@ def _order(seed: int, n_points: int) -> npt.NDArray[np.int64]:
 class _Grid(optuna.samplers.BaseSampler):
     """Every point once, in an order drawn from the study's seed.
 
-    Trial 0 has the initial settings, trial ``n`` the point at ``n - 1``: nothing has to be
-    looked up. Optuna's own keeps the whole grid with each trial.
+    The initial settings and those enqueued come before it, and then a trial's number says
+    which point it has. Optuna's own keeps the whole grid with each trial.
     """
 
-    def __init__(self, grid: Mapping[str, list[Value]], *, seed: int) -> None:
+    def __init__(
+        self, grid: Mapping[str, list[Value]], *, seed: int, n_before: int
+    ) -> None:
+        self._n_before = n_before
         self._grid = grid
         self._sizes = [len(values) for values in grid.values()]
         self._seed = seed
 
     def _point(self, number: int) -> dict[str, Value]:
         order = _order(self._seed, math.prod(self._sizes))
-        place = np.unravel_index(order[(number - 1) % len(order)], self._sizes)
+        place = np.unravel_index(
+            order[(number - self._n_before) % len(order)], self._sizes
+        )
         return {
             name: values[int(k)]
             for (name, values), k in zip(self._grid.items(), place, strict=True)
@@ -388,8 +393,10 @@ class SamplerSequence:
             return 1 if self._space.epochs is None else 2
         if self._name != "grid":
             return None
-        # The initial settings come on top of the grid.
-        return 1 + math.prod(len(values) for values in _grid_of(self._space).values())
+        # The initial settings and those enqueued come on top of the grid.
+        n_before = 1 + len(self._space.enqueue)
+        sizes = (len(values) for values in _grid_of(self._space).values())
+        return n_before + math.prod(sizes)
 
     def describe(self) -> dict[str, ParamValue]:
         """Name every argument."""

@@ -1,7 +1,7 @@
 """Search spaces: read from TOML, checked against their family, sampled with Optuna."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from harness.errors import ParameterError, SpaceError, UnknownNameError
 from harness.files import shipped_folders
@@ -29,7 +29,7 @@ from harness.search.distributions import (
 )
 from harness.toml import as_sentence, broken_rule, first_problem, line_of
 
-__all__ = ["SearchSpace", "find_space", "load_space", "space_toml"]
+__all__ = ["SearchSpace", "find_space", "load_space", "read_settings", "space_toml"]
 
 
 class StudyFile(BaseModel):
@@ -188,6 +188,27 @@ def _holds(distribution: Distribution, value: Any) -> bool:
     return True
 
 
+def _why_outside(distribution: Distribution, value: Any) -> str | None:
+    """Say how a value must be to lie in a distribution, unless it does."""
+    whole = isinstance(distribution, Int | Epochs)
+    kind = int if whole else int | float
+    if (whole or isinstance(distribution, Float)) and (
+        not isinstance(value, kind) or isinstance(value, bool)
+    ):
+        return "must be a whole number" if whole else "must be a number"
+    if isinstance(distribution, Fixed) and value != distribution.value:
+        return f"must be {distribution.value!r}, which the space fixes"
+    if not _holds(distribution, value):
+        if isinstance(distribution, Categorical):
+            return f"must be one of {', '.join(map(repr, distribution.choices))}"
+        assert isinstance(distribution, Int | Float), "the others hold anything"
+        return f"must be between {distribution.low:g} and {distribution.high:g}"
+    step = distribution.step if isinstance(distribution, Int | Float) else None
+    if step is not None and not is_multiple(value - distribution.low, step):
+        return f"must be {distribution.low:g} plus a multiple of {step:g}"
+    return None
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """What a study samples, and where it starts."""
@@ -200,6 +221,8 @@ class SearchSpace:
     initial: Params
     # The file it was read from.
     source: str
+    # What trials 1, 2, ... have; a sampler draws what they do not name.
+    enqueue: tuple[Params, ...] = ()
 
     @property
     def epochs(self) -> Epochs | None:
@@ -256,7 +279,37 @@ class SearchSpace:
             if not condition or hung.is_active(known):
                 found[name] = fixed.get(name, distribution)
         initial = {n: v for n, v in {**self.initial, **values}.items() if n in found}
-        return replace(self, distributions=found, initial=initial)
+        enqueue = tuple(
+            {n: v for n, v in each.items() if n in found and n not in fixed}
+            for each in self.enqueue
+        )
+        return replace(self, distributions=found, initial=initial, enqueue=enqueue)
+
+    def starting_with(self, settings: Sequence[Params], where: str) -> "SearchSpace":
+        """Try some settings right after trial 0; `where` is where they are written."""
+        found = [
+            self.searched_of(each, f"{where}: settings {number}")
+            for number, each in enumerate(settings, 1)
+        ]
+        return replace(self, enqueue=(*self.enqueue, *found))
+
+    def searched_of(self, settings: Params, where: str) -> Params:
+        """Take what is searched of some settings, which must lie in the space."""
+        for name, value in settings.items():
+            if name not in self.distributions:
+                known = self.distributions
+                unknown = UnknownNameError("parameter in this space", name, known)
+                raise SpaceError(f"{where}: {unknown}")
+            rule = _why_outside(self.distributions[name], value)
+            if rule:
+                raise SpaceError(f"{where}: {name}: {rule}, but is {value!r}.")
+        found = {name: v for name, v in settings.items() if name in self.searched}
+        if not found:
+            names = ", ".join(self.searched) or "nothing: one trial says all"
+            raise SpaceError(
+                f"{where}: there must be something that is searched. That is {names}."
+            )
+        return found
 
     def initial_point(self) -> dict[str, ParamValue]:
         """Collect what trial 0 has for the hyperparameters that are searched."""
@@ -340,6 +393,23 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: cannot be read: {error}.") from error
+
+
+_SETTINGS: TypeAdapter[Params | tuple[Params, ...]] = TypeAdapter(
+    Params | tuple[Params, ...]
+)
+
+
+def read_settings(path: Path) -> tuple[Params, ...]:
+    """Read settings from a JSON file: one object, or a list of them."""
+    try:
+        found = _SETTINGS.validate_json(_read(path))
+    except ValidationError as error:
+        raise SpaceError(
+            f"{path}: must be JSON with one object of settings, as in "
+            '{"n_factors": 50}, or a list of such objects.'
+        ) from error
+    return (found,) if isinstance(found, Mapping) else found
 
 
 def _initial(content: StudyFile, family: type[Recommender]) -> dict[str, ParamValue]:

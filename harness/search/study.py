@@ -5,7 +5,7 @@ import platform
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings
-from harness.errors import StudyError
+from harness.errors import SpaceError, StudyError
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
 from harness.models.families import file_of
-from harness.plain import ParamValue, from_json, to_json
+from harness.plain import Params, ParamValue, from_json, to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner
@@ -40,6 +40,8 @@ from harness.search.space import SearchSpace
 from harness.search.storage import (
     name_objective,
     open_storage,
+    read_studies,
+    read_study,
     storage_errors,
     study_record,
     trial_record,
@@ -47,7 +49,7 @@ from harness.search.storage import (
 )
 from harness.version import DISTRIBUTION
 
-__all__ = ["StudyPlan", "check_plan", "environment", "run_study"]
+__all__ = ["StudyPlan", "check_plan", "environment", "run_study", "warm_space"]
 
 
 def environment() -> Environment:
@@ -74,7 +76,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-_SEARCHED = ("metric", "space", "initial", "defaults", "sampler", "pruner", "window")
+_SEARCHED = (
+    *("metric", "space", "initial", "defaults", "enqueue", "warm_start"),
+    *("sampler", "pruner", "window"),
+)
 _SETTINGS = (*_SEARCHED, "n_folds", "seed")
 """Settings with which a study was begun, and has to be continued."""
 
@@ -98,6 +103,8 @@ class StudyPlan:
     code_version: str
     window: int = WINDOW
     metric: Metric = OBJECTIVE
+    # The study whose best settings are among those enqueued in the space.
+    warm_start: str | None = None
 
     def settings(self, jobs: int | None = None) -> SearchSettings:
         """Collect the settings of the search."""
@@ -106,6 +113,8 @@ class StudyPlan:
             space=self.space.distributions,
             initial=self.space.initial,
             defaults=self._defaults(),
+            enqueue=self.space.enqueue,
+            warm_start=self.warm_start,
             sampler=samplers.describe(),
             pruner=describe_pruner(self.pruner),
             n_folds=self.n_folds,
@@ -123,6 +132,48 @@ class StudyPlan:
         known = {*self.space.distributions, "seed"}
         settings = self.family().hyperparameters().items()
         return {name: value for name, value in settings if name not in known}
+
+
+N_TAKEN_OVER = 5
+"""So many of the best settings of another study become the first trials."""
+
+
+def warm_space(
+    space: SearchSpace, other: str, *, family: str, storage: str, name: str
+) -> SearchSpace:
+    """Enqueue the best settings of another study, or what the study `name` began with."""
+    kept = read_studies(storage, [name]).get(name)
+    if kept is not None and kept.settings.warm_start == other:
+        # The other one may have found better ones since.
+        taken = kept.settings.enqueue[len(space.enqueue) :]
+    else:
+        taken = _best_settings(read_study(storage, other), family, space)
+    return replace(space, enqueue=(*space.enqueue, *taken))
+
+
+def _best_settings(
+    study: StudyRecord, family: str, space: SearchSpace
+) -> tuple[Params, ...]:
+    if study.family != family:
+        raise StudyError(
+            f"The study {study.name!r} is one of {study.family}, but its best settings "
+            f"were to start one of {family}: name another one with --warm-start."
+        )
+    found: list[Params] = []
+    for trial in study.ranked:
+        params = {n: v for n, v in trial.params.items() if n in space.searched}
+        try:
+            settings = space.searched_of(params, study.name)
+        except SpaceError:
+            continue  # outside this space
+        if settings not in found:
+            found.append(settings)
+    if not found:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial whose settings lie in the "
+            "search space: name another one with --warm-start, or widen the space."
+        )
+    return tuple(found[:N_TAKEN_OVER])
 
 
 def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and where

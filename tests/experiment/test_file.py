@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExperimentError, UnknownNameError
-from harness.experiment.file import find_experiment, load_experiment
+from harness.experiment.file import find_experiment, find_spaces, load_experiment
 from harness.toml import line_of
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.toml"))
@@ -77,6 +77,19 @@ def test_a_mistake_names_file_line_and_key(path, old, new, message):
     path.write_text(MINIMAL.replace(old, new, 1))
     with pytest.raises(ExperimentError, match=message):
         load_experiment(path)
+
+
+def test_settings_enqueued_in_a_file_are_checked_against_the_space(path):
+    right = MINIMAL.replace(
+        "[families.cf]", "[families.cf]\nenqueue = [{ shrinkage = 30 }]", 1
+    )
+    path.write_text(right)
+    spec = load_experiment(path)
+    assert load_experiment(path, spec.as_json()) == spec
+    assert find_spaces(path, spec)["cf"].enqueue == ({"shrinkage": 30},)
+    path.write_text(right.replace("30", "true"))
+    with pytest.raises(ExperimentError, match=r"mine.toml:\d+: .*shrinkage: .*True"):
+        find_spaces(path, load_experiment(path))
 
 
 def test_a_file_that_extends_another_changes_only_what_it_says(path):

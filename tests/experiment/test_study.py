@@ -83,7 +83,7 @@ def test_names_are_resolved_before_the_data_is_loaded(tmp_path):
         {"reference": "baselin"},
         {"search": {"sampler": "tpa"}},
         {"search": {"pruner": "rase"}},
-        {"space": "baselin"},
+        {"entry": {"space": "baselin"}},
     ):
         spec = study_spec(**({"reference": "baseline"} | change))
         with pytest.raises(UnknownNameError, match="Did you mean"):
