@@ -203,9 +203,13 @@ def _why_outside(distribution: Distribution, value: Any) -> str | None:
             return f"must be one of {', '.join(map(repr, distribution.choices))}"
         assert isinstance(distribution, Int | Float), "the others hold anything"
         return f"must be between {distribution.low:g} and {distribution.high:g}"
-    step = distribution.step if isinstance(distribution, Int | Float) else None
-    if step is not None and not is_multiple(value - distribution.low, step):
-        return f"must be {distribution.low:g} plus a multiple of {step:g}"
+    if (
+        isinstance(distribution, Int | Float)
+        and distribution.step is not None
+        and not is_multiple(value - distribution.low, distribution.step)
+    ):
+        step = f"a multiple of {distribution.step:g}"
+        return f"must be {distribution.low:g} plus {step}"
     return None
 
 
