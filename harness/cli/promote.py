@@ -99,7 +99,7 @@ class Modes:
     margin: Annotated[
         float | None,
         typer.Option(
-            metavar="STARS",
+            metavar="RMSE",
             min=0,
             help="Smallest difference to the champion that matters: the new model must "
             "be shown not to be worse by that much.",

@@ -47,7 +47,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
             show_default=False,
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="How many titles.")] = 10,
+    top: Annotated[int, typer.Option("--top", min=1, help="Number of titles.")] = 10,
     everybody: Annotated[
         bool,
         typer.Option("--all", help="Recommend to all users of the data; needs --out."),
@@ -88,7 +88,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     unrated: Annotated[
         bool,
         typer.Option(
-            "--unrated", help="Titles of the catalogue that nobody has rated, too."
+            "--unrated", help="Include titles of the catalogue that nobody has rated."
         ),
     ] = False,
     jobs: JobsOption = None,
@@ -97,7 +97,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     ] = Format.TABLE,
     stores: StoreOptions,
 ) -> None:
-    """Recommend titles to a user or to all: the champion's, those of a model, or of a study.
+    """Recommend titles to one user or to all, with the champion, another model or a study.
 
     Titles that the user has rated in the training part are left out, and so are those
     that nobody has rated, unless --unrated asks for them. A user without

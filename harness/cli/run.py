@@ -37,7 +37,7 @@ class Changes:
         list[str] | None,
         _change(
             "--link",
-            "Streaming catalogue to link titles to; may be given several times.",
+            "Streaming catalogue to link titles to. Repeatable.",
             metavar="[PLATFORM=]FILE",
         ),
     ] = None
@@ -46,7 +46,11 @@ class Changes:
     ] = None
     seconds: Annotated[
         float | None,
-        _change("--seconds", "Start no trial of a family later than this.", min=1),
+        _change(
+            "--seconds",
+            "Stop starting trials of a family after this many seconds.",
+            min=1,
+        ),
     ] = None
     metric: Annotated[
         str | None,
@@ -65,7 +69,7 @@ class Changes:
         int | None,
         _change(
             "--repeats",
-            "Search and judge on so many splits of the same ratings.",
+            "Number of splits of the same ratings to search and judge on.",
             min=1,
         ),
     ] = None

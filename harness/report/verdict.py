@@ -615,8 +615,8 @@ def _openings(record: ExperimentRecord) -> Iterator[Statement]:
         return
     yield Statement(
         kind="openings",
-        text=f"Openings of this test set: {describe_openings(record)}. Whoever knew "
-        "an earlier score knew something of a later one: that may be too good.",
+        text=f"Openings of this test set: {describe_openings(record)}. Choices "
+        "may have been made with an earlier score in view, so these may be too good.",
         facts={"when judged": judging.openings, "by now": by_now},
     )
 

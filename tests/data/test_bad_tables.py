@@ -68,6 +68,7 @@ def test_lines_are_counted_as_a_person_does_behind_quoted_line_breaks(load):
         ("user,item,rating\n", "has a header but no rows"),
         ("rating\n3\n", "single column 'rating'"),
         ("user,item,x\na,b,c\n", "no column looks like the ratings'.*--rating-column"),
+        ("w,item,x\na,b,c\n", "the users' or the ratings'.*--user-column and --rating"),
         ("user,item,movie,rating\na,b,c,3\n", "could all be the items'.*--item-column"),
         ("user,user,item,rating\na,b,c,3\n", "column names must differ"),
         ("user,item,rating\na,x,3\na,y,4\n", "two users are needed, but all 2 .* 'a'"),

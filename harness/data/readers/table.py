@@ -336,9 +336,14 @@ class _ColumnFinder:
         found = self._found(part)
         if found is None:
             self._refuse_matrix(by_values=False)
+            # All that are missing, so that nobody has to come back for each.
+            missing = [p for p in ("user", "item", "rating") if self._found(p) is None]
+            whose = " or the ".join(f"{each}s'" for each in missing)
+            options = " and ".join(f"--{each}-column" for each in missing)
             raise DataError(
-                f"{self.path}: no column looks like the {part}s' (its columns are "
-                f"{listed(self.names)}); name it with --{part}-column."
+                f"{self.path}: no column looks like the {whose} (its columns are "
+                f"{listed(self.names)}); name {'it' if len(missing) == 1 else 'them'} "
+                f"with {options}."
             )
         return found
 
