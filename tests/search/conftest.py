@@ -188,9 +188,9 @@ def fold_rmse(small_ratings):
 
 
 slow = pytest.mark.skipif(
-    os.environ.get("HARNESS_SLOW") != "1", reason="slow: set HARNESS_SLOW=1"
+    not os.environ.get("HARNESS_SLOW"), reason="slow: set HARNESS_SLOW=1"
 )
-"""Tests that cost more than ten seconds each: left out unless HARNESS_SLOW=1."""
+"""Marks tests that cost about ten seconds each, or more."""
 
 
 def free_port():

@@ -1,4 +1,8 @@
-"""Studies on a real Dask cluster: workers that come and go, and a scheduler that ends."""
+"""Studies on a real Dask cluster: workers that come and go, and a scheduler that ends.
+
+HARNESS_SLOW=1 adds whole studies whose cluster is killed, and clusters of other kinds: each
+starts processes again, which takes seconds of all cores. The rest shares one cluster.
+"""
 
 import os
 import signal
@@ -17,6 +21,7 @@ from harness.search.dask_cluster import _SharedData, open_cluster
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData
 from harness.search.records import NoListener
+from tests.search.conftest import slow
 
 SPACE = """
 family = "svd"
@@ -63,6 +68,7 @@ def pids(cluster):
         return set(opened._client.run(os.getpid, on_error="ignore").values())
 
 
+@slow
 def test_killed_workers_lose_only_their_tasks_which_are_done_again(
     cluster, executor, here, plan_of, run
 ):
@@ -86,6 +92,7 @@ def finish(runner):
     return results
 
 
+@slow
 def test_a_worker_that_joins_is_used(cluster, small_ratings):
     with open_cluster(cluster.address) as opened:
         assert opened.count() == 2
@@ -122,6 +129,7 @@ def wait_until_gone(cluster, pid):
         time.sleep(0.1)
 
 
+@slow
 def test_a_scheduler_that_is_gone_is_one_sentence_and_the_same_command_goes_on(
     cluster, executor, here, plan_of, run
 ):
@@ -199,6 +207,7 @@ def test_a_family_in_a_file_goes_to_workers_that_lack_the_file(
     assert result.error is None
 
 
+@slow
 def test_a_cluster_needs_workers_of_one_thread(cluster, tmp_path):
     other = type(cluster)(tmp_path)
     try:

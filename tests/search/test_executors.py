@@ -1,4 +1,7 @@
-"""What every executor does: results, errors, a worker that dies, Ctrl-C."""
+"""What every executor does: results, errors, a worker that dies, Ctrl-C.
+
+HARNESS_SLOW=1 adds trials that kill worker after worker of a cluster.
+"""
 
 import os
 import pickle
@@ -142,6 +145,8 @@ def test_a_study_has_the_same_trials_whatever_runs_it(
 def test_a_trial_that_kills_its_worker_fails_alone(name, asked, plan_of, run):
     if not EXECUTORS[name].is_isolated:
         pytest.skip("its only process is the owner's")
+    if EXECUTORS[name].has_address and not os.environ.get("HARNESS_SLOW"):
+        pytest.skip("slow: set HARNESS_SLOW=1")
     plan = plan_of(Fragile, SPACE % (-1.0, 0.5), sampler="random", pruner="none")
     record = run(plan, 12, jobs=JOBS[name], executor=asked)
     failed = [t for t in record.trials if t.state == "failed"]
