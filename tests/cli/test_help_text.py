@@ -1,4 +1,6 @@
 import re
+import runpy
+import sys
 
 import pytest
 import typer.main
@@ -33,3 +35,11 @@ def test_every_command_and_option_says_what_it_is_for(name):
     for parameter in getattr(command, "params", []):
         if not getattr(parameter, "hidden", False):
             assert getattr(parameter, "help", "") or parameter.name == "help"
+
+
+def test_the_package_is_a_command_too(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["harness", "families"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("harness", run_name="__main__")
+    assert end.value.code in {0, None}
+    assert "svd" in capsys.readouterr().out

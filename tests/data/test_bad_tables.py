@@ -89,6 +89,9 @@ def test_utf_16_is_recognised_by_its_mark(load):
     with pytest.raises(DataError, match=r"UTF-16; .* --encoding utf-16"):
         load(text, encoding="utf-8")
     assert list(load(text, encoding="utf-16").ratings.item_ids) == ["é", "y"]
+    for unmarked in ("utf-16-le", "utf-16-be"):
+        text = "user,item,rating\na,é,3\nb,y,4\n".encode(unmarked)
+        assert list(load(text).ratings.item_ids) == ["é", "y"]
     with pytest.raises(DataError, match="no text encoding named 'klingon'"):
         load(text, encoding="klingon")
 

@@ -184,9 +184,10 @@ def test_a_matrix_is_told(load, header, corner):
         load("\n".join([*(titles if header else []), *rows]))
 
 
-def test_a_matrix_with_gaps_and_titles_is_told(load):
+@pytest.mark.parametrize("gap", ["", "NA", "n/a", "-", "?"])
+def test_a_matrix_with_gaps_and_titles_is_told(load, gap):
     text = "userId,Alien,Heat,Up,Jaws,Big\n" + "".join(
-        f"u{k},{k % 5 + 1},,3,,{k % 3 + 1}\n" for k in range(9)
+        f"u{k},{k % 5 + 1},{gap},3,{gap},{k % 3 + 1}\n" for k in range(9)
     )
     with pytest.raises(DataError, match="matrix of users and titles"):
         load(text)

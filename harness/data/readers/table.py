@@ -393,7 +393,8 @@ class _ColumnFinder:
             return
         cells = [cell.strip() for row in rows for cell in row[1:]]
         values = {cell for cell in cells if cell}
-        if not all(NUMBER.fullmatch(value) or value == "NaN" for value in values):
+        values = {value for value in values if value.casefold() not in _GAPS}
+        if not all(map(NUMBER.fullmatch, values)):
             return
         if by_values and len(values) > 12:
             return
@@ -402,6 +403,10 @@ class _ColumnFinder:
             "of numbers), but one row for each rating is needed: user, item, rating "
             "(in pandas: frame.melt)."
         )
+
+
+# What other programs write into a cell of a matrix that has no rating.
+_GAPS = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "-", "?", "."})
 
 
 def _read_cells(path: Path, table: OpenTable, columns: RatingColumns) -> Any:

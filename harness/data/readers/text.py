@@ -221,7 +221,15 @@ def _known_encoding(path: Path, encoding: str) -> str:
 def _marked_encoding(path: Path) -> str:
     """Take the encoding from the mark at the start, as spreadsheets write it."""
     head = read_head(path)
-    return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    # Some programs leave the mark out; but every second byte of a header is zero.
+    first, second = head[0:40:2], head[1:40:2]
+    if len(first) > 1 and all(first) and not any(second):
+        return "utf-16-le"
+    return (
+        "utf-16-be" if len(second) > 1 and all(second) and not any(first) else "utf-8"
+    )
 
 
 def _first_line(path: Path, encoding: str) -> tuple[str, str | None, int]:
