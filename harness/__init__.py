@@ -4,7 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import Experiment, Study, compare, load, run, tune
+    from harness.api import (
+        Experiment,
+        Study,
+        compare,
+        forecast_run,
+        forecast_tune,
+        load,
+        run,
+        tune,
+    )
     from harness.tracking.callback import MLflowCallback, sync_study
 
 __version__ = "0.1.0"
@@ -14,6 +23,8 @@ __all__ = [
     "Study",
     "__version__",
     "compare",
+    "forecast_run",
+    "forecast_tune",
     "load",
     "run",
     "sync_study",
@@ -24,7 +35,17 @@ __all__ = [
 # needs nothing of the recommenders.
 _MODULES = {
     **dict.fromkeys(
-        ("Experiment", "Study", "compare", "load", "run", "tune"), "harness.api"
+        (
+            "Experiment",
+            "Study",
+            "compare",
+            "forecast_run",
+            "forecast_tune",
+            "load",
+            "run",
+            "tune",
+        ),
+        "harness.api",
     ),
     "MLflowCallback": "harness.tracking.callback",
     "sync_study": "harness.tracking.callback",

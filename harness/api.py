@@ -3,6 +3,7 @@
 The command line calls exactly this.
 """
 
+import inspect
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,11 @@ from harness.errors import (
 from harness.experiment.across import AcrossDataSets, compare_experiments
 from harness.experiment.convergence import unfinished
 from harness.experiment.export import Export, TableFormat, export_judged
+from harness.experiment.forecast import (
+    Forecast,
+    forecast_experiment,
+    forecast_where_large,
+)
 from harness.experiment.judge import JudgedExperiment, judge_experiment
 from harness.experiment.refit import refit_best
 from harness.experiment.results import ExperimentRecord
@@ -63,6 +69,8 @@ __all__ = [
     "Study",
     "compare",
     "finish",
+    "forecast_run",
+    "forecast_tune",
     "load",
     "run",
     "tune",
@@ -510,32 +518,27 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     >>> study = tune("svd", trials=20)  # doctest: +SKIP
     >>> study.best.params, study.model.recommend(0, 10)  # doctest: +SKIP
     """
-    spec = study_spec(
+    prepared = _prepared_study(
         family,
-        entry={
-            "space": space,
-            "enqueue": _settings_of(enqueue),
-            "warm_start": warm_start,
-        },
-        n_trials=trials,
+        data,
+        reading,
+        trials=trials,
         seconds=seconds,
+        space=space,
+        sampler=sampler,
+        pruner=pruner,
+        metric=metric,
+        enqueue=enqueue,
+        warm_start=warm_start,
+        folds=folds,
+        split=split,
+        test_share=test_share,
         seed=seed,
-        data={"source": _source(data), **reading},
-        search={
-            "folds": folds,
-            "sampler": sampler,
-            "pruner": pruner,
-            "metric": metric,
-        },
-        split={"method": split, "test_share": test_share},
+        name=name,
+        jobs=jobs,
+        executor=executor,
+        storage=storage,
     )
-    settings = _settings(name, storage, jobs, executor)
-    if isinstance(data, Dataset) and reading:
-        raise DataError(
-            f"A Dataset is read already, but got {', '.join(sorted(reading))}: leave that "
-            "out, or give the path it was read from."
-        )
-    prepared = prepare_study(spec, settings, load=_loader(data))
     done = _carry_out(
         prepared,
         location or locate(),
@@ -600,17 +603,14 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     HarnessError
         If the file, a name or the data is not right, or no family can be searched.
     """
-    changes = dict(changes or {})
-    if repeats is not None:
-        changes["split"] = {**changes.get("split", {}), "repeats": repeats}
-    load = None
-    if data is not None:
-        load = _loader(data)
-        changes["data"] = {**changes.get("data", {}), "source": _source(data)}
-    settings = _settings(name, storage, jobs, executor)
-    prepared = prepare_experiment(str(file), settings, changes=changes, load=load)
-    if only is not None and only not in prepared.plans:
-        raise UnknownNameError("family in this experiment", only, prepared.plans)
+    prepared = _prepared_run(
+        file,
+        data,
+        only=only,
+        changes=changes,
+        repeats=repeats,
+        settings=_settings(name, storage, jobs, executor),
+    )
     return _carry_out(
         prepared,
         location or locate(),
@@ -618,6 +618,138 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
         _progress(progress),
         only=only,
     )
+
+
+def forecast_tune(
+    family: str,
+    data: "str | Path | pd.DataFrame | Dataset" = "ott",
+    **options: Any,
+) -> Forecast:
+    """Forecast how long `tune` would take, and how much memory, and write nothing.
+
+    Parameters
+    ----------
+    family : str
+        As for `tune`.
+    data : str, Path, DataFrame or Dataset, default "ott"
+        As for `tune`.
+    **options
+        The other parameters of `tune`.
+
+    Returns
+    -------
+    Forecast
+        From a probe of the family on samples of the users; ``require_room()`` raises
+        where the memory that is free is less than what it takes.
+
+    Raises
+    ------
+    HarnessError
+        As `tune`; and if folds would be evaluated on a cluster.
+    """
+    given = _given(tune, (family, data), options)
+    return forecast_experiment(_prepared_study(family, data, **given))
+
+
+def forecast_run(
+    file: str | Path,
+    data: "str | Path | pd.DataFrame | Dataset | None" = None,
+    **options: Any,
+) -> Forecast:
+    """Forecast how long `run` would take, and how much memory, and write nothing.
+
+    Parameters
+    ----------
+    file : str or Path
+        As for `run`.
+    data : str, Path, DataFrame or Dataset, optional
+        As for `run`.
+    **options
+        The other parameters of `run`.
+
+    Returns
+    -------
+    Forecast
+        As of `forecast_tune`, for all families.
+
+    Raises
+    ------
+    HarnessError
+        As `run`; and if folds would be evaluated on a cluster.
+    """
+    given = _given(run, (file, data), options)
+    settings = [given[key] for key in ("name", "storage", "jobs", "executor")]
+    prepared = _prepared_run(
+        file,
+        data,
+        only=given["only"],
+        changes=given["changes"],
+        repeats=given["repeats"],
+        settings=_settings(*settings),
+    )
+    return forecast_experiment(prepared, given["only"])
+
+
+def _given(
+    function: Callable[..., Any], first: tuple[Any, ...], options: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Complete options by the defaults of the function that declares them."""
+    # What a function takes as **reading is given under that name.
+    bound = inspect.signature(function).bind(*first, **options)
+    bound.apply_defaults()
+    return dict([*bound.arguments.items()][len(first) :])
+
+
+def _prepared_study(
+    family: str, data: Any, reading: Mapping[str, Any], **given: Any
+) -> PreparedExperiment:
+    """Prepare what `tune` was asked for."""
+    spec = study_spec(
+        family,
+        entry={
+            "space": given["space"],
+            "enqueue": _settings_of(given["enqueue"]),
+            "warm_start": given["warm_start"],
+        },
+        n_trials=given["trials"],
+        seconds=given["seconds"],
+        seed=given["seed"],
+        data={"source": _source(data), **reading},
+        search={key: given[key] for key in ("folds", "sampler", "pruner", "metric")},
+        split={"method": given["split"], "test_share": given["test_share"]},
+    )
+    settings = _settings(
+        given["name"], given["storage"], given["jobs"], given["executor"]
+    )
+    if isinstance(data, Dataset) and reading:
+        raise DataError(
+            f"A Dataset is read already, but got {', '.join(sorted(reading))}: leave that "
+            "out, or give the path it was read from."
+        )
+    return prepare_study(spec, settings, load=_loader(data))
+
+
+def _prepared_run(
+    file: str | Path,
+    data: Any,
+    *,
+    only: str | None,
+    changes: Mapping[str, Any] | None,
+    repeats: int | None,
+    settings: RunSettings,
+) -> PreparedExperiment:
+    """Prepare what `run` was asked for."""
+    changes = dict(changes or {})
+    if repeats is not None:
+        changes["split"] = {**changes.get("split", {}), "repeats": repeats}
+    load = None
+    if data is not None:
+        load = _loader(data)
+        changes["data"] = {**changes.get("data", {}), "source": _source(data)}
+    prepared = prepare_experiment(str(file), settings, changes=changes, load=load)
+    if only is not None and only not in prepared.plans:
+        raise UnknownNameError("family in this experiment", only, prepared.plans)
+    return prepared
 
 
 def load(name: str, storage: str = DEFAULT_STORAGE) -> Experiment:
@@ -685,6 +817,11 @@ def _carry_out(
     """Search and judge on each split, log, and report."""
     storage, name = prepared.settings.storage, prepared.name
     require_apart(location, storage)
+    expected = forecast_where_large(prepared, only)
+    if expected is not None:
+        expected.require_room()
+        for line in expected.describe():
+            progress.warn(line)
     judged = _search_and_judge(prepared, location, progress, only=only)
     for number in range(2, prepared.spec.split.repeats + 1):
         repeat = prepare_repeat(prepared, number)

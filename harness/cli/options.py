@@ -133,7 +133,7 @@ JobsOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """Where folds are evaluated."""
+    """Where folds are evaluated, or whether only to say what that takes."""
 
     jobs: JobsOption = None
     executor: Annotated[
@@ -147,6 +147,15 @@ class WorkerOptions:
             rich_help_panel="Workers",
         ),
     ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say how long it will take and how much memory it needs, and write "
+            "nothing. Exit with 2 if the memory is not free.",
+            rich_help_panel="Workers",
+        ),
+    ] = False
 
 
 def _store_option(name: str, text: str, metavar: str) -> Any:

@@ -1,5 +1,6 @@
 """``harness run``: tune and judge all families of an experiment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +9,12 @@ import typer
 
 from harness.cli.compare import print_comparison
 from harness.cli.completion import complete_experiment_files, complete_families
-from harness.cli.options import StoreOptions, WorkerOptions, spread_options
-from harness.cli.terminal import print_end
+from harness.cli.options import (
+    StoreOptions,
+    WorkerOptions,
+    spread_options,
+)
+from harness.cli.terminal import print_end, print_forecast
 from harness.errors import ExperimentError
 
 if TYPE_CHECKING:
@@ -161,6 +166,22 @@ def run(
     from harness.experiment.judge import JudgedExperiment
     from harness.progress import ConsoleProgress
 
+    options: Mapping[str, Any] = {
+        "only": scope.only,
+        "changes": changes.as_content(),
+        "name": scope.name,
+        "jobs": workers.jobs,
+        "executor": workers.executor,
+        "storage": stores.storage,
+    }
+    if workers.dry_run:
+        if scope.report_only:
+            raise ExperimentError(
+                "--report-only trains nothing, so that there is nothing to forecast: leave "
+                "out --dry-run."
+            )
+        print_forecast(api.forecast_run(file, **options))
+        return
     progress, location = ConsoleProgress(), stores.location()
     if scope.report_only:
         record = _follow_file(file, scope, changes, stores)
@@ -172,15 +193,10 @@ def run(
         try:
             done = api.run(
                 file,
-                only=scope.only,
-                changes=changes.as_content(),
-                name=scope.name,
-                jobs=workers.jobs,
-                executor=workers.executor,
-                storage=stores.storage,
                 location=location,
                 reports=scope.reports,
                 progress=progress,
+                **options,
             )
         except KeyboardInterrupt:
             progress.warn(

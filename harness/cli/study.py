@@ -1,5 +1,6 @@
 """``harness study``: tune one family."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.completion import complete_families, complete_spaces
-from harness.cli.options import DataOptions, StoreOptions, WorkerOptions, spread_options
-from harness.cli.terminal import print_end
+from harness.cli.options import (
+    DataOptions,
+    StoreOptions,
+    WorkerOptions,
+    spread_options,
+)
+from harness.cli.terminal import print_end, print_forecast
 
 if TYPE_CHECKING:
     from harness.api import Study
@@ -128,6 +134,12 @@ class SearchOptions:
         ),
     ] = None
 
+    def given(self) -> Mapping[str, Any]:
+        """Name them as `tune` does."""
+        options = dict(vars(self))
+        enqueue = options.pop("enqueue") or ()
+        return {"seconds": options.pop("timeout"), "enqueue": enqueue, **options}
+
 
 @spread_options
 def study(
@@ -163,35 +175,31 @@ def study(
       harness study svd --data ratings.csv --scale 1:10 --space my-svd.toml
 
       harness study hybrid --metric ndcg_at_10
+
+      harness study cf --data ratings.csv --dry-run
     """
-    from harness.api import tune
+    from harness.api import forecast_tune, tune
     from harness.progress import ConsoleProgress
 
+    options: Mapping[str, Any] = {
+        **search.given(),
+        "jobs": workers.jobs,
+        "executor": workers.executor,
+        "storage": stores.storage,
+        **data.given(),
+    }
+    if workers.dry_run:
+        print_forecast(forecast_tune(family, data.data, **options))
+        return
     progress = ConsoleProgress()
     try:
         done = tune(
             family,
             data.data,
-            trials=search.trials,
-            seconds=search.timeout,
-            space=search.space,
-            sampler=search.sampler,
-            pruner=search.pruner,
-            metric=search.metric,
-            enqueue=search.enqueue or (),
-            warm_start=search.warm_start,
-            folds=search.folds,
-            split=search.split,
-            test_share=search.test_share,
-            seed=search.seed,
-            name=search.name,
-            jobs=workers.jobs,
-            executor=workers.executor,
-            storage=stores.storage,
             location=stores.location(),
             reports=reports,
             progress=progress,
-            **data.given(),
+            **options,
         )
     except KeyboardInterrupt:
         progress.warn(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from harness.api import Experiment
     from harness.cli.options import StoreOptions
+    from harness.experiment.forecast import Forecast
 
 __all__ = [
     "Column",
@@ -24,6 +25,7 @@ __all__ = [
     "plain",
     "print_columns",
     "print_end",
+    "print_forecast",
     "print_table",
     "until_stopped",
 ]
@@ -147,6 +149,13 @@ def help_of(command: Callable[..., Any]) -> str:
     text, mark, examples = (inspect.getdoc(command) or "").partition("Examples\n---")
     paragraphs = (" ".join(part.split()) for part in text.strip().split("\n\n"))
     return "\n\n".join(paragraphs) + (f"\n\n{mark}{examples}" if mark else "")
+
+
+def print_forecast(forecast: "Forecast") -> None:
+    """Print what is to be expected, and refuse it where it does not fit."""
+    for line in forecast.describe():
+        typer.echo(line)
+    forecast.require_room()
 
 
 def print_end(done: "Experiment", stores: "StoreOptions") -> None:

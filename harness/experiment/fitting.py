@@ -36,7 +36,14 @@ from harness.search.folds import (
     share,
 )
 
-__all__ = ["FRESH_SEED_OFFSET", "Fitter", "Settings", "open_fitter", "tune_floor"]
+__all__ = [
+    "FRESH_SEED_OFFSET",
+    "Fitter",
+    "Settings",
+    "open_fitter",
+    "pack",
+    "tune_floor",
+]
 
 T = TypeVar("T")
 Call = Callable[[Workbench], T]
@@ -210,7 +217,7 @@ def _fit(
         )
     try:
         model.fit(bench.train, bench.catalogue)
-        return _Fitted(_pack(model, bench.train), time.perf_counter() - start)
+        return _Fitted(pack(model, bench.train), time.perf_counter() - start)
     except Exception:  # noqa: BLE001 - the owner fits it again, and sees the error
         return None
 
@@ -239,7 +246,8 @@ class _Unpickler(pickle.Unpickler):
         return getattr(self._train, pid)
 
 
-def _pack(model: Recommender, train: Ratings) -> bytes:
+def pack(model: Recommender, train: Ratings) -> bytes:
+    """Write a model as bytes, without the arrays of the training part."""
     file = io.BytesIO()
     _Pickler(file, train).dump(model)
     return file.getvalue()

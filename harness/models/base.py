@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from harness.models.hyperparameters import Count, check_hyperparameters
 from harness.plain import Params, ParamValue
 
 __all__ = [
+    "Growth",
     "IterativeRecommender",
     "Recommender",
     "check_training",
@@ -140,6 +141,21 @@ def check_training(model: "Recommender", epoch: int, *learnt: Any) -> None:
         )
 
 
+class Growth(NamedTuple):
+    """What the costs of a fit grow with, in any unit: only ratios count.
+
+    Parameters
+    ----------
+    time : float
+        Proportional to the time of fitting and predicting.
+    memory : float
+        Proportional to the memory these take.
+    """
+
+    time: float
+    memory: float
+
+
 @dataclass(kw_only=True)
 class Recommender(ABC):
     """A model that predicts ratings.
@@ -189,6 +205,25 @@ class Recommender(ABC):
     ) -> npt.NDArray[Any]:
         """Predict as of a time for each pair, NaN where that is not known."""
         return self._predict(users, items)
+
+    def growth(self, ratings: Ratings) -> Growth:
+        """Say what time and memory grow with, for a forecast from samples of users.
+
+        A sample has all the titles: what depends only on their number is in each
+        measurement, and need not be here. A family overrides it where twice the ratings
+        of the same people and titles cost more, or less, than twice as much.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What would be learnt from.
+
+        Returns
+        -------
+        Growth
+            The number of ratings, twice.
+        """
+        return Growth(time=len(ratings), memory=len(ratings))
 
     @classmethod
     def notes_on(cls, catalogue: Catalogue, ratings: Ratings) -> list[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "Workbench",
     "best_position_in",
     "call_with_shared_data",
+    "n_parts_kept",
     "portable",
     "run_with_shared_data",
     "share",
@@ -37,6 +38,12 @@ __all__ = [
 
 
 _CACHE_BYTES = 1 << 30
+_BYTES_OF_RATING = 24
+
+
+def n_parts_kept(n_ratings: int) -> int:
+    """Say how many folds of so many ratings a worker keeps cut."""
+    return max(1, _CACHE_BYTES // max(1, n_ratings * _BYTES_OF_RATING))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,8 +101,7 @@ class Workbench:
         self.train = train
         self.catalogue = catalogue
         self._fold_of = fold_of
-        fits = _CACHE_BYTES // max(1, len(train) * 24)
-        self.parts = lru_cache(maxsize=max(1, int(fits)))(self._cut)
+        self.parts = lru_cache(maxsize=n_parts_kept(len(train)))(self._cut)
 
     def _cut(self, fold: int) -> tuple[Ratings, Ratings]:
         learnt, held_out = cut_fold(self._fold_of, fold)

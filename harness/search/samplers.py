@@ -15,14 +15,15 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import MissingExtraError, SpaceError, UnknownNameError
-from harness.plain import ParamValue
+from harness.plain import Params, ParamValue
 from harness.search.distributions import Value
 from harness.search.space import SearchSpace
 
-__all__ = ["SAMPLERS", "SamplerSequence", "trial_seed"]
+__all__ = ["SAMPLERS", "SamplerSequence", "draw_settings", "trial_seed"]
 
 
 Arguments = dict[str, Any]
@@ -401,3 +402,11 @@ class SamplerSequence:
     def describe(self) -> dict[str, ParamValue]:
         """Name every argument."""
         return {"name": self._name, **SAMPLERS[self._name][1]}
+
+
+def draw_settings(space: SearchSpace, n: int, *, seed: int) -> list[Params]:
+    """Draw settings at random, as trials would, without recording them anywhere."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.RandomSampler(seed=seed)
+    study = optuna.create_study(sampler=sampler, storage=InMemoryStorage())
+    return [space.suggest(study.ask()) for _ in range(n)]

@@ -10,6 +10,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.models.base import (
     Codes,
+    Growth,
     Recommender,
     rated_among,
 )
@@ -191,6 +192,8 @@ def _otherwise(averages: NeighborAverages) -> tuple[Part, ...]:
 Engine = Literal["harness", "surprise"]
 
 
+_BYTES_OF_RATING = 24
+"""With code, position and deviation, in single and double precision."""
 _BIAS_EPOCHS = 10
 """Rounds of alternating least squares; the default of scikit-surprise."""
 _LISTS = "list_offsets_", "list_codes_", "list_similarities_"
@@ -278,6 +281,32 @@ class CF(Recommender):
     user_bias_: npt.NDArray[np.float64] = field(init=False, repr=False)
     item_bias_: npt.NDArray[np.float64] = field(init=False, repr=False)
     values_: npt.NDArray[np.float32] = field(init=False, repr=False)
+
+    def growth(self, ratings: Ratings) -> Growth:
+        """Say what time and memory grow with: the pairs of ratings that are compared.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What would be learnt from.
+
+        Returns
+        -------
+        Growth
+            Pairs of ratings of one user (user-based: of one title); bytes, where
+            similarities are kept in lists up to the limit of `plan`.
+        """
+        by_y, n_x = (
+            (ratings.items, ratings.n_users)
+            if self.user_based
+            else (ratings.users, ratings.n_items)
+        )
+        n_pairs = float(np.square(np.bincount(by_y).astype(np.float64)).sum())
+        # Of up to `dense_limit` all are kept, however many ratings there are.
+        kept = 0.0
+        if n_x > self.plan.dense_limit and not self.user_based:
+            kept = min(8 * n_pairs, 8.0 * n_x**2, self.plan.list_bytes)
+        return Growth(time=n_pairs, memory=_BYTES_OF_RATING * len(ratings) + kept)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         del catalogue

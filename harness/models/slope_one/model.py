@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 from harness.errors import DataError
-from harness.models.base import Codes
+from harness.models.base import Codes, Growth
 from harness.models.explanation import Explanation, Neighbor, Part
 from harness.models.slope_one.kernels import add_up_differences
 from harness.models.surprise.reference import ReferenceRecommender
@@ -60,6 +60,23 @@ class SlopeOne(ReferenceRecommender):
     common_: npt.NDArray[np.bool_] = field(init=False, repr=False)
     position_: npt.NDArray[np.int64] = field(init=False, repr=False)
     values_: npt.NDArray[np.float32] = field(init=False, repr=False)
+
+    def growth(self, ratings: Ratings) -> Growth:
+        """Say what time and memory grow with: pairs of ratings, and of titles.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What would be learnt from.
+
+        Returns
+        -------
+        Growth
+            Pairs of ratings of one user; pairs of rated titles.
+        """
+        of_users = np.bincount(ratings.users).astype(np.float64)
+        n_rated = len(np.unique(ratings.items))
+        return Growth(time=float(np.square(of_users).sum()), memory=float(n_rated) ** 2)
 
     def _learn(self, ratings: Ratings) -> None:
         from harness.models.surprise.engine import fit_reference_slope_one

@@ -1,0 +1,238 @@
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import harness
+from harness.cli import app
+from harness.errors import ExperimentError, StudyError
+from harness.experiment import forecast
+from harness.experiment.forecast import (
+    FamilyForecast,
+    Forecast,
+    forecast_experiment,
+    forecast_where_large,
+)
+from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.models.base import Growth
+from harness.models.baseline.model import Baseline
+from harness.models.cf.model import CF
+from harness.models.slope_one.model import SlopeOne
+from harness.search.records import NoListener
+
+
+@dataclass(kw_only=True)
+class Squared(Baseline):
+    """Says that it costs as much as the square of the ratings."""
+
+    name: ClassVar[str] = "baseline"
+
+    def growth(self, ratings):
+        return Growth(time=len(ratings) ** 2, memory=len(ratings))
+
+
+@pytest.fixture
+def prepared(small_dataset, tmp_path):
+    """A study of the baseline, ready to run: 720 training ratings."""
+    spec = study_spec("baseline", n_trials=3, search={"pruner": "none"})
+    settings = RunSettings(storage=str(tmp_path / "optuna.log"))
+    return prepare_study(spec, settings, load=lambda _: small_dataset)
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """Samples of about 90 and 360 ratings, whose costs are worked out, not measured."""
+    monkeypatch.setattr(forecast, "SMALLEST_SAMPLE", 20)
+    monkeypatch.setattr(forecast, "LARGEST_SAMPLE", 360)
+    seen = []
+
+    def use(seconds):
+        def measure(executor, data, tasks):
+            del executor
+            n = len(data.train)
+            seen.append(data.train)
+            costs = [forecast._Cost(seconds(n), 1000 + 50 * n, None) for _ in tasks]
+            return forecast._Sample(data.train, costs, 10 * n, 5000)
+
+        monkeypatch.setattr(forecast, "_measure_sample", measure)
+        return seen
+
+    return use
+
+
+def test_a_line_through_the_samples_is_continued_to_all_ratings(prepared, exact):
+    samples = exact(lambda n: 0.5 + 0.01 * n)
+    found = forecast_experiment(prepared)
+    [family] = found.families
+    n = len(prepared.split.train)
+    assert n == 720
+    # Each sample is made of whole users, and holds those of the one before.
+    users = [set(each.users.tolist()) for each in samples]
+    assert len(samples) > 1
+    assert all(few < many for few, many in pairwise(users))
+    per_fold = 0.5 + 0.01 * n
+    assert family.most_seconds == pytest.approx(3 * 5 * per_fold)
+    assert family.search_seconds == family.most_seconds  # nothing is pruned
+    data = 720 * (4 * 4 + 8)
+    # All five folds are kept, one of which is in what was measured.
+    assert family.worker_bytes == pytest.approx(5000 + 1000 + 50 * n + 4 * data)
+    assert family.model_bytes == pytest.approx(10 * n)
+    # One worker, one process that measures costs on data of its own, and 2 x 3 models.
+    assert found.memory_bytes == pytest.approx(
+        2 * family.worker_bytes + data + 6 * family.model_bytes
+    )
+
+
+def test_a_family_says_what_its_costs_grow_with(prepared, exact):
+    exact(lambda n: 0.5 + 1e-5 * n**2)
+    [plan] = prepared.plans.values()
+    squared = replace(prepared, plans={"baseline": replace(plan, family=Squared)})
+    [family] = forecast_experiment(squared).families
+    assert family.most_seconds == pytest.approx(3 * 5 * (0.5 + 1e-5 * 720**2))
+
+
+def test_pairs_of_ratings_are_counted_by_users_or_by_titles(small_ratings):
+    def pairs(codes):
+        return sum(int((codes == code).sum()) ** 2 for code in set(codes.tolist()))
+
+    of_users, of_items = pairs(small_ratings.users), pairs(small_ratings.items)
+    assert CF().growth(small_ratings).time == of_users
+    assert CF(user_based=True).growth(small_ratings).time == of_items
+    rated = len(set(small_ratings.items.tolist()))
+    n_together = len(list(combinations(range(rated), 2)))
+    assert SlopeOne().growth(small_ratings) == (of_users, 2 * n_together + rated)
+    assert Baseline().growth(small_ratings) == (900, 900)
+
+
+def test_what_is_done_and_small_data_are_not_tried(prepared, monkeypatch):
+    monkeypatch.setattr(forecast, "_try_family", lambda *_: pytest.fail("was tried"))
+    assert forecast_where_large(prepared) is None
+    prepared.begin()
+    prepared.search("baseline", NoListener())
+    assert forecast_experiment(prepared).families == ()
+
+
+def family_of(name, worker, model=0.0):
+    return FamilyForecast(
+        family=name,
+        n_trials=10,
+        search_seconds=60.0,
+        most_seconds=100.0,
+        judging_seconds=5.0,
+        worker_bytes=worker,
+        model_bytes=model,
+    )
+
+
+def of(*families, jobs, available):
+    return Forecast(
+        families=families,
+        failed={},
+        jobs=jobs,
+        n_ratings=1000,
+        n_models=0,
+        n_splits=2,
+        data_bytes=0,
+        available_bytes=available,
+    )
+
+
+def test_times_of_all_families_and_splits_add_up_and_memory_is_that_of_the_largest():
+    found = of(family_of("svd", 3e9), family_of("cf", 5e9), jobs=4, available=21e9)
+    assert (found.search_seconds, found.most_seconds) == (240, 400)
+    assert found.judging_seconds == 20
+    assert found.memory_bytes == 20e9
+
+
+@pytest.mark.parametrize(
+    ("families", "jobs", "fits"),
+    [
+        ([family_of("svd", 3e9)], 8, "--jobs 3"),
+        ([family_of("svd", 3e9), family_of("cf", 50e9)], 8, "the families svd only"),
+        # 9.5 of the 10 GB may be planned for: half of 19.
+        ([family_of("cf", 19e9)], 1, "some 500 of the 1,000"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_would(families, jobs, fits):
+    found = of(*families, jobs=jobs, available=10e9)
+    with pytest.raises(StudyError, match=fits):
+        found.require_room()
+    of(*families, jobs=1, available=100e9).require_room()
+
+
+@pytest.fixture
+def invoke(small_ratings, tmp_path, monkeypatch):
+    """Run a study in this process, in a folder with ratings."""
+    rows = zip(
+        small_ratings.users, small_ratings.items, small_ratings.values, strict=True
+    )
+    lines = [f"u{user},i{item},{value}" for user, item, value in rows]
+    (tmp_path / "mine.csv").write_text("\n".join(["user,item,rating", *lines]))
+    monkeypatch.chdir(tmp_path)
+    command = [
+        "study",
+        "baseline",
+        "--data",
+        "mine.csv",
+        "--trials",
+        "2",
+        "--jobs",
+        "1",
+    ]
+    return lambda *more: CliRunner().invoke(app, [*command, *more])
+
+
+def test_a_dry_run_tries_the_family_and_writes_nothing(invoke, tmp_path):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = invoke("--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "search" in result.stdout
+    assert "of memory" in result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_too_little_memory_is_refused_before_anything_is_written(
+    invoke, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(forecast, "LARGE", 1)
+    monkeypatch.setattr(forecast, "available_bytes", lambda: 1000)
+    tried = forecast._Tried(1.0, 1e6, 1e5, 10**6)
+    monkeypatch.setattr(forecast, "_try_family", lambda *_: tried)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for more in ([], ["--dry-run"]):
+        result = invoke(*more)
+        assert result.exit_code == 2, result.output
+        assert "a sample of the users" in " ".join(result.output.split())
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_the_front_door_takes_the_options_of_tune_and_names_what_fails(
+    small_dataset, monkeypatch
+):
+    errors = [forecast._Cost(1.0, 1, "ValueError: odd numbers")] * 4
+
+    n_folds = []
+
+    def measure(_, data, tasks):
+        n_folds.append(data.fold_of.max() + 1)
+        return forecast._Sample(data.train, errors[: len(tasks)], 1, 1)
+
+    monkeypatch.setattr(forecast, "_measure_sample", measure)
+    found = harness.forecast_tune("svd", small_dataset, folds=3, jobs=1)
+    assert set(n_folds) == {3}
+    assert found.families == ()
+    assert found.failed == {"svd": "ValueError: odd numbers"}
+    with pytest.raises(ExperimentError, match="fold"):
+        harness.forecast_tune("svd", small_dataset, fold=3)
+    run = harness.forecast_run("quick", small_dataset, only="svd", jobs=1)
+    assert list(run.failed) == ["svd"]
+
+
+def test_the_samples_are_the_same_users_for_all_families(small_ratings):
+    one, other = (forecast._sample(small_ratings, 200) for _ in range(2))
+    assert np.array_equal(one.rows, other.rows)
+    assert 200 <= len(one) < 200 + np.bincount(small_ratings.users).max()
+    assert forecast._sample(small_ratings, 900) is small_ratings
