@@ -415,6 +415,9 @@ def _try_family(plan: StudyPlan, prepared: PreparedExperiment) -> _Tried:
                     method=plan.split.method,
                 ),
             )
+            if not samples:
+                # Each setting may load code of its own, which is paid for once.
+                _measure_sample(executor, data, tasks)
             samples.append(_measure_sample(executor, data, tasks))
     return _extrapolated(plan.family, tasks, samples, prepared.split.train)
 
@@ -537,7 +540,7 @@ def _measure_tasks(
     if isinstance(family, str):
         family = load_family(family)
     bench = bench.of_family(family)
-    # Code is loaded, and data are read, once.
+    # Data are read once.
     first = tasks[0]
     bench.run(first)
     bench.parts.cache_clear()
