@@ -51,10 +51,11 @@ def build(folder, ratings):
     return folder
 
 
-def judge_study(name, *, family="baseline", seed=7, criteria=(), **changes):
+def judge_study(name, *, family="baseline", space=None, seed=7, criteria=(), **changes):
     """Search two trials, judge the better one, and log the runs."""
     spec = study_spec(
         family,
+        entry={"space": space},
         n_trials=2,
         seed=seed,
         data=DataSpec(source="ratings.csv"),
