@@ -19,6 +19,12 @@ from harness.serving.package import Origin, package, save_model
 os.environ.setdefault("HARNESS_COST_PROCESSES", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest tests: at the end, one worker would wait for the other."""
+    long = {"test_readme.py", "test_study.py", "test_api.py"}
+    items.sort(key=lambda item: item.path.name not in long)
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The folder with published data, which is not part of the project."""

@@ -92,7 +92,7 @@ def test_contradictions_are_worked_out_with_the_numbers(text):
     # 0.5749² / (1 - 0.4008) = 0.5516; 1 - 0.5749² / 0.85 = 0.611; sqrt(0.85) = 0.922.
     assert "0.5749² / (1 - 0.4008) = 0.5516, not 0.85" in section
     assert "the same RMSE means an R² of 0.611" in section
-    assert "standard deviation of 0.922 stars" in section
+    assert "standard deviation of 0.922, so" in section
     assert "almost certainly simulated" in section
     assert section.index("cannot be true together") < section.index("worth knowing")
 

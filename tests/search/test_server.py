@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from harness.cli import app
 from harness.errors import StudyError
 from harness.experiment.store import read_experiment
-from harness.search.attributes import has_room
+from harness.search.attributes import why_too_small
 from harness.search.ownership import own_study
 from harness.search.records import NoListener
 from harness.search.storage import (
@@ -271,12 +271,12 @@ def test_a_server_is_asked_whether_the_largest_text_has_room(server):
     server.query("CREATE DATABASE narrow")
     url = f"{server.url.rpartition('/')[0]}/narrow"
     opened = open_storage(url)
-    assert has_room(opened)
+    assert why_too_small(opened) is None
     assert opened.get_all_studies() == []
     with opened.engine.connect() as connection:
         connection.execute(text(server.narrow))
         connection.commit()
-    assert not has_room(opened)
+    assert why_too_small(opened)
     assert opened.get_all_studies() == []
 
 

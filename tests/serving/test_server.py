@@ -35,13 +35,15 @@ def test_there_is_a_link_to_each_list_of_runs_that_the_experiment_has(answering)
     address = answering(
         200,
         b'{"experiment": {"experiment_id": "3", "tags": ['
-        b'{"key": "mlflow.sharedViewState.harness", "value": "{}"}, '
-        b'{"key": "mlflow.sharedViewState.harness-finals", "value": "{}"}]}}',
+        b'{"key": "mlflow.sharedViewState.harness-trials-7", '
+        b'"value": "{\\"name\\": \\"best trials first: toy\\"}"}, '
+        b'{"key": "mlflow.sharedViewState.harness-finals-7", '
+        b'"value": "{\\"name\\": \\"final models: toy\\"}"}]}}',
     )
     base = f"{address}/#/experiments/3/runs?workflowType=machine_learning"
     assert list(experiment_links(address, "harness").items()) == [
-        ("final models", f"{base}&viewStateShareKey=harness-finals"),
-        ("best trials first", f"{base}&viewStateShareKey=harness"),
+        ("final models: toy", f"{base}&viewStateShareKey=harness-finals-7"),
+        ("best trials first: toy", f"{base}&viewStateShareKey=harness-trials-7"),
     ]
 
 
