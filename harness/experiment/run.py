@@ -133,7 +133,7 @@ class PreparedExperiment:
         if any(there.get(key) != value for key, value in now.items()):
             self._save(now)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, object]:
         """Collect what fixes the experiment."""
         return {
             "dataset": to_json(self.dataset.facts()),
@@ -147,7 +147,7 @@ class PreparedExperiment:
             "studies": {c: plan.name for c, plan in self.plans.items()},
         }
 
-    def _save(self, now: Mapping[str, Any]) -> None:
+    def _save(self, now: Mapping[str, object]) -> None:
         """Keep what may change: budget, claims, rule; not under a process that runs it."""
         storage = self.settings.storage
         with ExitStack() as owned:

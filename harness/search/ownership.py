@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -97,19 +97,19 @@ def _server_of(storage: str) -> "URL | None":
     return None if url.get_backend_name() == "sqlite" else url
 
 
-def _postgresql(name: str) -> tuple[str, dict[str, Any]]:
+def _postgresql(name: str) -> tuple[str, Mapping[str, int | str]]:
     # 64 bits of the name: PostgreSQL's advisory locks have numbers.
     key = int.from_bytes(hashlib.sha256(f"harness {name}".encode()).digest()[:8], "big")
     return "SELECT pg_try_advisory_lock(:key)", {"key": key - 2**63}
 
 
-def _mysql(name: str) -> tuple[str, dict[str, Any]]:
+def _mysql(name: str) -> tuple[str, Mapping[str, int | str]]:
     # MySQL's have names, of at most 64 characters, for the whole server.
     digest = hashlib.sha256(f"harness {name}".encode()).hexdigest()
     return "SELECT GET_LOCK(MD5(CONCAT(DATABASE(), ' ', :key)), 0)", {"key": digest}
 
 
-_ADVISORY_LOCKS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
+_ADVISORY_LOCKS: dict[str, Callable[[str], tuple[str, Mapping[str, int | str]]]] = {
     "postgresql": _postgresql,
     "mysql": _mysql,
     "mariadb": _mysql,

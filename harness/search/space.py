@@ -319,13 +319,6 @@ class SearchSpace:
         """Collect what trial 0 has for the hyperparameters that are searched."""
         return {name: self.initial[name] for name in self.searched}
 
-    def describe(self) -> dict[str, dict[str, Any]]:
-        """Convert to plain data for storages and reports."""
-        return {
-            name: d.model_dump(mode="json", exclude_none=True)
-            for name, d in self.distributions.items()
-        }
-
 
 def find_space(name: str) -> Path:
     """Look up a search space: a path, then ``./studies``, then the shipped ones."""

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 __all__ = [
     "FINALS_VIEW",
@@ -144,7 +143,7 @@ def merge_trials_view(
 def trial_parameters(tags: Mapping[str, str], view: View) -> list[str]:
     """List the parameters that the list of trials shows."""
     try:
-        kept: dict[str, Any] = json.loads(tags.get(view.tag, "{}"))
+        kept = json.loads(tags.get(view.tag, "{}"))
         columns = json.loads(kept["state"])["selectedColumns"]
         params = [c for c in columns if c.startswith("params.`")]
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -248,8 +248,8 @@ def test_the_shipped_space_differs_from_the_default_one_by_cold_start_only():
         "cold_start_regularization",
         "genre_interaction",
     }
-    assert {n: d for n, d in cold.describe().items() if n not in more} == (
-        default.describe()
+    assert {n: d for n, d in cold.distributions.items() if n not in more} == (
+        default.distributions
     )
     assert cold.distributions["cold_start"].value is True
 
