@@ -93,7 +93,7 @@ class NotFittedError(HarnessError, AttributeError):
     """A prediction asked of a model that has no parameters yet."""
 
 
-class UnsupportedError(HarnessError, NotImplementedError):
+class UnsupportedError(HarnessError):
     """Something that a family of models cannot do: says which family can."""
 
 

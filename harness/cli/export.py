@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.compare import only_experiment
-from harness.cli.completion import complete_names
-from harness.cli.options import StorageOption
+from harness.cli.options import NameArgument, StorageOption
 
 __all__ = ["export"]
 
@@ -21,15 +20,7 @@ class Format(StrEnum):
 
 
 def export(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="STUDY|EXPERIMENT",
-            help="Name of the study or experiment.",
-            show_default="the only one in the storage",
-            autocompletion=complete_names,
-        ),
-    ] = None,
+    name: NameArgument = None,
     *,
     folder: Annotated[
         Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from harness.cli.completion import complete_names
 from harness.data.options import ReadOptions, help_of_option
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataOptions",
     "JobsOption",
+    "NameArgument",
     "StorageOption",
     "StoreOptions",
     "TrackingOption",
@@ -165,6 +167,15 @@ def _store_option(name: str, text: str, metavar: str) -> Any:
     )
 
 
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STUDY|EXPERIMENT",
+        help="Name of the study or experiment.",
+        show_default="the only one in the storage",
+        autocompletion=complete_names,
+    ),
+]
 StorageOption = Annotated[
     str,
     _store_option(

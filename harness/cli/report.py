@@ -5,22 +5,13 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.completion import complete_names
-from harness.cli.options import StorageOption
+from harness.cli.options import NameArgument, StorageOption
 
 __all__ = ["report"]
 
 
 def report(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="STUDY|EXPERIMENT",
-            help="Name of the study or experiment.",
-            show_default="the only one in the storage",
-            autocompletion=complete_names,
-        ),
-    ] = None,
+    name: NameArgument = None,
     storage: StorageOption = "optuna.log",
     out: Annotated[
         Path | None,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.compare import only_experiment
-from harness.cli.completion import complete_names
-from harness.cli.options import StorageOption
+from harness.cli.options import NameArgument, StorageOption
 from harness.cli.terminal import Column, print_columns
 from harness.errors import StudyError
 
@@ -29,15 +28,7 @@ class Format(StrEnum):
 
 
 def trials(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="STUDY|EXPERIMENT",
-            help="Name of the study or experiment.",
-            show_default="the only one in the storage",
-            autocompletion=complete_names,
-        ),
-    ] = None,
+    name: NameArgument = None,
     output: Annotated[
         Format,
         typer.Option(
