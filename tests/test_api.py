@@ -148,7 +148,7 @@ def test_a_stop_between_judging_and_logging_costs_no_model(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(judge, "measure_efficiency", lambda *_, **__: COSTS)
     with monkeypatch.context() as patch:
-        patch.setattr("harness.api.log_report", stop)
+        patch.setattr("harness.carry_out.log_report", stop)
         with pytest.raises(KeyboardInterrupt):
             go()
     assert not models()

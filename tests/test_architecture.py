@@ -10,6 +10,8 @@ LAYERS = [
     "cli",
     "doctor",
     "api",
+    "carry_out",
+    "objects",
     "progress",
     "report",
     "serving",

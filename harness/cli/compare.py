@@ -14,11 +14,11 @@ from harness.formatting import p_relation, percent
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.api import Picture
     from harness.evaluation.data_sets import DataSetComparison
     from harness.evaluation.results import ModelResult
     from harness.evaluation.statistics import Estimate
     from harness.experiment.results import ExperimentRecord
+    from harness.objects import Picture
 
 __all__ = ["compare", "only_experiment", "print_comparison"]
 

@@ -18,8 +18,8 @@ from harness.cli.terminal import print_end, print_forecast
 from harness.errors import ExperimentError
 
 if TYPE_CHECKING:
-    from harness.api import Experiment
     from harness.experiment.results import ExperimentRecord
+    from harness.objects import Experiment
 
 __all__ = ["run"]
 
@@ -163,6 +163,7 @@ def run(
       harness run movielens_100k --data ml-100k --check
     """
     from harness import api
+    from harness.carry_out import finish
     from harness.experiment.judge import JudgedExperiment
     from harness.progress import ConsoleProgress
 
@@ -186,7 +187,7 @@ def run(
     if scope.report_only:
         record = _follow_file(file, scope, changes, stores)
         judged = JudgedExperiment(record=record)
-        done = api.finish(
+        done = finish(
             judged, stores.storage, location, scope.reports, progress=progress
         )
     else:

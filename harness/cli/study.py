@@ -17,7 +17,7 @@ from harness.cli.options import (
 from harness.cli.terminal import print_end, print_forecast
 
 if TYPE_CHECKING:
-    from harness.api import Study
+    from harness.objects import Study
 
 __all__ = ["study"]
 

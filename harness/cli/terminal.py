@@ -15,9 +15,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.api import Experiment
     from harness.cli.options import StoreOptions
     from harness.experiment.forecast import Forecast
+    from harness.objects import Experiment
 
 __all__ = [
     "Column",

@@ -1,21 +1,37 @@
 """One way in: a name, a folder or a file becomes a data set."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.data.cache import through_cache
 from harness.data.catalogue import Catalogue, align_catalogue
 from harness.data.dataset import Dataset, DatasetFacts
 from harness.data.download import DOWNLOAD_FOLDER
 from harness.data.options import ReadOptions
+from harness.data.readers.table import FORM
 from harness.errors import DataError
 
-__all__ = ["EMBEDDED", "load_again", "load_dataset", "load_source"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "EMBEDDED",
+    "FRAME",
+    "load_again",
+    "load_dataset",
+    "load_frame",
+    "load_source",
+]
 
 
 EMBEDDED = "ott"
 """Name of the simulated data set that ships with the package."""
+
+FRAME = "<data frame>"
+"""Source of data that were given as a table."""
 
 
 def load_dataset(source: str, options: ReadOptions | None = None) -> Dataset:
@@ -42,6 +58,30 @@ def load_source(source: str, given: Mapping[str, object]) -> Dataset:
 def load_again(facts: DatasetFacts) -> Dataset:
     """Load the data set of a study or an experiment again."""
     return load_source(facts.source, facts.options)
+
+
+def load_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
+    """Load a table as a file of it would be loaded, with all the same checks."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data-frame.parquet"
+        try:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            form = {**(table.schema.metadata or {}), FORM: b"data frame"}
+            parquet.write_table(table.replace_schema_metadata(form), path)
+        except (TypeError, ValueError) as error:  # Arrow's are both
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{FRAME}: every column needs a name of its own and one type: {reason}"
+            ) from error
+        try:
+            dataset = load_dataset(str(path), options)
+        except DataError as error:
+            # The file is none of the user's, and gone.
+            raise DataError(str(error).replace(str(path), FRAME)) from error
+        return replace(dataset, name="frame", source=FRAME)
 
 
 def _embedded(options: ReadOptions) -> Dataset:

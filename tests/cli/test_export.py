@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from harness.api import Experiment
 from harness.cli import app
 from harness.data.load import load_dataset
 from harness.errors import StudyError
 from harness.evaluation.splits import split_off_test
 from harness.experiment.store import read_experiment
+from harness.objects import Experiment
 from tests.experiment.records import make_record
 from tests.serving.promotion_workspace import copy
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from harness.api import Experiment
 from harness.cli import app
+from harness.objects import Experiment
 from harness.search.storage import read_study
 from tests.experiment.records import make_record
 from tests.serving.promotion_workspace import copy

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harness import api
+from harness import api, carry_out
 from harness.errors import ExperimentError, StudyError, UnknownNameError
 from harness.evaluation.results import Costs
 from harness.evaluation.splits import SealedTest
@@ -430,11 +430,11 @@ def test_repeats_go_on_after_a_stop_and_are_compared_over_their_splits(monkeypat
 
     monkeypatch.setattr("harness.report.context.Context.figure", lambda *_: "")
     # MLflow's database takes longer than all the rest.
-    monkeypatch.setattr(api, "MLflowTracker", lambda *_, **__: nullcontext())
-    monkeypatch.setattr(api, "log_runs", lambda record, *_: (record, None))
-    monkeypatch.setattr(api, "log_report", lambda *_: None)
+    monkeypatch.setattr(carry_out, "MLflowTracker", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(carry_out, "log_runs", lambda record, *_: (record, None))
+    monkeypatch.setattr(carry_out, "log_report", lambda *_: None)
     with monkeypatch.context() as patch:
-        patch.setattr(api, "judge_experiment", stop)
+        patch.setattr(carry_out, "judge_experiment", stop)
         with pytest.raises(KeyboardInterrupt):
             go()
     stopped = read_experiment("o.log", "toy").repeated
