@@ -7,6 +7,7 @@ Running all pages takes some five minutes of a core, which the default suite mus
 import json
 import os
 import re
+import runpy
 
 import pytest
 from pages import ROOT, UPDATE, Page, masked
@@ -48,6 +49,28 @@ def test_every_command_of_harness_is_in_the_reference():
     for name, command in typer.main.get_command(app).commands.items():
         for full in getattr(command, "commands", {"": None}):
             assert f"`harness {name} {full}".rstrip() in text
+
+
+def test_the_site_has_every_command_with_all_its_options():
+    import typer.main
+
+    from harness.cli import app
+
+    page = runpy.run_path(str(DOCS / "hooks.py"))["on_page_markdown"](
+        (DOCS / "commands.md").read_text()
+    )
+    _, *parts = re.split(r"^##+ `harness ", page, flags=re.MULTILINE)
+    shown = {part.partition("`\n")[0]: part for part in parts}
+    commands = dict(typer.main.get_command(app).commands)
+    for name, command in commands.pop("data").commands.items():
+        commands[f"data {name}"] = command
+    assert shown.keys() - {"data"} == commands.keys()
+    for name, command in commands.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert f"`{parameter.opts[0]}" in shown[name]
+    assert "```sh\nharness run quick\n" in shown["run"]
+    assert "**Commands**" not in page  # Typer cuts what stands there
 
 
 def test_every_family_has_its_formula():

@@ -5,6 +5,7 @@ what it needs when it runs.
 """
 
 import os
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -56,26 +57,23 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-for command in (
-    compare.compare,
-    doctor.doctor,
-    explain.explain,
-    export.export,
-    families.families,
-    models.models,
-    promote.promote,
-    recommend.recommend,
-    report.report,
-    run.run,
-    schema.schema,
-    serve.serve,
-    study.study,
-    sync.sync,
-    trials.trials,
-    ui.ui,
-):
-    app.command(help=help_of(command))(command)
+_PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "Search and judge": (study.study, run.run, sync.sync),
+    "Look at results": (
+        compare.compare,
+        report.report,
+        trials.trials,
+        explain.explain,
+        export.export,
+        ui.ui,
+    ),
+    "Use a model": (promote.promote, models.models, recommend.recommend, serve.serve),
+    "Set up": (families.families, schema.schema, doctor.doctor),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(help=help_of(command), rich_help_panel=panel)(command)
+app.add_typer(data.app, name="data", rich_help_panel="Set up")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so

@@ -146,9 +146,14 @@ def plain(text: str, longest: int = LONGEST_NAME) -> str:
 
 def help_of(command: Callable[..., Any]) -> str:
     """Write the docstring of a command as its help."""
-    text, mark, examples = (inspect.getdoc(command) or "").partition("Examples\n---")
-    paragraphs = (" ".join(part.split()) for part in text.strip().split("\n\n"))
-    return "\n\n".join(paragraphs) + (f"\n\n{mark}{examples}" if mark else "")
+    text, _, examples = (inspect.getdoc(command) or "").partition(
+        "Examples\n--------\n"
+    )
+    paragraphs = [" ".join(part.split()) for part in text.strip().split("\n\n")]
+    if examples:
+        lines = (f"  {line.strip()}" for line in examples.split("\n") if line.strip())
+        paragraphs.append("\n".join(["Examples:", *lines]))
+    return "\n\n".join(paragraphs)
 
 
 def print_forecast(forecast: "Forecast") -> None:

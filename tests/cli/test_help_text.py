@@ -18,13 +18,15 @@ def run():
     Examples
     --------
       harness run quick
+
+      harness run published
     """
 
 
 def test_paragraphs_flow_and_examples_stay():
     assert help_of(run) == (
         "Run an experiment: tune all its families.\n\nSecond.\n\n"
-        "Examples\n--------\n  harness run quick"
+        "Examples:\n  harness run quick\n  harness run published"
     )
 
 
