@@ -27,6 +27,7 @@ from harness.objects import Best, Comparison, Experiment, Picture, Study
 from harness.plain import Params
 from harness.progress import ConsoleProgress, NoProgress, SearchProgress
 from harness.search.executors import choose_executor
+from harness.search.records import WINDOW
 from harness.search.space import read_settings
 from harness.tracking.location import Location, locate
 
@@ -57,6 +58,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     space: str | None = None,
     sampler: str = "tpe",
     pruner: str = "race",
+    window: int = WINDOW,
     metric: str = "rmse",
     enqueue: str | Path | Params | Sequence[Params] = (),
     warm_start: str | None = None,
@@ -93,6 +95,8 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         Search space: a TOML file or a name; else that of the family.
     sampler, pruner : str
         See ``harness study --help``.
+    window : int, default 8
+        Trials under way at a time. More keep more workers busy, and show the sampler less.
     metric : str, default "rmse"
         What the search improves: a measure of a fold, such as ``"ndcg_at_10"``, or
         ``"my_metrics.py:name"``, a function of true and predicted ratings.
@@ -156,6 +160,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         space=space,
         sampler=sampler,
         pruner=pruner,
+        window=window,
         metric=metric,
         enqueue=enqueue,
         warm_start=warm_start,
@@ -344,7 +349,10 @@ def _prepared_study(
         seconds=given["seconds"],
         seed=given["seed"],
         data={"source": _source(data), **reading},
-        search={key: given[key] for key in ("folds", "sampler", "pruner", "metric")},
+        search={
+            key: given[key]
+            for key in ("folds", "sampler", "pruner", "window", "metric")
+        },
         split={"method": given["split"], "test_share": given["test_share"]},
     )
     settings = _settings(

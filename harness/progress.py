@@ -293,6 +293,9 @@ class ConsoleProgress(SearchProgress):
             + (f"{n} families, {budget} each{own}, " if n > 1 else f"{budget}, ")
             + _workers(prepared.settings)
         )
+        idle = prepared.spec.search.note_on_workers(prepared.settings.n_workers)
+        if idle is not None:
+            say(idle)
 
     def listener(self, candidate: str) -> StudyListener:
         """Listen to the search of a candidate."""

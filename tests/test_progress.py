@@ -54,6 +54,20 @@ def test_the_bar_keeps_the_time_left_and_cuts_no_number(lines, width, facts):
         assert fact in bars[-1]
 
 
+def test_workers_that_will_idle_are_told_of_before_the_search(small_dataset, tmp_path):
+    def said(jobs):
+        stream = io.StringIO()
+        settings = RunSettings(storage=str(tmp_path / "o.log"), jobs=jobs)
+        spec = study_spec("svd", search={"window": 2, "folds": 3})
+        prepared = prepare_study(spec, settings, load=lambda _: small_dataset)
+        ConsoleProgress(Console(file=stream)).begin(prepared, ["svd"])
+        return " ".join(stream.getvalue().split())
+
+    assert "--window" not in said(6)
+    assert "1 of 7 workers" in said(7)
+    assert "--window 3" in said(7)
+
+
 def test_in_a_notebook_one_output_is_drawn_over_and_taken_away(monkeypatch):
     outputs = []
 

@@ -57,6 +57,14 @@ class Changes:
             min=1,
         ),
     ] = None
+    window: Annotated[
+        int | None,
+        _change(
+            "--window",
+            "Trials of a family under way at a time; see `harness study --help`.",
+            min=1,
+        ),
+    ] = None
     metric: Annotated[
         str | None,
         _change(
@@ -85,7 +93,7 @@ class Changes:
             "data": {"source": self.data, "link": self.link},
             "budget": {"trials": self.trials, "seconds": self.seconds},
             "split": {"repeats": self.repeats},
-            "search": {"metric": self.metric},
+            "search": {"metric": self.metric, "window": self.window},
         }
         content: dict[str, object] = {} if self.seed is None else {"seed": self.seed}
         for table, keys in tables.items():

@@ -84,6 +84,15 @@ class SearchOptions:
             metavar="race|wilcoxon|median|none",
         ),
     ] = "race"
+    window: Annotated[
+        int,
+        _option(
+            "--window",
+            "Trials under way at a time. At most this times --folds workers are busy; a "
+            "larger window shows the sampler less. Recorded: it fixes the trials.",
+            min=1,
+        ),
+    ] = 8
     metric: Annotated[
         str,
         _option(

@@ -127,6 +127,8 @@ class Forecast:
         Of the training ratings, of which the process that measures costs has its own.
     available_bytes : int
         Memory that is free.
+    idle : str, optional
+        That workers will idle, and what window would occupy them.
     """
 
     families: tuple[FamilyForecast, ...]
@@ -137,6 +139,7 @@ class Forecast:
     n_splits: int
     data_bytes: int
     available_bytes: int
+    idle: str | None = None
 
     @property
     def search_seconds(self) -> float:
@@ -220,7 +223,7 @@ class Forecast:
                 for each in self.families
             ]
         lines += [f"  {name}: not known: {why}" for name, why in self.failed.items()]
-        return lines
+        return lines if self.idle is None else [*lines, self.idle]
 
 
 class Point(NamedTuple):
@@ -292,6 +295,7 @@ def forecast_experiment(
         n_splits=spec.split.repeats,
         data_bytes=_n_bytes(train),
         available_bytes=available_bytes(),
+        idle=spec.search.note_on_workers(jobs),
     )
 
 
@@ -359,7 +363,7 @@ def _of_family(
 ) -> FamilyForecast:
     spec, train = prepared.spec, prepared.split.train
     jobs = prepared.settings.jobs or 1
-    at_once = min(jobs, n_cores())
+    at_once = min(jobs, n_cores(), spec.search.n_tasks)
     n_folds = spec.search.folds
     of_fold = tried.seconds / at_once
     most = n_trials * n_folds * of_fold

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -78,6 +78,8 @@ class RunSettings:
     jobs: int | None = 1
     # Name in `EXECUTORS`; None takes the one for so many jobs on this machine.
     executor: str | None = None
+    # Workers that were there when it was looked at; those of a cluster come and go.
+    n_workers: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -216,7 +218,7 @@ def prepare_experiment(
             "split.method",
             "an experiment needs a test set for its verdict: choose another than 'none'.",
         )
-    _check_search(spec, spaces, settings)
+    settings = _checked(settings, spec, spaces)
     dataset = (load or load_data)(spec)
     studies = {candidate: f"{name}-{candidate}" for candidate in spec.families}
     spaces = _warm_spaces(spec, spaces, settings, studies)
@@ -284,7 +286,7 @@ def prepare_study(
     if settings.name is not None:
         _check_name(settings.name)
     spaces = find_spaces(None, spec)
-    _check_search(spec, spaces, settings)
+    settings = _checked(settings, spec, spaces)
     dataset = (load or load_data)(spec)
     [family] = spec.families
     name = settings.name or f"{family}-{dataset.name}"
@@ -333,6 +335,7 @@ def _prepare(
             space=space,
             sampler=spec.search.sampler,
             pruner=spec.search.pruner,
+            window=spec.search.window,
             n_folds=spec.search.folds,
             seed=spec.seed,
             dataset=dataset.facts(),
@@ -374,17 +377,19 @@ def _warm_spaces(
     }
 
 
-def _check_search(
-    spec: ExperimentSpec, spaces: Mapping[str, SearchSpace], settings: RunSettings
-) -> None:
+def _checked(
+    settings: RunSettings, spec: ExperimentSpec, spaces: Mapping[str, SearchSpace]
+) -> RunSettings:
     """Resolve the names of sampler, pruner and executor before any data is read."""
     choice = choose_executor(settings.executor, jobs=settings.jobs)
-    with choice.entry.open(choice, __name__):
-        pass  # a cluster that cannot be reached is found out now
+    # A cluster that cannot be reached is found out now.
+    with choice.entry.open(choice, __name__) as workers:
+        n_workers = workers.count()
     make_pruner(spec.search.pruner)
     find_objective(spec.search.metric)
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
+    return replace(settings, n_workers=n_workers)
 
 
 def _require_equal(

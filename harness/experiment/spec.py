@@ -10,6 +10,7 @@ from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.splits import DRAWN
 from harness.search.distributions import Distribution, Value
+from harness.search.records import WINDOW
 from harness.toml import Part
 
 __all__ = [
@@ -153,6 +154,8 @@ class SearchSpec(Part):
         Number of folds, the same for all.
     sampler, pruner : str
         Their names.
+    window : int, default 8
+        Trials under way at a time. More keep more workers busy, and show the sampler less.
     metric : str, default "rmse"
         What the searches improve: a measure of a fold, or ``my_metrics.py:name``.
     """
@@ -160,7 +163,25 @@ class SearchSpec(Part):
     folds: Annotated[int, Field(ge=2)] = 5
     sampler: str = "tpe"
     pruner: str = "race"
+    window: Annotated[int, Field(ge=1)] = WINDOW
     metric: str = "rmse"
+
+    @property
+    def n_tasks(self) -> int:
+        """Most folds under way at a time: more workers than that are never busy."""
+        return self.window * self.folds
+
+    def note_on_workers(self, n_workers: int) -> str | None:
+        """Say that some workers will idle, and what window would occupy them."""
+        if n_workers <= self.n_tasks:
+            return None
+        enough = -(-n_workers // self.folds)
+        return (
+            f"{n_workers - self.n_tasks} of {n_workers} workers will idle: a window of "
+            f"{self.window} trials with {self.folds} folds each is {self.n_tasks} tasks "
+            f"at most. A new study with --window {enough} uses them all, and shows the "
+            "sampler less."
+        )
 
 
 class FamilySpec(Part):

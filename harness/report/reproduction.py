@@ -63,6 +63,7 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
             ("--space", folder / SPACE),
             ("--sampler", spec.search.sampler),
             ("--pruner", spec.search.pruner),
+            ("--window", spec.search.window),
             ("--metric", spec.search.metric),
             ("--enqueue", folder / ENQUEUE if study.settings.enqueue else None),
         ]
@@ -168,6 +169,7 @@ def _environment(record: ExperimentRecord) -> str:
         ["folds", escape(spec.search.folds)],
         ["sampler", _choice(record, "sampler", spec.search.sampler)],
         ["pruner", _choice(record, "pruner", spec.search.pruner)],
+        ["window", escape(spec.search.window)],
         ["jobs", escape("-" if record.jobs is None else record.jobs)],
     ]
     if record.judging is not None:

@@ -32,11 +32,7 @@ from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
 from harness.search.trials import TrialStore
 
-__all__ = ["WINDOW", "Budget", "Engine", "SearchPlan", "Stopped"]
-
-
-WINDOW = 8
-"""How many trials are under way at most, unless a study says otherwise."""
+__all__ = ["Budget", "Engine", "SearchPlan", "Stopped"]
 
 
 @dataclass(kw_only=True, eq=False)

@@ -13,6 +13,7 @@ from harness.search.distributions import Distribution
 
 __all__ = [
     "LEFT_BEHIND",
+    "WINDOW",
     "Environment",
     "NoListener",
     "SearchSettings",
@@ -26,6 +27,9 @@ __all__ = [
 
 LEFT_BEHIND = "The process ended while this trial was running."
 """Error of a trial that failed because its process was killed."""
+
+WINDOW = 8
+"""How many trials are under way at most, unless a study says otherwise."""
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
 
@@ -82,7 +86,7 @@ class SearchSettings:
     # Seed of sampler, folds and models.
     seed: int = 0
     # Trials that are under way at a time.
-    window: int = 1
+    window: int = WINDOW
     metric: Metric = OBJECTIVE
     # Number of different settings in the space, where that is finite.
     n_points: int | None = None

@@ -24,12 +24,13 @@ from harness.models.base import Recommender
 from harness.models.families import file_of
 from harness.plain import Params, ParamValue, from_json, to_json
 from harness.search.attributes import read_attributes, write_attribute
-from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
+from harness.search.engine import Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import TrainingData
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import (
+    WINDOW,
     Environment,
     SearchSettings,
     StudyListener,

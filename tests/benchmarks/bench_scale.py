@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 
 from harness.models.svd.model import SVD
-from harness.search.engine import WINDOW, Budget, Engine, SearchPlan
+from harness.search.engine import Budget, Engine, SearchPlan
 from harness.search.executors import (
     InlineExecutor,
     TaskRunner,
@@ -27,6 +27,7 @@ from harness.search.executors import (
 )
 from harness.search.folds import FoldResult
 from harness.search.pruners import make_pruner
+from harness.search.records import WINDOW
 from harness.search.samplers import SamplerSequence
 from harness.search.space import find_space, load_space
 from harness.search.storage import open_storage

@@ -63,9 +63,10 @@ def runs_of(folder):
 
 
 def test_a_study_is_searched_judged_tracked_and_reported(invoke, folder):
-    result = invoke(*STUDY, "--trials", 8)
+    result = invoke(*STUDY, "--trials", 8, "--window", 3)
     assert result.exit_code == 0, result.output
     record = read_study("optuna.log", "svd-mine")
+    assert record.settings.window == 3
     assert Counter(t.state for t in record.trials).total() == 8
     judging = read_experiment("optuna.log", "svd-mine").judging
     rmse = f"{judging.model('svd').rmse.value:.4f}"

@@ -149,6 +149,31 @@ def test_times_of_all_families_and_splits_add_up_and_memory_is_that_of_the_large
     assert found.memory_bytes == 20e9
 
 
+def test_more_workers_than_tasks_shorten_nothing_and_are_told_their_window(
+    small_dataset, exact, monkeypatch
+):
+    monkeypatch.setattr(forecast, "n_cores", lambda: 64)
+    exact(lambda _: 1.0)
+
+    def forecast_with(jobs):
+        spec = study_spec("baseline", n_trials=40, search={"window": 3, "folds": 4})
+        settings = RunSettings(jobs=jobs)
+        return forecast_experiment(
+            prepare_study(spec, settings, load=lambda _: small_dataset)
+        )
+
+    # Three trials of four folds are twelve tasks.
+    fitting, more = forecast_with(12), forecast_with(64)
+    assert (
+        more.search_seconds
+        == fitting.search_seconds
+        == forecast_with(6).search_seconds / 2
+    )
+    assert fitting.idle is None
+    assert "52 of 64 workers" in more.describe()[-1]
+    assert "--window 16" in more.describe()[-1]
+
+
 @pytest.mark.parametrize(
     ("families", "jobs", "fits"),
     [

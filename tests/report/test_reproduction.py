@@ -36,6 +36,7 @@ def test_the_command_of_a_study_repeats_what_was_recorded():
         "--jobs": "2",
         "--sampler": "tpe",
         "--pruner": "race",
+        "--window": "8",
         "--space": "reports/svd/space.toml",
     }.items():
         assert value_of(command, flag) == value

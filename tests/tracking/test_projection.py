@@ -72,7 +72,7 @@ def test_a_study_has_its_settings_in_full(make_study):
         "family": "svd",
         "seed": "7",
         "n_folds": "3",
-        "window": "1",
+        "window": "8",
         "metric": "rmse",
         "sampler": "tpe",
         "split": "random",
