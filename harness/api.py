@@ -55,6 +55,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     *,
     trials: int = 100,
     seconds: float | None = None,
+    patience: int | None = None,
     space: str | None = None,
     sampler: str = "tpe",
     pruner: str = "race",
@@ -91,6 +92,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         Complete or pruned trials in all, earlier sessions included.
     seconds : float, optional
         Stop starting trials after this many seconds.
+    patience : int, optional
+        Stop when so many trials in a row have improved the best by no more than the margin
+        (0.125 % of the scale's width, 0.005 on 1 to 5, where the objective is an error).
     space : str, optional
         Search space: a TOML file or a name; else that of the family.
     sampler, pruner : str
@@ -157,6 +161,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         reading,
         trials=trials,
         seconds=seconds,
+        patience=patience,
         space=space,
         sampler=sampler,
         pruner=pruner,
@@ -347,6 +352,7 @@ def _prepared_study(
         },
         n_trials=given["trials"],
         seconds=given["seconds"],
+        patience=given["patience"],
         seed=given["seed"],
         data={"source": _source(data), **reading},
         search={

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.data.dataset import Dataset
 from harness.errors import SearchFailedError
-from harness.experiment.convergence import unfinished
+from harness.experiment.convergence import unfinished, why_stopped
 from harness.experiment.forecast import forecast_where_large
 from harness.experiment.judge import JudgedExperiment, judge_experiment
 from harness.experiment.run import PreparedExperiment, prepare_repeat
@@ -100,7 +100,8 @@ def _search(
         listeners = Listeners(*(each for each in (listener, tracker) if each))
         try:
             study = prepared.search(candidate, listeners)
-            if (reason := why_exhausted(study)) is not None:
+            stopped = why_stopped(study, prepared.spec, candidate)
+            for reason in filter(None, (why_exhausted(study), stopped)):
                 progress.warn(reason)
         except KeyboardInterrupt:
             progress.warn(

@@ -10,6 +10,7 @@ import pytest
 import harness
 from harness.errors import DataError, HarnessError, StudyError, UnknownNameError
 from harness.experiment import judge
+from harness.experiment.convergence import unfinished
 from harness.models.families import load_family
 from tests.serving.promotion_workspace import COSTS
 
@@ -52,6 +53,31 @@ def test_the_best_settings_make_the_model_that_was_judged(study, folder):
     values = study.trials["value"].dropna()
     assert best.score == values.min()
     assert (folder / "reports" / study.name / "report.json").is_file()
+
+
+def test_patience_ends_a_study_and_the_same_call_does_not_go_on(frame, folder, capsys):
+    def again():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(judge, "measure_efficiency", lambda *_, **__: COSTS)
+            return harness.tune(
+                *("baseline", frame),
+                name="patient",
+                trials=50,
+                patience=3,
+                folds=2,
+                jobs=1,
+                scale="1:5",
+            )
+
+    done = again()
+    n_trials = len(done.trials)
+    assert 3 < n_trials < 50
+    assert unfinished(done.results) == []
+    said = f"stopped after {n_trials} of 50 trials"
+    assert said in capsys.readouterr().err
+    assert said in (folder / done.report_path).read_text()
+    assert len(again().trials) == n_trials
 
 
 def test_trials_are_a_table(study):

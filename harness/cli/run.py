@@ -65,6 +65,16 @@ class Changes:
             min=1,
         ),
     ] = None
+    patience: Annotated[
+        int | None,
+        _change(
+            "--patience",
+            "Stop the search of a family when so many trials in a row have gained no "
+            "more than the margin.",
+            min=1,
+            metavar="TRIALS",
+        ),
+    ] = None
     metric: Annotated[
         str | None,
         _change(
@@ -91,7 +101,11 @@ class Changes:
         """Write them as the file would."""
         tables: dict[str, dict[str, object]] = {
             "data": {"source": self.data, "link": self.link},
-            "budget": {"trials": self.trials, "seconds": self.seconds},
+            "budget": {
+                "trials": self.trials,
+                "seconds": self.seconds,
+                "patience": self.patience,
+            },
             "split": {"repeats": self.repeats},
             "search": {"metric": self.metric, "window": self.window},
         }

@@ -52,6 +52,15 @@ class SearchOptions:
             metavar="SECONDS",
         ),
     ] = None
+    patience: Annotated[
+        int | None,
+        _option(
+            "--patience",
+            "Stop when so many trials in a row have gained no more than the margin.",
+            min=1,
+            metavar="TRIALS",
+        ),
+    ] = None
     seed: Annotated[
         int,
         _option(

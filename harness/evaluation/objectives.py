@@ -15,6 +15,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError, UnknownNameError, UnsupportedError
 from harness.evaluation.cold_start import rmse_by_depth
+from harness.evaluation.equivalence import check_margin
 from harness.evaluation.measures import MEASURES, Evidence, Measure
 from harness.evaluation.metrics import Metric, score, user_rmse
 from harness.evaluation.ranking import rank_test_users
@@ -27,6 +28,7 @@ __all__ = [
     "Fold",
     "find_objective",
     "is_slow",
+    "margin_of",
     "measure_of",
     "measure_on",
 ]
@@ -124,6 +126,20 @@ def measure_of(metric: Metric) -> Measure:
         compute=compute,
         definition="Computed by a function of the user's own.",
     )
+
+
+def margin_of(
+    metric: Metric, declared: float | None, scale: tuple[float, float]
+) -> tuple[float, bool]:
+    """Find the smallest difference of an objective that matters; say if it was declared.
+
+    Of errors in the unit of the ratings a share of the scale, of others what their measure
+    calls negligible; 0 of a function of the user's own.
+    """
+    measure = measure_of(metric)
+    if measure.unit == "rating":
+        return check_margin(declared, scale)
+    return (measure.negligible, False) if declared is None else (declared, True)
 
 
 def is_slow(metric: Metric) -> bool:

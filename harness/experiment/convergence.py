@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.evaluation.metrics import Metric
+from harness.evaluation.objectives import margin_of, measure_of
 from harness.experiment.results import ExperimentRecord
+from harness.experiment.spec import ExperimentSpec
+from harness.formatting import unit_of_scale
 from harness.search.pruners import paired_values
-from harness.search.records import StudyRecord
+from harness.search.records import Patience, StudyRecord, stopped_at
 
 __all__ = [
     "NOTICEABLE",
@@ -16,8 +20,10 @@ __all__ = [
     "expected_curve",
     "has_equal_budgets",
     "n_judged_trials",
+    "patience_of",
     "still_falling",
     "unfinished",
+    "why_stopped",
 ]
 
 
@@ -111,10 +117,43 @@ def still_falling(study: StudyRecord) -> bool:
 
 def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:
     """Count the trials that each family has had: complete and pruned ones."""
-    return {
-        candidate: sum(t.state in {"complete", "pruned"} for t in study.trials)
-        for candidate, study in record.studies.items()
-    }
+    return {candidate: study.n_judged for candidate, study in record.studies.items()}
+
+
+def patience_of(
+    spec: ExperimentSpec, metric: Metric, scale: tuple[float, float]
+) -> Patience | None:
+    """Say when a search is to end before its budget: the file's patience, and its margin."""
+    if spec.budget.patience is None:
+        return None
+    margin, _ = margin_of(metric, spec.decision.margin, scale)
+    return Patience(n_trials=spec.budget.patience, margin=margin)
+
+
+def _stopped_at(study: StudyRecord, spec: ExperimentSpec, candidate: str) -> int | None:
+    """Find the trial with which patience ended a search; None if its budget came first."""
+    patience = patience_of(spec, study.metric, study.dataset.scale)
+    if patience is None or study.n_judged >= spec.n_trials(candidate):
+        return None
+    return stopped_at(study, patience)
+
+
+def why_stopped(study: StudyRecord, spec: ExperimentSpec, candidate: str) -> str | None:
+    """Say that patience has ended a search, and what it has gone by."""
+    last, patience = (
+        _stopped_at(study, spec, candidate),
+        patience_of(spec, study.metric, study.dataset.scale),
+    )
+    if last is None or patience is None:
+        return None
+    measure = measure_of(study.metric)
+    unit = unit_of_scale(study.dataset.scale)
+    gained = f"by no more than {measure.given(patience.margin, unit)}"
+    return (
+        f"The search of {spec.label(candidate)} stopped after {study.n_judged} of "
+        f"{spec.n_trials(candidate)} trials: the {patience.n_trials} up to trial #{last} "
+        f"had improved the best {measure.label} {gained}; those under way were finished."
+    )
 
 
 def unfinished(record: ExperimentRecord) -> list[str]:
@@ -127,7 +166,8 @@ def unfinished(record: ExperimentRecord) -> list[str]:
             return False
         all_failed = bool(study.trials) and not counts[candidate]
         has_all = counts[candidate] >= spec.n_trials(candidate)
-        return has_all or all_failed or spec.budget.seconds is not None
+        was_stopped = _stopped_at(study, spec, candidate) is not None
+        return has_all or all_failed or was_stopped or spec.budget.seconds is not None
 
     return [c for c in record.spec.families if not has_ended(c)]
 

@@ -15,6 +15,7 @@ from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
 from harness.evaluation.objectives import find_objective
 from harness.evaluation.splits import Split, assign_folds, split_off_test
+from harness.experiment.convergence import patience_of
 from harness.experiment.file import (
     complaint,
     find_experiment,
@@ -180,6 +181,11 @@ class PreparedExperiment:
             budget=Budget(
                 n_trials=self.spec.n_trials(candidate),
                 timeout_seconds=self._seconds_left(candidate),
+                patience=patience_of(
+                    self.spec,
+                    self.plans[candidate].metric,
+                    self.plans[candidate].dataset.scale,
+                ),
             ),
             listener=listener,
             executor=self.settings.executor,
@@ -250,6 +256,7 @@ def study_spec(
     entry: Mapping[str, Any] = MappingProxyType({}),
     n_trials: int = 100,
     seconds: float | None = None,
+    patience: int | None = None,
     **tables: Any,
 ) -> ExperimentSpec:
     """Say in memory what an experiment file with one family would say.
@@ -264,7 +271,7 @@ def study_spec(
     content = {
         "title": f"Study of {family}",
         "families": {family: entry},
-        "budget": {"trials": n_trials, "seconds": seconds},
+        "budget": {"trials": n_trials, "seconds": seconds, "patience": patience},
         **tables,
     }
     try:

@@ -39,10 +39,14 @@ class BudgetSpec(Part):
         Complete or pruned trials; without limit if only `seconds` are given, else 100.
     seconds : float, optional
         No trial of a family starts later than this, earlier sessions included.
+    patience : int, optional
+        A search ends when so many trials in a row have improved its best by no more than
+        the margin.
     """
 
     trials: Annotated[int, Field(ge=1)] | None = None
     seconds: Annotated[float, Field(gt=0)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def n_trials(self) -> int:
@@ -58,7 +62,8 @@ class BudgetSpec(Part):
             limits.append(f"{max(self.n_trials, at_least)} trials")
         if self.seconds is not None:
             limits.append(f"{self.seconds:g} s")
-        return " or ".join(limits)
+        patience = "" if self.patience is None else f" (patience {self.patience})"
+        return " or ".join(limits) + patience
 
 
 class DecisionSpec(Part):

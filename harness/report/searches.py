@@ -13,12 +13,13 @@ from harness.experiment.convergence import (
     has_equal_budgets,
     n_judged_trials,
     still_falling,
+    why_stopped,
 )
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import duration, setting
 from harness.models.families import load_family
-from harness.report.context import Context, label, paragraphs, unit
+from harness.report.context import LONGEST, Context, label, paragraphs, unit
 from harness.report.figures.search import (
     draw_folds,
     draw_histories,
@@ -192,6 +193,7 @@ def searches(context: Context) -> str:
         "## Search",
         _budget(record),
         _table(record),
+        _about_stopped(record),
         _about_falling(record),
         history,
         importance,
@@ -276,6 +278,12 @@ def _remarks(study: StudyRecord) -> list[str]:
     remarks += [f"{len(found)} at an edge"] if found else []
     running = sum(trial.state == "running" for trial in study.trials)
     return remarks + ([f"{running} running"] if running else [])
+
+
+def _about_stopped(record: ExperimentRecord) -> str:
+    """Say which searches patience has ended."""
+    found = (why_stopped(s, record.spec, c) for c, s in record.studies.items())
+    return escape(" ".join(filter(None, found)), longest=LONGEST)
 
 
 def _about_falling(record: ExperimentRecord) -> str:

@@ -693,7 +693,7 @@ def _unfinished(record: ExperimentRecord) -> Iterator[Statement]:
         yield Statement(
             kind="not converged",
             text=f"Not converged: {names}. The search was still finding better settings "
-            "when its budget ended.",
+            "when it ended.",
             facts={"candidates": ", ".join(found)},
         )
 

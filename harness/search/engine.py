@@ -28,6 +28,7 @@ from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
 from harness.search.folds import FoldResult, FoldTask, best_position_in
 from harness.search.history import Drawn, History, Outcome
+from harness.search.records import Patience, Stagnation
 from harness.search.samplers import SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
 from harness.search.trials import TrialStore
@@ -220,11 +221,12 @@ class Budget:
     """When a search ends.
 
     `n_trials` counts complete and pruned trials, those of earlier sessions included; no
-    trial starts after `timeout_seconds`.
+    trial starts after `timeout_seconds`, or when `patience` has run out.
     """
 
     n_trials: int
     timeout_seconds: float | None = None
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,9 +272,12 @@ class Engine:
         self._n_done = 0
         self._failures: list[str] = []
         self._ended: list[int] = []
+        self._stagnation: Stagnation | None = None
 
     def run(self, runner: TaskRunner, *, budget: Budget) -> None:
         """Run trials until the budget is used up, or there is nothing left to try."""
+        if budget.patience is not None:
+            self._stagnation = Stagnation(budget.patience, self._plan.metric)
         limit = budget.timeout_seconds
         deadline = float("inf") if limit is None else time.monotonic() + limit
         try:
@@ -354,11 +359,23 @@ class Engine:
         if trial.state == TrialState.FAIL:
             # Not counted as one in a row: whoever starts again has perhaps fixed it.
             return
-        self._n_done += 1
+        self._count_done(trial.number, outcome)
         self._known.setdefault(self._key(trial.number, drawn), (trial.number, outcome))
 
+    def _count_done(self, number: int, outcome: Outcome) -> None:
+        self._n_done += 1
+        if self._stagnation is not None:
+            self._stagnation.add(number, outcome.value)
+
+    @property
+    def _has_stagnated(self) -> bool:
+        """Whether patience has run out, by what the next trial may know: see `History`."""
+        if self._waiting or self._stagnation is None:
+            return False
+        return self._stagnation.is_seen_by(self._next_number, window=self._plan.window)
+
     def _may_ask(self, budget: Budget, deadline: float) -> bool:
-        if self._is_exhausted or time.monotonic() >= deadline:
+        if self._is_exhausted or self._has_stagnated or time.monotonic() >= deadline:
             return False
         return self._n_done + len(self._running) < budget.n_trials
 
@@ -479,7 +496,7 @@ class Engine:
         if outcome.state != TrialState.FAIL:
             if trial.twin is None:
                 self._known[trial.key] = (trial.number, outcome)
-            self._n_done += 1
+            self._count_done(trial.number, outcome)
             self._failures.clear()
             return
         self._pass_on(trial)

@@ -1,7 +1,8 @@
 """Records of a study and its trials, without Optuna: what trackers and reports read."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -16,11 +17,14 @@ __all__ = [
     "WINDOW",
     "Environment",
     "NoListener",
+    "Patience",
     "SearchSettings",
+    "Stagnation",
     "StudyListener",
     "StudyRecord",
     "TrialRecord",
     "busy_seconds",
+    "stopped_at",
     "why_exhausted",
 ]
 
@@ -113,6 +117,8 @@ class StudyRecord:
     # In the order of their numbers.
     trials: tuple[TrialRecord, ...] = field(default=())
     identity: str = ""
+    # Number of the trial from which on patience counts.
+    patience_since: int = 0
 
     @property
     def reference(self) -> str:
@@ -128,6 +134,11 @@ class StudyRecord:
     def metric(self) -> Metric:
         """What it improves."""
         return self.settings.metric
+
+    @property
+    def n_judged(self) -> int:
+        """Number of complete and pruned trials: those that a budget counts."""
+        return sum(trial.state in {"complete", "pruned"} for trial in self.trials)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -161,6 +172,69 @@ def why_exhausted(study: StudyRecord) -> str | None:
     if not searched:
         return f"{study.family} has no parameter to search here: one trial says all."
     return f"{study.family} has only its epochs to search here: two trials say all."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """A search ends when its last `n_trials` have improved the best by at most `margin`.
+
+    Trials before `since` are not among them.
+    """
+
+    n_trials: int
+    margin: float
+    since: int = 0
+
+
+class Stagnation:
+    """Finds the trial at which patience runs out, told of all in their order.
+
+    The gain of the last trials stands for that of the next ones, and is no underestimate on
+    average: the expected best of n independent draws is convex in n, and a sampler that
+    learns gains most at first. Optuna's terminators were not taken: their regret bounds need
+    torch and parameters that all trials have, leave pruned trials out, and bound how far the
+    optimum is, not what comes next; `BestValueStagnationEvaluator` is this with a margin of 0.
+
+    It is the first trial at which it holds, whatever comes later: so a search that was
+    stopped and continued ends where one in one go does.
+    """
+
+    def __init__(self, patience: Patience, metric: Metric) -> None:
+        self._patience = patience
+        self._sign = metric.sign
+        self._best = math.inf
+        # The best after each trial that counts, and before the first of them.
+        self._bests: list[float] = []
+        self.number: int | None = None
+
+    def add(self, number: int, value: float | None) -> None:
+        """Take a complete trial, or a pruned one, which has no value."""
+        if value is not None:
+            self._best = min(self._best, self._sign * value)
+        if number < self._patience.since:
+            self._bests.clear()
+        self._bests.append(self._best)
+        if self.number is not None or len(self._bests) <= self._patience.n_trials:
+            return
+        before = self._bests[-1 - self._patience.n_trials]
+        if before < math.inf and before - self._best <= self._patience.margin:
+            self.number = number
+
+    def is_seen_by(self, number: int, *, window: int) -> bool:
+        """Say whether a trial, when it is asked for, may know that patience has run out."""
+        return self.number is not None and self.number <= number - window
+
+
+def stopped_at(study: StudyRecord, patience: Patience) -> int | None:
+    """Find the trial at which patience ended a search; None if it did not."""
+    found = Stagnation(replace(patience, since=study.patience_since), study.metric)
+    for trial in study.trials:
+        if trial.state in {"complete", "pruned"}:
+            found.add(trial.number, trial.value)
+    next_number = 1 + max((trial.number for trial in study.trials), default=-1)
+    has_ended = all(trial.state != "running" for trial in study.trials)
+    is_over = found.is_seen_by(next_number, window=study.settings.window)
+    return found.number if has_ended and is_over else None
 
 
 class StudyListener(Protocol):

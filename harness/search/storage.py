@@ -196,13 +196,19 @@ def read_studies(storage: str, names: Iterable[str]) -> dict[str, StudyRecord]:
     }
 
 
+PATIENCE = "patience"
+"""Name of the attribute that says what ended a study, and since when patience counts."""
+
+
 def study_record(study: optuna.Study, storage: str) -> StudyRecord:
     """Convert a study that harness has made."""
-    facts = read_attributes(study.user_attrs)["harness"]
+    kept = read_attributes(study.user_attrs)
+    facts = kept["harness"]
     parts = {
         "dataset": from_json(DatasetFacts, facts["dataset"]),
         "split": from_json(SplitFacts, facts["split"]),
         "settings": from_json(SearchSettings, facts["settings"]),
+        "patience_since": kept.get(PATIENCE, {}).get("since", 0),
     }
     trials = study.get_trials(deepcopy=False)
     return StudyRecord(

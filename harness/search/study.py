@@ -32,13 +32,16 @@ from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import (
     WINDOW,
     Environment,
+    Patience,
     SearchSettings,
     StudyListener,
     StudyRecord,
+    stopped_at,
 )
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
 from harness.search.storage import (
+    PATIENCE,
     name_objective,
     open_storage,
     read_studies,
@@ -212,9 +215,10 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
             ownership.require()
             listener.on_trial_end(at_start, trial_record(trial))
 
+        patience = _counted(budget, study, at_start)
         try:
             engine = _engine(plan, study, on_trial)
-            engine.run(runner, budget=budget)
+            engine.run(runner, budget=replace(budget, patience=patience))
         finally:
             try:
                 at_end = study_record(study, plan.storage)
@@ -223,6 +227,29 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
                 at_end = at_start
             listener.on_study_end(at_end)
         return at_end
+
+
+def _counted(
+    budget: Budget, study: optuna.Study, record: StudyRecord
+) -> Patience | None:
+    """Find since when patience counts: anew, where more trials are asked for than before.
+
+    The same command must not start what it has stopped.
+    """
+    patience = budget.patience
+    if patience is None:
+        return None
+    wanted = {"n_trials": patience.n_trials, "margin": patience.margin}
+    kept = read_attributes(study.user_attrs).get(PATIENCE, {})
+    since = record.patience_since if wanted.items() <= kept.items() else 0
+    asked = kept.get("budget", budget.n_trials)
+    was_stopped = record.n_judged < asked and stopped_at(record, patience) is not None
+    if was_stopped and asked < budget.n_trials:
+        since = 1 + record.trials[-1].number
+    new = {**wanted, "budget": budget.n_trials, "since": since}
+    if new != kept:
+        write_attribute(study, PATIENCE, new)
+    return replace(patience, since=since)
 
 
 def _engine(
