@@ -28,7 +28,7 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="Names of the experiments.",
+            help="Names of the experiments or studies.",
             show_default="the only one in the storage",
             autocompletion=complete_names,
         ),
@@ -45,10 +45,9 @@ def compare(
 ) -> None:
     """Compare the families of an experiment, or of several on different data sets.
 
-    Of one: all that was measured so far, and the verdict. Of several: RMSE in % of the
+    For one: all that was measured so far, and the verdict. For several: RMSE in % of the
     bias baseline, mean ranks with Friedman's and Nemenyi's tests, and on how many data
-    sets one family is better than another. Nothing is trained, and the test sets stay as
-    they are: sealed or opened.
+    sets one family is better than another. Nothing is trained, and no test set is opened.
     """
     names = experiments or [only_experiment(storage)]
     if len(names) > 1:

@@ -47,7 +47,7 @@ def describe(
     published: Annotated[
         bool | None,
         typer.Option(
-            help="Compare with what the published study prints of its data.",
+            help="Compare with the figures of the published study.",
             show_default="only for ott",
         ),
     ] = None,
@@ -196,9 +196,9 @@ def link(
 
 def cache(
     *,
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of them.")] = False,
 ) -> None:
-    """List the large data sets that were read before and need not be read again.
+    """List the large data sets that are kept, so that they need not be read again.
 
     They are in the user's cache folder (XDG_CACHE_HOME), by the content of their files.
     """

@@ -34,7 +34,7 @@ def doctor(
 
     Looks at versions, cores and threads, folders and caches, the Optuna storage and the
     MLflow store, and optional packages. Nothing is changed. The exit code is 1 if there
-    is a problem; a note is none.
+    is a problem; notes do not count.
     """
     from harness.doctor import examine
 

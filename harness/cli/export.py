@@ -31,7 +31,7 @@ def export(
     ] = Format.CSV,
     storage: StorageOption = "optuna.log",
 ) -> None:
-    """Write split, predictions and errors of a judged experiment, to be checked elsewhere.
+    """Write split, predictions and errors of a judged experiment, for other tools.
 
     All tuned models and baselines are fitted again with the same seeds. The folder gets
     split/train and split/test (the ratings), predictions (a row for each test rating, a
@@ -57,4 +57,4 @@ def export(
         if not model.is_as_judged:
             judged = f"the report says {model.judged_rmse:.6f}"
         typer.echo(f"{model.model:{width}}  RMSE {model.rmse:.6f}  {judged}")
-    typer.echo(f"Written to {folder}; export.json in it says what is what.")
+    typer.echo(f"Written to {folder}; export.json describes the tables.")

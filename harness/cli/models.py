@@ -42,10 +42,10 @@ def models(
 ) -> None:
     """List the registered models: versions, aliases, RMSE, and where they come from.
 
-    The RMSE is in the unit of the ratings, with its 95 % interval, on the sealed test set that the version
-    was judged on. Only figures of the same test set can be compared. The column "from"
-    names the experiment, or the study, whose report tells more: `harness ui` shows it among
-    the artifacts of its run, and `mlflow artifacts download --artifact-uri` fetches it.
+    The RMSE is in the unit of the ratings, with its 95 % interval, on the test set that the
+    version was judged on. Only figures of the same test set can be compared. The column
+    "from" names the experiment or study. Its report is among the artifacts of its run:
+    `harness ui` shows it, `mlflow artifacts download --artifact-uri` fetches it.
     """
     from harness.errors import UnknownNameError
     from harness.serving.registry import Registry

@@ -125,8 +125,9 @@ JobsOption = Annotated[
     int | None,
     typer.Option(
         "--jobs",
-        help="Worker processes; else one for each core.",
+        help="Number of worker processes.",
         min=1,
+        show_default="one per core",
         envvar="HARNESS_JOBS",
         rich_help_panel="Workers",
     ),
@@ -143,9 +144,10 @@ class WorkerOptions:
         typer.Option(
             "--executor",
             help="Where folds are evaluated: in this process, in processes of this "
-            "machine, or on a Dask cluster, dask=tcp://HOST:8786; else as --jobs asks for. "
-            "Results do not depend on it.",
+            "machine, or on a Dask cluster, dask=tcp://HOST:8786. Results do not depend on "
+            "it.",
             metavar="inline|processes|dask=ADDRESS",
+            show_default="processes, or inline for one job",
             rich_help_panel="Workers",
         ),
     ] = None
@@ -153,17 +155,24 @@ class WorkerOptions:
         bool,
         typer.Option(
             "--dry-run",
-            help="Say how long it will take and how much memory it needs, and write "
-            "nothing. Exit with 2 if the memory is not free.",
+            help="Estimate time and memory, and write nothing. Exit with code 2 if there "
+            "is not enough free memory.",
             rich_help_panel="Workers",
         ),
     ] = False
 
 
-def _store_option(name: str, text: str, metavar: str) -> Any:
+def _store_option(
+    name: str, text: str, metavar: str, default: str | None = None
+) -> Any:
     variable = f"HARNESS_{name.removeprefix('--').replace('-', '_').upper()}"
     return typer.Option(
-        name, help=text, metavar=metavar, rich_help_panel="Stores", envvar=variable
+        name,
+        help=text,
+        metavar=metavar,
+        rich_help_panel="Stores",
+        envvar=variable,
+        show_default=default or True,
     )
 
 
@@ -188,8 +197,9 @@ TrackingOption = Annotated[
     str | None,
     _store_option(
         "--tracking-uri",
-        "MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db here.",
+        "MLflow store: a server or a database.",
         "URI",
+        "$MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
     ),
 ]
 
@@ -204,8 +214,9 @@ class StoreOptions:
         str | None,
         _store_option(
             "--experiment",
-            "MLflow experiment; else $MLFLOW_EXPERIMENT_NAME, else harness.",
+            "MLflow experiment.",
             "NAME",
+            "$MLFLOW_EXPERIMENT_NAME, or harness",
         ),
     ] = None
 

@@ -18,7 +18,7 @@ __all__ = ["promote"]
 
 
 def _bound(name: str, text: str, **more: Any) -> Any:
-    panel = "Bounds, beside the criteria of an experiment's file"
+    panel = "Bounds, besides the criteria of the experiment"
     return typer.Option(name, help=text, rich_help_panel=panel, **more)
 
 
@@ -71,29 +71,29 @@ class Modes:
     challenger: Annotated[
         bool,
         typer.Option(
-            "--challenger", help="Register as @challenger; compare with nobody."
+            "--challenger", help="Only register it as @challenger, without comparing."
         ),
     ] = False
     rejudge: Annotated[
         bool,
         typer.Option(
             "--rejudge",
-            help="If the champion was judged on another test set: compare both on the "
-            "newcomer's, without the ratings that the champion was trained on.",
+            help="If the champion was judged on another test set, compare both on that of "
+            "the new model, without the ratings that the champion was trained on.",
         ),
     ] = False
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Say what would happen; nothing in MLflow changes. If the test set is "
-            "opened for it, that opening counts.",
+            help="Say what would happen, and change nothing in MLflow. If that takes "
+            "opening the test set, the opening counts.",
         ),
     ] = False
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Promote a model that does not beat the baselines."
+            "--force", help="Promote even a model that does not beat the baselines."
         ),
     ] = False
     margin: Annotated[
@@ -110,26 +110,26 @@ class Modes:
         bool,
         typer.Option(
             "--force-undecided",
-            help="Promote although the test set cannot tell whether the model is worse.",
+            help="Promote even if the test set cannot tell whether the model is worse.",
         ),
     ] = False
     refit_all: Annotated[
         bool,
         typer.Option(
             "--refit-all",
-            help="Serve the same settings fitted to all ratings. Figures stay those of "
-            "the judged model, which was fitted to the training part.",
+            help="Serve the same settings, fitted to all ratings. The figures remain those "
+            "of the model that was judged, which was fitted to the training part.",
         ),
     ] = False
     rollback: Annotated[
         bool,
-        typer.Option("--rollback", help="Let @champion and @previous change places."),
+        typer.Option("--rollback", help="Swap @champion and @previous."),
     ] = False
     model: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Registered model of --rollback.",
+            help="Registered model to roll back.",
             show_default="the only one with a champion",
         ),
     ] = None
@@ -153,11 +153,11 @@ def promote(
 ) -> None:
     """Make the winner of an experiment, or the best of a study, the champion.
 
-    It must hold the acceptance criteria of the experiment, beat the baselines beyond
+    It must meet the acceptance criteria of the experiment, beat the baselines beyond
     chance, stay within the bounds, and be shown not to be worse than the champion by the
-    margin, on the same test ratings, which are opened once more for that. Each such test
-    is stricter than the one before. If all holds it becomes @champion, and the champion
-    @previous; else it becomes @challenger, and the exit code is 1.
+    margin. That comparison opens the same test set once more, and is stricter each time. If
+    everything holds, the model becomes @champion and the old champion @previous; otherwise
+    it becomes @challenger, and the exit code is 1.
 
     Examples
     --------

@@ -50,13 +50,13 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     top: Annotated[int, typer.Option("--top", min=1, help="Number of titles.")] = 10,
     everybody: Annotated[
         bool,
-        typer.Option("--all", help="Recommend to all users of the data; needs --out."),
+        typer.Option("--all", help="Recommend to all users of the data. Needs --out."),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --all: file to write, .parquet or .csv; replaced if it exists.",
+            help="With --all: .parquet or .csv file to write. Replaced if it exists.",
             show_default=False,
         ),
     ] = None,
@@ -64,7 +64,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Fit the best settings of this study again, and ask that model.",
+            help="Study whose best settings are fitted again and used.",
             show_default=False,
             autocompletion=complete_names,
         ),
@@ -73,7 +73,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         str | None,
         typer.Option(
             metavar="URI|FOLDER",
-            help="The model to ask, as for `harness serve`.",
+            help="Model to use, as for `harness serve`.",
             show_default="the only champion in the registry",
         ),
     ] = None,
@@ -81,7 +81,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-            help="When they would be watched (UTC), for families that know time.",
+            help="Time of watching (UTC), for families that use it.",
             show_default="a usual time of the user",
         ),
     ] = None,
@@ -93,15 +93,15 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     ] = False,
     jobs: JobsOption = None,
     output: Annotated[
-        Format, typer.Option("--format", help="A table to read, or JSON or CSV.")
+        Format, typer.Option("--format", help="Format of the output.")
     ] = Format.TABLE,
     stores: StoreOptions,
 ) -> None:
     """Recommend titles to one user or to all, with the champion, another model or a study.
 
     Titles that the user has rated in the training part are left out, and so are those
-    that nobody has rated, unless --unrated asks for them. A user without
-    training ratings gets what the model recommends to strangers.
+    that nobody has rated, unless --unrated asks for them. A user without training ratings
+    gets what the model recommends to somebody it does not know.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     _check_who(user, everybody=everybody, out=out, output=output)
     if study is not None and model is not None:
         raise StudyError(
-            "The titles come from one model: give --study or --model, not both."
+            "Titles are recommended by one model: give --study or --model, not both."
         )
     seconds = None if when is None else when.replace(tzinfo=UTC).timestamp()
     asked: dict[str, Any] = {"n": top, "when": seconds, "unrated": unrated}
@@ -151,7 +151,7 @@ def _check_who(
         raise StudyError("--all needs a file to write: add --out top10.parquet.")
     if everybody and output is not Format.TABLE:
         raise StudyError(
-            "With --all the format is that of the file, by its name: leave --format out."
+            "With --all, the name of the file says the format: leave --format out."
         )
     if out is not None and not everybody:
         raise StudyError(
@@ -235,8 +235,8 @@ def _print(found: "RecommendedTitles") -> None:
     who = f"User {plain(found.user)}"
     if found.is_cold_start:
         console.print(
-            f"{who} has no training ratings: this is what the model recommends to "
-            "strangers (cold start)."
+            f"{who} has no training ratings: this is what the model recommends to somebody "
+            "it does not know (cold start)."
         )
     else:
         console.print(f"{who} ({found.n_ratings:,} training ratings)")

@@ -79,7 +79,7 @@ class Changes:
         str | None,
         _change(
             "--metric",
-            "What the searches improve; see `harness study --help`.",
+            "Measure to optimise; see `harness study --help`.",
             metavar="NAME|FILE.py:FUNCTION",
         ),
     ] = None
@@ -92,7 +92,7 @@ class Changes:
         int | None,
         _change(
             "--repeats",
-            "Number of splits of the same ratings to search and judge on.",
+            "Repeat search and judging on this many splits of the ratings.",
             min=1,
         ),
     ] = None
@@ -125,7 +125,8 @@ class Scope:
         str | None,
         typer.Option(
             "--name",
-            help="Name of the experiment; else that of the file. Same name: continue it.",
+            help="Name of the experiment. One that exists is continued.",
+            show_default="that of the file",
         ),
     ] = None
     only: Annotated[
@@ -133,23 +134,27 @@ class Scope:
         typer.Option(
             "--only",
             metavar="FAMILY",
-            help="Search only this family; the test set stays sealed until all are done.",
+            help="Search this family only; the test set stays sealed until all are done.",
             autocompletion=complete_families,
         ),
     ] = None
     report_only: Annotated[
         bool,
-        typer.Option("--report-only", help="Write the report again; train nothing."),
+        typer.Option(
+            "--report-only",
+            help="Write the report again, by the criteria and claims that the file has "
+            "now. Nothing is trained.",
+        ),
     ] = False
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Exit with 1 if an acceptance criterion fails, for use in CI.",
+            help="Exit with code 1 if an acceptance criterion fails, for use in CI.",
         ),
     ] = False
     reports: Annotated[
-        Path, typer.Option("--reports", metavar="FOLDER", help="Where reports go.")
+        Path, typer.Option("--reports", metavar="FOLDER", help="Folder for reports.")
     ] = Path("reports")
 
 
@@ -172,9 +177,9 @@ def run(
 ) -> None:
     """Run an experiment: tune all its families, judge them on one sealed test set, decide.
 
-    Every family gets the same budget, unless its entry in the file has fewer trials, and
-    sees the same folds. The test set is opened once,
-    at the end. The same command continues what was stopped, however it was stopped.
+    Every family gets the same folds and the same budget, unless its entry in the file has
+    fewer trials. The test set is opened once, at the end. To continue an experiment that was
+    stopped, in whatever way, repeat the command.
 
     Examples
     --------
@@ -200,8 +205,8 @@ def run(
     if workers.dry_run:
         if scope.report_only:
             raise ExperimentError(
-                "--report-only trains nothing, so that there is nothing to forecast: leave "
-                "out --dry-run."
+                "--report-only trains nothing, so there is nothing to forecast: leave "
+                "--dry-run out."
             )
         print_forecast(api.forecast_run(file, **options))
         return
@@ -248,7 +253,7 @@ def _follow_file(
     given = changes.as_content()
     if given:
         raise ExperimentError(
-            "--report-only searches nothing, so that it takes no option for the search or "
+            "--report-only searches nothing, so it takes no option for the search or "
             f"the data, but got one for {' and '.join(given)}: leave it out."
         )
     path = find_experiment(file)

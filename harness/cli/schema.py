@@ -20,12 +20,13 @@ def schema(
     kind: Annotated[
         Kind,
         typer.Argument(
+            metavar="KIND",
             help="study: a search space; experiment: an experiment; data: the TOML "
-            "beside a ratings file."
+            "beside a ratings file.",
         ),
     ],
 ) -> None:
-    """Print the JSON schema of a TOML file, with which editors complete and check it.
+    """Print the JSON schema of a TOML file, for editors that complete and check it.
 
     The first line of the file names it: `#:schema ./schema.json`.
 

@@ -23,7 +23,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="URI|FOLDER",
-            help="The model: models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, or "
+            help="Model: models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, or "
             "the folder of an MLflow model.",
             show_default="the only champion in the registry",
         ),
@@ -32,7 +32,7 @@ def serve(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Address to listen on; the default lets this machine alone ask.",
+            help="Address to listen on. The default is open to this machine only.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -40,17 +40,16 @@ def serve(
         typer.Option(
             min=1,
             max=65535,
-            help="Port to listen on; else the first free one from 5001.",
-            show_default=False,
+            help="Port to listen on.",
+            show_default="the first free one from 5001",
         ),
     ] = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Serve a model over HTTP with MLflow's own scoring server.
 
-    Questions go to /invocations as application/json: a user gets its best titles, a user
-    and an item the predicted rating. Users and titles that the model does not know are
-    answered too, with "known" false.
+    POST JSON to /invocations: a user gives the best titles, a user and an item the predicted
+    rating. Unknown users and titles are answered, too, with "known": false.
 
     Examples
     --------
@@ -72,9 +71,7 @@ def serve(
         _introduce(server.packaged, f"http://{host}:{listener.getsockname()[1]}")
         server.run(listener)
         # Ctrl-C and `kill` end it within: uvicorn takes them, and gives them back.
-        raise TrackingError(
-            "The scoring server must go on, but it has ended by itself."
-        )
+        raise TrackingError("The scoring server has ended by itself: start it again.")
 
 
 def named_or_champion(

@@ -39,7 +39,7 @@ class SearchOptions:
         int,
         _option(
             "--trials",
-            "Complete or pruned trials in all, earlier sessions included.",
+            "Total number of complete or pruned trials, with those of earlier sessions.",
             min=1,
         ),
     ] = 100
@@ -71,9 +71,9 @@ class SearchOptions:
         str | None,
         _option(
             "--space",
-            "Search space: a TOML file or a name; else ./studies/FAMILY.toml, else the "
-            "shipped one.",
+            "Search space: a TOML file, or the name of one.",
             metavar="FILE|NAME",
+            show_default="./studies/FAMILY.toml, or the shipped one",
             autocompletion=complete_spaces,
         ),
     ] = None
@@ -81,7 +81,7 @@ class SearchOptions:
         str,
         _option(
             "--sampler",
-            "How settings are chosen.",
+            "How Optuna chooses settings.",
             metavar="tpe|gp|auto|cmaes|qmc|random|grid",
         ),
     ] = "tpe"
@@ -106,9 +106,8 @@ class SearchOptions:
         str,
         _option(
             "--metric",
-            "What the search improves: rmse, mae, user_rmse, within_half_star, "
-            "ndcg_at_10, recall_at_10 or another measure of a fold, or a function of "
-            "your own.",
+            "Measure to optimise: rmse, mae, user_rmse, within_half_star, ndcg_at_10, "
+            "recall_at_10 or another measure of a fold, or a function of your own.",
             metavar="NAME|FILE.py:FUNCTION",
         ),
     ] = "rmse"
@@ -116,7 +115,8 @@ class SearchOptions:
         Path | None,
         _option(
             "--enqueue",
-            "Settings to try right after trial 0: a JSON object, or a list of them.",
+            "JSON file of settings to try right after trial 0: an object, or a list of "
+            "objects.",
             metavar="FILE",
         ),
     ] = None
@@ -124,31 +124,34 @@ class SearchOptions:
         str | None,
         _option(
             "--warm-start",
-            "Try the five best settings of another study of this family next; it is in "
-            "the same storage.",
+            "Then try the five best settings of another study of this family, from the "
+            "same storage.",
             metavar="STUDY",
         ),
     ] = None
     folds: Annotated[
         int,
-        _option("--folds", "Folds of the training part that every trial sees.", min=2),
+        _option("--folds", "Number of cross-validation folds.", min=2),
     ] = 5
     split: Annotated[
         str,
         _option(
             "--split",
-            "How the test set is split off before anything else: random, temporal, "
+            "How the test set is split off, before anything else: random, temporal, "
             "user-temporal, cold-items, cold-users, predefined, or none (no test set).",
             metavar="METHOD",
         ),
     ] = "random"
     test_share: Annotated[
-        float, _option("--test-share", "Share that becomes the test set.")
+        float,
+        _option("--test-share", "Share of the ratings that becomes the test set."),
     ] = 0.2
     name: Annotated[
         str | None,
         _option(
-            "--name", "Name of the study; else FAMILY-DATA. Same name: continue it."
+            "--name",
+            "Name of the study. One that exists is continued.",
+            show_default="FAMILY-DATA",
         ),
     ] = None
 
@@ -166,8 +169,8 @@ def study(
         str,
         typer.Argument(
             metavar="FAMILY",
-            help="Family of models: a name that `harness families` lists, or a class in "
-            "a file of your own, my_model.py:MyModel.",
+            help="Family of models: a name from `harness families`, or a class in a file of "
+            "your own, my_model.py:MyModel.",
             autocompletion=complete_families,
         ),
     ],
@@ -176,13 +179,13 @@ def study(
     data: DataOptions,
     stores: StoreOptions,
     reports: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where reports go.")
+        Path, typer.Option(metavar="FOLDER", help="Folder for reports.")
     ] = Path("reports"),
 ) -> None:
     """Tune one family of models: search, judge on the sealed test set, report.
 
-    Every trial goes into the Optuna storage and becomes an MLflow run. The same command
-    continues a study that was stopped, however it was stopped.
+    Every trial goes into the Optuna storage and becomes an MLflow run. To continue a study
+    that was stopped, in whatever way, repeat the command.
 
     Examples
     --------

@@ -17,8 +17,8 @@ def sync(
         str | None,
         typer.Argument(
             metavar="EXPERIMENT|STUDY",
-            help="Name of an experiment or a study; else all in the storage.",
-            show_default=False,
+            help="Name of the experiment or study.",
+            show_default="all in the storage",
             autocompletion=complete_names,
         ),
     ] = None,
@@ -26,8 +26,8 @@ def sync(
 ) -> None:
     """Make the runs in MLflow equal to the trials in the Optuna storage.
 
-    Experiments and studies log their trials while they run; this is for what could not
-    be logged then. With an experiment come its studies.
+    Trials are logged while they run; this adds what could not be logged then. An experiment
+    is synced together with its studies. Doing it twice changes nothing.
     """
     from harness.experiment.store import read_experiment
     from harness.search.storage import list_experiments

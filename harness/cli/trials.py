@@ -39,8 +39,8 @@ def trials(
 ) -> None:
     """List the trials of a study or an experiment: state, score, hyperparameters, times.
 
-    Those of an experiment come family by family. In files, hyperparameters are the
-    columns `param_...`; what a trial does not have is empty.
+    Those of an experiment are listed family by family. In CSV, JSON and parquet each
+    hyperparameter is a column `param_NAME`, empty where a trial does not have it.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def trials(
         _print(frame)
     elif output is Format.PARQUET and sys.stdout.isatty():
         raise StudyError(
-            "Parquet is not for a terminal: add `> trials.parquet`, or choose --format "
+            "Parquet cannot be shown on a terminal: add `> trials.parquet`, or choose --format "
             "table, csv or json."
         )
     else:

@@ -19,8 +19,8 @@ def ui(
         typer.Option(
             min=1,
             max=65535,
-            help="Port of MLflow; else the first free one from 5000.",
-            show_default=False,
+            help="Port of MLflow.",
+            show_default="the first free one from 5000",
         ),
     ] = None,
     open_browser: Annotated[
@@ -30,8 +30,8 @@ def ui(
 ) -> None:
     r"""Show experiments, studies and models in MLflow, on this machine only.
 
-    Where optuna-dashboard is installed (`pip install recommender-harness\[dashboard]`), it is started
-    on the Optuna storage, too.
+    If optuna-dashboard is installed (`pip install recommender-harness\[dashboard]`), it is
+    started on the Optuna storage as well.
     """
     from harness.serving.web import experiment_links, serve, serve_dashboard
 

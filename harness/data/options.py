@@ -71,11 +71,11 @@ class ReadOptions:
     item_column: str | None = read_option("Column of item ids.", "NAME")
     rating_column: str | None = read_option("Column of ratings.", "NAME")
     timestamp_column: str | None = read_option(
-        "Column of times; 'none' reads no times.", "NAME"
+        "Column of times, or 'none' to read no times.", "NAME"
     )
     scale: Scale | None = read_option(
-        "Lowest and highest rating that can be given, such as 1:5, or 0:inf for counts; "
-        "else that of MovieLens, or of the values.",
+        "Lowest and highest rating that can be given, such as 1:5, or 0:inf for counts. "
+        "Default: that of MovieLens, or that of the values.",
         "LOW:HIGH",
     )
     missing: tuple[str, ...] = read_option(
@@ -85,25 +85,25 @@ class ReadOptions:
         many=True,
     )
     duplicates: DuplicateRule | None = read_option(
-        "Several ratings of one item by one user: refuse them (error, the default), "
-        "keep the latest, or take the mean."
+        "What to do with several ratings of one item by one user: refuse them (error, the "
+        "default), keep the latest (last), or take their mean."
     )
     catalogue: tuple[str, ...] = read_option(
         "Catalogue of titles, matched by id. Repeatable.", "[PLATFORM=]FILE", many=True
     )
     catalogue_column: tuple[str, ...] = read_option(
-        "What a column of an own catalogue holds, such as people=author, unique_id=code "
-        "or description=blurb. Repeatable.",
+        "What a column of your catalogue holds, such as unique_id=code, people=author or "
+        "description=blurb. Repeatable.",
         "NAME=COLUMN",
         many=True,
     )
     predefined: str | None = read_option(
-        "Split that the source defines: u1 for u1.base and u1.test, or a column that "
+        "Split that the data define: u1 for u1.base and u1.test, or a column that "
         "says train or test.",
         "NAME",
     )
     encoding: str | None = read_option(
-        "Text encoding of the ratings; else UTF-8.", "NAME"
+        "Text encoding of the ratings. Default: UTF-8.", "NAME"
     )
     link: tuple[str, ...] = read_option(
         "Streaming catalogue to which titles are linked by name and year, as `harness "

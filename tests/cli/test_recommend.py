@@ -143,7 +143,7 @@ def test_a_stranger_is_told_that_this_is_the_cold_start(recommend, model_of, out
         assert json.loads(result.stdout)["cold_start"] is True
     else:
         assert "User nobody has no training ratings" in result.stdout
-        assert "strangers (cold start)" in result.stdout
+        assert "(cold start)" in result.stdout
 
 
 @pytest.mark.parametrize("name", ["top.csv", "top.parquet"])

@@ -71,7 +71,7 @@ def fit_biases(
 
 @dataclass(kw_only=True)
 class Baseline(Recommender):
-    r"""Global mean, or global mean plus a bias of the user and one of the item.
+    r"""Global mean, or global mean plus biases of user and item.
 
     .. math:: \hat r_{ui} = \mu + b_u + b_i
 

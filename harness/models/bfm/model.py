@@ -49,7 +49,7 @@ _MOST_LEVELS = 20
 
 @dataclass(kw_only=True)
 class BFM(Recommender):
-    r"""A factorisation machine averaged over its posterior by myFM's Gibbs sampler [1]_.
+    r"""Bayesian factorisation machine, sampled by myFM [1]_.
 
     .. math:: s = w_0 + \sum_f w_f x_f + \sum_{f < g} v_f^\top v_g \, x_f x_g
 

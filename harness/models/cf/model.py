@@ -201,7 +201,7 @@ _LISTS = "list_offsets_", "list_codes_", "list_similarities_"
 
 @dataclass(kw_only=True)
 class CF(Recommender):
-    r"""Rates by what similar items got from the user, or similar users gave the item [1]_.
+    r"""Nearest neighbours: ratings of similar items, or by similar users [1]_.
 
     .. math:: \hat r_{ui} = e_{ui} + \sigma_i \frac{\sum_{j \in N} s_{ij}
               (r_{uj} - e_{uj}) / \sigma_j}{\sum_{j \in N} s_{ij}}

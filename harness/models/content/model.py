@@ -234,7 +234,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(kw_only=True)
 class Content(Recommender):
-    r"""Predicts a user's ratings from the features of titles.
+    r"""Ratings predicted for each user from the features of titles.
 
     .. math:: \hat r_{ui} = \mu + b_u + b_i + t_{ui}
 

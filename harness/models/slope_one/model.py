@@ -22,7 +22,7 @@ MOST_ITEMS = 10_000
 
 @dataclass(kw_only=True)
 class SlopeOne(ReferenceRecommender):
-    r"""The user's mean, plus how much better the title did than those rated [1]_.
+    r"""The user's mean, plus how much more others liked the title than those rated [1]_.
 
     .. math:: \hat r_{ui} = \bar r_u + \frac{1}{|R_i(u)|} \sum_{j \in R_i(u)}
               \text{dev}(i, j)

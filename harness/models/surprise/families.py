@@ -18,7 +18,7 @@ __all__ = ["NMF", "CoClustering"]
 
 @dataclass(kw_only=True)
 class NMF(ReferenceFactors):
-    r"""Factors that only add up [1]_, trained by scikit-surprise.
+    r"""Non-negative matrix factorisation [1]_, trained by scikit-surprise.
 
     .. math:: \hat r_{ui} = q_i^\top p_u, \qquad q_i, p_u \ge 0
 
@@ -106,7 +106,7 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(kw_only=True)
 class CoClustering(ReferenceRecommender):
-    r"""The mean of a block of users and titles, corrected by both means [1]_.
+    r"""Co-clustering: the mean of a block of users and titles, corrected by both means [1]_.
 
     .. math:: \hat r_{ui} = \overline{C_{ui}} + (\bar r_u - \overline{C_u})
               + (\bar r_i - \overline{C_i})

@@ -28,7 +28,7 @@ Reals = npt.NDArray[np.floating[Any]]
 
 @dataclass(kw_only=True)
 class SVDpp(IterativeRecommender):
-    r"""Matrix factorisation with implicit feedback [1]_.
+    r"""SVD++: matrix factorisation with implicit feedback [1]_.
 
     .. math:: \hat r_{ui} = \mu + b_u + b_i + q_i^\top
               \Big(p_u + |N_u|^{-1/2} \sum_{j \in N_u} y_j\Big)
