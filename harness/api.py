@@ -63,6 +63,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     metric: str = "rmse",
     enqueue: str | Path | Params | Sequence[Params] = (),
     warm_start: str | None = None,
+    fidelity: str | int = "auto",
     folds: int = 5,
     split: str = "random",
     test_share: float = 0.2,
@@ -110,6 +111,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     warm_start : str, optional
         Another study of the same family in the same storage: its five best settings are
         tried next.
+    fidelity : str or int, default "auto"
+        Race trials on samples of the users first, a sixteenth and a quarter: ``"auto"``
+        above two million training ratings, ``"full"`` never, a number above so many.
     folds : int, default 5
         Folds of the training part that every trial sees.
     split : str, default "random"
@@ -169,6 +173,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         metric=metric,
         enqueue=enqueue,
         warm_start=warm_start,
+        fidelity=fidelity,
         folds=folds,
         split=split,
         test_share=test_share,
@@ -339,6 +344,10 @@ def _given(
     return dict([*bound.arguments.items()][len(first) :])
 
 
+_SEARCH = ("folds", "sampler", "pruner", "window", "metric", "fidelity")
+"""Parameters of `tune` that are keys of the table ``[search]``, too."""
+
+
 def _prepared_study(
     family: str, data: Any, reading: Mapping[str, Any], **given: Any
 ) -> PreparedExperiment:
@@ -355,10 +364,7 @@ def _prepared_study(
         patience=given["patience"],
         seed=given["seed"],
         data={"source": _source(data), **reading},
-        search={
-            key: given[key]
-            for key in ("folds", "sampler", "pruner", "window", "metric")
-        },
+        search={key: given[key] for key in _SEARCH},
         split={"method": given["split"], "test_share": given["test_share"]},
     )
     settings = _settings(

@@ -83,6 +83,14 @@ class Changes:
             metavar="NAME|FILE.py:FUNCTION",
         ),
     ] = None
+    fidelity: Annotated[
+        str | None,
+        _change(
+            "--fidelity",
+            "Race trials on samples of the users first; see `harness study --help`.",
+            metavar="auto|full|RATINGS",
+        ),
+    ] = None
     seed: Annotated[
         int | None,
         _change("--seed", "Seed of split, folds, samplers and models.", min=0),
@@ -107,7 +115,11 @@ class Changes:
                 "patience": self.patience,
             },
             "split": {"repeats": self.repeats},
-            "search": {"metric": self.metric, "window": self.window},
+            "search": {
+                "metric": self.metric,
+                "window": self.window,
+                "fidelity": self.fidelity,
+            },
         }
         content: dict[str, object] = {} if self.seed is None else {"seed": self.seed}
         for table, keys in tables.items():

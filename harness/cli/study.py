@@ -129,6 +129,15 @@ class SearchOptions:
             metavar="STUDY",
         ),
     ] = None
+    fidelity: Annotated[
+        str,
+        _option(
+            "--fidelity",
+            "Race trials on samples of the users first: auto, above 2 million training "
+            "ratings; full, never; or above this number of them.",
+            metavar="auto|full|RATINGS",
+        ),
+    ] = "auto"
     folds: Annotated[
         int,
         _option("--folds", "Number of cross-validation folds.", min=2),

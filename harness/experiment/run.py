@@ -29,6 +29,7 @@ from harness.plain import to_json
 from harness.search.attributes import MAX_TEXT, why_too_small
 from harness.search.engine import Budget
 from harness.search.executors import choose_executor
+from harness.search.fidelity import choose_fidelity, require_samples
 from harness.search.ownership import own_study
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
@@ -109,13 +110,14 @@ class PreparedExperiment:
         storage = self.settings.storage
         # Before anything is written: there must be ratings enough for the folds, what
         # the file says now must be what was searched, and all of it must find room.
-        assign_folds(
+        fold_of = assign_folds(
             self.split.train,
             n_folds=self.spec.search.folds,
             seed=self.spec.seed,
             method=self.spec.split.method,
         )
         for plan in self.plans.values():
+            require_samples(plan.evaluations, self.split.train, fold_of)
             check_plan(plan)
         with storage_errors(storage):
             reason = why_too_small(open_storage(storage))
@@ -334,6 +336,15 @@ def _prepare(
             c: space.without_times(load_family(space.family).without_times)
             for c, space in spaces.items()
         }
+    metric = find_objective(spec.search.metric)
+    fidelity = choose_fidelity(
+        spec.search.fidelity,
+        split.train,
+        n_folds=spec.search.folds,
+        method=split.facts.method,
+        metric=metric,
+        pruner=spec.search.pruner,
+    )
     plans = {
         candidate: StudyPlan(
             name=names.studies[candidate],
@@ -348,7 +359,8 @@ def _prepare(
             dataset=dataset.facts(),
             split=split.facts,
             code_version=code_version(),
-            metric=find_objective(spec.search.metric),
+            metric=metric,
+            fidelity=fidelity,
             warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()

@@ -10,6 +10,7 @@ from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.splits import DRAWN
 from harness.search.distributions import Distribution, Value
+from harness.search.fidelity import AUTO, FULL
 from harness.search.records import WINDOW
 from harness.toml import Part
 
@@ -163,6 +164,9 @@ class SearchSpec(Part):
         Trials under way at a time. More keep more workers busy, and show the sampler less.
     metric : str, default "rmse"
         What the searches improve: a measure of a fold, or ``my_metrics.py:name``.
+    fidelity : str or int, default "auto"
+        Whether trials are raced on samples of the users first: ``auto`` above two million
+        training ratings, ``full`` never, a number above so many.
     """
 
     folds: Annotated[int, Field(ge=2)] = 5
@@ -170,6 +174,21 @@ class SearchSpec(Part):
     pruner: str = "race"
     window: Annotated[int, Field(ge=1)] = WINDOW
     metric: str = "rmse"
+    fidelity: str | int = AUTO
+
+    @field_validator("fidelity")
+    @classmethod
+    def _is_known(cls, fidelity: str | int) -> str | int:
+        # The command line has numbers as text.
+        text = str(fidelity)
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        if text not in {AUTO, FULL}:
+            raise ValueError(
+                "fidelity must be auto, full or a number of training ratings, but is "
+                f"{fidelity!r}"
+            )
+        return text
 
     @property
     def n_tasks(self) -> int:

@@ -65,6 +65,7 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
             ("--pruner", spec.search.pruner),
             ("--window", spec.search.window),
             ("--metric", spec.search.metric),
+            ("--fidelity", spec.search.fidelity),
             ("--enqueue", folder / ENQUEUE if study.settings.enqueue else None),
         ]
     else:
@@ -170,6 +171,7 @@ def _environment(record: ExperimentRecord) -> str:
         ["sampler", _choice(record, "sampler", spec.search.sampler)],
         ["pruner", _choice(record, "pruner", spec.search.pruner)],
         ["window", escape(spec.search.window)],
+        ["fidelity", escape(spec.search.fidelity)],
         ["jobs", escape("-" if record.jobs is None else record.jobs)],
     ]
     if record.judging is not None:

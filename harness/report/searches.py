@@ -38,6 +38,7 @@ from harness.search.distributions import (
     ends_of,
     is_log,
 )
+from harness.search.fidelity import EVERYTHING
 from harness.search.records import StudyRecord, TrialRecord, busy_seconds
 
 __all__ = [
@@ -195,6 +196,7 @@ def searches(context: Context) -> str:
         _table(record),
         _about_stopped(record),
         _about_falling(record),
+        *(_rungs(record, c, study) for c, study in record.studies.items()),
         history,
         importance,
         _IMPORTANCE if importance else "",
@@ -212,7 +214,6 @@ _IMPORTANCE = (
 
 def _budget(record: ExperimentRecord) -> str:
     spec = record.spec
-    n_folds = spec.search.folds
     counts = n_judged_trials(record)
     # A budget that was lowered after a run does not take trials back.
     size = spec.budget.describe(at_least=max(counts.values(), default=0))
@@ -228,11 +229,16 @@ def _budget(record: ExperimentRecord) -> str:
     fewer = spec.own_budgets() if same and not record.is_study else {}
     budget += "".join(f", but {label(record, c)} of {n}" for c, n in fewer.items())
     return (
-        f"{budget}, on {shared}{n_folds} folds of the training part; sampler "
+        f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "
         f"initial settings. {_given(record)}A pruned trial was stopped because its first folds were worse "
         "than those of the best."
     )
+
+
+def _folds(record: ExperimentRecord) -> str:
+    one_fold = any(s.settings.fidelity.one_fold for s in record.studies.values())
+    return "held-out fold" if one_fold else f"{record.spec.search.folds} folds"
 
 
 def _given(record: ExperimentRecord) -> str:
@@ -296,6 +302,48 @@ def _about_falling(record: ExperimentRecord) -> str:
         f"{_unit_of_objective(record)}; more trials might improve it further"
         + ("." if record.is_study else ", and might change the comparison.")
     )
+
+
+def _rungs(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
+    """Show how many trials came how far, where they were raced on samples first."""
+    fidelity, n_train = study.settings.fidelity, study.split.n_train
+    if not fidelity.samples:
+        return ""
+    n_folds = 1 if fidelity.one_fold else study.settings.n_folds
+    rungs = [(share, 1) for share in fidelity.samples] + [(EVERYTHING, n_folds)]
+    reached = [t for t in study.trials if t.rung is not None and t.state != "failed"]
+    rows = []
+    for share, n_held_out in rungs:
+        scored = [t for t in reached if t.rung is not None and t.rung >= share]
+        dropped = sum(t.rung == share and t.state == "pruned" for t in scored)
+        rows.append(
+            [
+                "everything" if share == EVERYTHING else f"1/{1 / share:.0f}",
+                f"{share * n_train:,.0f}",
+                str(n_held_out),
+                str(len(scored)),
+                str(dropped),
+            ]
+        )
+    head = ["rung", "training ratings", "folds", "trials scored", "dropped"]
+    whose = "" if record.is_study else f" of {label(record, candidate)}"
+    return paragraphs(
+        f"### Rungs{whose}",
+        table(head, rows, align="lrrrr"),
+        _ABOUT_RUNGS + (_ABOUT_ONE_FOLD if fidelity.one_fold else ""),
+    )
+
+
+_ABOUT_RUNGS = (
+    "Trials were raced on samples of the users first, each with all ratings of its users. "
+    "A trial went on if it was among the best quarter of those scored on the same held-out "
+    "ratings, or no worse there than the best trial so far. Only a trial that was scored "
+    "on everything can be the best."
+)
+_ABOUT_ONE_FOLD = (
+    " On everything one fold was held out instead of all: it has ratings enough to tell "
+    "settings apart to about 0.0001 stars."
+)
 
 
 def _all_settings(record: ExperimentRecord) -> str:

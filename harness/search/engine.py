@@ -12,11 +12,12 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import optuna
@@ -26,6 +27,7 @@ from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
+from harness.search.fidelity import EVERYTHING, Evaluation
 from harness.search.folds import FoldResult, FoldTask, best_position_in
 from harness.search.history import Drawn, History, Outcome
 from harness.search.records import Patience, Stagnation
@@ -42,7 +44,8 @@ class RunningTrial:
 
     `key` is equal for trials with equal parameters; `twin` is the number of an earlier
     trial with this key, whose outcome is awaited. `patience` is set where the number of
-    epochs is found on the way, and `view` is what the pruner may see.
+    epochs is found on the way. The trial is scored on `evaluations`, one after the other,
+    and each is a step.
     """
 
     number: int
@@ -50,7 +53,7 @@ class RunningTrial:
     key: str
     params: dict[str, ParamValue]
     seed: int
-    n_folds: int
+    evaluations: tuple[Evaluation, ...]
     patience: int | None
     metric: Metric = OBJECTIVE
     twin: int | None = None
@@ -60,49 +63,73 @@ class RunningTrial:
     steps: dict[int, float] = field(default_factory=dict, init=False)
     outcome: Outcome | None = field(default=None, init=False)
 
-    def next_task(self, *, ahead: bool) -> FoldTask | None:
-        """Take the next fold to evaluate."""
+    def next_evaluation(self, *, ahead: bool) -> Evaluation | None:
+        """Tell what comes next, unless that waits for a verdict."""
         over = self.outcome is not None or self.twin is not None
         waits = not ahead and self.submitted > len(self.steps)
-        if over or waits or self.submitted == self.n_folds:
+        if over or waits or self.submitted == len(self.evaluations):
             return None
+        return self.evaluations[self.submitted]
+
+    def next_task(self) -> tuple[int, FoldTask]:
+        """Take the next step, with its number."""
+        step, evaluation = self.submitted, self.evaluations[self.submitted]
         self.submitted += 1
-        return FoldTask(
+        return step, FoldTask(
             params=self.params,
             seed=self.seed,
-            fold=self.submitted - 1,
+            fold=evaluation.fold,
             patience=self.patience,
             metric=self.metric,
+            sample=evaluation.sample,
         )
 
     def take_step(self) -> float | None:
-        """Add the next fold in order to the steps, if its result is there."""
-        fold = len(self.steps)
-        if self.outcome is not None or fold not in self.results:
+        """Add the next step in order, if its result is there."""
+        step = len(self.steps)
+        if self.outcome is not None or step not in self.results:
             return None
-        if self.results[fold].error is not None:
-            self.fail(self.results[fold].error or "")
+        if self.results[step].error is not None:
+            self.fail(self.results[step].error or "")
             return None
-        position = self._best_position(fold + 1)
-        value = float(self.results[fold].metrics[self.metric.name][position])
+        value = self._value(step)
         if not np.isfinite(value):
+            fold = self.evaluations[step].fold
             self.fail(f"The objective of fold {fold} is {value}, not a finite number.")
             return None
-        self.steps[fold] = value
+        self.steps[step] = value
         return value
 
-    def _best_position(self, n_folds: int) -> int:
-        return best_position_in(
-            [self.results[fold] for fold in range(n_folds)], self.metric
-        )
+    def _value(self, step: int) -> float:
+        curve = self.results[step].metrics[self.metric.name]
+        return float(curve[self._best_position(step)])
+
+    def expected_steps(self) -> dict[int, float] | None:
+        """Give the steps as they will be, if all results so far are there."""
+        found = [self.results.get(step) for step in range(self.submitted)]
+        if any(result is None or result.error is not None for result in found):
+            return None
+        return {step: self._value(step) for step in range(self.submitted)}
+
+    def _best_position(self, step: int) -> int:
+        return best_position_in(self._results_with(step), self.metric)
+
+    def _results_with(self, step: int) -> list[FoldResult]:
+        """Collect the results up to a step that are of the same sample."""
+        sample = self.evaluations[step].sample
+        return [
+            self.results[k]
+            for k in range(step + 1)
+            if self.evaluations[k].sample == sample
+        ]
 
     def finish(self, *, pruned: bool) -> None:
-        """End the trial with the folds it has."""
-        n_folds = len(self.steps)
-        position = self._best_position(n_folds)
+        """End the trial with the steps it has: the last of them, and those like it."""
+        last = len(self.steps) - 1
+        position, results = self._best_position(last), self._results_with(last)
         at_best = [
             {name: float(curve[position]) for name, curve in result.metrics.items()}
-            for result in (self.results[fold] for fold in range(n_folds))
+            for result in results
         ]
         means = {
             name: float(np.mean([scores[name] for scores in at_best]))
@@ -110,7 +137,8 @@ class RunningTrial:
         }
         params = dict(self.params)
         if self.patience is not None:
-            params["n_epochs"] = self.results[0].epochs[position]
+            params["n_epochs"] = results[0].epochs[position]
+        on_everything = self.evaluations[last].sample is None
         self.outcome = Outcome(
             state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
             value=None if pruned else means[self.metric.name],
@@ -118,10 +146,21 @@ class RunningTrial:
             attributes={
                 "params": params,
                 "seed": self.seed,
-                "fold_values": [scores[self.metric.name] for scores in at_best],
+                "fold_values": [scores[self.metric.name] for scores in at_best]
+                if on_everything
+                else [],
                 "metrics": means,
+                **self._rung(last),
             },
         )
+
+    def _rung(self, step: int) -> dict[str, Any]:
+        """Say how far the trial came, where there are samples."""
+        samples = sum(each.sample is not None for each in self.evaluations)
+        if not samples:
+            return {}
+        on_samples = [value for k, value in self.steps.items() if k < samples]
+        return {"rung": self.evaluations[step].share, "sample_values": on_samples}
 
     def fail(self, error: str) -> None:
         """End the trial as failed."""
@@ -129,10 +168,15 @@ class RunningTrial:
             state=TrialState.FAIL,
             value=None,
             steps=dict(self.steps),
-            attributes={"params": self.params, "seed": self.seed, "error": error},
+            attributes={
+                "params": self.params,
+                "seed": self.seed,
+                "error": error,
+                **self._rung(min(len(self.steps), len(self.evaluations) - 1)),
+            },
         )
 
-    def frozen(self) -> FrozenTrial:
+    def frozen(self, steps: Mapping[int, float] | None = None) -> FrozenTrial:
         """Build what a pruner judges."""
         return FrozenTrial(
             number=self.number,
@@ -145,7 +189,7 @@ class RunningTrial:
             distributions=dict(self.drawn.distributions),
             user_attrs={},
             system_attrs={},
-            intermediate_values=dict(self.steps),
+            intermediate_values=dict(self.steps if steps is None else steps),
         )
 
     def copy_outcome(self, number: int, outcome: Outcome) -> None:
@@ -234,9 +278,14 @@ class SearchPlan:
     """What fixes the trials, besides space, sampler and pruner."""
 
     seed: int
-    n_folds: int
+    evaluations: tuple[Evaluation, ...]
     window: int
     metric: Metric = OBJECTIVE
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether trials are scored on samples before everything."""
+        return self.evaluations[0].sample is not None
 
 
 class Engine:
@@ -305,8 +354,8 @@ class Engine:
         if not self._running:
             return False
         self._feed(runner)
-        for (number, fold), result in runner.wait():
-            self._receive(number, fold, result)
+        for (number, step), result in runner.wait():
+            self._receive(number, step, result)
         return True
 
     def _report(self) -> None:
@@ -412,7 +461,7 @@ class Engine:
             key=key,
             params=params,
             seed=trial_seed(self._plan.seed, number),
-            n_folds=self._plan.n_folds,
+            evaluations=self._plan.evaluations,
             patience=None if epochs is None or number == 0 else epochs.patience,
             metric=self._plan.metric,
         )
@@ -442,17 +491,40 @@ class Engine:
         those before, not more trials, of which the sampler would know less.
         """
         for ahead in (False, True):
-            for trial in self._running.values():
-                # One task waits in line, so that no worker waits for this process.
-                while runner.has_room(in_line=not ahead):
-                    task = trial.next_task(ahead=ahead)
-                    if task is None:
-                        break
-                    runner.submit((trial.number, task.fold), task)
+            # One task waits in line, so that no worker waits for this process.
+            while runner.has_room(in_line=not ahead):
+                trial = self._next(ahead=ahead)
+                if trial is None:
+                    break
+                step, task = trial.next_task()
+                runner.submit((trial.number, step), task)
 
-    def _receive(self, number: int, fold: int, result: FoldResult) -> None:
+    def _next(self, *, ahead: bool) -> RunningTrial | None:
+        """Choose the trial that is evaluated next: ahead of the verdict the least work."""
+        known = (
+            (evaluation.share if ahead else EVERYTHING, trial.number, trial)
+            for trial in self._running.values()
+            if (evaluation := trial.next_evaluation(ahead=ahead)) is not None
+            and (not ahead or self._seems_to_go_on(trial))
+        )
+        return min(known, default=(0.0, 0, None), key=lambda each: each[:2])[2]
+
+    def _seems_to_go_on(self, trial: RunningTrial) -> bool:
+        """Guess the verdict, where the next rung is four times the work of this one."""
+        if not self._plan.has_samples:
+            return True
+        steps = trial.expected_steps()
+        if steps is None:
+            return False
+        study, known = self._history.ended.as_study(), [*steps.items()]
+        return not any(
+            self._pruner.prune(study, trial.frozen(dict(known[: k + 1])))
+            for k in range(len(known))
+        )
+
+    def _receive(self, number: int, step: int, result: FoldResult) -> None:
         if number in self._running:
-            self._running[number].results[fold] = result
+            self._running[number].results[step] = result
 
     def _tell_in_order(self) -> None:
         while self._running:
@@ -469,14 +541,13 @@ class Engine:
             assert outcome is not None
             trial.copy_outcome(number, outcome)
         while trial.take_step() is not None:
-            if len(trial.steps) == trial.n_folds:
+            if len(trial.steps) == len(trial.evaluations):
                 trial.finish(pruned=False)
             elif self._is_dropped(trial):
                 trial.finish(pruned=True)
 
     def _is_dropped(self, trial: RunningTrial) -> bool:
-        study = self._history.ended.as_study()
-        return self._pruner.prune(study, trial.frozen())
+        return self._pruner.prune(self._history.ended.as_study(), trial.frozen())
 
     def _pass_on(self, failed: RunningTrial) -> None:
         """Let the next trial with the same settings find out in place of a failed one."""

@@ -22,6 +22,7 @@ from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
 from harness.models.families import file_of, load_family, reference_of
 from harness.plain import Params
+from harness.search.fidelity import Sample
 
 __all__ = [
     "FoldResult",
@@ -39,6 +40,7 @@ __all__ = [
 
 _CACHE_BYTES = 1 << 30
 _BYTES_OF_RATING = 24
+_N_SAMPLES_KEPT = 2
 
 
 def n_parts_kept(n_ratings: int) -> int:
@@ -61,7 +63,7 @@ class TrainingData:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldTask:
-    """What to train, and the fold that is held out.
+    """What to train, and the fold that is held out: of a sample, or of everything.
 
     With `patience`, the model is scored after every epoch, and training stops so many
     epochs after the best; without, only the fitted model is scored.
@@ -72,6 +74,7 @@ class FoldTask:
     fold: int
     patience: int | None = None
     metric: Metric = OBJECTIVE
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +105,17 @@ class Workbench:
         self.catalogue = catalogue
         self._fold_of = fold_of
         self.parts = lru_cache(maxsize=n_parts_kept(len(train)))(self._cut)
+        self.parts_of_sample = lru_cache(maxsize=_N_SAMPLES_KEPT)(self._cut_sample)
 
     def _cut(self, fold: int) -> tuple[Ratings, Ratings]:
         learnt, held_out = cut_fold(self._fold_of, fold)
         return self.train.take(learnt), self.train.take(held_out)
+
+    def _cut_sample(self, fold: int, sample: Sample) -> tuple[Ratings, Ratings]:
+        chosen = sample.chosen(self.train)
+        ratings = self.train.take(chosen)
+        learnt, held_out = cut_fold(self._fold_of[chosen], fold)
+        return ratings.take(learnt), ratings.take(held_out)
 
     def of_family(self, family: type[Recommender]) -> "Workbench":
         """Give the same ratings, and the folds already cut, to another family."""
@@ -121,7 +131,11 @@ class Workbench:
             return FoldResult(metrics={}, error=traceback.format_exc())
 
     def _score(self, task: FoldTask) -> FoldResult:
-        train, valid = self.parts(task.fold)
+        train, valid = (
+            self.parts(task.fold)
+            if task.sample is None
+            else self.parts_of_sample(task.fold, task.sample)
+        )
         params = dict(task.params)
         if "seed" in self.family.__dataclass_fields__:
             params["seed"] = task.seed

@@ -1,7 +1,10 @@
 """Pruners by name, and the paired race between folds."""
 
+import bisect
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -18,6 +21,7 @@ from harness.search.records import StudyRecord, TrialRecord
 __all__ = [
     "EndedTrials",
     "RacePruner",
+    "RungPruner",
     "describe_pruner",
     "make_pruner",
     "paired_values",
@@ -65,7 +69,7 @@ class RacePruner(optuna.pruners.BasePruner):
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Judge whether a trial is to be dropped."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
+        sign = _sign(study)
         key = (id(study), len(done), done[-1].number if done else -1)
         if self._latest is None or self._latest[0] != key:
             self._latest = (key, *_reference(done, sign))
@@ -118,6 +122,92 @@ def _paired_differences(
     )
 
 
+class RungPruner(optuna.pruners.BasePruner):
+    """Lets a trial climb from sample to sample, and leaves everything to another pruner.
+
+    Successive halving, trial after trial: one goes on if it is among the best quarter of
+    those that were scored on this sample. All are scored on the same users and ratings,
+    so that differences between them are paired. One that is no worse here than the best
+    trial so far goes on, too: where a small sample ranks settings otherwise than
+    everything does, the best trial is in the middle of it, and fewer are dropped.
+
+    Parameters
+    ----------
+    on_everything : BasePruner
+        Judges the folds of everything.
+    n_samples : int
+        Number of the first steps that are scores on samples.
+    """
+
+    def __init__(
+        self, on_everything: optuna.pruners.BasePruner, *, n_samples: int
+    ) -> None:
+        self._on_everything = on_everything
+        self._n_samples = n_samples
+        self._n_seen = 0
+        # Of each sample the scores so far, the best first, as less is better.
+        self._scores: list[list[float]] = [[] for _ in range(n_samples)]
+        self._best: FrozenTrial | None = None
+        self._finalists: EndedTrials | None = None
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Judge whether a trial is to be dropped."""
+        finalists = self._follow(study)
+        step = trial.last_step
+        if step is None:
+            return False
+        if step >= self._n_samples:
+            return self._on_everything.prune(
+                finalists.as_study(), self._without_samples(trial)
+            )
+        score = _sign(study) * trial.intermediate_values[step]
+        n_better = bisect.bisect_left(self._scores[step], score)
+        if n_better < math.ceil(SHARE_CLIMBING * (len(self._scores[step]) + 1)):
+            return False
+        best = self._best
+        return best is None or (
+            score > _sign(study) * best.intermediate_values.get(step, -math.inf)
+        )
+
+    def _follow(self, study: optuna.Study) -> "EndedTrials":
+        """Take in the trials that have ended since."""
+        if self._finalists is None:
+            self._finalists = EndedTrials(study.direction)
+        trials, sign = study.get_trials(deepcopy=False), _sign(study)
+        for trial in trials[self._n_seen :]:
+            for step, scores in enumerate(self._scores):
+                if step in trial.intermediate_values:
+                    bisect.insort(scores, sign * trial.intermediate_values[step])
+            if trial.state == TrialState.COMPLETE:
+                best = self._best
+                if best is None or sign * _value_of(trial) < sign * _value_of(best):
+                    self._best = trial
+                self._finalists.add(self._without_samples(trial))
+        self._n_seen = len(trials)
+        return self._finalists
+
+    def _without_samples(self, trial: FrozenTrial) -> FrozenTrial:
+        found = copy(trial)
+        found.intermediate_values = {
+            step - self._n_samples: value
+            for step, value in trial.intermediate_values.items()
+            if step >= self._n_samples
+        }
+        return found
+
+
+SHARE_CLIMBING = 1 / 4
+
+
+def _sign(study: optuna.Study) -> float:
+    return 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
+
+
+def _value_of(trial: FrozenTrial) -> float:
+    assert trial.value is not None, "it is complete"
+    return trial.value
+
+
 PRUNERS: Mapping[str, tuple[type[optuna.pruners.BasePruner], dict[str, Any]]] = (
     MappingProxyType(
         {
@@ -142,14 +232,15 @@ PRUNERS: Mapping[str, tuple[type[optuna.pruners.BasePruner], dict[str, Any]]] = 
 """Name to class and arguments."""
 
 
-def make_pruner(name: str) -> optuna.pruners.BasePruner:
-    """Make a pruner."""
+def make_pruner(name: str, *, n_samples: int = 0) -> optuna.pruners.BasePruner:
+    """Make a pruner; of a study with samples, one that judges them, too."""
     if name not in PRUNERS:
         raise UnknownNameError("pruner", name, PRUNERS)
     pruner, arguments = PRUNERS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return pruner(**arguments)
+        made = pruner(**arguments)
+    return RungPruner(made, n_samples=n_samples) if n_samples else made
 
 
 def describe_pruner(name: str) -> dict[str, ParamValue]:
@@ -217,10 +308,17 @@ def paired_values(study: StudyRecord) -> dict[int, float]:
 
 
 def _value(trial: TrialRecord, best: TrialRecord | None) -> float | None:
-    if trial.state != "pruned" or not trial.fold_values:
+    if trial.state != "pruned":
         return trial.value if trial.state == "complete" else None
-    seen = len(trial.fold_values)
-    if best is None or best.value is None or len(best.fold_values) < seen:
-        return float(np.mean(trial.fold_values))
-    gaps = np.subtract(trial.fold_values, best.fold_values[:seen])
-    return best.value + float(gaps.mean())
+    # Of samples only the last: it is the most like everything.
+    seen = trial.fold_values or trial.sample_values[-1:]
+    if not seen:
+        return None
+    of_best: Sequence[float] = ()
+    if best is not None:
+        first = 0 if trial.fold_values else max(0, len(trial.sample_values) - 1)
+        all_of_best = best.fold_values if trial.fold_values else best.sample_values
+        of_best = all_of_best[first : first + len(seen)]
+    if best is None or best.value is None or len(of_best) < len(seen):
+        return float(np.mean(seen)) if trial.fold_values else None
+    return best.value + float(np.subtract(seen, of_best).mean())

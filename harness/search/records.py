@@ -11,6 +11,7 @@ from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.splits import SplitFacts
 from harness.plain import Params
 from harness.search.distributions import Distribution
+from harness.search.fidelity import WHOLE, Fidelity
 
 __all__ = [
     "LEFT_BEHIND",
@@ -59,6 +60,10 @@ class TrialRecord:
     error: str | None = None
     # Number of the trial with equal parameters whose values were taken over.
     duplicate_of: int | None = None
+    # Share of the ratings on which it was scored last, and the objective on each sample,
+    # where the study has samples.
+    rung: float | None = None
+    sample_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,7 @@ class SearchSettings:
     # Trials that are under way at a time.
     window: int = WINDOW
     metric: Metric = OBJECTIVE
+    fidelity: Fidelity = WHOLE
     # Number of different settings in the space, where that is finite.
     n_points: int | None = None
     # File and class of a family that is not registered.

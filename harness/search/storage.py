@@ -238,6 +238,8 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         ended=_as_utc(trial.datetime_complete),
         error=error,
         duplicate_of=attrs.get("duplicate_of"),
+        rung=attrs.get("rung"),
+        sample_values=tuple(attrs.get("sample_values", ())),
     )
 
 

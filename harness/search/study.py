@@ -26,6 +26,7 @@ from harness.plain import Params, ParamValue, from_json, to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner
+from harness.search.fidelity import WHOLE, Evaluation, Fidelity, require_samples
 from harness.search.folds import TrainingData
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
@@ -82,7 +83,7 @@ def _version(name: str) -> str | None:
 
 _SEARCHED = (
     *("metric", "space", "initial", "defaults", "enqueue", "warm_start"),
-    *("sampler", "pruner", "window"),
+    *("sampler", "pruner", "window", "fidelity"),
 )
 _SETTINGS = (*_SEARCHED, "n_folds", "seed")
 """Settings with which a study was begun, and has to be continued."""
@@ -107,8 +108,14 @@ class StudyPlan:
     code_version: str
     window: int = WINDOW
     metric: Metric = OBJECTIVE
+    fidelity: Fidelity = WHOLE
     # The study whose best settings are among those enqueued in the space.
     warm_start: str | None = None
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """What each trial is scored on, one after the other."""
+        return self.fidelity.evaluations(self.n_folds, self.seed)
 
     def settings(self, jobs: int | None = None) -> SearchSettings:
         """Collect the settings of the search."""
@@ -125,6 +132,7 @@ class StudyPlan:
             seed=self.seed,
             window=self.window,
             metric=self.metric,
+            fidelity=self.fidelity,
             n_points=samplers.n_points,
             reference=None if file_of(self.family) is None else self.space.family,
             jobs=jobs,
@@ -198,6 +206,7 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     fold_of = assign_folds(
         train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split.method
     )
+    require_samples(plan.evaluations, train, fold_of)
     data = TrainingData(
         family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
     )
@@ -259,10 +268,10 @@ def _engine(
         study=study,
         space=plan.space,
         samplers=SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space),
-        pruner=make_pruner(plan.pruner),
+        pruner=make_pruner(plan.pruner, n_samples=len(plan.fidelity.samples)),
         plan=SearchPlan(
             seed=plan.seed,
-            n_folds=plan.n_folds,
+            evaluations=plan.evaluations,
             window=plan.window,
             metric=plan.metric,
         ),

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.errors import StudyError
 from harness.plain import Params
 from harness.search.attributes import shorten
+from harness.search.fidelity import EVERYTHING
 from harness.search.history import Drawn, Outcome
 from harness.search.journal import Journal
 from harness.search.space import SearchSpace
@@ -169,8 +170,9 @@ class TrialStore:
 def _values(outcome: Outcome) -> list[float] | None:
     if outcome.value is not None:
         return [outcome.value]
-    if outcome.state == TrialState.PRUNED and outcome.steps:
-        # As Optuna's own tell does.
+    on_everything = outcome.attributes.get("rung", EVERYTHING) == EVERYTHING
+    if outcome.state == TrialState.PRUNED and outcome.steps and on_everything:
+        # As Optuna's own tell does; but the score on a sample is no value of a trial.
         return [outcome.steps[max(outcome.steps)]]
     return None
 

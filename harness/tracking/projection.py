@@ -105,11 +105,14 @@ def _trial_points(
         ranked = trial.state == "complete" or key.endswith("_seconds")
         if ranked and math.isfinite(value):
             yield MetricPoint(key=key, value=shorten(value), timestamp=ended)
-    for fold, value in enumerate(trial.fold_values):
-        if math.isfinite(value):
-            yield MetricPoint(
-                key=f"fold_{name}", value=shorten(value), timestamp=ended, step=fold
-            )
+    steps = {"fold": trial.fold_values, "sample": trial.sample_values}
+    for kind, values in steps.items():
+        for step, value in enumerate(values):
+            if math.isfinite(value):
+                key = f"{kind}_{name}"
+                yield MetricPoint(
+                    key=key, value=shorten(value), timestamp=ended, step=step
+                )
 
 
 def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
@@ -124,6 +127,8 @@ def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
         tags["traceback"] = trial.error[-LONGEST_VALUE:]
     if trial.duplicate_of is not None:
         tags["duplicate_of"] = str(trial.duplicate_of)
+    if trial.rung is not None:
+        tags["rung"] = as_text(trial.rung)
     return tags
 
 
@@ -167,6 +172,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
         "n_folds": settings.n_folds,
         "seed": settings.seed,
         "window": settings.window,
+        "samples": ", ".join(map(as_text, settings.fidelity.samples)) or None,
         "n_points": settings.n_points,
         "jobs": settings.jobs,
         "split": study.split.method,

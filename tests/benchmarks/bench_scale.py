@@ -25,6 +25,7 @@ from harness.search.executors import (
     Workers,
     choose_executor,
 )
+from harness.search.fidelity import WHOLE
 from harness.search.folds import FoldResult
 from harness.search.pruners import make_pruner
 from harness.search.records import WINDOW
@@ -89,7 +90,11 @@ def engine(sampler, *, window=WINDOW, storage=None, seed=0):
                 space=SPACE,
                 samplers=SamplerSequence(name, seed=seed, space=SPACE),
                 pruner=make_pruner("race"),
-                plan=SearchPlan(seed=seed, n_folds=N_FOLDS, window=window),
+                plan=SearchPlan(
+                    seed=seed,
+                    evaluations=WHOLE.evaluations(N_FOLDS, seed),
+                    window=window,
+                ),
                 on_trial=lambda _trial: None,
             ),
             study,
