@@ -133,6 +133,9 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
         ((*STUDY, "--storage", "://x"), "cannot be opened"),
         ((*STUDY, "--storage", "nowhere/optuna.log"), "cannot be opened"),
         ((*STUDY, "--storage", "mine.csv"), "mine.csv"),
+        ((*STUDY, "--fidelity", "half"), "auto, full or a number"),
+        # Of 80 people a sixteenth of the ratings are too few.
+        ((*STUDY, "--fidelity", "500"), "leave --fidelity 500 out"),
         ((*STUDY, "--trials", "0"), "greater than or equal to 1"),
     ],
 )

@@ -23,6 +23,7 @@ from harness.report.families import (
 from harness.report.ratings import ratings
 from harness.report.reproduction import reproduction, traces
 from harness.report.searches import optimism, searches, trials
+from harness.search.fidelity import Fidelity
 from tests.experiment.records import (
     DATASET,
     RUNS,
@@ -527,6 +528,33 @@ def test_searches_show_counts_best_time_and_settings(record):
     assert "| `ValueError: too much` | #9 |" in folded
     assert "12 trials: 9 complete, 2 pruned, 1 failed." in folded
     assert re.findall(r"^\| #(\d+)", folded, re.MULTILINE)[:3] == ["7", "11", "8"]
+
+
+def test_rungs_show_how_many_trials_came_how_far():
+    study = make_study("svd")
+    # Of twelve trials eleven have not failed: six, three and two of them end here.
+    rungs = iter([1 / 16] * 6 + [1 / 4] * 3 + [1.0] * 2)
+    trials = tuple(
+        replace(
+            trial,
+            rung=(rung := 1.0 if trial.state == "failed" else next(rungs)),
+            state="failed"
+            if trial.state == "failed"
+            else ("complete" if rung == 1 else "pruned"),
+        )
+        for trial in study.trials
+    )
+    settings = replace(
+        study.settings, fidelity=Fidelity(samples=(1 / 16, 1 / 4), one_fold=True)
+    )
+    raced = replace(study, trials=trials, settings=settings)
+    text = text_of(searches, make_record(studies={"svd": raced}))
+    quarter = f"{study.split.n_train / 4:,.0f}"
+    assert row(text, "1/16")[2:] == ["1", "11", "6"]
+    assert row(text, "1/4")[1:] == [quarter, "1", "5", "3"]
+    assert row(text, "everything")[2:] == ["1", "2", "0"]
+    assert "held-out fold of the training part" in text
+    assert "Rungs" not in text_of(searches, make_record(studies={"svd": study}))
 
 
 def test_time_is_told_from_the_first_start_to_the_last_end():
