@@ -1,17 +1,25 @@
 """What the trial engine costs, and how many workers it keeps busy.
 
-``python tests/benchmarks/bench_scale.py owner`` measures what a trial without work costs
-the process that owns the study, at 10 and at 10,000 trials. ``... busy`` replays the
-recorded durations of real fold tasks with workers that sleep: the share of time that they
-are busy, and the trials needed to reach the best of the search with one trial at a time.
+usage: python tests/benchmarks/bench_scale.py busy    workers busy, trials needed
+       python tests/benchmarks/bench_scale.py owner   cost of a trial of no work
+       python tests/benchmarks/bench_scale.py start   until all workers are up
+       python tests/benchmarks/bench_scale.py record FOLDER
+
+``busy`` replays fold tasks of real trainings (`recorded_tasks.csv`: 256 settings of svd,
+drawn at random, on the five folds of ml-100k) through the real engine, with workers that
+take the recorded CPU seconds on a clock that does not wait. ``record`` makes that file
+from a folder with ml-100k, in some 15 minutes of one core.
 """
 
 import argparse
+import csv
 import heapq
 import os
 import tempfile
 import time
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,102 +34,168 @@ from harness.search.executors import (
     choose_executor,
 )
 from harness.search.fidelity import WHOLE
-from harness.search.folds import FoldResult
+from harness.search.folds import FoldResult, FoldTask
 from harness.search.pruners import make_pruner
 from harness.search.records import WINDOW
-from harness.search.samplers import SamplerSequence
+from harness.search.samplers import SamplerSequence, draw_settings
 from harness.search.space import find_space, load_space
 from harness.search.storage import open_storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 N_FOLDS = 5
 SPACE = load_space(find_space("svd"), SVD)
-
-# Seconds of 100 fold tasks of `study svd --data ml-100k`, 1 job, as sorted deciles: a few
-# settings with many factors and epochs take twenty times as long as the quickest.
-DECILES = (0.034, 0.055, 0.072, 0.091, 0.114, 0.142, 0.176, 0.224, 0.301, 0.42, 0.71)
+RECORDED = Path(__file__).with_name("recorded_tasks.csv")
 
 
-def _spread(params):
-    """Place the parameters in the unit cube."""
+def place(params):
+    """Place settings in the unit cube; what is not active lies in the middle."""
     places = []
     for name, found in SPACE.searched.items():
-        if name not in params or not hasattr(found, "low"):
+        if not hasattr(found, "low"):
+            places.append(found.choices.index(params[name]))
             continue
-        low, high, value = found.low, found.high, params[name]
+        low, high, value = found.low, found.high, params.get(name)
+        if value is None:
+            places.append(0.5)
+            continue
         if found.log:
             low, high, value = np.log([low, high, value])
         places.append((value - low) / (high - low))
-    return np.array(places)
+    return np.array(places, dtype=float)
 
 
-def duration(params):
-    """Take longer for more factors, with the spread of the recorded tasks."""
-    weight = _spread(params).mean()
-    return float(np.interp(weight, np.linspace(0.2, 0.8, len(DECILES)), DECILES))
+class Landscape:
+    """Folds as they were recorded: scores between the settings recorded are interpolated.
+
+    The mean over the folds is that of a Gaussian process through all recorded means; how a
+    fold differs from it, and how long it takes, is that of the nearest recorded setting.
+    """
+
+    def __init__(self, path=RECORDED):
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import (
+            ConstantKernel,
+            Matern,
+            WhiteKernel,
+        )
+
+        with path.open(newline="") as file:
+            rows = [*csv.DictReader(file)]
+        settings = [
+            {name: _read(row[name]) for name in SPACE.searched if row[name]}
+            for row in rows
+        ]
+        self._places = np.array([place(params) for params in settings])
+        self.seconds = _columns(rows, "seconds")
+        values = _columns(rows, "rmse")
+        means = values.mean(axis=1)
+        self._of_folds = values - means[:, None]
+        # Left out in fives, the means correlate with their predictions by 0.87.
+        scales = Matern(np.ones(self._places.shape[1]), (0.05, 50.0), nu=2.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a length scale ends at its bound
+            self._process = GaussianProcessRegressor(
+                ConstantKernel(1.0) * scales + WhiteKernel(1e-2, (1e-4, 1.0)),
+                normalize_y=True,
+                n_restarts_optimizer=2,
+                random_state=0,
+            ).fit(self._places, means)
+
+    @lru_cache(maxsize=1000)  # noqa: B019 - there is one
+    def _near(self, key):
+        at = np.array(key)
+        [mean] = self._process.predict(at[None])
+        return float(mean), int(np.argmin(((self._places - at) ** 2).sum(axis=1)))
+
+    def run(self, task):
+        """Tell the seconds of a task, and its result."""
+        mean, near = self._near(tuple(place(task.params)))
+        value, seconds = mean + self._of_folds[near, task.fold], self.seconds[near]
+        metrics = {
+            "rmse": np.array([value]),
+            "fit_seconds": np.array([seconds[task.fold]]),
+        }
+        return seconds[task.fold], FoldResult(metrics=metrics, epochs=(10,))
 
 
-def result(task):
-    """Score as real folds do: folds differ more than settings."""
-    places = _spread(task.params)
-    rng = np.random.default_rng([task.fold, *(places * 1e6).astype(int)])
-    fold = 0.0056 * np.sin(7.0 * task.fold)
-    bowl = 0.06 * float(((places - 0.35) ** 2).mean())
-    value = 0.905 + bowl + fold + rng.normal(0, 0.0006)
-    metrics = {
-        "rmse": np.array([value]),
-        "fit_seconds": np.array([duration(task.params)]),
-    }
-    return FoldResult(metrics=metrics, epochs=(10,))
+def _read(text):
+    return {"True": True, "False": False}.get(text) if text[0] in "TF" else float(text)
+
+
+def _columns(rows, name):
+    return np.array([[float(r[f"{name}_{k}"]) for k in range(N_FOLDS)] for r in rows])
 
 
 @contextmanager
-def engine(sampler, *, window=WINDOW, storage=None, seed=0):
+def engine(sampler, *, window=WINDOW, seed=0, on_trial=lambda _: None):
     """Make an engine on a journal in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         study = optuna.create_study(
-            study_name="bench",
-            storage=open_storage(storage or str(Path(folder) / "optuna.log")),
-            load_if_exists=True,
+            study_name="bench", storage=open_storage(str(Path(folder) / "optuna.log"))
         )
-        yield (
-            lambda name=sampler: Engine(
-                study=study,
-                space=SPACE,
-                samplers=SamplerSequence(name, seed=seed, space=SPACE),
-                pruner=make_pruner("race"),
-                plan=SearchPlan(
-                    seed=seed,
-                    evaluations=WHOLE.evaluations(N_FOLDS, seed),
-                    window=window,
-                ),
-                on_trial=lambda _trial: None,
+        yield lambda name=sampler: Engine(
+            study=study,
+            space=SPACE,
+            samplers=SamplerSequence(name, seed=seed, space=SPACE),
+            pruner=make_pruner("race"),
+            plan=SearchPlan(
+                seed=seed, evaluations=WHOLE.evaluations(N_FOLDS, seed), window=window
             ),
-            study,
+            on_trial=on_trial,
         )
+
+
+@contextmanager
+def counted_syncs():
+    """Count the durable writes of this process."""
+    count, before = [0], (os.fsync, os.fdatasync)
+
+    def counting(real):
+        def sync(descriptor):
+            count[0] += 1
+            return real(descriptor)
+
+        return sync
+
+    os.fsync, os.fdatasync = (counting(each) for each in before)
+    try:
+        yield count
+    finally:
+        os.fsync, os.fdatasync = before
 
 
 def owner(n_large):
-    """Print milliseconds a trial of no work, by sampler and number of trials before."""
+    """Print milliseconds and durable writes of a trial of no work."""
+    n_more = 50
     for sampler in ("random", "tpe"):
-        with engine("random") as (make, _):
-            runner = TaskRunner(Workers(InlineExecutor(), lambda: 1, None), result)
+        with engine("random") as make, counted_syncs() as syncs:
+            runner = TaskRunner(Workers(InlineExecutor(), lambda: 1, None), _no_work)
             there = 0
             for n_before in (10, 100, 1000, n_large):
                 if n_before > there:
                     make("random").run(runner, budget=Budget(n_trials=n_before))
                 one = make(sampler)
                 one.run(runner, budget=Budget(n_trials=n_before + 1))
-                cpu, wall = time.process_time(), time.perf_counter()
-                n_more = 50
-                _continue(one, runner, n_before + 1 + n_more)
-                cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
                 there = n_before + 1 + n_more
+                syncs[0] = 0
+                cpu, wall = time.process_time(), time.perf_counter()
+                _continue(one, runner, there)
+                cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
                 print(
-                    f"{sampler:7} after {n_before:6}: CPU {1000 * cpu / n_more:6.1f} ms, "
-                    f"wall {1000 * wall / n_more:6.1f} ms a trial",
+                    f"{sampler:7} after {n_before:6}: CPU {1000 * cpu / n_more:5.1f} ms, "
+                    f"wall {1000 * wall / n_more:5.1f} ms, "
+                    f"{syncs[0] / n_more:.2f} durable writes a trial",
                     flush=True,
                 )
+
+
+def _no_work(task):
+    """Score without a training: folds differ more than settings."""
+    places = place(task.params)
+    rng = np.random.default_rng([task.fold, *(places * 1e6).astype(int)])
+    value = 0.9 + 0.05 * ((places - 0.35) ** 2).mean() + rng.normal(0, 0.001)
+    metrics = {"rmse": np.array([value]), "fit_seconds": np.zeros(1)}
+    return FoldResult(metrics=metrics, epochs=(10,))
 
 
 def _continue(one, runner, n_trials):
@@ -131,14 +205,15 @@ def _continue(one, runner, n_trials):
 
 
 class VirtualRunner:
-    """Workers that sleep as long as the real tasks took, on a clock that does not wait.
+    """Workers that take as long as the recorded tasks took, on a clock that does not wait.
 
     What the owner does costs its own CPU time on this clock, so a busy machine does not
-    change the figures.
+    change the figures; with `scale` the tasks take so many times longer, as those of more
+    ratings do.
     """
 
-    def __init__(self, n_workers):
-        self._n_workers = n_workers
+    def __init__(self, n_workers, landscape, scale=1.0):
+        self._n_workers, self._landscape, self._scale = n_workers, landscape, scale
         self.clock = self.busy = 0.0
         self._free = [0.0] * n_workers
         self._ends = []
@@ -153,54 +228,97 @@ class VirtualRunner:
         return self.n_pending < self._n_workers + in_line
 
     def _pass_time(self):
-        now = time.process_time()
-        self.clock += now - self._cpu
-        self._cpu = now
+        self.clock += time.process_time() - self._cpu
 
     def submit(self, key, task):
         self._pass_time()
+        seconds, result = self._landscape.run(task)
         start = max(self.clock, heapq.heappop(self._free))
-        end = start + duration(task.params)
+        end = start + self._scale * seconds
         self.busy += end - start
         heapq.heappush(self._free, end)
         self._count += 1
-        heapq.heappush(self._ends, (end, self._count, key, task))
+        heapq.heappush(self._ends, (end, self._count, key, result))
+        self._cpu = time.process_time()
 
     def wait(self):
         self._pass_time()
-        if not self._ends:
-            return []
-        self.clock = max(self.clock, self._ends[0][0])
         done = []
+        if self._ends:
+            self.clock = max(self.clock, self._ends[0][0])
         while self._ends and self._ends[0][0] <= self.clock:
-            _, _, key, task = heapq.heappop(self._ends)
-            done.append((key, result(task)))
+            done.append(heapq.heappop(self._ends)[2:])
         self._cpu = time.process_time()
         return done
 
 
-def busy(n_trials, windows, n_seeds):
-    """Print the share of time that workers are busy, and the trials needed."""
-    sequential = [_search(1, n_trials, 1, seed) for seed in range(n_seeds)]
-    targets = [min(values) + 0.0003 for _, values in sequential]
-    base = [_needed(v, t) for (_, v), t in zip(sequential, targets, strict=True)]
-    seconds = np.mean([runner.clock for runner, _ in sequential])
-    print(
-        f"1 worker, window 1: {seconds:.0f} s, {np.mean(base):.0f} trials to its best"
-    )
+class _ReachedError(Exception):
+    """The value that was looked for is there."""
+
+
+def search(landscape, n_workers, *, window, seed, n_trials, target=-np.inf, scale=1.0):
+    """Search until a trial reaches the target; give the clock and the values."""
+    values = []
+
+    def note(trial):
+        values.append(trial.value if trial.state.name == "COMPLETE" else np.inf)
+        if values[-1] <= target:
+            raise _ReachedError
+
+    runner = VirtualRunner(n_workers, landscape, scale)
+    with engine("tpe", window=window, seed=seed, on_trial=note) as make:
+        with suppress(_ReachedError):
+            make().run(runner, budget=Budget(n_trials=n_trials))
+    return runner, values
+
+
+def needed(landscape, windows, seeds, n_trials):
+    """Print the trials it takes to reach what one trial at a time finds.
+
+    The target is the median best of searches with window 1. Those are held to it, too:
+    the best of one lucky search would be beyond most others of its own kind.
+    """
+    options = {"n_trials": n_trials}
+    bests = [min(search(landscape, 1, window=1, seed=s, **options)[1]) for s in seeds]
+    options = {"n_trials": 3 * n_trials, "target": float(np.median(bests))}
+    print(f"target: RMSE {options['target']:.5f}, median of {len(bests)} searches")
+    base = None
+    for window in [1, *windows]:
+        counts = [
+            len(search(landscape, 1, window=window, seed=s, **options)[1])
+            for s in seeds
+        ]
+        base = base or np.mean(counts)
+        error = np.std(counts, ddof=1) / np.sqrt(len(counts)) / base
+        print(
+            f"window {window:3}: {np.mean(counts):5.0f} trials to reach it, "
+            f"{np.mean(counts) / base:.2f} (+- {error:.2f}) times those of window 1",
+            flush=True,
+        )
+
+
+def busy(landscape, windows, seeds, n_trials, scale):
+    """Print the share of time that workers are busy, by their number."""
     for window in windows:
-        for n_workers in (2, 8, 16, 64):
-            found = [_search(n_workers, n_trials, window, s) for s in range(n_seeds)]
-            share = np.mean([r.busy / (r.clock * n_workers) for r, _ in found])
-            clock = np.mean([runner.clock for runner, _ in found])
-            needed = [_needed(v, t) for (_, v), t in zip(found, targets, strict=True)]
-            best = np.mean([min(values) for _, values in found])
-            complete = np.mean([np.isfinite(values).sum() for _, values in found])
+        for n_workers in (1, 2, 8, 16, 64):
+            found = [
+                search(
+                    landscape,
+                    n_workers,
+                    window=window,
+                    seed=seed,
+                    n_trials=n_trials,
+                    scale=scale,
+                )[0]
+                for seed in seeds
+            ]
+            share = np.mean([r.busy / (r.clock * n_workers) for r in found])
+            clock = np.mean([r.clock for r in found])
+            if n_workers == 1:
+                alone = clock
             print(
                 f"window {window:3}, {n_workers:3} workers: busy {100 * share:5.1f} %, "
-                f"{clock:6.1f} s ({seconds / clock:4.1f} times faster), complete "
-                f"{complete:.0f}, best {best:.5f}, needed {np.mean(needed):.0f} "
-                f"({np.mean(needed) / np.mean(base):.2f} times)",
+                f"{clock:7.1f} s, {alone / clock:4.1f} times faster than 1",
                 flush=True,
             )
 
@@ -219,30 +337,64 @@ def start():
         print(f"{n_workers:3} workers: all up after {seconds:.2f} s", flush=True)
 
 
-def _needed(values, target):
-    return next((k for k, v in enumerate(values, 1) if v <= target), 2 * len(values))
+def record(folder, n_settings=256):
+    """Train settings drawn at random on the folds of a data set, and keep what they took."""
+    from harness.data.load import load_dataset
+    from harness.evaluation.metrics import OBJECTIVE
+    from harness.evaluation.splits import assign_folds
+    from harness.search.folds import Workbench, best_position_in
 
-
-def _search(n_workers, n_trials, window, seed):
-    with engine("tpe", window=window, seed=seed) as (make, study):
-        one = make()
-        runner = VirtualRunner(n_workers)
-        one.run(runner, budget=Budget(n_trials=n_trials))
-        trials = study.get_trials(deepcopy=False)
-    values = [t.value if t.state.name == "COMPLETE" else np.inf for t in trials]
-    return runner, values
+    data = load_dataset(folder)
+    fold_of = assign_folds(data.ratings, n_folds=N_FOLDS, seed=0, method="none")
+    bench = Workbench(SVD, data.ratings, data.catalogue, fold_of)
+    epochs = SPACE.epochs
+    names = [*SPACE.searched]
+    with RECORDED.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        kinds = [f"{kind}_{k}" for kind in ("seconds", "rmse") for k in range(N_FOLDS)]
+        writer.writerow([*names, *kinds])
+        # The first one compiles.
+        for number, params in enumerate(draw_settings(SPACE, n_settings + 1, seed=0)):
+            results, seconds = [], []
+            for fold in range(N_FOLDS):
+                begin = time.process_time()
+                task = FoldTask(
+                    params={**params, "n_epochs": epochs.high},
+                    seed=number,
+                    fold=fold,
+                    patience=epochs.patience,
+                )
+                results.append(bench.run(task))
+                seconds.append(time.process_time() - begin)
+            at = best_position_in(results, OBJECTIVE)
+            drawn = [params.get(name, "") for name in names]
+            if number:
+                writer.writerow(
+                    [f"{v:.6g}" if isinstance(v, float) else v for v in drawn]
+                    + [f"{each:.4f}" for each in seconds]
+                    + [f"{result.metrics['rmse'][at]:.6f}" for result in results]
+                )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["owner", "busy", "start"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["busy", "owner", "record", "start"])
+    parser.add_argument("folder", nargs="?")
     parser.add_argument("--trials", type=int)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--windows", type=int, nargs="+", default=[WINDOW])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--windows", type=int, nargs="+", default=[WINDOW, 16])
+    parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()
     if arguments.what == "owner":
         owner(arguments.trials or 10_000)
     elif arguments.what == "start":
         start()
+    elif arguments.what == "record":
+        record(arguments.folder)
     else:
-        busy(arguments.trials or 100, arguments.windows, arguments.seeds)
+        recorded, n_trials = Landscape(), arguments.trials or 100
+        seeds = range(arguments.seeds)
+        needed(recorded, arguments.windows, seeds, n_trials)
+        busy(recorded, arguments.windows, seeds[:3], n_trials, arguments.scale)
