@@ -13,7 +13,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
-from harness.evaluation.worker_process import THREAD_VARIABLES, n_cores
+from harness.evaluation.worker_process import (
+    THREAD_VARIABLES,
+    available_bytes,
+    n_cores,
+)
 from harness.models.kernel_cache import folder_for_kernels
 from harness.search.storage import list_experiments, without_password
 from harness.serving.fetch import open_client
@@ -94,8 +98,8 @@ def _machine() -> Iterator[Check]:
     usable, there = n_cores(), os.cpu_count() or 1
     of_all = "" if usable == there else f" of {there}, as this process may use"
     yield _ok("machine", "cores", f"{usable}{of_all}")
-    memory = psutil.virtual_memory()
-    free, total = memory.available / _GIGABYTE, memory.total / _GIGABYTE
+    free = available_bytes() / _GIGABYTE
+    total = psutil.virtual_memory().total / _GIGABYTE
     yield _ok("machine", "memory", f"{free:.1f} of {total:.1f} GB available")
     for name in THREAD_VARIABLES:
         threads = os.environ.get(name, "one for each core")

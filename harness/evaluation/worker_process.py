@@ -1,5 +1,6 @@
 """Processes that work for this one: how they start, and that they end with it."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -9,11 +10,13 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 __all__ = [
     "THREAD_VARIABLES",
     "WorkerDiedError",
+    "available_bytes",
     "context_of_workers",
     "end_with_parent",
     "environment_of_workers",
@@ -52,9 +55,73 @@ class WorkerDiedError(RuntimeError):
 
 def n_cores() -> int:
     """Count the cores that this process may use: in a container often not all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    there = len(affinity(0)) if affinity else os.cpu_count() or 1
+    shares = [_n_cores_of(group) for group in _control_groups("cpu")]
+    # Of half a core one worker makes use; of two and a half, three.
+    return max(1, min([there, *(math.ceil(s) for s in shares if s is not None)]))
+
+
+def available_bytes() -> int:
+    """Ask for the memory that is free, to this process: in a container often not all."""
+    import psutil
+
+    left = [_bytes_left_in(group) for group in _control_groups("memory")]
+    free = psutil.virtual_memory().available
+    return max(0, min([free, *(each for each in left if each is not None)]))
+
+
+_OWN_GROUPS = Path("/proc/self/cgroup")
+_ALL_GROUPS = Path("/sys/fs/cgroup")
+
+
+def _control_groups(controller: str) -> Iterator[Path]:
+    """Find the control groups that limit this process: its own one, and those around it.
+
+    psutil and `os.process_cpu_count` know nothing of them, joblib of the CPU's at the
+    root only.
+    """
+    if not _OWN_GROUPS.exists():
+        return
+    for line in _OWN_GROUPS.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # Version 2 has one tree without a name, version 1 one for each controller.
+        root = _ALL_GROUPS / controller if controllers else _ALL_GROUPS
+        group = root / path.lstrip("/")
+        yield group
+        # In a container the path may be that of the host, and its own group the root.
+        while group != root:
+            group = group.parent
+            yield group
+
+
+def _n_cores_of(group: Path) -> float | None:
+    quota, period = _words(group, "cpu.max") or (
+        *(_words(group, "cpu.cfs_quota_us") or ["max"]),
+        *(_words(group, "cpu.cfs_period_us") or ["max"]),
+    )
+    return None if quota in {"max", "-1"} else int(quota) / int(period)
+
+
+def _bytes_left_in(group: Path) -> int | None:
+    limit = _words(group, "memory.max") or _words(group, "memory.limit_in_bytes")
+    used = _words(group, "memory.current") or _words(group, "memory.usage_in_bytes")
+    if not used or limit in ([], ["max"]):
+        return None
+    facts = _words(group, "memory.stat")
+    named = dict(zip(facts[::2], facts[1::2], strict=False))
+    # The cache of files that nobody uses is given up when memory is needed.
+    cached = named.get("total_inactive_file", named.get("inactive_file", "0"))
+    return int(limit[0]) - int(used[0]) + int(cached)
+
+
+def _words(group: Path, name: str) -> list[str]:
+    try:
+        return (group / name).read_text().split()
+    except OSError:
+        return []
 
 
 @contextmanager

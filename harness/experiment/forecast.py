@@ -19,7 +19,11 @@ from harness.evaluation.cost_probe import peak_bytes, restart_peak
 from harness.evaluation.costs import ENOUGH_SECONDS, n_cost_processes
 from harness.evaluation.final import make_model
 from harness.evaluation.splits import assign_folds
-from harness.evaluation.worker_process import WorkerDiedError, n_cores
+from harness.evaluation.worker_process import (
+    WorkerDiedError,
+    available_bytes,
+    n_cores,
+)
 from harness.experiment.fitting import pack
 from harness.experiment.run import PreparedExperiment
 from harness.formatting import duration, size
@@ -297,11 +301,6 @@ def forecast_experiment(
         available_bytes=available_bytes(),
         idle=spec.search.note_on_workers(jobs),
     )
-
-
-def available_bytes() -> int:
-    """Ask for the memory that is free."""
-    return psutil.virtual_memory().available
 
 
 def _trials_left(prepared: PreparedExperiment) -> dict[str, int]:

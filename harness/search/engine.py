@@ -335,9 +335,7 @@ class Engine:
             with catch_interruption() as interruption:
                 while self._turn(runner, budget, deadline):
                     if interruption.signal is not None:
-                        with self._store.one_write():
-                            for number in self._running:
-                                self._store.put_back(number)
+                        self._put_back()
                         raise Stopped(interruption.signal)
         finally:
             self._report()
@@ -353,10 +351,23 @@ class Engine:
         self._report()
         if not self._running:
             return False
-        self._feed(runner)
-        for (number, step), result in runner.wait():
+        try:
+            self._feed(runner)
+            results = runner.wait()
+        except Exception:
+            # Nobody carries tasks out any more: a scheduler is gone, or a worker is of
+            # another version. What a trial does is in its result, so none is to blame.
+            self._put_back()
+            raise
+        for (number, step), result in results:
             self._receive(number, step, result)
         return True
+
+    def _put_back(self) -> None:
+        """Let the trials under way run again when the same command goes on."""
+        with self._store.one_write():
+            for number in self._running:
+                self._store.put_back(number)
 
     def _report(self) -> None:
         """Say which trials have ended, once it is written."""

@@ -266,9 +266,9 @@ def search(landscape, n_workers, *, window, seed, n_trials, target=-np.inf, scal
             raise _ReachedError
 
     runner = VirtualRunner(n_workers, landscape, scale)
-    with engine("tpe", window=window, seed=seed, on_trial=note) as make:
-        with suppress(_ReachedError):
-            make().run(runner, budget=Budget(n_trials=n_trials))
+    opened = engine("tpe", window=window, seed=seed, on_trial=note)
+    with opened as make, suppress(_ReachedError):
+        make().run(runner, budget=Budget(n_trials=n_trials))
     return runner, values
 
 

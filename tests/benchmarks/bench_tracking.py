@@ -11,6 +11,7 @@ import time
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from harness.data.dataset import DatasetFacts
@@ -128,9 +129,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         call, wall, cpu = measure_tracker(f"sqlite:///{path}", make_study(n_trials))
+        print(f"ms a trial, {n_trials} trials    waited for   background    processor")
+        print(f"harness                 {call:10.4f} {wall:12.1f} {cpu:12.1f}")
+        if find_spec("optuna_integration") is None:
+            print(
+                "The usual callback is left out: pip install 'optuna-integration[mlflow]'."
+            )
+            return
         usual_wall, usual_cpu = measure_usual_callback(f"sqlite:///{path}", n_trials)
-    print(f"ms a trial, {n_trials} trials    waited for   background    processor")
-    print(f"harness                 {call:10.4f} {wall:12.1f} {cpu:12.1f}")
     print(f"usual callback          {usual_wall:10.4f} {'-':>12} {usual_cpu:12.1f}")
     print(
         f"usual callback / harness{usual_wall / call:10.0f} {'-':>12} {usual_cpu / cpu:12.1f}"

@@ -10,7 +10,9 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from harness.cli import app
 from harness.data.catalogue import Catalogue
 from harness.errors import MissingExtraError, StudyError
 from harness.evaluation.splits import assign_folds
@@ -205,6 +207,20 @@ def test_a_family_in_a_file_goes_to_workers_that_lack_the_file(
         runner.submit(0, FoldTask(params={}, seed=0, fold=0))
         [(_, result)] = finish(runner)
     assert result.error is None
+
+
+def test_a_command_whose_scheduler_is_not_there_exits_with_2_and_writes_nothing(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.3)
+    monkeypatch.chdir(tmp_path)
+    # Found out before data are read.
+    words = ["study", "svd", "--data", "nowhere.csv"]
+    result = CliRunner().invoke(app, [*words, "--executor", "dask=tcp://127.0.0.1:1"])
+    assert result.exit_code == 2, result.output
+    assert "tcp://127.0.0.1:1" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 @slow

@@ -9,10 +9,10 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from harness.errors import MissingExtraError
+from harness.errors import MissingExtraError, StudyError
 from harness.models.svd.model import SVD
-from harness.search import journal
-from harness.search.engine import Stopped
+from harness.search import executors, journal
+from harness.search.engine import MAX_KILLS, Stopped
 from harness.search.history import History, Outcome
 from harness.search.records import NoListener
 from harness.search.samplers import SAMPLERS, SamplerSequence, trial_seed
@@ -167,6 +167,24 @@ def test_a_kill_in_the_middle_of_any_write_changes_nothing(
             with pytest.raises(KilledError):
                 study_of(f"killed-{last}", [10])
         assert trials_of(study_of(f"killed-{last}", [10])) == trials_of(whole)
+
+
+def test_lost_workers_are_blamed_on_no_trial_however_often(study_of, monkeypatch):
+    whole = study_of("whole", [6])
+    wait = executors.TaskRunner.wait
+
+    def lose(runner):
+        if runner.n_pending > 1:
+            raise StudyError("the scheduler is gone")
+        return wait(runner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executors.TaskRunner, "wait", lose)
+        # One trial that had killed so many processes would have failed by now.
+        for _ in range(MAX_KILLS + 2):
+            with pytest.raises(StudyError, match="is gone"):
+                study_of("lost", [6])
+    assert trials_of(study_of("lost", [6])) == trials_of(whole)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
