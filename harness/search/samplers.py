@@ -82,7 +82,8 @@ class _Parzen(_ParzenEstimator):
         low, high = one.adapted_low, one.adapted_high
         whole = _log_mass((low - one.mu) / one.sigma, (high - one.mu) / one.sigma)
         weights = np.log(self._mixture_distribution.weights)
-        return np.logaddexp.reduce(weights + parts - whole, axis=1)
+        joined = weights + parts - whole
+        return np.asarray(np.logaddexp.reduce(joined, axis=1), dtype=np.float64)
 
 
 def _log_density(x: Any, mean: Any, deviation: Any) -> Any:

@@ -214,11 +214,17 @@ class VirtualRunner:
 
     def __init__(self, n_workers, landscape, scale=1.0):
         self._n_workers, self._landscape, self._scale = n_workers, landscape, scale
-        self.clock = self.busy = 0.0
+        self.clock = self._taken = 0.0
         self._free = [0.0] * n_workers
         self._ends = []
         self._count = 0
         self._cpu = time.process_time()
+
+    @property
+    def busy(self):
+        """Share of the time until now that workers had something to do."""
+        ahead = sum(end - max(start, self.clock) for end, *_, start in self._ends)
+        return (self._taken - ahead) / (self.clock * self._n_workers)
 
     @property
     def n_pending(self):
@@ -235,10 +241,10 @@ class VirtualRunner:
         seconds, result = self._landscape.run(task)
         start = max(self.clock, heapq.heappop(self._free))
         end = start + self._scale * seconds
-        self.busy += end - start
+        self._taken += end - start
         heapq.heappush(self._free, end)
         self._count += 1
-        heapq.heappush(self._ends, (end, self._count, key, result))
+        heapq.heappush(self._ends, (end, self._count, key, result, start))
         self._cpu = time.process_time()
 
     def wait(self):
@@ -247,7 +253,7 @@ class VirtualRunner:
         if self._ends:
             self.clock = max(self.clock, self._ends[0][0])
         while self._ends and self._ends[0][0] <= self.clock:
-            done.append(heapq.heappop(self._ends)[2:])
+            done.append(heapq.heappop(self._ends)[2:4])
         self._cpu = time.process_time()
         return done
 
@@ -312,7 +318,7 @@ def busy(landscape, windows, seeds, n_trials, scale):
                 )[0]
                 for seed in seeds
             ]
-            share = np.mean([r.busy / (r.clock * n_workers) for r in found])
+            share = np.mean([r.busy for r in found])
             clock = np.mean([r.clock for r in found])
             if n_workers == 1:
                 alone = clock
