@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DataError, ParameterError, UnknownNameError
 from harness.evaluation.clusters import Groups
-from harness.evaluation.dependence import SCORES, ScoreSums
+from harness.evaluation.dependence import SCORES, ScoreSums, Sums
 from harness.evaluation.equivalence import (
     NonInferiority,
     PairComparison,
@@ -497,7 +497,7 @@ def _pairs(
 
 
 def correct_winner(
-    names: Sequence[str], sums: ScoreSums, close: Sequence[str], *, seed: int = 0
+    names: Sequence[str], sums: Sums, close: Sequence[str], *, seed: int = 0
 ) -> WinnerCorrection | None:
     """Correct the lowest of several close scores for having been picked by it.
 
@@ -507,8 +507,8 @@ def correct_winner(
     ----------
     names : sequence of str
         Names of the models, in the order of `sums`.
-    sums : ScoreSums
-        Their scores.
+    sums : Sums
+        Their scores; less is better.
     close : sequence of str
         Names of those not shown to be worse than the best by more than the margin.
     seed : int, default 0

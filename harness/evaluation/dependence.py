@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ __all__ = [
     "Score",
     "ScoreIntervals",
     "ScoreSums",
+    "Sums",
     "Uncertain",
     "VarianceParts",
 ]
@@ -205,6 +206,20 @@ class Uncertain:
         """
         half = self.uncertainty.half_width(confidence)
         return Estimate(value=self.value, low=self.value - half, high=self.value + half)
+
+
+class Sums(Protocol):
+    """Scores of several models, with what the variances of differences are made of."""
+
+    @property
+    def scores(self) -> Floats:
+        """Score of each model, the mean over its seeds."""
+
+    def estimate(self, model: int, *, minus: int | None = None) -> Uncertain:
+        """Estimate the score of a model, or the difference to another one."""
+
+    def covariance(self, models: Sequence[int]) -> Floats:
+        """Covariance of the scores of several models."""
 
 
 class ScoreSums:

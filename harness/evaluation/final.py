@@ -15,11 +15,12 @@ from harness.data.ratings import Ratings
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
 from harness.evaluation.comparison import WinnerCorrection, correct_winner
 from harness.evaluation.dependence import ScoreIntervals
-from harness.evaluation.equivalence import answer_pairs, check_margin
+from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.measures import Evidence, take_measures
 from harness.evaluation.metrics import OBJECTIVE, Metric, rmse
-from harness.evaluation.objectives import measure_of
-from harness.evaluation.ranking import rank_test_users
+from harness.evaluation.objective_scores import ObjectiveScores, Scored
+from harness.evaluation.objectives import margin_of
+from harness.evaluation.ranking import LENGTH, rank_lists, recommend_to
 from harness.evaluation.results import (
     BIAS_BASELINE,
     MEAN_BASELINE,
@@ -230,7 +231,10 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     """
     ratings = test.open()
     opened = datetime.now(UTC).replace(microsecond=0)
-    width, declared = check_margin(margin, (ratings.scale.low, ratings.scale.high))
+    scale = (ratings.scale.low, ratings.scale.high)
+    width, declared = margin_of(metric, margin, scale)
+    # What little is known of is compared by RMSE, whatever the objective is.
+    of_errors = margin_of(OBJECTIVE, margin if metric == OBJECTIVE else None, scale)[0]
     judge = _Judge(train, ratings, catalogue, width, metric)
     models = []
     for each in fitted:
@@ -253,10 +257,13 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
         best_trials={},
         models=tuple(models),
         differences=differences,
-        depth_differences=compare_by_depth(train, ratings, rivals, margin=width),
+        depth_differences=compare_by_depth(train, ratings, rivals, margin=of_errors),
     )
+    gains = judge.gains(rivals)
     return replace(
-        judging, models=tuple(_with_gains(judging)), picked=judge.picked(judging)
+        judging,
+        models=tuple(_with_gains(judging, gains)),
+        picked=judge.picked(judging),
     )
 
 
@@ -272,24 +279,32 @@ class _Judge:
         metric: Metric,
     ) -> None:
         self._train, self._test, self._catalogue = train, test, catalogue
-        self._objective = measure_of(metric)
+        self._metric = metric
         self.margin = margin
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
+        self._objective = ObjectiveScores(
+            metric=metric, train=train, test=test, catalogue=catalogue
+        )
 
     def score(self, fitted: FittedEntry) -> ModelResult:
         """Measure a model by everything in the table of measures."""
         entry, test = fitted.entry, self._test
+        confidence = self.intervals.confidence
         predicted = [
             model.predict(test.users, test.items, test.timestamps)
             for model in fitted.models
         ]
         self.predictions[entry.name] = predicted
-        # One seed will do: ranks are means over users and titles already.
-        ranking, n_ranked_users = rank_test_users(
-            fitted.models[0], self._train, test, self._catalogue
+        # One seed will do, if nothing is decided by them: they are means over users.
+        ranked = fitted.models if self._objective.needs_lists else fitted.models[:1]
+        users = np.unique(test.users)
+        lists = [recommend_to(model, users, LENGTH) for model in ranked]
+        ranking, n_ranked_users = rank_lists(
+            lists[0], self._train, test, self._catalogue
         )
+        self._objective.scored[entry.name] = Scored(predictions=predicted, lists=lists)
         evidence = Evidence(
             params=entry.params,
             blocks_off=entry.family.blocks_off(self._catalogue),
@@ -310,7 +325,8 @@ class _Judge:
             family=entry.family.name,
             role=entry.role,
             params=dict(entry.params),
-            measures=take_measures(evidence, self._objective),
+            measures=take_measures(evidence)
+            | {self._metric.name: self._objective.estimate(entry.name, confidence)},
             rmse_by_seed=tuple(rmse(test.values, p) for p in predicted),
             depth=evidence.depth,
             residuals=describe_residuals(test, predicted),
@@ -328,11 +344,12 @@ class _Judge:
         )
 
     def picked(self, judging: Judging) -> WinnerCorrection | None:
-        """Correct the lowest RMSE of the tuned models for having been picked."""
+        """Correct the best score of the tuned models for having been picked."""
         tuned = [model for model in judging.models if model.role == "tuned"]
         if not tuned:
             return None
-        best = min(tuned, key=lambda model: model.rmse.value).name
+        name, sign = self._metric.name, self._metric.sign
+        best = min(tuned, key=lambda model: sign * model.measures[name].value).name
         answers = {
             model.name: judging.difference(model.name, best)
             for model in tuned
@@ -344,11 +361,25 @@ class _Judge:
         # Going over the predictions again is dear: only where it leads to something.
         if len(close) < 3:
             return None
-        sums = self.intervals.sums([self.predictions[name] for name in close])
-        return correct_winner(close, sums, close)
+        found = correct_winner(close, self._objective.losses(close), close)
+        if found is None:
+            return None
+        # They were turned so that less is better.
+        return replace(
+            found, score=sign * found.score, corrected=sign * found.corrected
+        )
+
+    def gains(self, rivals: Iterable[str]) -> dict[str, Estimate]:
+        """Estimate by how much the RMSE of models is below the bias baseline's."""
+        pairs = [(BIAS_BASELINE, name) for name in rivals if name != BIAS_BASELINE]
+        if self._metric == OBJECTIVE or BIAS_BASELINE not in self.predictions:
+            return {}
+        found = self.intervals.differences(self.predictions, pairs)
+        confidence = self.intervals.confidence
+        return {name: each.interval(confidence) for _, name, each in found}
 
     def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
-        found = self.intervals.differences(self.predictions, pairs)
+        found = self._objective.differences(pairs)
         return [
             Difference.of(group, pair, self.intervals.n_users)
             for pair in answer_pairs(
@@ -386,19 +417,28 @@ def _rivals(entries: Sequence[Entry]) -> list[str]:
     return tuned + [e.name for e in entries if e.name == BIAS_BASELINE]
 
 
-def _with_gains(judging: Judging) -> list[ModelResult]:
-    """Add by how much each model beats the bias baseline."""
+def _with_gains(judging: Judging, gains: Mapping[str, Estimate]) -> list[ModelResult]:
+    """Add by how much the RMSE of each model is below the bias baseline's.
+
+    `gains` are known where the objective, which differences are of, is another one.
+    """
     bias = judging.baseline()
     if bias is None:
         return list(judging.models)
     return [
-        model.with_measures({"gain_over_bias": _gain(judging, bias, model)})
+        model.with_measures({"gain_over_bias": _gain(judging, bias, model, gains)})
         for model in judging.models
     ]
 
 
-def _gain(judging: Judging, bias: ModelResult, model: ModelResult) -> Estimate:
-    found = judging.difference(bias.name, model.name)
-    if found is None:
-        return without_interval(bias.rmse.value - model.rmse.value)
-    return Estimate(value=found.value, low=found.low, high=found.high)
+def _gain(
+    judging: Judging,
+    bias: ModelResult,
+    model: ModelResult,
+    gains: Mapping[str, Estimate],
+) -> Estimate:
+    found = None if gains else judging.difference(bias.name, model.name)
+    if found is not None:
+        return Estimate(value=found.value, low=found.low, high=found.high)
+    without = without_interval(bias.rmse.value - model.rmse.value)
+    return gains.get(model.name, without)

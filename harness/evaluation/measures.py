@@ -471,10 +471,7 @@ MEASURES: dict[str, Measure] = _table(
 """All measures of a model, by name. Adding one here is all there is to adding one."""
 
 
-def take_measures(
-    evidence: Evidence, objective: Measure | None = None
-) -> dict[str, Estimate]:
-    """Measure a model by everything in the table, and by an objective that is not there."""
-    measures = MEASURES if objective is None else {**_table(objective), **MEASURES}
-    found = {name: measure.estimate(evidence) for name, measure in measures.items()}
+def take_measures(evidence: Evidence) -> dict[str, Estimate]:
+    """Measure a model by everything in the table."""
+    found = {name: each.estimate(evidence) for name, each in MEASURES.items()}
     return {name: each for name, each in found.items() if each is not None}

@@ -26,6 +26,7 @@ from harness.models.families import import_file
 __all__ = [
     "OBJECTIVES",
     "Fold",
+    "call_function",
     "find_objective",
     "is_slow",
     "margin_of",
@@ -116,7 +117,9 @@ def measure_of(metric: Metric) -> Measure:
 
     def compute(evidence: Evidence) -> float:
         return float(
-            np.mean([_call(metric, evidence.test, p) for p in evidence.predictions])
+            np.mean(
+                [call_function(metric, evidence.test, p) for p in evidence.predictions]
+            )
         )
 
     return Measure(
@@ -177,9 +180,10 @@ def measure_on(
     return found.value
 
 
-def _call(
-    metric: Metric, ratings: Ratings, prediction: npt.NDArray[np.float32]
+def call_function(
+    metric: Metric, ratings: Ratings, prediction: npt.NDArray[Any]
 ) -> float:
+    """Let a function of the user's own judge predicted ratings."""
     assert metric.reference is not None
     path, _, name = metric.reference.rpartition(":")
     value: Any = _load(path, name)(ratings.values, prediction)

@@ -17,19 +17,25 @@ from harness.features.titles import release_year
 from harness.models.base import Recommender
 
 __all__ = [
+    "LENGTH",
     "TopLists",
     "catalogue_coverage",
     "intra_list_diversity",
+    "judge_users",
     "ndcg",
     "novelty",
+    "rank_lists",
     "rank_test_users",
     "recall",
+    "recommend_to",
     "serendipity",
     "title_traits",
 ]
 
 
 NOTHING = -1
+LENGTH = 10
+"""Titles in a list that is judged: measures are named for it."""
 _TWO_SIDED = 1.96
 """How many standard errors a mean may be off by chance, 19 times of 20."""
 
@@ -124,6 +130,7 @@ def recommend_to(model: Recommender, users: Iterable[int], n: int) -> TopLists:
 
 
 Doubles = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 def catalogue_coverage(lists: TopLists) -> float:
@@ -205,6 +212,12 @@ def intra_list_diversity(lists: TopLists, traits: Any) -> float | None:
     .. [2] RecTools, ``IntraListDiversity`` (there with any distance, and 0 for a list of
        one title).
     """
+    values, told = _diversity_of_each(lists, traits)
+    return float(values.mean()) if told.any() else None
+
+
+def _diversity_of_each(lists: TopLists, traits: Any) -> tuple[Doubles, Bools]:
+    """Measure the lists that have two titles with traits, and say which these are."""
     from scipy.sparse import csr_matrix
 
     starts = np.concatenate([[0], np.cumsum(lists.lengths)])
@@ -215,12 +228,10 @@ def intra_list_diversity(lists: TopLists, traits: Any) -> float | None:
     sums = shown @ traits
     squares = np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
     told = n_known > 1
-    if not told.any():
-        return None
     n, squares = n_known[told], squares[told]
     similarity = (squares - n) / (n * (n - 1))
     # Rounding must not make titles closer than alike, or further than unlike.
-    return 1.0 - float(np.clip(similarity, 0.0, 1.0).mean())
+    return 1.0 - np.clip(similarity, 0.0, 1.0), told
 
 
 def novelty(lists: TopLists, train: Ratings) -> float | None:
@@ -250,13 +261,17 @@ def novelty(lists: TopLists, train: Ratings) -> float | None:
        systems", PNAS 107(10), 2010 (surprisal).
     .. [2] RecTools, ``MeanInvUserFreq``.
     """
+    values, some = _novelty_of_each(lists, train)
+    return float(values.mean()) if some.any() else None
+
+
+def _novelty_of_each(lists: TopLists, train: Ratings) -> tuple[Doubles, Bools]:
+    """Measure the lists that have titles, and say which these are."""
     n_raters = np.bincount(train.items, minlength=lists.n_items)
     bits = -np.log2(np.maximum(n_raters, 1) / len(np.unique(train.users)))
     some = lists.lengths > 0
-    if not some.any():
-        return None
     sums = np.where(lists.filled, bits[lists.items], 0.0).sum(axis=1)
-    return float((sums[some] / lists.lengths[some]).mean())
+    return sums[some] / lists.lengths[some], some
 
 
 def serendipity(
@@ -309,9 +324,6 @@ def _in_the_charts(lists: TopLists, train: Ratings) -> npt.NDArray[np.bool_]:
     return found
 
 
-Bools = npt.NDArray[np.bool_]
-
-
 _RELEVANT_SHARE = 0.75
 _ROUNDING = 1e-6
 
@@ -322,7 +334,7 @@ def rank_test_users(
     test: Ratings,
     catalogue: Catalogue,
     *,
-    n: int = 10,
+    n: int = LENGTH,
     relevant_from: float | None = None,
 ) -> tuple[dict[str, Estimate], int]:
     """Recommend to every user of the test part, and judge the lists.
@@ -362,13 +374,21 @@ def rank_test_users(
     .. [1] W. Krichene and S. Rendle, "On sampled metrics for item recommendation", KDD
        2020.
     """
-    low, high = test.scale.low, test.scale.high
-    if relevant_from is None:
-        relevant_from = low + _RELEVANT_SHARE * (high - low)
-    liked = test.take(test.values >= relevant_from - _ROUNDING)
     lists = recommend_to(model, np.unique(test.users), n)
-    hits = lists.found_in(liked)
-    n_relevant = np.bincount(liked.users, minlength=test.n_users)[lists.users]
+    return rank_lists(lists, train, test, catalogue, relevant_from=relevant_from)
+
+
+def rank_lists(
+    lists: TopLists,
+    train: Ratings,
+    test: Ratings,
+    catalogue: Catalogue,
+    *,
+    relevant_from: float | None = None,
+) -> tuple[dict[str, Estimate], int]:
+    """Judge lists that are there; see `rank_test_users`."""
+    n = lists.items.shape[1]
+    hits, n_relevant = _relevant(lists, test, relevant_from)
     asked = n_relevant > 0
     gains = ndcg(hits[asked], n_relevant[asked])
     means = {
@@ -385,6 +405,64 @@ def rank_test_users(
     found = {} if not len(gains) else {f"ndcg_at_{n}": _with_error(gains)}
     found |= {k: without_interval(v) for k, v in means.items() if v is not None}
     return found, int(asked.sum())
+
+
+def _relevant(
+    lists: TopLists, test: Ratings, relevant_from: float | None = None
+) -> tuple[Bools, npt.NDArray[np.int64]]:
+    """Tell which titles of lists are relevant, and how many are to each user."""
+    low, high = test.scale.low, test.scale.high
+    if relevant_from is None:
+        relevant_from = low + _RELEVANT_SHARE * (high - low)
+    liked = test.take(test.values >= relevant_from - _ROUNDING)
+    n_relevant = np.bincount(liked.users, minlength=test.n_users)[lists.users]
+    return lists.found_in(liked), n_relevant
+
+
+def judge_users(
+    name: str, lists: TopLists, train: Ratings, test: Ratings, catalogue: Catalogue
+) -> tuple[float, Doubles]:
+    """Measure lists by one measure, and say what each user adds to it.
+
+    To first order: of a mean the deviation from it over the number of users; of the
+    coverage of the catalogue, which is no mean, what its jackknife leaves when a user is
+    left out. NaN where it is not defined.
+    """
+    every = np.ones(len(lists.users), dtype=bool)
+    if name == "catalogue_coverage":
+        return catalogue_coverage(lists), _coverage_of_each(lists)
+    if name == "novelty":
+        return _about_mean(*_novelty_of_each(lists, train))
+    if name == "intra_list_diversity":
+        return _about_mean(*_diversity_of_each(lists, title_traits(catalogue)))
+    hits, n_relevant = _relevant(lists, test)
+    asked = n_relevant > 0
+    if name == "serendipity":
+        values = serendipity(lists, hits, train)[asked]
+    else:
+        gain = ndcg if name.startswith("ndcg") else recall
+        values = gain(hits[asked], n_relevant[asked])
+    return _about_mean(values, every[asked])
+
+
+def _about_mean(values: Doubles, of: Bools) -> tuple[float, Doubles]:
+    """Give a mean, and its deviations over their number; 0 of users it is not over."""
+    if not len(values):
+        return float("nan"), np.zeros(len(of))
+    mean, deviations = float(values.mean()), np.zeros(len(of))
+    deviations[of] = (values - mean) / len(values)
+    return mean, deviations
+
+
+def _coverage_of_each(lists: TopLists) -> Doubles:
+    """Say what each user adds to the coverage: titles that are in no other list."""
+    shown = lists.items[lists.filled]
+    counts = np.bincount(shown, minlength=lists.n_items)
+    alone = lists.filled & (counts[lists.items] == 1)
+    own = alone.sum(axis=1) / lists.n_items
+    n = len(own)
+    influence: Doubles = (n - 1) / n * (own - own.mean())
+    return influence
 
 
 def ndcg(hits: Bools, n_relevant: npt.NDArray[np.integer[Any]]) -> Doubles:

@@ -266,7 +266,9 @@ class ModelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """RMSE of one model minus RMSE of another, on the same test pairs.
+    """Objective of one model minus that of another, on the same test pairs.
+
+    Turned so that less is better: a negative difference says that `one` is better.
 
     Parameters
     ----------
@@ -275,7 +277,7 @@ class Difference:
     one, other : str
         Names of models.
     value, low, high : float
-        The difference and its interval, in the unit of the ratings.
+        The difference and its interval, in the unit of the objective.
     p_value, p_holm : float
         Of no difference, two-sided; the second adjusted for the other pairs of the
         question.
@@ -389,7 +391,7 @@ class Judging:
     confidence : float
         Nominal coverage of the intervals.
     margin : float
-        Smallest difference in RMSE that matters.
+        Smallest difference in the objective that matters.
     margin_declared : bool
         Whether the experiment file declares it; else it is 0.125 % of the scale's width.
     best_trials : mapping of str to int
@@ -402,7 +404,7 @@ class Judging:
     depth_differences : tuple of DepthDifference
         Of tuned models and the bias baseline where little is known.
     picked : WinnerCorrection or None
-        The lowest RMSE of the tuned models, corrected for having been picked; None where
+        The best objective of the tuned models, corrected for having been picked; None where
         fewer than three of them are close.
     """
 

@@ -105,8 +105,8 @@ def split_result(record: ExperimentRecord, number: int) -> SplitResult | None:
         seed=record.spec.seed,
         budget=record.spec.budget.describe(),
         winner=record.decision.winner,
-        rmse={
-            model.candidate or model.name: model.rmse.value
+        scores={
+            model.candidate or model.name: model.measures[record.metric.name].value
             for model in record.models
             if model.role in {"tuned", "baseline"}
         },
@@ -122,12 +122,12 @@ def _over_splits(record: ExperimentRecord) -> RepeatedSplits | None:
     alike = [
         other
         for other in record.other_splits
-        if other.budget == first.budget and other.rmse.keys() == first.rmse.keys()
+        if other.budget == first.budget and other.scores.keys() == first.scores.keys()
     ]
     splits = (first, *alike)
     scores = {
-        name: [split.rmse[name] for split in splits]
-        for name in first.rmse
+        name: [record.metric.sign * split.scores[name] for split in splits]
+        for name in first.scores
         if name != MEAN_BASELINE
     }
     comparison = None
@@ -155,7 +155,7 @@ def _beats(record: ExperimentRecord, candidate: str, baseline: str) -> bool:
 def _floor(record: ExperimentRecord) -> str:
     """Name the better of the baselines: on ratings without structure it is the mean."""
     known = [b for b in map(record.baseline, (BIAS_BASELINE, MEAN_BASELINE)) if b]
-    return min(known, key=lambda b: b.rmse.value).name if known else BIAS_BASELINE
+    return min(known, key=record.loss_of).name if known else BIAS_BASELINE
 
 
 def _by_objective(record: ExperimentRecord) -> list[str]:
@@ -171,16 +171,12 @@ def _answer(record: ExperimentRecord, candidate: str, best: str) -> Answer:
     one, other = record.model(candidate), record.model(best)
     assert one is not None
     assert other is not None
-    if record.metric != OBJECTIVE:
-        # Only RMSE has a margin; of the others the intervals say what may be chance.
-        name = record.metric.name
-        return "undecided" if _within_errors(one, other, name) else "worse"
     found = record.difference(one.name, other.name)
     return "undecided" if found is None else found.answer
 
 
 def _is_above(record: ExperimentRecord, one: str, other: str) -> bool:
-    """Say whether the RMSE of one model is above that of the other beyond chance."""
+    """Say whether one model is worse than the other beyond chance, by the objective."""
     found = record.difference(one, other)
     if found is None:
         return False
@@ -191,14 +187,18 @@ def _drop_the_worthless(
     record: ExperimentRecord, contenders: tuple[str, ...]
 ) -> list[Round]:
     """Drop those that do not beat the bias baseline, if the best of them does."""
-    if record.metric != OBJECTIVE:
-        # Lists can be good where predicted stars are not.
-        return []
     worth = tuple(c for c in contenders if beats_bias_of(record, c))
     if contenders[0] not in worth or worth == contenders:
         return []
-    values = {c: measured(record, FLOOR, c) for c in contenders}
+    values = {c: _gain(record, c) for c in contenders}
     return [Round(criterion=FLOOR, values=values, left=worth)]
+
+
+def _gain(record: ExperimentRecord, candidate: str) -> float | None:
+    """Find by how much the objective of a candidate is better than the bias baseline's."""
+    model = record.model(candidate)
+    found = model and record.difference(BIAS_BASELINE, model.name)
+    return found.value if found else None
 
 
 def _apply(record: ExperimentRecord, criterion: str, left: Sequence[str]) -> Round:
@@ -350,9 +350,17 @@ def _doubt(
         low, high = measure.format(ends.low), measure.format(ends.high)
         return f"single processes have measured {low} to {high}"
     is_gain = criterion.metric == "gain_over_bias" and value > 0
-    if not is_gain or criterion.at_least is None or beats_bias_of(record, candidate):
+    if not is_gain or criterion.at_least is None or _is_sure_gain(record, candidate):
         return ""
     return "the difference to the baseline may be chance"
+
+
+def _is_sure_gain(record: ExperimentRecord, candidate: str) -> bool:
+    """Say whether the RMSE is below the bias baseline's beyond chance."""
+    if record.metric == OBJECTIVE:
+        return beats_bias_of(record, candidate)
+    found = estimate(record, "gain_over_bias", candidate)
+    return found is not None and found.low > 0
 
 
 def describe_bounds(criterion: Criterion) -> str:

@@ -95,8 +95,22 @@ class Fitter:
         The best of many trials looks better than it is, because it was chosen for its
         values; on other folds this is the same measurement without the choice.
         """
+        found = self.fold_scores(
+            settings, seed=seed, folds=range(n_folds), metric=metric
+        )
+        return {name: float(np.mean(values)) for name, values in found.items()}
+
+    def fold_scores(
+        self,
+        settings: Mapping[str, Settings],
+        *,
+        seed: int,
+        folds: Sequence[int],
+        metric: Metric,
+    ) -> dict[str, list[float]]:
+        """Score settings on some folds of the bench, in the order of the folds."""
         # Fold by fold, so that each is cut once for all settings.
-        keys = [(fold, name) for fold in range(n_folds) for name in settings]
+        keys = [(fold, name) for fold in folds for name in settings]
         calls = [
             partial(
                 _score_fold,
@@ -119,7 +133,7 @@ class Fitter:
                     f"the search: {reason}"
                 )
             values[name].append(float(result.metrics[metric.name][-1]))
-        return {name: float(np.mean(found)) for name, found in values.items()}
+        return values
 
     def fit(
         self, entries: Sequence[Entry], seeds: Sequence[int]
@@ -268,17 +282,20 @@ HALF_A_DIGIT = 0.00005
 
 
 def tune_floor(
-    fitter: Fitter, n_folds: int
+    fitter: Fitter, n_folds: int, metric: Metric = OBJECTIVE
 ) -> tuple[dict[str, ParamValue], FloorTuning]:
     """Tune the bias floor: to beat one that is badly set would prove nothing.
 
     One fold is scored for all settings. Those that are worse beyond doubt are out; the
-    others go on to all folds, unless none of them can change a digit of a score.
+    others go on to all folds, unless none of them can change a digit of a score. How
+    sure that is, is known of RMSE; by another objective the best few go on.
     """
     candidates: list[dict[str, ParamValue]] = [
         {"kind": "bias", "user_regularization": user, "item_regularization": item}
         for user, item in product(BIAS_REGULARIZATIONS, repeat=2)
     ]
+    if metric != OBJECTIVE:
+        return _tune_floor_by(metric, fitter, candidates, n_folds)
     # The fold that was cut last is still at hand.
     errors = _floor_errors(fitter, candidates, [n_folds - 1])
     still_open = _race(errors[0], star=fitter.bench.train.scale.star)
@@ -298,6 +315,37 @@ def tune_floor(
         n_folds=n_folds,
     )
     return candidates[best], done
+
+
+N_FINALISTS = 4
+
+
+def _tune_floor_by(
+    metric: Metric,
+    fitter: Fitter,
+    candidates: Sequence[dict[str, ParamValue]],
+    n_folds: int,
+) -> tuple[dict[str, ParamValue], FloorTuning]:
+    """Score all settings on one fold, and the best few of them on all."""
+    family = load_family("baseline")
+    names = {str(k): params for k, params in enumerate(candidates)}
+
+    def losses(of: Sequence[str], folds: Sequence[int]) -> dict[str, list[float]]:
+        settings: dict[str, Settings] = {name: (family, names[name]) for name in of}
+        found = fitter.fold_scores(settings, seed=0, folds=folds, metric=metric)
+        return {n: [metric.sign * value for value in own] for n, own in found.items()}
+
+    first = losses([*names], [n_folds - 1])
+    best = sorted(first, key=lambda name: first[name])[:N_FINALISTS]
+    rest = losses(best, range(n_folds - 1))
+    means = {name: np.mean(first[name] + rest[name]) for name in best}
+    done = FloorTuning(
+        n_settings=len(names),
+        n_compared_on_all=len(best),
+        n_folds_scored=n_folds,
+        n_folds=n_folds,
+    )
+    return names[min(best, key=lambda name: means[name])], done
 
 
 def _floor_errors(

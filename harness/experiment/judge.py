@@ -193,7 +193,8 @@ class _Judge:
 
     def _tune_floor(self, fitter: Fitter) -> Params:
         self._on_step(f"tuning of {BIAS_BASELINE}")
-        floor, done = tune_floor(fitter, self._prepared.spec.search.folds)
+        search = self._prepared.spec.search
+        floor, done = tune_floor(fitter, search.folds, find_objective(search.metric))
         self._save("floor", to_json(done))
         return floor
 

@@ -1,5 +1,6 @@
 """Results of an experiment: its record with decision, criteria and claims."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -103,10 +104,10 @@ class Decision:
     winner : str
         The candidate that the rule chooses.
     best : str
-        The candidate with the lowest test RMSE of the tuned settings.
+        The candidate whose tuned settings have the best objective on the test set.
     tied : tuple of str
-        The others not shown to be worse than the best by more than the margin, lowest
-        RMSE first.
+        The others not shown to be worse than the best by more than the margin, best
+        first.
     answers : mapping of str to str
         What each other candidate is, compared with the best: "equivalent" within the
         margin, "undecided", or "worse" by more than the margin.
@@ -119,7 +120,7 @@ class Decision:
     beats_bias : bool
         Whether the winner is significantly better than the bias baseline.
     floor : str
-        Name of the baseline with the lower RMSE.
+        Name of the baseline with the better objective.
     beats_floor : bool
         Whether the winner is significantly better than every baseline. If not, none of
         the families is worth its cost yet.
@@ -140,7 +141,7 @@ class Decision:
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """The best and those not shown to be worse, lowest RMSE first."""
+        """The best and those not shown to be worse, best first."""
         return (self.best, *self.tied)
 
 
@@ -245,8 +246,8 @@ class SplitResult:
         What each family got, in words.
     winner : str
         The candidate that the rule chooses there.
-    rmse : mapping of str to float
-        Candidate, or name of a baseline, to its RMSE on the test set.
+    scores : mapping of str to float
+        Candidate, or name of a baseline, to its objective on the test set.
     """
 
     number: int
@@ -254,7 +255,7 @@ class SplitResult:
     seed: int
     budget: str
     winner: str
-    rmse: Mapping[str, float]
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +317,7 @@ class ExperimentRecord:
         (`harness.data.profile.DataProfile.characteristics`); a value is None where the
         source does not tell.
     fresh_folds : mapping of str to float or None
-        Candidate to the RMSE of its best settings on folds the search has not seen;
+        Candidate to the objective of its best settings on folds the search has not seen;
         None where folds follow each other in time.
     costs : mapping of str to Costs
         Candidate, or `BIAS_BASELINE`, to what its tuned model costs.
@@ -409,6 +410,11 @@ class ExperimentRecord:
         """Look up the objective of a candidate on the test set."""
         model = self.model(candidate, role)
         return None if model is None else model.value(self.metric.name)
+
+    def loss_of(self, model: ModelResult) -> float:
+        """Look up the objective of a model, turned so that less is better."""
+        value = model.value(self.metric.name)
+        return math.inf if value is None else self.metric.sign * value
 
     def baseline(self, name: str = BIAS_BASELINE) -> ModelResult | None:
         """Find a baseline by its name; None before the test set was opened."""

@@ -73,11 +73,12 @@ class DecisionSpec(Part):
     Parameters
     ----------
     prefer : tuple of str
-        Criteria that decide among the families tied with the best on test RMSE, the
+        Criteria that decide among the families tied with the best on the test set, the
         first one first: any measure with a direction.
     margin : float, optional
-        Smallest difference in RMSE that matters, in the unit of the ratings; else 0.125 %
-        of the scale's width, which is 0.005 on 1 to 5.
+        Smallest difference in the objective that matters, in its unit; else 0.125 % of
+        the scale's width for errors, which is 0.005 on 1 to 5, and what the measure calls
+        negligible for others.
     noticeable : float, default 0.05
         By what share a family must be better on a criterion to win on it; within it the
         next criterion decides.

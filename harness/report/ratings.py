@@ -63,19 +63,19 @@ def splits(context: Context) -> str:
 
 
 def _splits_table(record: ExperimentRecord, found: RepeatedSplits) -> str:
-    names = list(found.splits[0].rmse)
+    names = list(found.splits[0].scores)
     rows = [
         [
             str(split.number),
             str(split.seed),
             label(record, split.winner),
-            *(error(split.rmse[name]) for name in names),
+            *(error(split.scores[name]) for name in names),
         ]
         for split in found.splits
     ]
     if len(rows) > 1:
         means = [
-            sum(split.rmse[name] for split in found.splits) / len(rows)
+            sum(split.scores[name] for split in found.splits) / len(rows)
             for name in names
         ]
         rows.append(["mean", "", "", *map(error, means)])
