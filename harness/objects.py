@@ -152,13 +152,14 @@ class Experiment:
             for candidate, study in self.results.studies.items()
             for trial in study.trials
         ]
+        objective = self.results.metric.name
         rows = [
             {
                 "family": candidate,
                 "number": trial.number,
                 "state": trial.state,
                 "value": math.nan if trial.value is None else trial.value,
-                **{k: value for k, value in trial.metrics.items() if k != "rmse"},
+                **{k: value for k, value in trial.metrics.items() if k != objective},
                 "started": trial.started,
                 "ended": trial.ended,
                 "error": trial.error,
@@ -320,7 +321,7 @@ class Comparison:
         for record in self.results:
             winner = None if record.decision is None else record.decision.winner
             models = [m for m in record.models if m.role in {"tuned", "baseline"}]
-            for model in sorted(models, key=lambda model: model.rmse.value):
+            for model in sorted(models, key=record.loss_of):
                 is_chosen = model.candidate is not None and model.candidate == winner
                 rows.append(
                     {

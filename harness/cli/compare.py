@@ -1,5 +1,6 @@
 """``harness compare``: the families of one experiment, or of several, side by side."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.evaluation.data_sets import DataSetComparison
+    from harness.evaluation.measures import Measure
     from harness.evaluation.results import ModelResult
     from harness.evaluation.statistics import Estimate
+    from harness.experiment.across import AcrossDataSets
     from harness.experiment.results import ExperimentRecord
     from harness.objects import Picture
 
@@ -76,7 +79,7 @@ def _compare_several(names: list[str], storage: str, figure: Path | None) -> Non
     if figure is not None:
         _write_figure(found.figure(), figure)
     console = Console(markup=False, emoji=False, highlight=False)
-    _print_ranks(console, across.comparison)
+    _print_ranks(console, across)
     typer.echo("")
     _print_counts(console, across.comparison)
     typer.echo("")
@@ -98,7 +101,10 @@ def _write_figure(picture: "Picture", path: Path) -> None:
         ) from error
 
 
-def _print_ranks(console: "Console", found: "DataSetComparison") -> None:
+def _print_ranks(console: "Console", across: "AcrossDataSets") -> None:
+    from harness.evaluation.objectives import measure_of
+
+    found, label = across.comparison, measure_of(across.objective).label
     columns = (
         Column(name="family", importance=100, wraps=True),
         Column(name="rank", importance=99, right=True),
@@ -118,8 +124,8 @@ def _print_ranks(console: "Console", found: "DataSetComparison") -> None:
     ]
     print_columns(console, columns, rows)
     typer.echo(
-        "RMSE on the test sets in % of the user and item bias baseline; rank: mean over "
-        "the data sets, 1 is the lowest RMSE."
+        f"{label} on the test sets in % of the user and item bias baseline; rank: mean over "
+        f"the data sets, 1 is the best {label}."
     )
     test = found.friedman
     typer.echo(
@@ -169,7 +175,6 @@ def only_experiment(storage: str) -> str:
 
 
 _COLUMNS = (
-    Column(name="RMSE", importance=10, wraps=True),
     Column(name="tuned", importance=9, right=True),
     Column(name="95 % range", importance=8, right=True),
     Column(name="vs best", importance=7),
@@ -185,11 +190,15 @@ def print_comparison(record: "ExperimentRecord") -> None:
     """Print a row for each family and baseline, best first."""
     from rich.console import Console
 
+    from harness.evaluation.objectives import measure_of
+
+    measure = measure_of(record.metric)
     rows = [_family_row(record, candidate) for candidate in record.spec.families]
-    rows += [_baseline_row(m) for m in record.models if m.role == "baseline"]
+    rows += [_baseline_row(record, m) for m in record.models if m.role == "baseline"]
     ranked = [cells for _, cells in sorted(rows, key=lambda row: row[0])]
     console = Console(markup=False, emoji=False, highlight=False)
-    print_columns(console, _COLUMNS, ranked)
+    first = Column(name=_without_blanks(measure.label), importance=10, wraps=True)
+    print_columns(console, (first, *_COLUMNS), ranked)
     columns = (
         "folds: best trial of the search; initial, tuned: on the test set; p: against the "
         "best, Holm-adjusted; ms: p95 of a user's top 10; s: training."
@@ -199,7 +208,8 @@ def print_comparison(record: "ExperimentRecord") -> None:
         legend.insert(0, "*: chosen by the decision rule, see below.")
     if record.judging is not None:
         legend.append(
-            f"vs best: worse by more than the margin of {record.judging.margin:g},"
+            "vs best: worse by more than the margin of "
+            f"{measure.tolerance(record.judging.margin)},"
             " equivalent within it, or undecided."
         )
     else:
@@ -213,13 +223,14 @@ def print_comparison(record: "ExperimentRecord") -> None:
 def _family_row(
     record: "ExperimentRecord", candidate: str
 ) -> tuple[float, tuple[str, ...]]:
-    from harness.experiment.measured import estimate, measured
+    from harness.evaluation.objectives import measure_of
+    from harness.experiment.measured import measured
     from harness.formatting import p_value
 
     study = record.studies.get(candidate)
-    best = study.best if study is not None else None
-    tuned = measured(record, "rmse", candidate)
-    decision = record.decision
+    best = study.best.value if study is not None and study.best is not None else None
+    measure, decision = measure_of(record.metric), record.decision
+    tuned, initial = (record.model(candidate, role) for role in ("tuned", "initial"))
     p = "-"
     if decision is not None and tuned is not None and candidate != decision.best:
         found = record.difference(f"{decision.best}, tuned", f"{candidate}, tuned")
@@ -228,28 +239,50 @@ def _family_row(
     is_chosen = decision is not None and candidate == decision.winner
     cells = (
         f"{'* ' if is_chosen else ''}{record.spec.label(candidate)}",
-        _number(tuned, 4),
-        _ends(estimate(record, "rmse", candidate)),
+        *_score(record, measure, tuned),
         "-" if decision is None else decision.answers.get(candidate, "-"),
-        _number(measured(record, "rmse", candidate, "initial"), 4),
-        _number(best.value if best else None, 4),
+        _score(record, measure, initial)[0],
+        _without_blanks(measure.format(best)),
         p,
         _number(measured(record, "latency_p95_ms", candidate), 2),
         _number(measured(record, "fit_seconds", candidate), 2),
     )
-    known = [v for v in (tuned, best.value if best else None) if v is not None]
-    return (known[0] if known else float("inf")), cells
+    loss = math.inf if best is None else record.metric.sign * best
+    return loss if tuned is None else record.loss_of(tuned), cells
 
 
-def _baseline_row(model: "ModelResult") -> tuple[float, tuple[str, ...]]:
-    rmse = model.rmse
-    name, shown = f"({model.name})", _number(rmse.value, 4)
-    return rmse.value, (name, shown, _ends(rmse), *["-"] * 6)
+def _baseline_row(
+    record: "ExperimentRecord", model: "ModelResult"
+) -> tuple[float, tuple[str, ...]]:
+    from harness.evaluation.objectives import measure_of
+
+    scores = _score(record, measure_of(record.metric), model)
+    return record.loss_of(model), (f"({model.name})", *scores, *["-"] * 6)
+
+
+def _score(
+    record: "ExperimentRecord", measure: "Measure", model: "ModelResult | None"
+) -> tuple[str, str]:
+    """Write the objective of a model, and its range."""
+    found = None if model is None else model.measures.get(record.metric.name)
+    if found is None:
+        return "-", "-"
+    return _without_blanks(measure.format(found.value)), _ends(measure, found)
 
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _ends(found: "Estimate | None") -> str:
-    return "-" if found is None else f"{found.low:.3f}-{found.high:.3f}"
+def _ends(measure: "Measure", found: "Estimate") -> str:
+    if math.isnan(found.low):
+        return "-"
+    if measure.unit == "rating":
+        return f"{found.low:.3f}-{found.high:.3f}"
+    low, high = measure.format(found.low), measure.format(found.high)
+    return _without_blanks(f"{low.removesuffix(' %')}-{high}")
+
+
+def _without_blanks(text: str) -> str:
+    # Scripts tell the columns apart by blanks.
+    return text.replace(" ", "")

@@ -40,9 +40,10 @@ def models(
     storage: StorageOption = "optuna.log",
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """List the registered models: versions, aliases, RMSE, and where they come from.
+    """List the registered models: versions, aliases, scores, and where they come from.
 
-    The RMSE is in the unit of the ratings, with its 95 % interval, on the test set that the
+    Models whose search was for another objective than RMSE are shown with that, too. The
+    RMSE is in the unit of the ratings, with its 95 % interval, on the test set that the
     version was judged on. Only figures of the same test set can be compared. The column
     "from" names the experiment or study. Its report is among the artifacts of its run:
     `harness ui` shows it, `mlflow artifacts download --artifact-uri` fetches it.
@@ -94,7 +95,10 @@ def _print(
     letters = _letters(versions)
     # Names come from anywhere: nothing in them is markup, an emoji code or a link.
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    print_columns(console, COLUMNS, [_cells(v, letters[v.test_set]) for v in versions])
+    has_others = any(_objective(version) for version in versions)
+    columns = [c for c in COLUMNS if has_others or c is not OBJECTIVE]
+    cells = [_cells(v, letters[v.test_set], has_others=has_others) for v in versions]
+    print_columns(console, columns, cells)
     first = {letters[version.test_set]: version for version in reversed(versions)}
     for letter, version in sorted(first.items()):
         description = plain(_describe(version), LONGEST_LINE)
@@ -127,12 +131,14 @@ def _print(
         )
 
 
+OBJECTIVE = Column(name="objective", importance=8)
 COLUMNS = (
     Column(name="model", importance=9, wraps=True),
     Column(name="alias", importance=7, wraps=True),
     Column(name="family", importance=5),
     Column(name="RMSE", importance=8),
     Column(name="95 %", importance=4),
+    OBJECTIVE,
     Column(name="test", importance=6),
     Column(name="fitted to", importance=3, wraps=True),
     Column(name="date", importance=1),
@@ -154,24 +160,42 @@ def _letter(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else str(place + 1)
 
 
-def _cells(version: "RegisteredVersion", test_set: str) -> tuple[str, ...]:
+def _cells(
+    version: "RegisteredVersion", test_set: str, *, has_others: bool
+) -> tuple[str, ...]:
     facts = version.facts
     aliases = " ".join(f"@{alias}" for alias in version.aliases)
     name = f"{version.name} {version.version}"
+    objective = [_objective(version) or "RMSE"] if has_others else []
     if facts is None:
         date = version.created.isoformat()[:10]
-        return (name, aliases, "-", "-", "-", test_set, "-", date, "-")
+        unknown = ["-"] * len(objective)
+        return (name, aliases, "-", "-", "-", *unknown, test_set, "-", date, "-")
     return (
         name,
         aliases,
         facts.family,
         f"{facts.rmse:.4f}",
         f"[{facts.rmse_low:.4f}, {facts.rmse_high:.4f}]",
+        *objective,
         test_set,
         facts.trained_on,
         facts.opened.isoformat()[:10],
         facts.experiment,
     )
+
+
+def _objective(version: "RegisteredVersion") -> str | None:
+    """Name what a version was searched for, with its score; None where it is RMSE."""
+    from harness.evaluation.measures import MEASURES
+
+    facts = version.facts
+    if facts is None or facts.score is None or facts.objective == "rmse":
+        return None
+    measure = MEASURES.get(facts.objective)
+    if measure is None:
+        return f"{facts.objective} {facts.score:.4g}"
+    return f"{measure.label} {measure.format(facts.score)}"
 
 
 def _describe(version: "RegisteredVersion") -> str:

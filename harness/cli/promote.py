@@ -240,12 +240,12 @@ def _require_for_rollback_only(model: str | None) -> None:
 
 
 def _print(promotion: "Promotion", *, dry_run: bool) -> None:
-    source, rmse = promotion.source, promotion.source.model.rmse
+    source = promotion.source
     seeds = source.judging.seeds
     mean = f", mean over {len(seeds)} seeds" if len(seeds) > 1 else ""
     typer.echo(
-        f"{source.name}: {source.study.family}, trial {source.trial.number}, test RMSE "
-        f"{rmse.value:.4f} [{rmse.low:.4f}, {rmse.high:.4f}]{mean}"
+        f"{source.name}: {source.study.family}, trial {source.trial.number}, test "
+        f"{source.shown_score()}{mean}"
     )
     for check in promotion.checks:
         typer.echo(f"{check.word:6} {check.sentence}")
@@ -265,12 +265,13 @@ def _print_fairness(promotion: "Promotion") -> None:
         )
     if comparison is None or before is None:
         return
-    seeds = promotion.source.judging.seeds
+    seeds, measure = promotion.source.judging.seeds, promotion.source.measure
+    mean = promotion.source.model.value(promotion.source.study.metric.name)
     if len(seeds) > 1:
         typer.echo(
             f"Compared are the two fits that can be served, not means over seeds: that "
-            f"of seed {seeds[0]} has RMSE {comparison.rmse:.4f}, the mean over "
-            f"{len(seeds)} seeds is {promotion.source.model.rmse.value:.4f}."
+            f"of seed {seeds[0]} has {measure.label} {measure.format(comparison.score)}, "
+            f"the mean over {len(seeds)} seeds is {measure.format(mean)}."
         )
     if comparison.n_pairs < comparison.n_test:
         typer.echo(

@@ -1,5 +1,6 @@
 """``harness study``: tune one family."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from harness.cli.options import (
 from harness.cli.terminal import print_end, print_forecast
 
 if TYPE_CHECKING:
+    from harness.evaluation.measures import Measure
+    from harness.evaluation.results import ModelResult
     from harness.objects import Study
 
 __all__ = ["study"]
@@ -244,7 +247,6 @@ def study(
 
 
 def _print_result(done: "Study") -> None:
-    from harness.evaluation.measures import MEASURES
     from harness.evaluation.objectives import measure_of
 
     record = done.results
@@ -265,12 +267,18 @@ def _print_result(done: "Study") -> None:
         shown = f"{value:.4g}" if isinstance(value, float) else value
         typer.echo(f"           {key} = {shown}")
     for model in record.models:
-        if study.metric.name != "rmse" and model.candidate:
-            value = objective.format(model.value(study.metric.name))
-            typer.echo(f"Test:    {objective.label} {value}  {model.role}")
-        rmse = MEASURES["rmse"]
-        low, high = rmse.format(model.rmse.low), rmse.format(model.rmse.high)
         name = model.role if model.candidate else model.name
-        typer.echo(
-            f"Test:    RMSE {rmse.format(model.rmse.value)} [{low}, {high}]  {name}"
-        )
+        typer.echo(f"Test:    {_scores(model, objective)}  {name}")
+
+
+def _scores(model: "ModelResult", objective: "Measure") -> str:
+    """Write the objective of a model with its interval, and RMSE beside another one."""
+    from harness.evaluation.measures import MEASURES
+
+    found = model.measures[objective.name]
+    text = f"{objective.label} {objective.format(found.value)}"
+    if not math.isnan(found.low):
+        text += f" [{objective.format(found.low)}, {objective.format(found.high)}]"
+    rmse = MEASURES["rmse"]
+    beside = f", {rmse.label} {rmse.format(model.rmse.value)}"
+    return text if objective.name == rmse.name else f"{text}{beside}"

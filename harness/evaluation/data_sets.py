@@ -44,7 +44,7 @@ class DataSetScores:
     floor : float
         Score of the bias baseline.
     scores : mapping of str to float
-        Model to its score; lower is better.
+        Model to its score.
     answers : mapping of (str, str) to Answer
         What the first model of a pair is, compared with the second, on this data set. A
         pair that is not there, either way round, was not compared.
@@ -86,7 +86,7 @@ class RankedModel:
     rank : float
         Mean of `ranks`.
     ranks : tuple of float
-        1 is the lowest score; models with the same score share their mean rank.
+        1 is the best score; models with the same score share their mean rank.
     scores : tuple of float
         As measured.
     shares : tuple of float
@@ -378,7 +378,10 @@ def critical_difference(
 
 
 def compare_data_sets(
-    measured: Sequence[DataSetScores], *, confidence: float = 0.95
+    measured: Sequence[DataSetScores],
+    *,
+    confidence: float = 0.95,
+    higher_is_better: bool = False,
 ) -> DataSetComparison:
     """Compare models by their ranks on several data sets.
 
@@ -393,6 +396,8 @@ def compare_data_sets(
         mean rank, the first in the first data set comes first.
     confidence : float, default 0.95
         One minus the level of both tests.
+    higher_is_better : bool, default False
+        Whether the highest score ranks first. Lower ones must be positive.
 
     Returns
     -------
@@ -405,12 +410,12 @@ def compare_data_sets(
         If there are fewer than two data sets or models, not the same models in all, or a
         score is not a positive number.
     """
-    names = _check(measured)
+    names = _check(measured, least=-math.inf if higher_is_better else 0.0)
     from scipy.stats import rankdata
 
     table = np.array([[each.scores[name] for name in names] for each in measured])
     floors = np.array([each.floor for each in measured])
-    ranks = rankdata(table, axis=1)
+    ranks = rankdata(-table if higher_is_better else table, axis=1)
     models = [
         RankedModel(
             name=name,
@@ -437,7 +442,7 @@ def compare_data_sets(
     )
 
 
-def _check(measured: Sequence[DataSetScores]) -> list[str]:
+def _check(measured: Sequence[DataSetScores], least: float) -> list[str]:
     if len(measured) < 2:
         raise DataError(f"Two data sets or more are needed, but got {len(measured)}.")
     names = list(measured[0].scores)
@@ -447,8 +452,10 @@ def _check(measured: Sequence[DataSetScores]) -> list[str]:
                 f"Every data set needs the same models, but {measured[0].name} has "
                 f"{', '.join(names)}, and {each.name} has {', '.join(each.scores)}."
             )
-        for name, value in (("the bias baseline", each.floor), *each.scores.items()):
-            if not (math.isfinite(value) and value > 0):
+        above = {"the bias baseline": (each.floor, 0.0)}
+        above |= {name: (value, least) for name, value in each.scores.items()}
+        for name, (value, bound) in above.items():
+            if not (math.isfinite(value) and value > bound):
                 raise DataError(
                     f"{each.name}: scores must be positive numbers, but {name} has "
                     f"{value}."

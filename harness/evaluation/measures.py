@@ -192,6 +192,27 @@ class Measure:
             return "0"
         return f"{'-' if gap < 0 else '+'}{text}"
 
+    def amount(self, gap: float, unit_of_ratings: str | None = None) -> str:
+        """Write by how much two values differ, with the unit if that of ratings is given.
+
+        Examples
+        --------
+        >>> MEASURES["rmse"].amount(0.005, "stars"), MEASURES["rmse"].amount(-0.005)
+        ('0.0050 stars', '-0.0050')
+        >>> MEASURES["within_half_star"].amount(0.005, "stars")
+        '0.50 points'
+        """
+        match self.unit:
+            case "rating":
+                text, tail = stars(gap), unit_of_ratings
+            case "share":
+                text, tail = f"{100 * gap:.2f}", "points"
+            case "index":
+                text, tail = f"{gap:.4f}", ""
+            case _:
+                text, tail = f"{gap:.3g}", "" if self.unit == "number" else self.unit
+        return f"{text} {tail}" if tail and unit_of_ratings is not None else text
+
     def tolerance(self, value: float) -> str:
         """Write how large a difference may be."""
         return (

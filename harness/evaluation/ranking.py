@@ -386,7 +386,26 @@ def rank_lists(
     *,
     relevant_from: float | None = None,
 ) -> tuple[dict[str, Estimate], int]:
-    """Judge lists that are there; see `rank_test_users`."""
+    """Judge lists that are there as `rank_test_users` does.
+
+    Parameters
+    ----------
+    lists : TopLists
+        For all users of the test part.
+    train, test : Ratings
+        The two parts, with the same codes.
+    catalogue : Catalogue
+        Of their titles; may be empty.
+    relevant_from : float, optional
+        As for `rank_test_users`.
+
+    Returns
+    -------
+    measures : dict of str to Estimate
+        As of `rank_test_users`.
+    n_users : int
+        Number of users with a relevant title.
+    """
     n = lists.items.shape[1]
     hits, n_relevant = _relevant(lists, test, relevant_from)
     asked = n_relevant > 0
@@ -424,9 +443,25 @@ def judge_users(
 ) -> tuple[float, Doubles]:
     """Measure lists by one measure, and say what each user adds to it.
 
-    To first order: of a mean the deviation from it over the number of users; of the
-    coverage of the catalogue, which is no mean, what its jackknife leaves when a user is
-    left out. NaN where it is not defined.
+    Parameters
+    ----------
+    name : str
+        Name of a measure of lists.
+    lists : TopLists
+        For all users of the test part.
+    train, test : Ratings
+        The two parts, with the same codes.
+    catalogue : Catalogue
+        Of their titles; may be empty.
+
+    Returns
+    -------
+    value : float
+        Of all lists; NaN where it is not defined.
+    influence : ndarray of float64, shape (n_users,)
+        Of a mean, the deviation of each user from it over their number; of the coverage
+        of the catalogue, which is no mean, what it lacks without the user, from the mean
+        of that. Users without a relevant title are left out where it takes one.
     """
     every = np.ones(len(lists.users), dtype=bool)
     if name == "catalogue_coverage":

@@ -11,6 +11,7 @@ from harness.evaluation.data_sets import (
     compare_data_sets,
 )
 from harness.evaluation.equivalence import Answer
+from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.results import BIAS_BASELINE
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import in_words, p_relation
@@ -31,13 +32,16 @@ class AcrossDataSets:
     simulated : tuple of str
         Experiments whose ratings were made by a program.
     unlike : mapping of str to mapping of str to str
-        What was not done alike ("split", "budget", "objective"), by experiment.
+        What was not done alike ("split", "budget"), by experiment.
+    objective : Metric
+        What all of them have searched for, and families are ranked by.
     """
 
     comparison: DataSetComparison
     left_out: tuple[str, ...]
     simulated: tuple[str, ...]
     unlike: Mapping[str, Mapping[str, str]]
+    objective: Metric = OBJECTIVE
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -126,6 +130,7 @@ class AcrossDataSets:
 def compare_experiments(records: Sequence[ExperimentRecord]) -> AcrossDataSets:
     """Compare the families that experiments on several data sets have in common."""
     _check_data_sets(records)
+    _check_objectives(records)
     families = [_families(record) for record in records]
     common = [
         candidate
@@ -143,10 +148,14 @@ def compare_experiments(records: Sequence[ExperimentRecord]) -> AcrossDataSets:
         )
     every = dict.fromkeys(candidate for each in families for candidate in each)
     return AcrossDataSets(
-        comparison=compare_data_sets([_scores(record, common) for record in records]),
+        comparison=compare_data_sets(
+            [_scores(record, common) for record in records],
+            higher_is_better=records[0].metric.direction == "maximize",
+        ),
         left_out=tuple(candidate for candidate in every if candidate not in common),
         simulated=tuple(r.name for r in records if r.dataset.simulated),
         unlike=_unlike(records),
+        objective=records[0].metric,
     )
 
 
@@ -177,6 +186,15 @@ def _check_data_sets(records: Sequence[ExperimentRecord]) -> None:
         seen[ratings] = record.name
 
 
+def _check_objectives(records: Sequence[ExperimentRecord]) -> None:
+    if len({record.metric for record in records}) > 1:
+        told = ", ".join(f"{r.name}: {r.metric.name}" for r in records)
+        raise StudyError(
+            f"Ranks need one objective, but the experiments have searched for several "
+            f"({told}): compare those that have searched for the same."
+        )
+
+
 def _families(record: ExperimentRecord) -> dict[str, str]:
     """List the candidates that were judged, with the family that each one is of."""
     judged = ((c, record.model(c)) for c in record.spec.families)
@@ -185,12 +203,12 @@ def _families(record: ExperimentRecord) -> dict[str, str]:
 
 def _scores(record: ExperimentRecord, common: Sequence[str]) -> DataSetScores:
     models = {c: model for c in common if (model := record.model(c)) is not None}
-    floor = record.baseline()
+    floor, name = record.baseline(), record.metric.name
     assert floor is not None
     return DataSetScores(
         name=record.name,
-        floor=floor.rmse.value,
-        scores={c: model.rmse.value for c, model in models.items()},
+        floor=floor.measures[name].value,
+        scores={c: model.measures[name].value for c, model in models.items()},
         answers=dict(_answers(record, {m.name: c for c, m in models.items()})),
     )
 
@@ -209,6 +227,5 @@ def _unlike(records: Iterable[ExperimentRecord]) -> dict[str, dict[str, str]]:
     told: dict[str, dict[str, str]] = {
         "split": {r.name: r.split.method for r in records},
         "budget": {r.name: r.spec.budget.describe() for r in records},
-        "objective": {r.name: r.metric.name for r in records},
     }
     return {what: each for what, each in told.items() if len(set(each.values())) > 1}

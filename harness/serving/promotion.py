@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from harness.errors import StudyError
-from harness.evaluation.equivalence import check_margin
+from harness.evaluation.measures import Measure
+from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.objectives import margin_of
 from harness.evaluation.opening_budget import OpeningBudget
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.spec import WINNER
@@ -127,18 +129,25 @@ def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
         found = source.record.difference(source.model.name, name)
         if found is not None:
             p = p_relation(found.p_holm)
-            parts.append(f"{stars(-found.value)} {source.unit} over {name} (p {p})")
+            gain = source.measure.amount(-found.value, source.unit)
+            parts.append(f"{gain} over {name} (p {p})")
     forced = force and not decision.beats_floor
     return [
         Check(
             passed=decision.beats_floor,
             forced_by="floor" if forced else None,
             sentence=(
-                f"gain over the baselines: {', '.join(parts) or 'not measured'} "
-                f"(required: above 0, p < {source.significance:g})"
+                f"gain over the baselines{_by(source)}: "
+                f"{', '.join(parts) or 'not measured'} (required: above 0, p < {source.significance:g})"
             ),
         )
     ]
+
+
+def _by(source: PromotionSource) -> str:
+    """Name the objective, where it is not RMSE."""
+    is_usual = source.study.metric == OBJECTIVE
+    return "" if is_usual else f" by {source.measure.label}"
 
 
 def check_gain(bounds: Bounds, source: PromotionSource) -> list[Check]:
@@ -198,19 +207,27 @@ def _at_most(what: str, value: float | None, bound: float, unit: str) -> Check:
 
 
 def check_non_inferiority(
-    comparison: ChampionComparison, *, champion: str, unit: str, force_undecided: bool
+    comparison: ChampionComparison,
+    *,
+    champion: str,
+    source: PromotionSource,
+    force_undecided: bool,
 ) -> Check:
     """Check that a model is not worse than the champion by as much as the margin."""
-    test = comparison.test
+    test, measure, unit = comparison.test, source.measure, source.unit
+    less = "" if source.study.metric.direction == "minimize" else "loss of "
     sentence = (
-        f"RMSE {stars(comparison.rmse)}, of {champion} {stars(comparison.champion_rmse)} "
-        f"on the same {comparison.n_pairs:,} test ratings: {test.difference:+.4f} {unit}, "
-        f"at most {test.upper:+.4f} at level {test.alpha:.2g} (required: < "
-        f"{test.margin:g}, the margin)"
+        f"{measure.label} {measure.format(comparison.score)}, of {champion} "
+        f"{measure.format(comparison.champion_score)} on the same "
+        f"{comparison.n_pairs:,} test ratings: {less}"
+        f"{_signed(measure, test.difference, unit)}, at most "
+        f"{_signed(measure, test.upper)} at level {test.alpha:.2g} (required: < "
+        f"{measure.tolerance(test.margin)}, the margin)"
     )
     if test.non_inferior:
         answer = (
-            f"better by {stars(-test.difference)} {unit}, p {p_relation(test.p_value)}"
+            f"better by {measure.amount(-test.difference, unit)}, "
+            f"p {p_relation(test.p_value)}"
             if test.superior
             else "not worse by the margin"
         )
@@ -224,6 +241,10 @@ def check_non_inferiority(
         sentence=f"{sentence}: undecided, {_what_would_decide(comparison)}",
         forced_by="undecided" if force_undecided else None,
     )
+
+
+def _signed(measure: Measure, value: float, unit: str | None = None) -> str:
+    return f"{'+' if value >= 0 else ''}{measure.amount(value, unit)}"
 
 
 def _what_would_decide(comparison: ChampionComparison) -> str:
@@ -296,8 +317,7 @@ def promote(
     The costs come first: for a model that fails there, the test set stays closed.
     """
     source = read_source(settings.storage, settings.name)
-    low, high = source.study.dataset.scale
-    check_margin(settings.margin, (low, high))
+    margin_of(source.study.metric, settings.margin, source.study.dataset.scale)
     name = model_name(source.study.dataset.name)
     registry = Registry(settings.location)
     with own_promotion(settings.location, name):
@@ -419,15 +439,20 @@ class _Gate:
         champion = self._material.fetch_champion(before, before.judged_uri)
         # The level depends on how often these ratings have decided before.
         level = self._budget.next_level
-        test, self._opening = self._material.open_test()
+        parts, self._opening = self._material.open_test()
         self._comparison = compare_with_champion(
-            newcomer, champion, test, margin=self._margin, alpha=level
+            newcomer,
+            champion,
+            parts,
+            metric=self._source.study.metric,
+            margin=self._margin,
+            alpha=level,
         )
         self._checks.append(
             check_non_inferiority(
                 self._comparison,
                 champion=f"the champion (version {before.version})",
-                unit=self._source.unit,
+                source=self._source,
                 force_undecided=self._settings.force_undecided,
             )
         )
@@ -474,10 +499,8 @@ class _Gate:
     def _describe(self, outcome: Outcome, *, refit: bool) -> str:
         """Say in the registry what was promoted or refused, and why."""
         source, today = self._source, datetime.now(UTC).date()
-        rmse = source.model.rmse
         summary = (
-            f"RMSE {rmse.value:.4f} {source.unit} [{rmse.low:.4f}, {rmse.high:.4f}]: "
-            f"{source.study.family}, trial {source.trial.number}, of {source.name}; "
+            f"{source.shown_score()}: {source.study.family}, trial {source.trial.number}, of {source.name}; "
             f"{outcome}, {today}\n"
         )
         served = (

@@ -10,14 +10,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.load import load_again
 from harness.data.ratings import Ratings
 from harness.errors import DataError, StudyError
-from harness.evaluation.comparison import compare_predictions
-from harness.evaluation.equivalence import NonInferiority
+from harness.evaluation.equivalence import (
+    NonInferiority,
+    answer_pairs,
+    non_inferiority,
+)
+from harness.evaluation.measures import Measure
+from harness.evaluation.metrics import Metric
+from harness.evaluation.objective_scores import ObjectiveScores, Scored
+from harness.evaluation.objectives import measure_of
+from harness.evaluation.ranking import LENGTH, NOTHING, TopLists, recommend_to
 from harness.evaluation.results import Judging, ModelResult
-from harness.evaluation.splits import SealedTest
+from harness.evaluation.splits import SealedTest, Split
 from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.results import ExperimentRecord
@@ -40,6 +49,7 @@ from harness.tracking.runs import log_experiment
 
 __all__ = [
     "ChampionComparison",
+    "JudgedParts",
     "PromotionMaterial",
     "PromotionSource",
     "compare_with_champion",
@@ -93,6 +103,18 @@ class PromotionSource:
         return unit_of_scale(self.record.dataset.scale)
 
     @property
+    def measure(self) -> Measure:
+        """What the search improved, and models are compared by."""
+        return measure_of(self.study.metric)
+
+    def shown_score(self) -> str:
+        """Write the objective on the test set, with its interval."""
+        found, measure = self.model.measures[self.study.metric.name], self.measure
+        low, high = measure.format(found.low), measure.format(found.high)
+        value = measure.sentence(found.value, self.unit)
+        return f"{measure.label} {value} [{low}, {high}]"
+
+    @property
     def significance(self) -> float:
         """Level below which a difference counts."""
         return self.record.spec.decision.significance
@@ -106,6 +128,7 @@ class PromotionSource:
     def facts(self) -> VersionFacts:
         """What the registry keeps with a version: whence, and how it was judged."""
         rmse, study = self.model.rmse, self.study
+        score = self.model.measures[study.metric.name]
         return VersionFacts(
             family=study.family,
             experiment=self.record.name,
@@ -120,6 +143,10 @@ class PromotionSource:
             rmse=rmse.value,
             rmse_low=rmse.low,
             rmse_high=rmse.high,
+            objective=study.metric.name,
+            score=score.value,
+            score_low=score.low,
+            score_high=score.high,
             opened=self.judging.opened,
             alpha=self.significance,
         )
@@ -153,6 +180,15 @@ def read_source(storage: str, name: str) -> PromotionSource:
     return source
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedParts:
+    """The test ratings of a promotion, and what they were split from."""
+
+    test: Ratings
+    train: Ratings
+    catalogue: Catalogue
+
+
 class PromotionMaterial:
     """The data and the models of what is to be promoted, and its test set.
 
@@ -183,24 +219,32 @@ class PromotionMaterial:
         return load_again(self._source.study.dataset)
 
     @cached_property
+    def _split(self) -> Split:
+        return split_again(self._source.study, self.dataset)
+
+    @property
     def _test(self) -> SealedTest:
-        test = split_again(self._source.study, self.dataset).test
-        assert test is not None
-        return test
+        assert self._split.test is not None
+        return self._split.test
 
     @property
     def n_promotion_tests(self) -> int:
         """Number of promotions that were decided on these test ratings."""
         return promotion_tests_by_now(self._source.storage, self._source.test_set)
 
-    def open_test(self) -> tuple[Ratings, int]:
+    def open_test(self) -> tuple[JudgedParts, int]:
         """Open the test set; say which opening of these ratings it is.
 
         What was judged before stays as it was: its verdict knew of fewer openings.
         """
         test = self._test  # data that has changed is no opening
         number = record_opening(self._source.storage, self._experiment, promotion=True)
-        return test.open(), number
+        parts = JudgedParts(
+            test=test.open(),
+            train=self._split.train,
+            catalogue=self.dataset.catalogue,
+        )
+        return parts, number
 
     @property
     def _experiment(self) -> str:
@@ -285,11 +329,12 @@ FEWEST_USERS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionComparison:
-    """How two models compare."""
+    """How two models compare, by the objective of the newcomer's search."""
 
-    # In stars, of the newcomer and of the champion.
-    rmse: float
-    champion_rmse: float
+    # Of the newcomer and of the champion, in the unit of the objective.
+    score: float
+    champion_score: float
+    # Turned so that less is better.
     difference: Estimate
     # Whether the newcomer may replace the champion.
     test: NonInferiority
@@ -302,18 +347,20 @@ class ChampionComparison:
 def compare_with_champion(
     newcomer: PackagedModel,
     champion: PackagedModel,
-    test: Ratings,
+    parts: JudgedParts,
     *,
-    margin: float | None,
+    metric: Metric,
+    margin: float,
     alpha: float,
 ) -> ChampionComparison:
-    """Let two models predict the same test ratings.
+    """Let two models answer for the same test ratings.
 
     Test ratings that either was trained on are left out: whoever knows the answer is not
     being tested. On one and the same split these are none. The models are asked by id,
     because codes differ where the data does. Compared are these two fits, not their
     families: a fit is what is served.
     """
+    test = parts.test
     fair = untrained(newcomer, test) & untrained(champion, test)
     pairs = test.take(fair)
     n_users = len(np.unique(pairs.users))
@@ -324,23 +371,21 @@ def compare_with_champion(
             "users: judge both on one split, by running the experiment of the champion "
             "with the newcomer in it."
         )
-    compared = compare_predictions(
-        pairs.values,
-        {
-            name: _predict(model, pairs)
-            for name, model in (("newcomer", newcomer), ("champion", champion))
-        },
-        pairs.users,
-        pairs.items,
-        margin=margin,
-        scale=(pairs.scale.low, pairs.scale.high),
+    scores = ObjectiveScores(
+        metric=metric, train=parts.train, test=pairs, catalogue=parts.catalogue
     )
-    first, second = (model.score.value for model in compared.models)
+    models = {"newcomer": newcomer, "champion": champion}
+    for name, model in models.items():
+        lists = [_lists(model, pairs)] if scores.needs_lists else []
+        predictions = [_predict(model, pairs)]
+        scores.scored[name] = Scored(predictions=predictions, lists=lists)
+    [pair] = answer_pairs(scores.differences([("newcomer", "champion")]), margin=margin)
+    first, second = (metric.sign * x for x in scores.losses([*models]).scores)
     return ChampionComparison(
-        rmse=first,
-        champion_rmse=second,
-        difference=compared.pair("newcomer", "champion").difference,
-        test=compared.non_inferiority("newcomer", "champion", alpha=alpha),
+        score=float(first),
+        champion_score=float(second),
+        difference=pair.difference,
+        test=non_inferiority(pair, n_users=n_users, alpha=alpha),
         n_pairs=len(pairs),
         n_users=n_users,
         n_test=len(test),
@@ -366,3 +411,19 @@ def _predict(packaged: PackagedModel, pairs: Ratings) -> npt.NDArray[np.float32]
     users = [answerer.user_code(id_) for id_ in pairs.user_ids]
     items = [answerer.item_code(id_) for id_ in pairs.item_ids]
     return answerer.predict(np.array(users)[pairs.users], np.array(items)[pairs.items])
+
+
+def _lists(packaged: PackagedModel, pairs: Ratings) -> TopLists:
+    """Let a model recommend to the test users, in the codes of the test ratings."""
+    answerer, model = Answerer(packaged), packaged.model
+    users = np.unique(pairs.users)
+    of_model = (answerer.user_code(pairs.user_ids[user]) for user in users)
+    found = recommend_to(model, of_model, LENGTH)
+    codes = {id_: code for code, id_ in enumerate(pairs.item_ids)}
+    # A title that these data do not know keeps its place, and is nothing.
+    known = np.array([*(codes.get(id_, NOTHING) for id_ in model.item_ids_), NOTHING])
+    return TopLists(
+        users=users.astype(np.int32),
+        items=known[found.items].astype(np.int32),
+        n_items=pairs.n_items,
+    )

@@ -96,6 +96,11 @@ class VersionFacts:
     promotion_tests: int = 0
     # Error that all these may cause together.
     alpha: float = 0.05
+    # What was searched for, with its interval on the test set.
+    objective: str = "rmse"
+    score: float | None = None
+    score_low: float | None = None
+    score_high: float | None = None
 
     @property
     def tags(self) -> dict[str, str]:
@@ -107,6 +112,10 @@ class VersionFacts:
             "trained_on": self.trained_on,
             "verdict": self.verdict,
         }
+        if self.objective != "rmse" and self.score is not None:
+            shown[f"test_{self.objective}"] = (
+                f"{self.score:.4f} [{self.score_low:.4f}, {self.score_high:.4f}]"
+            )
         if self.forced:
             shown["forced"] = ", ".join(self.forced)
         return shown

@@ -279,8 +279,8 @@ def project_experiment(record: ExperimentRecord) -> RunImage:
     if decision is not None:
         tags |= _opening_tags(record) | _verdict_tags(record, decision)
         points = _verdict_points(record, decision)
-        rmse = _winner(record, decision).rmse.value
-        name = f"{record.name}: {decision.winner} wins, test rmse {rmse:.4f}"
+        score = _score(record, _winner(record, decision))
+        name = f"{record.name}: {decision.winner} wins, test {score}"
     return RunImage(
         name=name,
         status="RUNNING" if decision is None else "FINISHED",
@@ -303,7 +303,7 @@ def project_final(record: ExperimentRecord, candidate: str) -> RunImage | None:
     study = record.studies.get(candidate)
     owner = f"{record.name}-{candidate}" if study is None else study.name
     return RunImage(
-        name=f"{owner} final, test rmse {model.rmse.value:.4f}",
+        name=f"{owner} final, test {_score(record, model)}",
         status="FINISHED",
         started=opened - round(1000 * seconds),
         ended=opened,
@@ -411,11 +411,17 @@ def _experiment_note(record: ExperimentRecord) -> str:
 
 
 def _chosen(record: ExperimentRecord, decision: Decision) -> str:
-    rmse = _winner(record, decision).rmse.value
+    measure = measure_of(record.metric)
+    value = measure.format(record.score(decision.winner))
     return (
-        f"Chosen: `{decision.winner}`, RMSE {rmse:.4f} on the sealed test set. The report "
-        "is among the artifacts."
+        f"Chosen: `{decision.winner}`, {measure.label} {value} on the sealed test set. The "
+        "report is among the artifacts."
     )
+
+
+def _score(record: ExperimentRecord, model: ModelResult) -> str:
+    name = record.metric.name
+    return f"{name} {model.measures[name].value:.4f}"
 
 
 def _final_tags(
@@ -537,6 +543,7 @@ def _on_the_way(
         f"search_{name}": _judged_value(record, candidate, study),
         f"fresh_folds_{name}": record.fresh_folds.get(candidate),
         "initial_test_rmse": initial.rmse.value if initial else None,
+        f"initial_test_{name}": initial.value(name) if initial else None,
         "gain_over_bias_p": gain.p_holm if gain else None,
     }
     return {key: value for key, value in found.items() if value is not None}

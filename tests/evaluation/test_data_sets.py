@@ -195,3 +195,13 @@ def test_every_data_set_needs_the_same_models():
     one, other = scores({"a": (1.0, 1.2)}, "xy"), scores({"b": (1.0, 1.2)}, "xz")
     with pytest.raises(DataError, match=r"a has x, y, and b has x, z"):
         compare_data_sets(one + other)
+
+
+def test_where_higher_is_better_the_highest_ranks_first():
+    measured = [
+        DataSetScores(name=name, floor=0.5, scores={"a": 0.1, "b": 0.2, "c": 0.3})
+        for name in ("one", "two")
+    ]
+    found = compare_data_sets(measured, higher_is_better=True)
+    assert [(m.name, m.rank) for m in found.models] == [("c", 1), ("b", 2), ("a", 3)]
+    assert found.models[0].shares == pytest.approx((0.6, 0.6))

@@ -90,13 +90,13 @@ def test_what_was_not_done_alike_is_told_of_each_experiment():
     assert not across(SIX).unlike
 
 
-def test_another_objective_of_the_searches_is_told():
+def test_experiments_that_searched_for_different_measures_are_not_ranked():
     studies = {
         c: replace(study, settings=replace(study.settings, metric=MAE))
         for c, study in ((c, make_study(c)) for c in TUNED)
     }
-    found = across(dict.fromkeys("ab", TUNED), b={"studies": studies})
-    assert found.unlike == {"objective": {"a": "rmse", "b": "mae"}}
+    with pytest.raises(StudyError, match="a: rmse, b: mae"):
+        across(dict.fromkeys("ab", TUNED), b={"studies": studies})
 
 
 def test_simulated_ratings_are_named_as_such():

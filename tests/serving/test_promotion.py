@@ -14,6 +14,7 @@ from harness.errors import (
     TrackingError,
     UnknownNameError,
 )
+from harness.evaluation.objectives import find_objective
 from harness.evaluation.splits import split_off_test
 from harness.experiment.spec import WINNER, Criterion
 from harness.experiment.store import keep, read_experiment
@@ -28,7 +29,11 @@ from harness.serving.promotion import (
     check_gain,
 )
 from harness.serving.promotion import promote as pass_gate
-from harness.serving.promotion_source import read_source
+from harness.serving.promotion_source import (
+    JudgedParts,
+    compare_with_champion,
+    read_source,
+)
 from harness.serving.registry import (
     CHALLENGER,
     CHAMPION,
@@ -162,8 +167,8 @@ def test_the_comparison_is_that_of_two_fits_on_the_same_test_ratings():
         model = baseline(**params).fit(split.train, dataset.catalogue)
         predicted = model.predict(test.users, test.items)
         errors.append(np.sqrt(np.mean((predicted - test.values) ** 2)))
-    assert comparison.rmse == pytest.approx(errors[0], abs=1e-6)
-    assert comparison.champion_rmse == pytest.approx(errors[1], abs=1e-6)
+    assert comparison.score == pytest.approx(errors[0], abs=1e-6)
+    assert comparison.champion_score == pytest.approx(errors[1], abs=1e-6)
     assert comparison.difference.value == pytest.approx(errors[0] - errors[1], abs=1e-6)
     assert comparison.n_pairs == comparison.n_test == len(test)
     # The scale of the data: what its ratings span, 1 to 5.
@@ -301,7 +306,7 @@ def test_a_champion_fitted_to_all_ratings_is_compared_by_the_model_that_was_judg
     assert promotion.outcome == "promoted"
     assert promotion.comparison.n_pairs == promotion.comparison.n_test == 180
     rmse = read_experiment("optuna.log", "bad").model("baseline").rmse.value
-    assert promotion.comparison.champion_rmse == pytest.approx(rmse, abs=1e-6)
+    assert promotion.comparison.champion_score == pytest.approx(rmse, abs=1e-6)
 
 
 @pytest.mark.usefixtures("with_champion")
@@ -501,3 +506,42 @@ def make_experiment(**criterion):
     """Make an experiment of one study with, or without, an acceptance criterion."""
     criteria = [Criterion(candidate=WINNER, **criterion)] if criterion else []
     judge_study("toy", criteria=criteria)
+
+
+def test_lists_are_compared_by_id_whatever_codes_a_model_has(
+    package_toy, small_dataset
+):
+    """Recall of both on the liked titles of the test part, user by user."""
+    split = split_off_test(small_dataset, method="random", test_share=0.25, seed=3)
+    test, models = (
+        split.test.open(),
+        [
+            package_toy("svd", n_factors=2, n_epochs=5),
+            package_toy("baseline"),
+        ],
+    )
+    # The same ratings under other codes.
+    order = np.random.default_rng(0).permutation(test.n_items)
+    turned = replace(
+        test,
+        items=np.argsort(order)[test.items].astype(np.int32),
+        item_ids=np.asarray(test.item_ids)[order],
+    )
+    found = compare_with_champion(
+        *models,
+        JudgedParts(test=turned, train=split.train, catalogue=small_dataset.catalogue),
+        metric=find_objective("recall_at_10"),
+        margin=0.01,
+        alpha=0.05,
+    )
+    expected = []
+    for model in (packaged.model for packaged in models):
+        shares = [
+            len(liked & set(model.recommend(user, 10)[0])) / len(liked)
+            for user in np.unique(test.users)
+            if (liked := {*test.items[(test.users == user) & (test.values >= 4)]})
+        ]
+        expected.append(np.mean(shares))
+    assert [found.score, found.champion_score] == pytest.approx(expected)
+    # Turned so that less is better.
+    assert found.difference.value == pytest.approx(expected[1] - expected[0])
