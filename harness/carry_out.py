@@ -16,7 +16,7 @@ from harness.report.write import write_report
 from harness.search.records import why_exhausted
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
-from harness.tracking.location import Location
+from harness.tracking.location import Location, with_project_run
 from harness.tracking.store import require_apart
 
 __all__ = ["carry_out", "finish"]
@@ -56,7 +56,7 @@ def carry_out(
         return finish(
             judged,
             storage,
-            location,
+            with_project_run(location),
             reports,
             progress=progress,
             dataset=prepared.dataset,
@@ -95,7 +95,8 @@ def _search(
     location: Location,
 ) -> None:
     # One after the other: each has the runs of one study.
-    with MLflowTracker(location, warn=progress.warn) as tracker:
+    top = with_project_run(location) if prepared.is_study else location
+    with MLflowTracker(top, warn=progress.warn) as tracker:
         listener = progress.listener(candidate)
         listeners = Listeners(*(each for each in (listener, tracker) if each))
         try:

@@ -215,7 +215,7 @@ class Experiment:
         """Write split, predictions and errors of each user, to be checked by other tools.
 
         All tuned models and baselines are fitted again with the seeds they were judged
-        with.
+        with. Writing the test ratings counts as an opening of the test set.
 
         Parameters
         ----------
@@ -240,6 +240,7 @@ class Experiment:
         """
         return export_judged(
             self.results,
+            self.storage,
             self._load,
             Path(folder),
             table_format=table_format,

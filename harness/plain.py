@@ -36,7 +36,6 @@ def from_json(kind: Any, value: Any) -> Any:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise StudyError(
-            f"What is kept must be as this version of harness writes it, but {where or kind} "
-            f"is not ({first['msg']}): read it with the version that wrote it, or run it "
-            "again under another name."
+            f"{where or kind} was not written by this version of harness ({first['msg']}): "
+            "read it with the version that wrote it, or run it again under another name."
         ) from error

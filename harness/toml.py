@@ -71,11 +71,44 @@ def broken_rule(problem: "ErrorDetails", model: type[BaseModel]) -> str:
         found = _model_at(model, above)
         known = found.model_fields if found is not None else ()
         return str(UnknownNameError("key", str(key), known))
-    rule = problem["msg"].removeprefix("Value error, ")
-    value = problem["input"]
-    if problem["type"] != "value_error" and isinstance(value, bool | int | float | str):
-        rule += f", but it is {value!r}"
+    kind, value, facts = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "union_tag_invalid":
+        value = facts["tag"]
+    rule = (
+        _RULES[kind].format_map(facts) if kind in _RULES else _without_prefix(problem)
+    )
+    if kind not in _COMPLETE and isinstance(value, bool | int | float | str):
+        rule += f", but is {value!r}"
     return rule
+
+
+def _without_prefix(problem: "ErrorDetails") -> str:
+    return problem["msg"].removeprefix("Value error, ")
+
+
+_COMPLETE = frozenset({"missing", "too_short", "union_tag_not_found", "value_error"})
+# Pydantic speaks of inputs, tuples, tags and dictionaries, which TOML does not have.
+_RULES = {
+    "missing": "must be given",
+    "string_type": "must be text, in quotes",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "tuple_type": "must be a list, in [ ]",
+    "list_type": "must be a list, in [ ]",
+    "dict_type": "must be a table, in {{ }} or with a header of its own",
+    "model_type": "must be a table, in {{ }} or with a header of its own",
+    "model_attributes_type": "must be a table, in {{ }} or with a header of its own",
+    "literal_error": "must be {expected}",
+    "union_tag_invalid": "type must be one of {expected_tags}",
+    "union_tag_not_found": "must have a type, as in {{ type = ... }}",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "too_short": "must have {min_length} or more entries, but has {actual_length}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+}
 
 
 def as_sentence(rule: str) -> str:

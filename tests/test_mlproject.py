@@ -42,12 +42,15 @@ def test_the_environment_needs_no_other_python_than_the_one_that_is_running():
     assert wanted.dependencies == ["-c constraints.txt", "."]
 
 
-def test_a_study_logs_to_the_store_of_the_project_beside_its_run(tmp_path, monkeypatch):
+def test_a_study_becomes_the_run_that_mlflow_run_has_made(tmp_path, monkeypatch):
     rows = dict.fromkeys(f"u{k % 20},i{k * 7 % 15},{1 + k % 5}\n" for k in range(200))
     (tmp_path / "mine.csv").write_text("user,item,rating\n" + "".join(rows))
     uri = f"sqlite:///{tmp_path}/of-the-project.db"
     client = MlflowClient(uri)
-    wrapper = client.create_run("0")
+    # What `mlflow run` writes before it starts the program.
+    wrapper = client.create_run("0", tags={"mlflow.source.type": "PROJECT"})
+    for name, value in {"family": "baseline", "trials": "1", "seed": "0.0"}.items():
+        client.log_param(wrapper.info.run_id, name, value)
     monkeypatch.chdir(tmp_path)
     # What `mlflow run` tells the program that it starts.
     for key, value in get_run_env_vars(wrapper.info.run_id, "0").items():
@@ -56,9 +59,17 @@ def test_a_study_logs_to_the_store_of_the_project_beside_its_run(tmp_path, monke
     words = command_of("study", family="baseline", trials="1", data="mine.csv")
     done = CliRunner().invoke(app, [*words, "--jobs", "1"])
     assert done.exit_code == 0, done.output
-    found = client.search_runs(["0"])
-    runs = [run for run in found if run.info.run_id != wrapper.info.run_id]
+    runs = client.search_runs(["0"])
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert {run.data.tags["study"] for run in runs} == {"baseline-mine"}
-    assert client.get_run(wrapper.info.run_id).data.tags == wrapper.data.tags
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+    assert set(parents) == {None, wrapper.info.run_id}
+    assert parents.count(None) == 1
+    study = client.get_run(wrapper.info.run_id)
+    assert study.data.params.items() >= {"trials": "1", "sampler": "tpe"}.items()
+    assert study.data.metrics["n_trials"] == 1
     assert not (tmp_path / "mlflow.db").exists()
+    # Nothing else takes it, and MLflow ends it, later than the last trial.
+    client.set_terminated(wrapper.info.run_id)
+    assert "0 runs created" in CliRunner().invoke(app, ["sync"]).output
+    assert "0 repaired, 3 unchanged" in CliRunner().invoke(app, ["sync"]).output

@@ -36,7 +36,8 @@ def export(
     All tuned models and baselines are fitted again with the same seeds. The folder gets
     split/train and split/test (the ratings), predictions (a row for each test rating, a
     column for each model and seed), user_errors, and export.json, which says what was
-    fitted and compares its RMSE with the report.
+    fitted and compares its RMSE with the report. Writing the test ratings counts as an
+    opening of the test set.
 
     Examples
     --------
@@ -57,4 +58,7 @@ def export(
         if not model.is_as_judged:
             judged = f"the report says {model.judged_rmse:.6f}"
         typer.echo(f"{model.model:{width}}  RMSE {model.rmse:.6f}  {judged}")
+    typer.echo(
+        f"The test ratings were opened for it: opening {written.opening} of this test set."
+    )
     typer.echo(f"Written to {folder}; export.json describes the tables.")

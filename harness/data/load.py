@@ -99,9 +99,7 @@ def _embedded(options: ReadOptions) -> Dataset:
 
 def _find(source: str) -> Path:
     if not source.strip():
-        raise DataError(
-            "The source of the data must not be empty; give 'ott' or a path."
-        )
+        raise DataError("The source of the data is empty; give 'ott' or a path.")
     path = Path(source).expanduser()
     for found in (path, Path(DOWNLOAD_FOLDER) / source):
         if found.exists():

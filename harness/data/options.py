@@ -252,7 +252,7 @@ def sidecar_file() -> Any:
         Parameters
         ----------
         name : str, optional
-            Name of the data set; else that of the file.
+            Name of the data set. Default: that of the file.
         simulated : bool, default False
             Whether a program made the ratings; every report says so.
         notes : tuple of str
@@ -269,7 +269,7 @@ def sidecar_file() -> Any:
 def _validated(path: Path, text: str, content: dict[str, object]) -> Sidecar:
     from pydantic import ValidationError
 
-    from harness.toml import broken_rule, first_problem, line_of
+    from harness.toml import as_sentence, broken_rule, first_problem, line_of
 
     try:
         checked = sidecar_file().model_validate(content)
@@ -277,8 +277,8 @@ def _validated(path: Path, text: str, content: dict[str, object]) -> Sidecar:
         problem = first_problem(error)
         key = ".".join(map(str, problem["loc"]))
         line = line_of(text, key) or 1
-        rule = broken_rule(problem, sidecar_file())
-        raise DataError(f"{path}, line {line}: {key}: {rule}.") from error
+        rule = as_sentence(broken_rule(problem, sidecar_file()))
+        raise DataError(f"{path}:{line}: {key}: {rule}") from error
     said = checked.model_dump()
     # Paths in the file are meant from where the file is, not from where one works.
     said["catalogue"] = [str(path.parent / c) for c in said["catalogue"]]

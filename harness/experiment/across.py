@@ -139,7 +139,7 @@ def compare_experiments(records: Sequence[ExperimentRecord]) -> AcrossDataSets:
     ]
     if len(common) < 2:
         raise StudyError(
-            "Two families or more must be judged in all of the experiments, but "
+            "At least two families must be judged in all of the experiments, but "
             + "; ".join(
                 f"{record.name} has {', '.join(each) or 'none'}"
                 for record, each in zip(records, families, strict=True)
@@ -161,7 +161,9 @@ def compare_experiments(records: Sequence[ExperimentRecord]) -> AcrossDataSets:
 
 def _check_data_sets(records: Sequence[ExperimentRecord]) -> None:
     if len(records) < 2:
-        raise StudyError("Name two experiments or more, each on a data set of its own.")
+        raise StudyError(
+            "Name at least two experiments, each on a data set of its own."
+        )
     seen: dict[str, str] = {}
     for record in records:
         if record.judging is None:
@@ -176,9 +178,10 @@ def _check_data_sets(records: Sequence[ExperimentRecord]) -> None:
         ratings = record.dataset.ratings_fingerprint or record.dataset.fingerprint
         if ratings in seen:
             raise StudyError(
-                f"{seen[ratings]} and {record.name} have the same ratings: each "
-                "experiment needs a data set of its own (several splits of one are "
-                "`harness run --repeats`)."
+                f"{seen[ratings]} and {record.name} have the same ratings, but each "
+                "experiment needs a data set of its own: to compare families on one data "
+                "set, name them in one experiment file and `harness run` it, with --repeats "
+                "for several splits."
                 if seen[ratings] != record.name
                 else f"{record.name} is named twice: each experiment needs a data set of "
                 "its own."

@@ -19,8 +19,10 @@ from harness.evaluation.results import ModelResult, Role
 from harness.evaluation.splits import Split, SplitFacts
 from harness.experiment.refit import split_again
 from harness.experiment.results import ExperimentRecord
+from harness.experiment.store import find_experiment_of
 from harness.models.families import load_family
 from harness.plain import Params, to_json
+from harness.search.openings import record_opening
 from harness.version import code_version
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class Export:
         How the test set was split off.
     code_version, judged_by : str
         Version of harness that has exported, and that has judged.
+    opening : int
+        Which opening of these test ratings it was, of all that the storage knows.
     models : tuple of ExportedModel
         Tuned models and baselines.
     """
@@ -94,11 +98,13 @@ class Export:
     split: SplitFacts
     code_version: str
     judged_by: str
+    opening: int
     models: tuple[ExportedModel, ...]
 
 
 def export_judged(
     record: ExperimentRecord,
+    storage: str,
     load_dataset: Callable[[], Dataset],
     folder: Path,
     *,
@@ -115,6 +121,8 @@ def export_judged(
         dataset = load_dataset()
         split = split_again(next(iter(record.studies.values())), dataset)
         assert split.test is not None, "it was judged on it"
+        # Whoever has the test ratings can tune on them: that counts, also if it fails.
+        opening = record_opening(storage, find_experiment_of(storage, record.name))
         test = split.test.open()
         judged = [model for model in record.models if model.role in _ROLES]
         predictions: dict[str, Predictions] = {}
@@ -142,6 +150,7 @@ def export_judged(
             split=record.split,
             code_version=code_version(),
             judged_by=record.judging.code_version,
+            opening=opening,
             models=models,
         )
         text = json.dumps(to_json(export), indent=2)

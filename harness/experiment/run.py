@@ -123,8 +123,8 @@ class PreparedExperiment:
             reason = why_too_small(open_storage(storage))
         if reason is not None:
             raise StudyError(
-                f"{without_password(storage)} cannot keep a text of {2 * MAX_TEXT:,} "
-                f"bytes, as studies write them: {reason}. Give its columns value_json more "
+                f"{without_password(storage)} cannot keep texts of {2 * MAX_TEXT:,} bytes, "
+                f"which studies write: {reason}. Give its columns value_json more "
                 "room, or name another --storage."
             )
         facts, there = self._facts(), dict[str, Any]()

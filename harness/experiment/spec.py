@@ -146,8 +146,8 @@ class SplitSpec(Part):
     def _can_be_repeated(self) -> Self:
         if self.repeats > 1 and self.method not in DRAWN:
             raise ValueError(
-                f"the split {self.method!r} comes out the same each time, so that it cannot "
-                f"be repeated: leave repeats out, or choose one of {', '.join(DRAWN)}"
+                f"the split {self.method!r} comes out the same each time, so it cannot be "
+                f"repeated: leave repeats out, or choose one of {', '.join(DRAWN)}"
             )
         return self
 

@@ -36,6 +36,7 @@ from harness.search.storage import (
 )
 
 __all__ = [
+    "find_experiment_of",
     "keep",
     "keep_split",
     "list_names",
@@ -78,14 +79,25 @@ def list_names(storage: str) -> list[str]:
 
 def read_named(storage: str, name: str) -> ExperimentRecord:
     """Read an experiment, or the part of one that is about one of its studies."""
+    experiment = find_experiment_of(storage, name)
+    record = read_experiment(storage, experiment)
+    if experiment == name:
+        return record
+    studies = read_experiment_facts(storage, experiment)[MARK]["studies"]
+    candidate = next(c for c, study in studies.items() if study == name)
+    return conclude(record.only(candidate))
+
+
+def find_experiment_of(storage: str, name: str) -> str:
+    """Find the experiment that is named, or that holds the study that is named."""
     experiments = list_experiments(storage)
     if name in experiments:
-        return read_experiment(storage, name)
-    for experiment in experiments:
-        facts = read_experiment_facts(storage, experiment)[MARK]
-        for candidate, study in facts["studies"].items():
-            if study == name and name in list_studies(storage):
-                return conclude(read_experiment(storage, experiment).only(candidate))
+        return name
+    if name in list_studies(storage):
+        for experiment in experiments:
+            facts = read_experiment_facts(storage, experiment)[MARK]
+            if name in facts["studies"].values():
+                return experiment
     raise UnknownNameError("study or experiment", name, list_names(storage))
 
 
@@ -165,7 +177,7 @@ def _require_same_test(
         if mine != its:
             raise StudyError(
                 f"The study {study.name!r} has another {what} ({its}) than the "
-                f"experiment {name!r} ({mine}), so that they cannot be compared: run the "
+                f"experiment {name!r} ({mine}), so they cannot be compared: run the "
                 "experiment again under another --name."
             )
 
@@ -178,7 +190,7 @@ def read_study_or_winner(storage: str, name: str) -> StudyRecord:
     if record.decision is None:
         known = ", ".join(study.name for study in record.studies.values())
         raise StudyError(
-            f"The experiment {name!r} has chosen no family yet: go on with `harness run`, "
+            f"The experiment {name!r} has chosen no family yet: continue it with `harness run`, "
             f"or name one of its studies: {known or 'there is none'}."
         )
     return record.studies[record.decision.winner]

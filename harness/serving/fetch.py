@@ -109,8 +109,8 @@ def _fetch(location: Location, uri: str, beside: Path) -> tuple[str, Path]:
     if not re.match(r"\w+:/", uri):
         if not Path(uri).is_dir():
             raise DataError(
-                f"{uri}: the folder of the model must exist, but does not; choose another "
-                "with --model, such as models:/NAME@champion."
+                f"{uri}: there is no such folder; choose another model with --model, such as "
+                "models:/NAME@champion."
             )
         return uri, Path(uri)
     if not uri.startswith((_MODELS, _RUNS)):
@@ -128,7 +128,7 @@ def _fetch(location: Location, uri: str, beside: Path) -> tuple[str, Path]:
     except Exception as error:
         if isinstance(error, MlflowException) and error.error_code == _MISSING:
             raise TrackingError(
-                f"{uri}: must be in {location.shown}, but: {reason(error)} Choose another "
+                f"{uri} cannot be taken from {location.shown}: {reason(error)} Choose another "
                 "with --model."
             ) from error
         raise unusable(location, error) from error
@@ -166,8 +166,8 @@ def open_client(location: Location) -> "MlflowClient":
     if database is not None:
         if not database.exists():
             raise TrackingError(
-                f"{database}: the MLflow database must exist, but does not. Run a study or "
-                "an experiment first, or choose another with --tracking-uri."
+                f"{database}: there is no such MLflow database. Run a study or an experiment "
+                "first, or choose another with --tracking-uri."
             )
         check_database(database)
     from mlflow import MlflowClient

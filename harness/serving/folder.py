@@ -215,8 +215,8 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: must be a JSON file of a packaged model, but: {error}; log the "
-            "model again."
+            f"{path}: is not the JSON file of a packaged model ({error}); log the model "
+            "again."
         ) from error
 
 
@@ -227,8 +227,7 @@ def _check(path: Path, expected: FileDigest) -> None:
         )
     if _digest(path) != expected:
         raise DataError(
-            f"{path}: must be as it was when the model was packaged, but it has changed "
-            "since; log the model again."
+            f"{path}: has changed since the model was packaged; log the model again."
         )
 
 
@@ -250,8 +249,8 @@ def require_logged(folder: Path, uri: str) -> None:
     artifact = folder / _ARTIFACT
     if not (folder / "MLmodel").is_file() or not artifact.is_dir():
         raise DataError(
-            f"{uri}: must be a model that harness has logged, but there is no MLmodel "
-            f"or no {_ARTIFACT.as_posix()} in it; choose another with --model."
+            f"{uri}: is not a model that harness has logged, because it has no MLmodel or "
+            f"no {_ARTIFACT.as_posix()}; choose another with --model."
         )
     from mlflow.models import Model
 
@@ -260,6 +259,5 @@ def require_logged(folder: Path, uri: str) -> None:
     except Exception as error:
         # MLflow passes on whatever its parser raises.
         raise DataError(
-            f"{uri}/MLmodel: must be as MLflow has written it, but cannot be read; log the "
-            "model again."
+            f"{uri}/MLmodel: cannot be read; log the model again."
         ) from error

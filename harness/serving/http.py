@@ -93,8 +93,8 @@ def listen(port: int | None = None, host: str = HOST) -> Iterator[socket.socket]
             listener.listen(_BACKLOG)
         except OSError as error:
             raise TrackingError(
-                f"Port {chosen} of {host} must be free, but another process has just "
-                "taken it. Start again."
+                f"Port {chosen} of {host} has just been taken by another process. Start "
+                "again."
             ) from error
         yield listener
 

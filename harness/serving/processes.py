@@ -37,8 +37,8 @@ def choose_port(port: int | None = None, *, first: int, host: str = HOST) -> int
     if port is not None:
         if not is_free(host, port):
             raise TrackingError(
-                f"Port {port} of {host} must be free, but something uses it. Choose "
-                "another with --port, or leave --port out."
+                f"Port {port} of {host} is in use. Choose another with --port, or leave "
+                "--port out."
             )
         return port
     for candidate in range(first, first + _N_PORTS):
@@ -62,8 +62,8 @@ def is_free(host: str, port: int) -> bool:
             if error.errno == errno.EADDRINUSE:
                 return False
             raise TrackingError(
-                f"Port {port} of {host} must be one to listen on, but: "
-                f"{error.strerror or error}. Choose another address or port."
+                f"Port {port} of {host} cannot be listened on: {error.strerror or error}. "
+                "Choose another address or port."
             ) from error
     return True
 
@@ -164,8 +164,8 @@ def _wait_until_ready(
             return
         time.sleep(0.1)
     raise TrackingError(
-        f"The {name} must answer within {_SECONDS_TO_START:g} s, but it did not. Its "
-        f"last words: {_last_line(output)}"
+        f"The {name} did not answer within {_SECONDS_TO_START:g} s. The last line of its "
+        f"output: {_last_line(output)}"
     )
 
 

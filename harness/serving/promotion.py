@@ -356,8 +356,8 @@ def _require_comparable(
     raise StudyError(
         f"The champion, version {champion.version} of {champion.name!r}, was judged on "
         f"another test set (ratings and split {champion.test_set}) than {source.name!r} "
-        f"({source.test_set}), so that their figures cannot be compared: judge both on "
-        "that of the newcomer with --rejudge, or register it with --challenger."
+        f"({source.test_set}), so their figures cannot be compared: judge both on "
+        "that of the new model with --rejudge, or register it with --challenger."
     )
 
 

@@ -30,7 +30,11 @@ from harness.evaluation.splits import SealedTest, Split
 from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.results import ExperimentRecord
-from harness.experiment.store import read_experiment, read_named
+from harness.experiment.store import (
+    find_experiment_of,
+    read_experiment,
+    read_named,
+)
 from harness.formatting import unit_of_scale
 from harness.search.openings import (
     SealedRatings,
@@ -38,7 +42,6 @@ from harness.search.openings import (
     record_opening,
 )
 from harness.search.records import StudyRecord, TrialRecord
-from harness.search.storage import list_experiments
 from harness.serving.answers import Answerer
 from harness.serving.fetch import fetch_model
 from harness.serving.folder import PackagedModel, TrainedOn, write_model
@@ -162,9 +165,8 @@ def read_source(storage: str, name: str) -> PromotionSource:
     command = "harness study" if record.file is None else "harness run"
     if record.decision is None or record.judging is None:
         raise StudyError(
-            f"{record.name!r} must be judged on a test set before its best model can be "
-            f"promoted, but is not: finish it with `{command}`, with another split than "
-            "'none'."
+            f"{record.name!r} was not judged on a test set yet, so its best model cannot be "
+            f"promoted: finish it with `{command}`, with a split other than 'none'."
         )
     source = PromotionSource(
         storage=storage, record=record, candidate=record.decision.winner
@@ -249,17 +251,7 @@ class PromotionMaterial:
     @property
     def _experiment(self) -> str:
         """Name of the experiment that keeps the openings, which may hold several studies."""
-        storage, name = self._source.storage, self._source.name
-        names = list_experiments(storage)
-        if name in names:
-            return name
-        return next(
-            each
-            for each in names
-            if any(
-                s.name == name for s in read_experiment(storage, each).studies.values()
-            )
-        )
+        return find_experiment_of(self._source.storage, self._source.name)
 
     def log_runs(self) -> str:
         """Bring the runs in MLflow up to date; give the id of the final model's run."""

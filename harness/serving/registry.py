@@ -188,8 +188,8 @@ def _read_facts(kept: str, name: str, version: int) -> VersionFacts | None:
         )
     except (ValueError, AttributeError, HarnessError) as error:
         raise TrackingError(
-            f"Version {name} {version}: the tag {_FACTS_TAG} of its logged model must be as "
-            "`harness promote` wrote it, but is not: promote its study or experiment again."
+            f"Version {name} {version}: the tag {_FACTS_TAG} of its logged model is not as "
+            "`harness promote` wrote it: promote its study or experiment again."
         ) from error
     return found
 
@@ -480,15 +480,15 @@ def _number(version: RegisteredVersion | None) -> str:
 
 
 def roll_back(location: Location, name: str) -> tuple[RegisteredVersion, ...]:
-    """Let champion and previous change places."""
+    """Swap champion and previous."""
     registry = Registry(location)
     with own_promotion(location, name):
         champion = registry.require(name, CHAMPION)
         previous = registry.require(name, PREVIOUS)
         if champion.version == previous.version:
             raise TrackingError(
-                f"@{CHAMPION} and @{PREVIOUS} of {name!r} must be two versions to change "
-                f"places, but both are version {champion.version}."
+                f"@{CHAMPION} and @{PREVIOUS} of {name!r} cannot be swapped, because both are "
+                f"version {champion.version}."
             )
         fetch_model(location, previous.uri)  # nothing that is not intact is served
         # First what the rollback is for, should anything happen in between.

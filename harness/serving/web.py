@@ -42,8 +42,8 @@ def serve(location: Location, port: int | None = None) -> Iterator[Interface]:
     database = location.database
     if database is not None and not database.exists():
         raise TrackingError(
-            f"{database}: the MLflow database does not exist, so there is nothing to "
-            "show. Run a study first, or choose another with --tracking-uri."
+            f"{database}: there is no such MLflow database, so there is nothing to show. "
+            "Run a study first, or choose another with --tracking-uri."
         )
     with on_port(partial(_start, location), port, first=_FIRST_PORT) as interface:
         yield interface

@@ -43,8 +43,7 @@ def build_wheel() -> bytes:
         text = found.read_text(name)
         if text is None:
             raise HarnessError(
-                f"The installation of {DISTRIBUTION} must have a {name}, but has none: "
-                "install it again."
+                f"The installation of {DISTRIBUTION} has no {name}: install it again."
             )
         content[f"{info}/{name}"] = text.encode()
     content[f"{info}/WHEEL"] = _TAG.encode()

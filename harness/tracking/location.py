@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ __all__ = [
     "hide_password",
     "locate",
     "runs_url",
+    "with_project_run",
 ]
 
 
@@ -37,6 +38,8 @@ class Location:
     experiment: str
     # MLFLOW_EXPERIMENT_ID, which `mlflow run` sets; it stands where no name is given.
     experiment_id: str | None = None
+    # The run that `mlflow run` has made; it becomes the first one that is above all others.
+    project_run: str | None = None
 
     @property
     def shown(self) -> str:
@@ -112,6 +115,11 @@ def locate(tracking_uri: str | None = None, experiment: str | None = None) -> Lo
         experiment=named or DEFAULT_EXPERIMENT,
         experiment_id=given or None,
     )
+
+
+def with_project_run(location: Location) -> Location:
+    """Let the run that `mlflow run` has made for this process be that of what it does."""
+    return replace(location, project_run=os.environ.get("MLFLOW_RUN_ID") or None)
 
 
 def runs_url(address: str, experiment_id: str, *, view: str | None = None) -> str:

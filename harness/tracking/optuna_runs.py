@@ -182,8 +182,8 @@ def identify(study: "Study") -> str:
     began = trials[0].datetime_start if trials else None
     if began is None:
         raise TrackingError(
-            f"The study {study.study_name!r} can be logged when its first trial has "
-            "started, but it has none that has. Run a trial first."
+            f"The study {study.study_name!r} has no trial that has started, so there is "
+            "nothing to log yet. Run a trial first."
         )
     parts = [study.study_name, began.isoformat()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -170,7 +170,8 @@ def open_store(location: Location) -> "RunStore":
     from mlflow import MlflowClient
 
     client = MlflowClient(location.tracking_uri)
-    return RunStore(client, find_experiment(client, location))
+    experiment = find_experiment(client, location)
+    return RunStore(client, experiment, project_run=location.project_run)
 
 
 def find_experiment(client: "MlflowClient", location: Location) -> "Experiment":
@@ -219,10 +220,19 @@ class RunStore:
         Client of the store.
     experiment : mlflow.entities.Experiment
         The experiment.
+    project_run : str, optional
+        Run that `mlflow run` has made, to be taken instead of creating one.
     """
 
-    def __init__(self, client: "MlflowClient", experiment: "Experiment") -> None:
+    def __init__(
+        self,
+        client: "MlflowClient",
+        experiment: "Experiment",
+        *,
+        project_run: str | None = None,
+    ) -> None:
         self._client = client
+        self._project_run = project_run
         self.experiment_id: str = experiment.experiment_id
         self._tags: dict[str, str] = dict(experiment.tags)
 
@@ -263,6 +273,10 @@ class RunStore:
 
     def create(self, image: RunImage, *, parent: str | None = None) -> str:
         """Create a run and complete it."""
+        given = self._empty_project_run() if parent is None else None
+        if given is not None:
+            repair(self, given, image, parent=None)
+            return str(given.info.run_id)
         tags = dict(image.tags)
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
@@ -276,6 +290,21 @@ class RunStore:
         )
         self.complete(run.info.run_id, image, params=image.params, tags={})
         return str(run.info.run_id)
+
+    def _empty_project_run(self) -> "Run | None":
+        """Read the run that `mlflow run` has made, unless something was logged to it."""
+        from mlflow.exceptions import MlflowException
+
+        if self._project_run is None:
+            return None
+        try:
+            run = self._client.get_run(self._project_run)
+        except MlflowException:  # that of another store
+            return None
+        is_here = run.info.experiment_id == self.experiment_id
+        # Ours are "LOCAL": once it is taken, it is a run like others.
+        is_empty = run.data.tags.get("mlflow.source.type") == "PROJECT"
+        return run if is_here and is_empty else None
 
     def complete(
         self,

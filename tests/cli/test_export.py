@@ -25,9 +25,12 @@ def export(tmp_path, monkeypatch, judged_template):
 
 
 def test_split_and_errors_are_those_that_were_judged(export):
+    before = n_openings()
     result = export("good", "--folder", "out", "--format", "parquet")
     assert result.exit_code == 0, result.output
     record = read_experiment("optuna.log", "good")
+    assert n_openings() == before + 1
+    assert f"opening {before + 1} of this test set" in result.stdout
     split = split_off_test(load_dataset("ratings.csv"), test_share=0.2, seed=7)
     for part, ratings in (("train", split.train), ("test", split.test.open())):
         frame = pd.read_parquet(f"out/split/{part}.parquet")
@@ -36,6 +39,7 @@ def test_split_and_errors_are_those_that_were_judged(export):
         assert frame["rating"].tolist() == ratings.values.tolist()
     about = json.loads(Path("out/export.json").read_text())
     assert about["split"]["fingerprint"] == record.split.fingerprint
+    assert about["opening"] == before + 1
     errors = pd.read_parquet("out/user_errors.parquet")
     for told in about["models"]:
         assert told["rmse"] == told["judged_rmse"]
@@ -47,7 +51,12 @@ def test_split_and_errors_are_those_that_were_judged(export):
     assert own["n_train"].sum() <= len(split.train)
 
 
+def n_openings():
+    return read_experiment("optuna.log", "good").openings.number
+
+
 def test_nothing_is_written_over_or_left_half(export, tmp_path):
+    before = n_openings()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     result = export("good", "--folder", "out")
@@ -58,6 +67,8 @@ def test_nothing_is_written_over_or_left_half(export, tmp_path):
     assert result.exit_code == 2
     assert "fingerprint" in result.output
     assert not (tmp_path / "other").exists()
+    # Nothing was opened: neither folder nor data could be used.
+    assert n_openings() == before
 
 
 def test_a_sealed_test_set_stays_sealed(tmp_path):

@@ -226,7 +226,7 @@ def test_foreign_text_cannot_break_the_table(recommend, model_of):
         (("--out", "top.csv"), "add --all"),
         (("--study", "svd-mine"), "There is no study storage 'optuna.log' here"),
         (("--model", ""), "--model must name a model, but is empty: leave it out"),
-        (("--model", "nowhere"), "nowhere: the folder of the model must exist"),
+        (("--model", "nowhere"), "nowhere: there is no such folder"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(recommend, words, sentence):

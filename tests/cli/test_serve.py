@@ -55,10 +55,16 @@ def test_without_a_store_there_is_no_champion(serve, tmp_path):
             "named 'models:/toy@chmpion'. Did you mean 'models:/toy@",
         ),
         ("models:/toy/99", "named 'models:/toy/99'. Did you mean"),
-        ("models:/m-" + 32 * "0", "must be in sqlite:///mlflow.db, but: Logged model"),
-        ("runs:/nothing/model", "runs:/nothing/model: must be in sqlite:///mlflow.db"),
-        ("nowhere", "nowhere: the folder of the model must exist, but does not"),
-        (".", ".: must be a model that harness has logged, but there is no MLmodel"),
+        (
+            "models:/m-" + 32 * "0",
+            "cannot be taken from sqlite:///mlflow.db: Logged model",
+        ),
+        (
+            "runs:/nothing/model",
+            "runs:/nothing/model cannot be taken from sqlite:///mlflow.db",
+        ),
+        ("nowhere", "nowhere: there is no such folder"),
+        (".", ".: is not a model that harness has logged, because it has no MLmodel"),
         ("http://host/model", "The model must be a folder, models:/NAME@ALIAS"),
     ],
 )
@@ -85,7 +91,7 @@ def test_an_artefact_that_was_changed_is_one_sentence(serve, toy_model, tmp_path
     weights.write_bytes(weights.read_bytes()[:-5])
     result = serve("--model", "model")
     assert result.exit_code == 2
-    assert "model.npz: must be as it was when the model was packaged" in result.output
+    assert "model.npz: has changed since the model was packaged" in result.output
 
 
 def test_a_description_of_a_model_that_is_no_yaml_is_one_sentence(
@@ -96,8 +102,7 @@ def test_a_description_of_a_model_that_is_no_yaml_is_one_sentence(
     result = serve("--model", "model")
     assert result.exit_code == 2
     assert result.output == (
-        "Error: model/MLmodel: must be as MLflow has written it, but cannot be read; log "
-        "the model again.\n"
+        "Error: model/MLmodel: cannot be read; log the model again.\n"
     )
 
 
@@ -129,7 +134,7 @@ def test_a_port_that_is_taken_is_said_before_anything_else(serve, store):
         port = listener.getsockname()[1]
         result = serve("--port", str(port))
     assert result.exit_code == 2
-    assert result.output.startswith(f"Error: Port {port} of 127.0.0.1 must be free")
+    assert result.output.startswith(f"Error: Port {port} of 127.0.0.1 is in use")
     assert store.read_bytes() == before
 
 

@@ -23,7 +23,7 @@ def ui(tmp_path, monkeypatch):
 def test_without_runs_there_is_nothing_to_show(ui, tmp_path):
     result = ui()
     assert result.exit_code == 2
-    assert "mlflow.db: the MLflow database does not exist" in result.output
+    assert "mlflow.db: there is no such MLflow database" in result.output
     assert not list(tmp_path.iterdir())
 
 
@@ -35,7 +35,7 @@ def test_a_port_that_is_taken_is_one_sentence(ui, tmp_path):
         port = listener.getsockname()[1]
         result = ui("--port", str(port))
     assert result.exit_code == 2
-    assert f"Port {port} of 127.0.0.1 must be free" in result.output
+    assert f"Port {port} of 127.0.0.1 is in use" in result.output
 
 
 def test_a_server_that_is_down_is_one_sentence(ui):

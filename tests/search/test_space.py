@@ -118,7 +118,7 @@ def test_initial_point_is_the_defaults_unless_the_file_says_otherwise(space_of):
         ),
         (
             'biased = { type = "categorical", choices = [] }',
-            r"biased: choices: .*at least 1 item",
+            r"biased: choices: .*1 or more entries, but has 0",
         ),
         (
             'init_std = { type = "epochs", high = 10 }',

@@ -419,7 +419,7 @@ def test_a_champion_whose_files_have_changed_stops_the_promotion():
     [file] = files_of("1").rglob("model.npz")
     file.write_bytes(file.read_bytes() + b"x")
     lost = (
-        r"^models:/ratings/1/artifacts/model/model.npz: must be as it was .* --rollback"
+        r"^models:/ratings/1/artifacts/model/model.npz: has changed since .* --rollback"
     )
     for name in ("bad", "good"):
         with pytest.raises(DataError, match=lost):
@@ -441,7 +441,7 @@ def test_a_model_whose_files_are_lost_is_fitted_and_logged_again():
 @pytest.mark.usefixtures("judged")
 def test_a_study_that_was_not_judged_is_not_promoted():
     save_experiment_facts("optuna.log", "good", "judging", None)
-    with pytest.raises(StudyError, match=r"'good' must be judged on a test set"):
+    with pytest.raises(StudyError, match=r"'good' was not judged on a test set"):
         promote("good")
 
 

@@ -8,7 +8,9 @@ from harness.tracking.location import locate
 def test_there_is_nothing_to_show_without_a_database(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with (
-        pytest.raises(TrackingError, match=r"does not exist.*Run a study first"),
+        pytest.raises(
+            TrackingError, match=r"no such MLflow database.*Run a study first"
+        ),
         serve(locate(uri)),
     ):
         pass

@@ -76,7 +76,7 @@ def _only_member(path: Path, file: BinaryIO) -> IO[bytes]:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         raise DataError(
-            f"{path}: is a damaged archive or spreadsheet, no text file: export it as CSV."
+            f"{path}: is a damaged archive or spreadsheet, not a text file: export it as CSV."
         ) from error
     names = [
         each.filename
@@ -85,7 +85,7 @@ def _only_member(path: Path, file: BinaryIO) -> IO[bytes]:
     ]
     if "[Content_Types].xml" in names:
         raise DataError(
-            f"{path}: is a spreadsheet (.xlsx), no text file: export it as CSV."
+            f"{path}: is a spreadsheet (.xlsx), not a text file: export it as CSV."
         )
     if len(names) != 1:
         raise DataError(

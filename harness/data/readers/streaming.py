@@ -325,15 +325,24 @@ def _chosen_columns(given: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
+_NEEDED = {
+    "id": "a column of ids (unique_id, show_id, item_id, movieId ...)",
+    "title": "a column of titles (title, name)",
+}
+
+
 def _read_own(path: Path, columns: Sequence[str], known: dict[str, str]) -> Titles:
     lacking = [column for column in known.values() if column not in columns]
     if lacking:
         raise DataError(f"{path}: {UnknownNameError('column', lacking[0], columns)}")
-    if "title" not in known or not {*KEYS} & known.keys():
+    is_there = {"id": bool({*KEYS} & known.keys()), "title": "title" in known}
+    missing = [name for name in _NEEDED if not is_there[name]]
+    if missing:
+        options = " and ".join(f"--catalogue-column {name}=COLUMN" for name in missing)
         raise DataError(
-            f"{path}: a catalogue needs a column of ids (unique_id, show_id, item_id, "
-            f"movieId ...) and one named title, but its columns are {listed(columns)}; "
-            "name others with --catalogue-column id=COLUMN and title=COLUMN."
+            f"{path}: a catalogue needs {' and '.join(map(_NEEDED.__getitem__, missing))}, "
+            f"but its columns are {listed(columns)}; name "
+            f"{'it' if len(missing) == 1 else 'them'} with {options}."
         )
     text = read_text_columns(path, [*known.values()], required=[*known.values()])
     text = text.rename(columns={c: n for n, c in known.items()})

@@ -169,7 +169,7 @@ def _json_array(path: Path, encoding: str | None) -> list[dict[str, Any]]:
     try:
         rows = json.loads(text.decode(encoding or "utf-8-sig"))
     except ValueError as error:
-        raise DataError(f"{path}: is not JSON that can be read: {error}.") from error
+        raise DataError(f"{path}: is not valid JSON: {error}.") from error
     odd = next((k for k, row in enumerate(rows) if not isinstance(row, dict)), None)
     if odd is not None:
         raise DataError(
@@ -367,7 +367,7 @@ class _ColumnFinder:
             return named
         if not self.table.has_header:
             raise DataError(
-                f"{self.path}: has no header, so that no column can be called {named!r}; "
+                f"{self.path}: has no header, so no column can be called {named!r}; "
                 f"name columns by their numbers, 1 to {len(self.names)}, or add a header "
                 "line."
             )
