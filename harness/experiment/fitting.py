@@ -38,6 +38,7 @@ from harness.search.folds import (
 
 __all__ = [
     "FRESH_SEED_OFFSET",
+    "HALF_A_DIGIT",
     "Fitter",
     "Settings",
     "open_fitter",

@@ -17,6 +17,7 @@ from harness.evaluation.worker_process import n_cores
 from harness.experiment.decision import declare
 from harness.experiment.fitting import (
     FRESH_SEED_OFFSET,
+    HALF_A_DIGIT,
     Fitter,
     Settings,
     open_fitter,
@@ -177,19 +178,36 @@ class _Judge:
         if not wanted:
             return
         self._on_step(f"fresh folds of {' and '.join(wanted)}")
-        spec = self._prepared.spec
-        scores: dict[str, float | None] = dict.fromkeys(wanted)
-        if not self._is_timed:
-            seed = spec.seed + FRESH_SEED_OFFSET
-            scores |= fitter.fresh_scores(
-                wanted,
-                seed=seed,
-                n_folds=spec.search.folds,
-                metric=find_objective(spec.search.metric),
+        scores = {} if self._is_timed else self._fresh_scores(fitter, wanted)
+        for candidate, (_, params) in wanted.items():
+            values = scores.get(candidate, [])
+            fact = {
+                "params": dict(params),
+                "value": values[0] if values else None,
+                "seed_gap": float(np.ptp(values)) if len(values) > 1 else None,
+            }
+            self._save(f"fresh_folds/{candidate}", fact)
+            self._kept[f"fresh_folds/{candidate}"] = fact
+
+    def _fresh_scores(
+        self, fitter: Fitter, wanted: Mapping[str, Settings]
+    ) -> dict[str, list[float]]:
+        """Score settings on fresh folds; where one is precise enough, with two seeds."""
+        search, seed = (
+            self._prepared.spec.search,
+            self._prepared.spec.seed + FRESH_SEED_OFFSET,
+        )
+        metric = find_objective(search.metric)
+        if not self._is_large:
+            found = fitter.fresh_scores(
+                wanted, seed=seed, n_folds=search.folds, metric=metric
             )
-        for candidate, value in scores.items():
-            params = dict(wanted[candidate][1])
-            self._save(f"fresh_folds/{candidate}", {"params": params, "value": value})
+            return {candidate: [value] for candidate, value in found.items()}
+        last = [search.folds - 1]
+        scores = fitter.fold_scores(wanted, seed=seed, folds=last, metric=metric)
+        seeded = {c: each for c, each in wanted.items() if _is_seeded(each[0])}
+        again = fitter.fold_scores(seeded, seed=seed + 1, folds=last, metric=metric)
+        return {c: values + again.get(c, []) for c, values in scores.items()}
 
     def _tune_floor(self, fitter: Fitter) -> Params:
         self._on_step(f"tuning of {BIAS_BASELINE}")
@@ -199,9 +217,24 @@ class _Judge:
         return floor
 
     @property
+    def _is_large(self) -> bool:
+        """Whether one held-out fold is as good as all of them."""
+        return any(self._prepared.plans[c].fidelity.one_fold for c in self._best)
+
+    @property
     def _seeds(self) -> list[int]:
         spec = self._prepared.spec
-        return [spec.seed + k for k in range(spec.final_seeds)]
+        n_seeds = 1 if self._seeds_change_nothing() else spec.final_seeds
+        return [spec.seed + k for k in range(n_seeds)]
+
+    def _seeds_change_nothing(self) -> bool:
+        """Say whether another seed changes no digit, and none were asked for."""
+        spec, star = self._prepared.spec, self._prepared.split.train.scale.star
+        if not self._is_large or "final_seeds" in spec.model_fields_set:
+            return False
+        seeded = [c for c in self._best if _is_seeded(self._prepared.plans[c].family)]
+        gaps = [self._kept[f"fresh_folds/{c}"]["seed_gap"] for c in seeded]
+        return all(gap is not None and gap < HALF_A_DIGIT * star for gap in gaps)
 
     def _measure_costs(self, floor: Params) -> dict[str, Costs]:
         """Measure the tuned models and the floor; give costs by name of the entry."""
@@ -318,6 +351,10 @@ class _Judge:
         judging = replace(judging, openings=number, best_trials=best_trials)
         keep(self._storage, self._name, "judging", judging)
         self._save("judged_for", self._judged)
+
+
+def _is_seeded(family: type[Recommender]) -> bool:
+    return "seed" in family.__dataclass_fields__
 
 
 _N_FACTORS = 6

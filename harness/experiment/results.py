@@ -319,6 +319,9 @@ class ExperimentRecord:
     fresh_folds : mapping of str to float or None
         Candidate to the objective of its best settings on folds the search has not seen;
         None where folds follow each other in time.
+    seed_gaps : mapping of str to float or None
+        Candidate to what another seed changed on the fresh fold, where there is only one
+        because it is large.
     costs : mapping of str to Costs
         Candidate, or `BIAS_BASELINE`, to what its tuned model costs.
     not_measured : mapping of str to str
@@ -364,6 +367,7 @@ class ExperimentRecord:
     studies: Mapping[str, StudyRecord] = field(default_factory=dict)
     profile: Mapping[str, float | str | None] = field(default_factory=dict)
     fresh_folds: Mapping[str, float | None] = field(default_factory=dict)
+    seed_gaps: Mapping[str, float | None] = field(default_factory=dict)
     costs: Mapping[str, Costs] = field(default_factory=dict)
     not_measured: Mapping[str, str] = field(default_factory=dict)
     floor: FloorTuning | None = None

@@ -149,6 +149,10 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         studies=studies,
         profile=kept.get("profile", {}),
         fresh_folds=from_json(dict[str, float | None], by_candidate("fresh_folds")),
+        seed_gaps={
+            c: kept[f"fresh_folds/{c}"].get("seed_gap")
+            for c in by_candidate("fresh_folds")
+        },
         costs=from_json(dict[str, Costs], costs),
         not_measured=not_measured,
         floor=from_json(FloorTuning, kept["floor"]) if "floor" in kept else None,

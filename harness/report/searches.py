@@ -547,7 +547,33 @@ def optimism(context: Context) -> str:
         "## Optimism of the search",
         table(head, rows, align="lrrrr"),
         _about_optimism(record, gaps),
+        _about_large(record),
         _about_floor(record),
+    )
+
+
+def _about_large(record: ExperimentRecord) -> str:
+    """Say what was left out because one fold is precise enough."""
+    is_large = any(s.settings.fidelity.one_fold for s in record.studies.values())
+    if not is_large or all(value is None for value in record.fresh_folds.values()):
+        return ""
+    n_folds = record.spec.search.folds
+    told = (
+        f"One fresh fold of {record.split.n_train // n_folds:,} ratings was scored, not "
+        f"{n_folds}."
+    )
+    gaps = [gap for gap in record.seed_gaps.values() if gap is not None]
+    if not gaps or record.judging is None:
+        return told
+    n_seeds = len(record.judging.seeds)
+    fitted = (
+        "one seed, for another cannot change a digit that is shown"
+        if n_seeds == 1
+        else f"{n_seeds} seeds"
+    )
+    return (
+        f"{told} Another seed changed its score by {max(gaps):.6f}; the models were "
+        f"refitted with {fitted}."
     )
 
 

@@ -9,11 +9,16 @@ from sqlalchemy.orm import Session
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
+from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds, cut_fold
 from harness.experiment import judge as remeasure
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.models.svd.model import SVD
+from harness.report.context import Context
+from harness.report.searches import optimism
 from harness.search.attributes import why_too_small
+from harness.search.fidelity import Fidelity
 from harness.search.ownership import own_study
 from harness.search.records import NoListener
 from harness.search.storage import open_storage, read_experiment_facts
@@ -246,3 +251,43 @@ def test_what_needs_times_is_not_searched_in_data_without(small_ratings, tmp_pat
     dated = replace(small_ratings, timestamps=times)
     timeless = replace(small_ratings, timestamps=None)
     assert searched(dated) - searched(timeless) == {"time", "time_regularization"}
+
+
+@pytest.mark.parametrize(("half_a_digit", "n_seeds"), [(1.0, 1), (0.0, 3)])
+def test_large_data_have_one_fresh_fold_and_the_seeds_that_can_change_a_digit(
+    small_ratings, tmp_path, monkeypatch, half_a_digit, n_seeds
+):
+    dataset = Dataset(
+        name="toy", ratings=small_ratings, catalogue=Catalogue.empty(), source="toy"
+    )
+    spec = study_spec("svd", n_trials=1, seed=7)
+    settings = RunSettings(storage=str(tmp_path / "optuna.log"))
+    small = prepare_study(spec, settings, load=lambda _: dataset)
+    plan = replace(
+        small.plans["svd"], fidelity=Fidelity(samples=(1 / 4,), one_fold=True)
+    )
+    large = replace(small, plans={"svd": plan})
+    large.begin()
+    [trial] = large.search("svd", NoListener()).trials
+    monkeypatch.setattr(remeasure, "HALF_A_DIGIT", half_a_digit)
+    record = judge(large)
+    # Once more by hand: the last of the fresh folds, with two seeds.
+    train = large.split.train
+    first_seed = 7 + remeasure.FRESH_SEED_OFFSET
+    learnt, held_out = cut_fold(assign_folds(train, seed=first_seed), 4)
+    valid = train.take(held_out)
+    params = {k: v for k, v in trial.params.items() if k != "seed"}
+    scores = [
+        rmse(valid.values, model.predict(valid.users, valid.items, valid.timestamps))
+        for seed in (first_seed, first_seed + 1)
+        for model in [SVD(**params, seed=seed)]
+        if model.fit(train.take(learnt), Catalogue.empty())
+    ]
+    assert record.fresh_folds["svd"] == pytest.approx(scores[0], abs=1e-9)
+    assert record.seed_gaps["svd"] == pytest.approx(
+        abs(scores[1] - scores[0]), abs=1e-9
+    )
+    assert record.judging.seeds == (7, 8, 9)[:n_seeds]
+    text = optimism(Context(record=record, folder=tmp_path))
+    assert f"{record.seed_gaps['svd']:.6f}" in text
+    assert f"{len(train) // 5:,} ratings" in text
