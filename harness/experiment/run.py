@@ -331,7 +331,8 @@ def _prepare(
         test_share=spec.split.test_share,
         seed=spec.seed,
     )
-    if dataset.ratings.timestamps is None:
+    times = dataset.ratings.timestamps
+    if times is None or times.min() == times.max():
         spaces = {
             c: space.without_times(load_family(space.family).without_times)
             for c, space in spaces.items()

@@ -269,7 +269,7 @@ class SearchSpace:
         fixed = {
             n: Fixed(type="fixed", value=values[n])
             for n in values
-            if n in self.searched
+            if n in self.distributions
         }
         found: dict[str, Distribution] = {}
         for name, distribution in self.distributions.items():

@@ -1,5 +1,6 @@
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,13 @@ from harness.experiment import judge as judgement
 from harness.experiment.convergence import unfinished
 from harness.experiment.file import load_experiment
 from harness.experiment.judge import judge_experiment
-from harness.experiment.run import RunSettings, prepare_experiment, prepare_repeat
+from harness.experiment.run import (
+    RunSettings,
+    prepare_experiment,
+    prepare_repeat,
+    prepare_study,
+    study_spec,
+)
 from harness.experiment.spec import Criterion
 from harness.experiment.store import (
     keep_split,
@@ -105,6 +112,17 @@ def run(**changes):
     for candidate in prepared.plans:
         prepared.search(candidate, NoListener())
     return judge_experiment(prepared, on_step=lambda _: None)
+
+
+def test_times_that_are_all_the_same_are_no_times(small_dataset):
+    ratings = small_dataset.ratings
+    same = np.full(len(ratings), 10**9, dtype=ratings.timestamps.dtype)
+    for times, is_searched in ((same, False), (ratings.timestamps, True)):
+        dataset = replace(small_dataset, ratings=replace(ratings, timestamps=times))
+        prepared = prepare_study(
+            study_spec("svd"), RunSettings(storage="o.log"), load=lambda _, d=dataset: d
+        )
+        assert ("time" in prepared.plans["svd"].space.searched) is is_searched
 
 
 def test_a_family_can_have_fewer_trials_than_the_others():

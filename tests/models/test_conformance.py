@@ -267,56 +267,62 @@ def test_the_unit_of_the_ratings_does_not_matter(
 # Time
 
 
+KNOWING_TIME = {"svd": {"time": True}}
+
+
+@pytest.fixture
+def timed(family, ratings, catalogue):
+    """Fitted with what it knows of time switched on."""
+    return family(**KNOWING_TIME.get(family.name, {})).fit(ratings, catalogue)
+
+
 MOMENTS = [-(10.0**9), 0.0, 10.0**9, 10.0**12, float("nan")]
 
 
-def test_predictions_are_possible_at_any_time(fitted, ratings):
+def test_predictions_are_possible_at_any_time(timed, ratings):
     users = np.concatenate([ratings.users, STRANGERS, np.zeros(4, int)])
     items = np.concatenate([ratings.items, np.zeros(4, int), STRANGERS])
     for when in MOMENTS:
-        prediction = fitted.predict(users, items, np.full(len(users), when))
+        prediction = timed.predict(users, items, np.full(len(users), when))
         assert_possible(prediction, ratings, n=len(users))
     assert_possible(
-        fitted.predict(ratings.users, ratings.items, ratings.timestamps),
+        timed.predict(ratings.users, ratings.items, ratings.timestamps),
         ratings,
         n=len(ratings),
     )
 
 
-def test_a_time_that_is_not_known_is_as_good_as_none(fitted, ratings):
+def test_a_time_that_is_not_known_is_as_good_as_none(timed, ratings):
     users, items = every_pair(ratings)
     np.testing.assert_allclose(
-        fitted.predict(users, items, np.full(len(users), np.nan)),
-        fitted.predict(users, items),
+        timed.predict(users, items, np.full(len(users), np.nan)),
+        timed.predict(users, items),
         rtol=0,
         atol=1e-5,
     )
 
 
-KNOWING_TIME = {"svd": {"time": True}}
-
-
 def test_time_matters_to_families_that_know_it_and_to_no_other(
-    family, ratings, catalogue
+    timed, family, ratings, tmp_path
 ):
-    fitted = family(**KNOWING_TIME.get(family.name, {})).fit(ratings, catalogue)
     users, items = every_pair(ratings)
-    one, two = (
-        fitted.predict(users, items, when)
-        for when in (ratings.timestamps.min(), ratings.timestamps.max())
-    )
-    assert np.array_equal(one, two) is not type(fitted).uses_time
-    if not type(fitted).uses_time:
-        np.testing.assert_array_equal(one, fitted.predict(users, items))
+    moments = ratings.timestamps.min(), ratings.timestamps.max()
+    one, two = (timed.predict(users, items, when) for when in moments)
+    assert np.array_equal(one, two) is not family.uses_time
+    if not family.uses_time:
+        np.testing.assert_array_equal(one, timed.predict(users, items))
+    timed.save(tmp_path / "model")
+    loaded = family.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(users, items, moments[0]), one)
 
 
-def test_recommends_what_it_predicts_highest_at_that_time(fitted, ratings):
+def test_recommends_what_it_predicts_highest_at_that_time(timed, ratings):
     when = float(ratings.timestamps.min())
     for user in (0, 7, -1):
-        items, scores = fitted.recommend(
+        items, scores = timed.recommend(
             user, ratings.n_items, exclude_seen=False, when=when
         )
-        prediction = fitted.predict(np.full(len(items), user), items, when)
+        prediction = timed.predict(np.full(len(items), user), items, when)
         np.testing.assert_allclose(
             ratings.scale.clip(scores), prediction, rtol=0, atol=1e-4
         )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import islice, product
 
 import optuna
@@ -242,3 +243,11 @@ def test_what_hangs_on_times_is_not_searched_without_them():
     assert "time_regularization" not in space.initial
     assert space.initial["time"] is False
     assert "n_factors" in space.searched
+
+
+def test_time_that_a_space_fixes_is_off_without_times_and_told_so():
+    space = load_space(find_space("svd"), SVD)
+    on = {**space.distributions, "time": Fixed(type="fixed", value=True)}
+    without = replace(space, distributions=on).without_times({"time": False})
+    assert without.distributions["time"] == Fixed(type="fixed", value=False)
+    assert "time_regularization" not in without.distributions
