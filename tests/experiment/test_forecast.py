@@ -17,10 +17,12 @@ from harness.experiment.forecast import (
     forecast_where_large,
 )
 from harness.experiment.run import RunSettings, prepare_study, study_spec
+from harness.experiment.spec import BudgetSpec
 from harness.models.base import Growth
 from harness.models.baseline.model import Baseline
 from harness.models.cf.model import CF
 from harness.models.slope_one.model import SlopeOne
+from harness.search.fidelity import Fidelity
 from harness.search.records import NoListener
 
 
@@ -86,6 +88,30 @@ def test_a_line_through_the_samples_is_continued_to_all_ratings(prepared, exact)
     assert found.memory_bytes == pytest.approx(
         2 * family.worker_bytes + data + 6 * family.model_bytes
     )
+
+
+def test_samples_and_one_fold_take_their_share_of_the_time(prepared, exact):
+    exact(lambda n: 0.01 * n)
+    [plan] = prepared.plans.values()
+    fidelity = Fidelity(samples=(1 / 16, 1 / 4), one_fold=True)
+    search = prepared.spec.search.model_copy(update={"pruner": "race"})
+    raced = replace(
+        prepared,
+        plans={"baseline": replace(plan, fidelity=fidelity)},
+        spec=prepared.spec.model_copy(
+            update={"search": search, "budget": BudgetSpec(trials=100)}
+        ),
+    )
+    [family] = forecast_experiment(raced).families
+    of_fold = 0.01 * 720
+    # Of 100 trials 45 go on to a quarter, and 45 % of these to everything.
+    expected = 100 / 16 + 45 / 4 + 0.45 * 45
+    assert family.search_seconds == pytest.approx(expected * of_fold)
+    assert family.most_seconds == pytest.approx(100 * (1 / 16 + 1 / 4 + 1) * of_fold)
+    # The samples are kept beside the one fold, which is in what was measured.
+    data = 720 * (4 * 4 + 8)
+    held = 5000 + 1000 + 50 * 720 + (1 / 16 + 1 / 4) * data
+    assert family.worker_bytes == pytest.approx(held)
 
 
 def test_a_family_says_what_its_costs_grow_with(prepared, exact):
