@@ -14,6 +14,7 @@ from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
 from harness.evaluation.objectives import find_objective
+from harness.evaluation.requirements import find_requirements
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
 from harness.experiment.file import (
@@ -362,6 +363,7 @@ def _prepare(
             code_version=code_version(),
             metric=metric,
             fidelity=fidelity,
+            require=spec.requirements(candidate),
             warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()
@@ -407,6 +409,7 @@ def _checked(
         n_workers = workers.count()
     make_pruner(spec.search.pruner)
     find_objective(spec.search.metric)
+    find_requirements(spec.search.require or ())
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
     return replace(settings, n_workers=n_workers)

@@ -41,6 +41,7 @@ from harness.report.context import (
 )
 from harness.report.markdown import escape
 from harness.report.searches import edges, falling
+from harness.search.records import why_none_is_best
 
 __all__ = [
     "Statement",
@@ -155,7 +156,9 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
     n_started, n_all = len(record.studies), len(record.spec.families)
     if record.is_study and record.studies and not best:
         yield Statement(
-            kind="no trial", text="No trial was completed, so there is no result yet."
+            kind="no trial",
+            text=" ".join(filter(None, map(why_none_is_best, record.studies.values())))
+            or "No trial was completed, so there is no result yet.",
         )
         return
     if record.split.method == "none":
@@ -670,7 +673,8 @@ def _out_of_date(record: ExperimentRecord) -> Iterator[Statement]:
     missing = [c for c in record.spec.families if record.model(c) is None]
     if missing:
         names = ", ".join(record.spec.label(c) for c in missing)
-        text = f"Not judged: {names}."
+        reasons = [why_none_is_best(s) for s in record.studies.values()]
+        text = " ".join([f"Not judged: {names}.", *filter(None, reasons)])
         yield Statement(kind="not judged", text=text, facts={"missing": len(missing)})
 
 
