@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.data.dataset import Dataset
 from harness.errors import SearchFailedError
+from harness.experiment.blending import require_members, search_blend
 from harness.experiment.convergence import unfinished, why_stopped
 from harness.experiment.forecast import forecast_where_large
 from harness.experiment.judge import JudgedExperiment, judge_experiment
@@ -13,7 +14,7 @@ from harness.experiment.store import keep_split, read_experiment
 from harness.objects import Experiment
 from harness.progress import Listeners, SearchProgress
 from harness.report.write import write_report
-from harness.search.records import why_exhausted, why_none_is_best
+from harness.search.records import why_exhausted
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import Location, with_project_run
@@ -72,8 +73,11 @@ def _search_and_judge(
 ) -> JudgedExperiment | None:
     """Search, and judge unless there is something missing; then None."""
     storage = prepared.settings.storage
+    # What cannot be done is found out before anything is written.
+    require_members(prepared, only)
     prepared.begin()
-    chosen = [only] if only else list(prepared.plans)
+    # Blends last: they are made of the best settings of the others.
+    chosen = [only] if only else sorted(prepared.plans, key=prepared.spec.is_blend)
     with progress:
         progress.begin(prepared, chosen)
         for candidate in chosen:
@@ -100,10 +104,13 @@ def _search(
         listener = progress.listener(candidate)
         listeners = Listeners(*(each for each in (listener, tracker) if each))
         try:
-            study = prepared.search(candidate, listeners)
+            study = (
+                search_blend(prepared, candidate, listeners, on_step=progress.step)
+                if prepared.spec.is_blend(candidate)
+                else prepared.search(candidate, listeners)
+            )
             stopped = why_stopped(study, prepared.spec, candidate)
-            reasons = (why_exhausted(study), stopped, why_none_is_best(study))
-            for reason in filter(None, reasons):
+            for reason in filter(None, (why_exhausted(study), stopped)):
                 progress.warn(reason)
         except KeyboardInterrupt:
             progress.warn(

@@ -37,6 +37,7 @@ from harness.evaluation.results import (
 from harness.evaluation.splits import SealedTest
 from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
+from harness.models.families import make_model
 from harness.plain import Params
 from harness.version import code_version
 
@@ -47,7 +48,6 @@ __all__ = [
     "fit_entries",
     "fit_entry",
     "judge_entries",
-    "make_model",
     "seeds_of",
 ]
 
@@ -129,12 +129,6 @@ def fit_entries(
 def seeds_of(entry: Entry, seeds: Sequence[int]) -> Sequence[int]:
     """Name the seeds that are of use: the first alone without randomness."""
     return seeds if "seed" in entry.family.__dataclass_fields__ else seeds[:1]
-
-
-def make_model(family: type[Recommender], params: Params, seed: int) -> Recommender:
-    """Make a model that is not yet fitted."""
-    seeded = "seed" in family.__dataclass_fields__
-    return family(**params, **({"seed": seed} if seeded else {}))
 
 
 def fit_entry(

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.evaluation.equivalence import Answer
@@ -13,6 +13,7 @@ from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
 from harness.experiment.measured import DATA, estimate, measure_named, measured
 from harness.experiment.results import (
+    BlendGain,
     CheckedCriterion,
     Decision,
     ExperimentRecord,
@@ -22,6 +23,7 @@ from harness.experiment.results import (
 )
 from harness.experiment.spec import WINNER, Criterion, ExperimentSpec
 from harness.formatting import unit_of_scale
+from harness.models.blend import Blend
 
 __all__ = [
     "FLOOR",
@@ -49,7 +51,31 @@ def conclude(record: ExperimentRecord) -> ExperimentRecord:
         claims=tuple(judge_claims(record)),
         contradictions=tuple(find_contradictions(record.spec)),
         changed_since_opened=_changed_since_opened(record),
+        blends=tuple(_blend_gains(record)),
     )
+
+
+def _blend_gains(record: ExperimentRecord) -> Iterator[BlendGain]:
+    """Compare each blend with the single family that the test set likes best.
+
+    That one was picked for its score there, which if anything makes the gain look small.
+    """
+    tuned = [model for model in record.models if model.role == "tuned"]
+    singles = [model for model in tuned if model.family != Blend.name]
+    for model in tuned:
+        if model.family != Blend.name or model.candidate is None or not singles:
+            continue
+        single = min(singles, key=record.loss_of)
+        found = record.difference(model.name, single.name)
+        if found is None:
+            continue
+        members, weights = (str(model.params[key]) for key in ("members", "weights"))
+        yield BlendGain(
+            candidate=model.candidate,
+            single=str(single.candidate),
+            weights=Blend(members=members, weights=weights).shares(),
+            difference=found,
+        )
 
 
 def _decide(record: ExperimentRecord) -> Decision | None:

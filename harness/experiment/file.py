@@ -18,7 +18,6 @@ from harness.errors import (
     UnsupportedError,
 )
 from harness.evaluation.measures import MEASURES
-from harness.evaluation.requirements import find_requirements
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.claims import NO_FIGURE
 from harness.experiment.measured import DATA, PARAM, check_metric
@@ -31,7 +30,9 @@ from harness.experiment.spec import (
 )
 from harness.files import shipped_folders
 from harness.models.base import Recommender
+from harness.models.blend import Blend
 from harness.models.families import load_family
+from harness.search.distributions import Float, Value
 from harness.search.space import SearchSpace, find_space, load_space, space_of
 from harness.toml import as_sentence, broken_rule, first_problem, line_of
 
@@ -52,9 +53,9 @@ def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
             f"{WINNER!r} stands for the family that is chosen: take another key.",
         )
     yield from _about_labels(spec)
+    yield from _about_blends(spec)
     yield from _about_variants(spec)
     yield from _about_decision(spec)
-    yield from _about_requirements(spec)
     for position, criterion in enumerate(spec.criteria):
         for key, rule in _about_criterion(spec, criterion):
             yield f"criteria.{position}.{key}", rule
@@ -74,12 +75,38 @@ def _about_labels(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
             )
 
 
+def _about_blends(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    for candidate, entry in spec.families.items():
+        if spec.is_blend(candidate):
+            yield from _about_members(spec, candidate)
+        elif entry.members is not None:
+            rule = "only a blend has members: leave it out."
+            yield f"families.{candidate}.members", rule
+
+
+def _about_members(spec: ExperimentSpec, blend: str) -> Iterator[tuple[str, str]]:
+    key, members = f"families.{blend}.members", spec.members(blend)
+    for member in members:
+        if member not in spec.families:
+            known = [c for c in spec.families if not spec.is_blend(c)]
+            yield key, str(UnknownNameError("member", member, known))
+        elif spec.is_blend(member):
+            yield key, f"a blend is made of other families, but {member!r} is a blend."
+    if len(set(members)) < max(2, len(members)):
+        found = ", ".join(map(repr, members)) or "none"
+        where = f"families.{blend}" if spec.families[blend].members is None else key
+        yield where, f"a blend needs two or more different families, but has {found}."
+
+
 def _about_variants(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     taken = {BIAS_BASELINE, MEAN_BASELINE, *spec.families}
     taken |= {f"{c}, {role}" for c in spec.families for role in ("initial", "tuned")}
     for position, variant in enumerate(spec.variants):
         if variant.candidate not in spec.families:
             yield f"variants.{position}.candidate", _unknown(spec, variant.candidate)
+        elif spec.is_blend(variant.candidate):
+            rule = f"{variant.candidate!r} is a blend, of which there are no variants."
+            yield f"variants.{position}.candidate", rule
         if not variant.params:
             yield (
                 f"variants.{position}.params",
@@ -106,13 +133,6 @@ def _about_decision(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
         if name not in known:
             error = UnknownNameError("preference", name, known)
             yield f"decision.negligible.{name}", str(error)
-
-
-def _about_requirements(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
-    try:
-        find_requirements(spec.search.require or ())
-    except HarnessError as error:
-        yield "search.require", str(error)
 
 
 def _about_criterion(
@@ -305,9 +325,23 @@ def _space(path: Path, candidate: str, entry: FamilySpec) -> SearchSpace:
             raise
         raise complaint(path, f"families.{candidate}", str(error)) from error
     try:
-        return space.starting_with(entry.enqueue, "enqueue")
+        return _starting(space, family, entry)
     except SpaceError as error:
         raise complaint(path, f"families.{candidate}", str(error)) from error
+
+
+def _starting(
+    space: SearchSpace, family: type[Recommender], entry: FamilySpec
+) -> SearchSpace:
+    """Start where the entry says, a blend with the weights of least squares."""
+    free: dict[str, Value] = {
+        name: 0.0
+        for name, distribution in space.searched.items()
+        if isinstance(distribution, Float) and distribution.low == 0
+    }
+    if family is Blend and free:
+        space = space.starting_with([free], "enqueue")
+    return space.starting_with(entry.enqueue, "enqueue")
 
 
 def _space_file(entry: FamilySpec, family: type[Recommender]) -> Path:

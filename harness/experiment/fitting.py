@@ -1,9 +1,11 @@
 """What is fitted after the search: fresh folds, the bias floor, and the models judged."""
 
 import io
+import json
 import pickle
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -18,12 +20,13 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
-from harness.evaluation.final import Entry, make_model, seeds_of
+from harness.evaluation.final import Entry, seeds_of
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.results import FloorTuning
-from harness.evaluation.worker_process import WorkerDiedError
+from harness.evaluation.worker_process import WorkerDiedError, n_cores
 from harness.models.base import Recommender
-from harness.models.families import load_family
+from harness.models.blend import Blend, predict_held_out, read_members
+from harness.models.families import load_family, make_model, reference_of
 from harness.plain import Params, ParamValue
 from harness.search.executors import ProcessExecutor
 from harness.search.folds import (
@@ -40,7 +43,10 @@ __all__ = [
     "FRESH_SEED_OFFSET",
     "HALF_A_DIGIT",
     "Fitter",
+    "HeldOut",
     "Settings",
+    "choose_jobs",
+    "hold_out",
     "open_fitter",
     "pack",
     "tune_floor",
@@ -94,7 +100,8 @@ class Fitter:
         """Score settings on the folds of the bench.
 
         The best of many trials looks better than it is, because it was chosen for its
-        values; on other folds this is the same measurement without the choice.
+        values; on other folds this is the same measurement without the choice. A blend
+        is scored by what its members predict here.
         """
         found = self.fold_scores(
             settings, seed=seed, folds=range(n_folds), metric=metric
@@ -110,8 +117,11 @@ class Fitter:
         metric: Metric,
     ) -> dict[str, list[float]]:
         """Score settings on some folds of the bench, in the order of the folds."""
+        mixed = _made_of_others(settings) if metric == OBJECTIVE else {}
+        members = {name for shares in mixed.values() for name in shares}
+        alone = [name for name in settings if name not in mixed]
         # Fold by fold, so that each is cut once for all settings.
-        keys = [(fold, name) for fold in folds for name in settings]
+        keys = [(fold, name) for fold in folds for name in alone]
         calls = [
             partial(
                 _score_fold,
@@ -122,11 +132,13 @@ class Fitter:
                     fold=fold,
                     metric=metric,
                 ),
+                keep=name in members,
             )
             for fold, name in keys
         ]
+        held_out = dict[tuple[int, str], npt.NDArray[np.float32]]()
         values: dict[str, list[float]] = {name: [] for name in settings}
-        for (fold, name), result in zip(keys, self.map(calls), strict=True):
+        for (fold, name), (result, kept) in zip(keys, self.map(calls), strict=True):
             if result.error is not None:
                 reason = result.error.strip().splitlines()[-1]
                 raise StudyError(
@@ -134,13 +146,24 @@ class Fitter:
                     f"the search: {reason}"
                 )
             values[name].append(float(result.metrics[metric.name][-1]))
+            if kept is not None:
+                held_out[fold, name] = kept
+        for name, shares in mixed.items():
+            for fold in folds:
+                terms = [share * held_out[fold, m] for m, share in shares.items()]
+                scores = self.bench.score_held_out(fold, np.sum(terms, axis=0))
+                values[name].append(scores[metric.name])
         return values
 
     def fit(
         self, entries: Sequence[Entry], seeds: Sequence[int]
     ) -> Iterator[tuple[list[Recommender], float]]:
-        """Fit each entry with each seed; yield its models and the mean seconds of one."""
-        wanted = [(entry, seed) for entry in entries for seed in seeds_of(entry, seeds)]
+        """Fit each entry with each seed; yield its models and the mean seconds of one.
+
+        A blend takes the models of entries before it that are its members.
+        """
+        alone = [entry for entry in entries if entry.family is not Blend]
+        wanted = [(entry, seed) for entry in alone for seed in seeds_of(entry, seeds)]
         calls = [
             partial(
                 _fit,
@@ -152,13 +175,20 @@ class Fitter:
             for entry, seed in wanted
         ]
         fitted = self.map(calls)
+        blends = [entry for entry in entries if entry.family is Blend]
+        members = _Members([entry.params for entry in blends])
         for entry in entries:
+            if entry.family is Blend:
+                yield members.blend(entry.params, seeds, self.bench)
+                continue
             answers = [
                 self._unpacked(next(fitted), entry, seed)
                 for seed in seeds_of(entry, seeds)
             ]
             seconds = float(np.mean([each[1] for each in answers]))
-            yield [each[0] for each in answers], seconds
+            models = [each[0] for each in answers]
+            members.keep(models, seconds)
+            yield models, seconds
 
     def _unpacked(
         self, answer: "_Fitted | None", entry: Entry, seed: int
@@ -173,6 +203,80 @@ class Fitter:
         if isinstance(answer.model, bytes):
             return _unpack(answer.model, train), answer.seconds
         return answer.model, answer.seconds
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a model predicts of a fold that was held out, not clipped; the model if kept."""
+
+    prediction: npt.NDArray[np.float32]
+    seconds: float
+    model: Recommender | None = None
+
+
+def hold_out(
+    bench: Workbench, *, family: type[Recommender] | str, task: FoldTask, keep: bool
+) -> HeldOut:
+    """Fit a model on all folds but one, and let it predict that one, to be blended."""
+    train, valid = bench.parts(task.fold)
+    model = make_model(_loaded(family), task.params, task.seed)
+    start = time.perf_counter()
+    model.fit(train, bench.catalogue)
+    seconds = time.perf_counter() - start
+    prediction = predict_held_out(model, valid).astype(np.float32)
+    return HeldOut(prediction, seconds, model if keep else None)
+
+
+SHORT_SECONDS = 4.0
+"""Less work than this is done here: workers take about a second to start."""
+
+
+def choose_jobs(seconds: float, asked: int | None) -> int:
+    """Take the workers of the search, unless they need longer to start than to work."""
+    if seconds <= SHORT_SECONDS:
+        return 1
+    # A cluster is for searches: its owner's machine does the rest.
+    return asked or n_cores()
+
+
+class _Members:
+    """Keeps the fitted models that blends are made of, so that none is fitted twice."""
+
+    def __init__(self, blends: Sequence[Params]) -> None:
+        self._wanted = {
+            self._key(member.make(0))
+            for params in blends
+            for member in read_members(str(params["members"]))
+        }
+        self._found: dict[str, tuple[list[Recommender], float]] = {}
+
+    @staticmethod
+    def _key(model: Recommender) -> str:
+        settings = {n: v for n, v in model.hyperparameters().items() if n != "seed"}
+        return json.dumps([reference_of(type(model)), settings], sort_keys=True)
+
+    def keep(self, models: list[Recommender], seconds: float) -> None:
+        if (key := self._key(models[0])) in self._wanted:
+            self._found[key] = models, seconds
+
+    def blend(
+        self, params: Params, seeds: Sequence[int], bench: Workbench
+    ) -> tuple[list[Recommender], float]:
+        """Make a blend for each seed, and say what its members took to fit."""
+        blends, total = list[Recommender](), 0.0
+        for position, seed in enumerate(seeds):
+            start = time.perf_counter()
+            blend = Blend(**{**params, "seed": seed})  # type: ignore[arg-type]
+            there, before = dict[str, Recommender](), 0.0
+            for member in blend.read():
+                models, seconds = self._found.get(self._key(member.make(0)), ([], 0.0))
+                if models:
+                    # One without randomness is the same for all seeds.
+                    there[member.name] = models[min(position, len(models) - 1)]
+                    before += seconds if blend.shares()[member.name] else 0.0
+            blends.append(blend.fit_around(bench.train, bench.catalogue, there))
+            total += before + time.perf_counter() - start
+        return blends, total / len(seeds)
 
 
 def _taken(futures: list[Future[T]]) -> Iterator[Future[T]]:
@@ -201,10 +305,35 @@ def _loaded(family: type[Recommender] | str) -> type[Recommender]:
     return load_family(family) if isinstance(family, str) else family
 
 
+def _made_of_others(settings: Mapping[str, Settings]) -> dict[str, dict[str, float]]:
+    """Find the blends that are made of other settings here, and what each of these weighs."""
+    found = {}
+    for name, (family, params) in settings.items():
+        if family is not Blend:
+            continue
+        blend = Blend(**dict(params))  # type: ignore[arg-type]
+        shares = {n: share for n, share in blend.shares().items() if share > 0}
+        of = {m.name: (load_family(m.family), dict(m.params)) for m in blend.read()}
+        there = {n: (f, dict(p)) for n, (f, p) in settings.items()}
+        if all(there.get(n) == of[n] for n in shares):
+            found[name] = shares
+    return found
+
+
 def _score_fold(
-    bench: Workbench, *, family: type[Recommender] | str, task: FoldTask
-) -> FoldResult:
-    return bench.of_family(_loaded(family)).run(task)
+    bench: Workbench, *, family: type[Recommender] | str, task: FoldTask, keep: bool
+) -> tuple[FoldResult, npt.NDArray[np.float32] | None]:
+    """Score settings on one fold; with what they predict of it, if that is kept."""
+    bench = bench.of_family(_loaded(family))
+    if not keep:
+        return bench.run(task), None
+    try:
+        held_out = hold_out(bench, family=family, task=task, keep=False)
+    except Exception:  # noqa: BLE001 - as `Workbench.run` does
+        return FoldResult(metrics={}, error=traceback.format_exc()), None
+    scores = bench.score_held_out(task.fold, held_out.prediction)
+    metrics = {name: np.array([value]) for name, value in scores.items()}
+    return FoldResult(metrics=metrics), held_out.prediction
 
 
 @dataclass(frozen=True)

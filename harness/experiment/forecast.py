@@ -17,7 +17,6 @@ from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.cost_probe import peak_bytes, restart_peak
 from harness.evaluation.costs import ENOUGH_SECONDS, n_cost_processes
-from harness.evaluation.final import make_model
 from harness.evaluation.splits import assign_folds
 from harness.evaluation.worker_process import (
     WorkerDiedError,
@@ -28,7 +27,7 @@ from harness.experiment.fitting import pack
 from harness.experiment.run import PreparedExperiment
 from harness.formatting import duration, size
 from harness.models.base import Recommender
-from harness.models.families import load_family
+from harness.models.families import load_family, make_model
 from harness.plain import Params
 from harness.search.executors import ProcessExecutor
 from harness.search.fidelity import draw_users
@@ -287,16 +286,17 @@ def forecast_experiment(
         )
     spec, train = prepared.spec, prepared.split.train
     families, failed = list[FamilyForecast](), dict[str, str]()
-    for candidate, n_trials in _trials_left(prepared).items():
+    left, tried = _trials_left(prepared), dict[str, _Tried]()
+    # Blends last: they cost what their members cost.
+    for candidate in sorted(left, key=spec.is_blend):
         if only not in {None, candidate}:
             continue
-        plan = prepared.plans[candidate]
         try:
-            tried = _try_family(plan, prepared)
+            found = _try_candidate(candidate, prepared, tried)
         except _ProbeFailedError as error:
             failed[candidate] = str(error)
             continue
-        families.append(_of_family(candidate, tried, n_trials, prepared))
+        families.append(_of_family(candidate, found, left[candidate], prepared))
     return Forecast(
         families=tuple(families),
         failed=failed,
@@ -372,8 +372,11 @@ def _of_family(
     at_once = min(jobs, n_cores(), spec.search.n_tasks)
     n_folds, plan = spec.search.folds, prepared.plans[candidate]
     of_fold = tried.seconds / at_once
-    most = n_trials * sum(each.share for each in plan.evaluations) * of_fold
-    usual = _usual_folds(n_trials, plan) * of_fold
+    is_blend = spec.is_blend(candidate)
+    # All trials of a blend weight the same fits.
+    n_fitted = 1 if is_blend else n_trials
+    most = n_fitted * sum(each.share for each in plan.evaluations) * of_fold
+    usual = _usual_folds(n_fitted, plan) * of_fold
     if spec.search.pruner == "none":
         usual = most
     # Of large data one fold, with two seeds.
@@ -383,7 +386,9 @@ def _of_family(
         refit = tried.seconds * n_folds / (n_folds - 1)
         n_more = n_cost_processes(spec.cost_processes) - 1
         costs = refit + min(n_more * refit, ENOUGH_SECONDS)
-        judging += 2 * spec.final_seeds * refit / at_once + costs
+        # A blend is made of members that were refitted.
+        n_refits = 0 if is_blend else 2 * spec.final_seeds
+        judging += n_refits * refit / at_once + costs
     if spec.budget.seconds is not None:
         most, usual = min(most, spec.budget.seconds), min(usual, spec.budget.seconds)
     n_whole = len(plan.evaluations) - len(plan.fidelity.samples)
@@ -410,6 +415,28 @@ def _usual_folds(n_trials: int, plan: StudyPlan) -> float:
         n_reaching = max(1.0, SHARE_CLIMBING * n_reaching)
     n_complete = min(n_reaching, N_COMPLETE + SHARE_COMPLETE * n_trials)
     return on_samples + n_reaching + (n_folds - 1) * n_complete
+
+
+def _try_candidate(
+    candidate: str, prepared: PreparedExperiment, tried: dict[str, _Tried]
+) -> _Tried:
+    """Try a family, or the members of a blend, unless that was done, and keep it."""
+    if candidate in tried:
+        return tried[candidate]
+    if not prepared.spec.is_blend(candidate):
+        tried[candidate] = _try_family(prepared.plans[candidate], prepared)
+        return tried[candidate]
+    members = [
+        _try_candidate(member, prepared, tried)
+        for member in prepared.spec.members(candidate)
+    ]
+    return _Tried(
+        seconds=sum(each.seconds for each in members),
+        n_bytes=sum(each.n_bytes for each in members),
+        # Those of its members are counted with them.
+        model_bytes=0.0,
+        process_bytes=max(each.process_bytes for each in members),
+    )
 
 
 def _try_family(plan: StudyPlan, prepared: PreparedExperiment) -> _Tried:

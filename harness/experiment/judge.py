@@ -13,13 +13,14 @@ from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entr
 from harness.evaluation.objectives import find_objective
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.evaluation.splits import TIMED, assign_folds
-from harness.evaluation.worker_process import n_cores
+from harness.experiment.blending import initial_settings
 from harness.experiment.decision import declare
 from harness.experiment.fitting import (
     FRESH_SEED_OFFSET,
     HALF_A_DIGIT,
     Fitter,
     Settings,
+    choose_jobs,
     open_fitter,
     tune_floor,
 )
@@ -34,14 +35,12 @@ from harness.plain import Params, from_json, to_json
 from harness.search.folds import TrainingData
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
-from harness.search.records import TrialRecord, why_none_is_best
+from harness.search.records import TrialRecord
 from harness.search.storage import read_experiment_facts, save_experiment_facts
 
 __all__ = ["JudgedExperiment", "judge_experiment"]
 
 
-SHORT_SECONDS = 4.0
-"""Less work than this is done here: workers take about a second to start."""
 FLOOR_SECONDS = 1e-6
 """Seconds that tuning the bias floor takes for each training rating."""
 
@@ -89,11 +88,9 @@ class _Judge:
             if study.best is not None
         }
         if not self._best:
-            reasons = [r for s in record.studies.values() if (r := why_none_is_best(s))]
             raise StudyError(
-                " ".join(reasons)
-                or f"No family of the experiment {self._name!r} has a complete trial: "
-                "there is nothing to judge."
+                f"No family of the experiment {self._name!r} has a complete trial: there "
+                "is nothing to judge."
             )
         self._kept = read_experiment_facts(self._storage, self._name)
 
@@ -161,15 +158,11 @@ class _Judge:
         )
 
     def _jobs(self) -> int:
-        """Take the workers of the search, unless they need longer to start than to work."""
         spec, n_train = self._prepared.spec, len(self._prepared.split.train)
         n_fits = spec.search.folds + 2 * spec.final_seeds
         of_one = [best.metrics.get("fit_seconds", 0.0) for best in self._best.values()]
         seconds = n_fits * sum(of_one) + FLOOR_SECONDS * n_train
-        if seconds <= SHORT_SECONDS:
-            return 1
-        # A cluster is for searches: its owner's machine judges.
-        return self._prepared.settings.jobs or n_cores()
+        return choose_jobs(seconds, self._prepared.settings.jobs)
 
     def _score_fresh_folds(self, fitter: Fitter) -> None:
         wanted: dict[str, Settings] = {
@@ -294,12 +287,13 @@ class _Judge:
 
     def _entries(self, floor: Params) -> list[Entry]:
         entries = []
-        for candidate, best in self._best.items():
-            plan = self._prepared.plans[candidate]
-            settings: dict[Role, Params] = {
-                "initial": plan.space.initial,
-                "tuned": best.params,
-            }
+        # Blends last: they are made of the others.
+        for candidate in sorted(self._best, key=self._prepared.spec.is_blend):
+            plan, best = self._prepared.plans[candidate], self._best[candidate]
+            initial = plan.space.initial
+            if self._prepared.spec.is_blend(candidate):
+                initial = initial_settings(initial, best.params)
+            settings: dict[Role, Params] = {"initial": initial, "tuned": best.params}
             entries += [
                 Entry(
                     name=f"{candidate}, {role}",

@@ -12,7 +12,7 @@ from harness.evaluation.splits import Split, split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.plain import Params
-from harness.search.records import StudyRecord, TrialRecord, why_none_is_best
+from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = ["RefittedModel", "baselines", "refit_best", "split_again"]
 
@@ -39,8 +39,7 @@ def refit_best(
     best = study.best
     if best is None:
         raise StudyError(
-            why_none_is_best(study)
-            or f"The study {study.name!r} has no complete trial yet, so there is no model "
+            f"The study {study.name!r} has no complete trial yet, so there is no model "
             "to fit again: continue it with `harness study`."
         )
     family = load_family(study.reference)

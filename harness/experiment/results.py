@@ -284,6 +284,28 @@ class RepeatedSplits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlendGain:
+    """What a blend gains over the best single family.
+
+    Parameters
+    ----------
+    candidate : str
+        The blend.
+    single : str
+        The candidate that is best on the test set and no blend.
+    weights : mapping of str to float
+        Member to its weight; 0 where it was left out.
+    difference : Difference
+        Of the blend and the single one: negative where the blend is better.
+    """
+
+    candidate: str
+    single: str
+    weights: Mapping[str, float]
+    difference: Difference
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExperimentRecord:
     """One experiment, as the storage has it. A study is an experiment with one family.
 
@@ -352,6 +374,8 @@ class ExperimentRecord:
         Published figures that say something together that none says alone.
     changed_since_opened : tuple of str
         What the file says otherwise than before the first opening: "decision rule".
+    blends : tuple of BlendGain
+        What each blend gains over the best single family.
     """
 
     name: str
@@ -383,6 +407,7 @@ class ExperimentRecord:
     claims: tuple[JudgedClaim, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
     changed_since_opened: tuple[str, ...] = ()
+    blends: tuple[BlendGain, ...] = ()
 
     @property
     def is_study(self) -> bool:
@@ -464,5 +489,6 @@ class ExperimentRecord:
             other_splits=(),
             repeated=None,
             contradictions=(),
+            blends=(),
             criteria=tuple(c for c in self.criteria if c.criterion in spec.criteria),
         )

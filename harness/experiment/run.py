@@ -14,7 +14,6 @@ from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
 from harness.evaluation.objectives import find_objective
-from harness.evaluation.requirements import find_requirements
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
 from harness.experiment.file import (
@@ -25,12 +24,13 @@ from harness.experiment.file import (
 )
 from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import repeat_name
+from harness.models.blend import Blend
 from harness.models.families import is_in_file, load_family
 from harness.plain import to_json
 from harness.search.attributes import MAX_TEXT, why_too_small
 from harness.search.engine import Budget
 from harness.search.executors import choose_executor
-from harness.search.fidelity import choose_fidelity, require_samples
+from harness.search.fidelity import WHOLE, choose_fidelity, require_samples
 from harness.search.ownership import own_study
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
@@ -48,6 +48,7 @@ from harness.search.storage import (
     without_password,
 )
 from harness.search.study import (
+    Scorer,
     StudyPlan,
     check_plan,
     environment,
@@ -174,15 +175,22 @@ class PreparedExperiment:
             mark = {**kept, "studies": {**kept["studies"], **new}}
             save_experiment_facts(self.settings.storage, self.name, MARK, mark)
 
-    def search(self, candidate: str, listener: StudyListener) -> StudyRecord:
-        """Run the trials of a candidate that are missing."""
+    def search(
+        self,
+        candidate: str,
+        listener: StudyListener,
+        *,
+        scorer: Scorer | None = None,
+        n_before: int = 0,
+    ) -> StudyRecord:
+        """Run the trials of a candidate that are missing; `n_before` do not count."""
         return run_study(
             self.plans[candidate],
             self.split.train,
             self.dataset.catalogue,
             jobs=self.settings.jobs,
             budget=Budget(
-                n_trials=self.spec.n_trials(candidate),
+                n_trials=n_before + self.spec.n_trials(candidate),
                 timeout_seconds=self._seconds_left(candidate),
                 patience=patience_of(
                     self.spec,
@@ -192,6 +200,7 @@ class PreparedExperiment:
             ),
             listener=listener,
             executor=self.settings.executor,
+            scorer=scorer,
         )
 
     def _seconds_left(self, candidate: str) -> float | None:
@@ -268,6 +277,12 @@ def study_spec(
     the file would say of the family.
     `tables` are ``data``, ``split`` and ``search`` as the file has them, and ``seed``.
     """
+    if reference == Blend.name:
+        raise ExperimentError(
+            "A blend is made of other families, so that it cannot be a study of its own: "
+            "name it beside them in an experiment file, as [families.blend], for "
+            "`harness run`."
+        )
     family, entry = reference, dict(entry)
     if is_in_file(reference):
         family, entry = load_family(reference).name, entry | {"family": reference}
@@ -362,8 +377,8 @@ def _prepare(
             split=split.facts,
             code_version=code_version(),
             metric=metric,
-            fidelity=fidelity,
-            require=spec.requirements(candidate),
+            # Its trials train nothing, and its weights need all folds.
+            fidelity=WHOLE if spec.is_blend(candidate) else fidelity,
             warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()
@@ -409,7 +424,6 @@ def _checked(
         n_workers = workers.count()
     make_pruner(spec.search.pruner)
     find_objective(spec.search.metric)
-    find_requirements(spec.search.require or ())
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
     return replace(settings, n_workers=n_workers)

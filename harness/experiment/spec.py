@@ -8,12 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
-from harness.evaluation.requirements import (
-    Requirement,
-    find_requirements,
-    requirement_of_criterion,
-)
 from harness.evaluation.splits import DRAWN
+from harness.models.baseline.model import Baseline
+from harness.models.blend import Blend
 from harness.search.distributions import Distribution, Value
 from harness.search.fidelity import AUTO, FULL
 from harness.search.records import WINDOW
@@ -34,6 +31,8 @@ WINNER = "winner"
 
 MOST_TRIALS = 100_000
 """Where only the seconds count: more than anybody will wait for."""
+MOST_BLEND_TRIALS = 100
+"""Of a blend: its trials take moments, and its space is small."""
 
 
 class BudgetSpec(Part):
@@ -173,9 +172,6 @@ class SearchSpec(Part):
     fidelity : str or int, default "auto"
         Whether trials are raced on samples of the users first: ``auto`` above two million
         training ratings, ``full`` never, a number above so many.
-    require : tuple of str, optional
-        What a trial must meet to be the best, such as ``"latency_p95_ms <= 8"``; else the
-        criteria that a trial can be measured by, with a quarter to spare.
     """
 
     folds: Annotated[int, Field(ge=2)] = 5
@@ -183,7 +179,6 @@ class SearchSpec(Part):
     pruner: str = "race"
     window: Annotated[int, Field(ge=1)] = WINDOW
     metric: str = "rmse"
-    require: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     fidelity: str | int = AUTO
 
     @field_validator("fidelity")
@@ -242,6 +237,9 @@ class FamilySpec(Part):
         What the initial settings stand for, for the report.
     trials : int, optional
         At most so many trials, for a family that takes long; else those of the budget.
+    members : tuple of str, optional
+        Of a blend: keys of the entries that it is made of; else all but baselines and
+        other blends.
     """
 
     family: str | None = None
@@ -253,6 +251,7 @@ class FamilySpec(Part):
     warm_start: str | None = None
     note: str | None = None
     trials: Annotated[int, Field(ge=1)] | None = None
+    members: Annotated[tuple[str, ...], Field(strict=False)] | None = None
 
 
 class Variant(Part):
@@ -413,28 +412,24 @@ class ExperimentSpec(Part):
     def n_trials(self, candidate: str) -> int:
         """Trials at which the search of a candidate ends."""
         own, of_all = self.families[candidate].trials, self.budget.n_trials
+        if own is None and self.is_blend(candidate):
+            own = MOST_BLEND_TRIALS
         return of_all if own is None else min(own, of_all)
 
-    def requirements(self, candidate: str) -> tuple[Requirement, ...]:
-        """Say what trials of a candidate must meet: as asked for, or by the criteria."""
-        if self.search.require is not None:
-            return find_requirements(self.search.require)
-        found: dict[str, Requirement] = {}
-        for criterion in self.criteria:
-            if criterion.candidate not in {WINNER, candidate}:
-                continue
-            new = requirement_of_criterion(
-                criterion.metric,
-                at_most=criterion.at_most,
-                at_least=criterion.at_least,
-            )
-            # What is searched for anyway needs no steering, and no veto.
-            if new is None or criterion.metric == self.search.metric:
-                continue
-            old = found.setdefault(criterion.metric, new)
-            if new.metric.sign * (new.bound - old.bound) < 0:
-                found[criterion.metric] = new
-        return tuple(found.values())
+    def is_blend(self, candidate: str) -> bool:
+        """Say whether a candidate is made of others."""
+        return self._family(candidate) == Blend.name
+
+    def _family(self, candidate: str) -> str:
+        return self.families[candidate].family or candidate
+
+    def members(self, candidate: str) -> tuple[str, ...]:
+        """Name the candidates that a blend is made of."""
+        named = self.families[candidate].members
+        if named is not None:
+            return named
+        left_out = {Blend.name, Baseline.name}
+        return tuple(c for c in self.families if self._family(c) not in left_out)
 
     def own_budgets(self) -> dict[str, int]:
         """Find the candidates that get fewer trials than the others, and how many."""

@@ -206,6 +206,11 @@ class Recommender(ABC):
         """Predict as of a time for each pair, NaN where that is not known."""
         return self._predict(users, items)
 
+    @property
+    def components(self) -> "tuple[Recommender, ...]":
+        """The fitted models that it is made of; none, unless it is a blend."""
+        return ()
+
     def growth(self, ratings: Ratings) -> Growth:
         """Say what time and memory grow with, for a forecast from samples of users.
 
@@ -490,8 +495,14 @@ class Recommender(ABC):
                 "hyperparameters": self.hyperparameters(),
                 "scale": asdict(self._fitted_scale()),
             },
-            {k: v for k, v in vars(self).items() if k.endswith("_") and k != "scale_"},
+            self._learnt(),
         )
+
+    def _learnt(self) -> dict[str, Any]:
+        """Collect what is saved besides the header: arrays, and JSON-like values."""
+        return {
+            k: v for k, v in vars(self).items() if k.endswith("_") and k != "scale_"
+        }
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -11,8 +11,10 @@ from typing import Any
 
 from harness.errors import MissingExtraError, UnknownNameError, UnsupportedError
 from harness.models.base import Recommender
+from harness.plain import Params
 
 __all__ = [
+    "CODE",
     "GROUP",
     "family_in_file",
     "family_names",
@@ -20,12 +22,15 @@ __all__ = [
     "import_file",
     "is_in_file",
     "load_family",
+    "make_model",
     "reference_of",
 ]
 
 
 GROUP = "harness.families"
 """Entry-point group; each entry names a `Recommender` class."""
+CODE = "family.py"
+"""File that a saved model takes along where its family is not registered."""
 
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>\w*)")
 
@@ -59,6 +64,12 @@ def load_family(reference: str) -> type[Recommender]:
     except Exception as error:
         raise _not_importable(reference, f"{entry.value}{package}", error) from error
     return _checked(found, reference, f"{entry.value}{package}")
+
+
+def make_model(family: type[Recommender], params: Params, seed: int) -> Recommender:
+    """Make a model that is not yet fitted; the seed is for families that take one."""
+    seeded = "seed" in family.__dataclass_fields__
+    return family(**{**params, **({"seed": seed} if seeded else {})})
 
 
 def is_in_file(reference: str) -> bool:

@@ -1,8 +1,9 @@
 """The model that the rule has chosen, and what the models have learnt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.evaluation.measures import BLOCK, MEASURES
+from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import CalibrationGroup, Factor, ModelResult, StarGroup
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
@@ -11,6 +12,7 @@ from harness.report.claims import published_rmse
 from harness.report.context import (
     Context,
     baselines,
+    compare,
     error,
     label,
     listed,
@@ -28,7 +30,7 @@ from harness.report.figures.results import (
     statistics_weight,
 )
 from harness.report.markdown import escape, fold, table
-from harness.report.tables import measures_by_model
+from harness.report.tables import difference_cells, measures_by_model
 from harness.search.importance import has_importance
 
 __all__ = ["chosen_model", "explainability"]
@@ -183,8 +185,31 @@ STATISTICS = (
 
 def explainability(context: Context) -> str:
     """Show the strongest latent factors, and the weights of content."""
-    body = paragraphs(*_factors(context.record), _weights(context))
+    record = context.record
+    body = paragraphs(*_blends(record), *_factors(record), _weights(context))
     return paragraphs("## What the models have learnt", body) if body else ""
+
+
+def _blends(record: ExperimentRecord) -> Iterator[str]:
+    """Show what each blend is made of, and what it gains over each of its members."""
+    measure = measure_of(record.metric)
+    head = ["member", "weight", f"{escape(measure.label)} alone", "against the blend"]
+    for blend in record.blends:
+        mixed, rows = record.model(blend.candidate), []
+        for member, weight in sorted(blend.weights.items(), key=lambda p: -p[1]):
+            alone = record.model(member)
+            found = compare(record, alone, mixed)
+            cells = difference_cells(found)[:1] if found else ["-"]
+            score = measure.format(record.score(member))
+            rows.append([label(record, member), percent(weight, 2), score, *cells])
+        yield f"### What {label(record, blend.candidate)} is made of"
+        yield table(head, rows, align="lrrr")
+    if record.blends:
+        yield (
+            "Weights by out-of-fold predictions of the training part. Against the blend: "
+            "above 0 where the blend is better. A member without weight is neither fitted "
+            "nor asked."
+        )
 
 
 def _factors(record: ExperimentRecord) -> list[str]:

@@ -20,6 +20,7 @@ from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.decision import FLOOR
 from harness.experiment.measured import estimate, measure_named
 from harness.experiment.results import (
+    BlendGain,
     Decision,
     ExperimentRecord,
     RepeatedSplits,
@@ -41,7 +42,6 @@ from harness.report.context import (
 )
 from harness.report.markdown import escape
 from harness.report.searches import edges, falling
-from harness.search.records import why_none_is_best
 
 __all__ = [
     "Statement",
@@ -66,6 +66,7 @@ Kind = Literal[
     "error",
     "gain",
     "certainty",
+    "blend",
     "picked",
     "repeats",
     "so far",
@@ -156,9 +157,7 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
     n_started, n_all = len(record.studies), len(record.spec.families)
     if record.is_study and record.studies and not best:
         yield Statement(
-            kind="no trial",
-            text=" ".join(filter(None, map(why_none_is_best, record.studies.values())))
-            or "No trial was completed, so there is no result yet.",
+            kind="no trial", text="No trial was completed, so there is no result yet."
         )
         return
     if record.split.method == "none":
@@ -225,7 +224,39 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
         facts={"rmse": rmse, "gain": -found.value, "share": share, "floor": floor.name},
     )
     yield _certainty(record, found)
+    yield from (_about_blend(record, blend) for blend in record.blends)
     yield from _over_splits(record)
+
+
+def _about_blend(record: ExperimentRecord, blend: BlendGain) -> Statement:
+    """Say what a blend gains over the best single family, and whether that matters."""
+    found = blend.difference
+    assert record.judging is not None
+    margin = f"the margin of {record.judging.margin:g}"
+    matters = {
+        "better": f"more than {margin}",
+        "worse": f"more than {margin}",
+        "equivalent": f"equivalent within {margin}",
+        "undecided": f"undecided, for it may be more or less than {margin}",
+    }[found.answer]
+    measure = measure_of(record.metric)
+    of = f" {unit(record)}" if measure.unit == "rating" else ""
+    name, single = (record.spec.label(c) for c in (blend.candidate, blend.single))
+    way, to, low, high = "gains", "over", -found.high, -found.low
+    if found.value > 0:
+        way, to, low, high = "loses", "to", found.low, found.high
+    return Statement(
+        kind="blend",
+        text=f"{name} {way} {measure.format(abs(found.value))}{of} "
+        f"({measure.format(low)} to {measure.format(high)}) {to} {single}, the best single "
+        f"family: {matters}.",
+        facts={
+            "candidate": blend.candidate,
+            "single": blend.single,
+            "gain": -found.value,
+            "answer": found.answer,
+        },
+    )
 
 
 def _over_splits(record: ExperimentRecord) -> Iterator[Statement]:
@@ -673,8 +704,7 @@ def _out_of_date(record: ExperimentRecord) -> Iterator[Statement]:
     missing = [c for c in record.spec.families if record.model(c) is None]
     if missing:
         names = ", ".join(record.spec.label(c) for c in missing)
-        reasons = [why_none_is_best(s) for s in record.studies.values()]
-        text = " ".join([f"Not judged: {names}.", *filter(None, reasons)])
+        text = f"Not judged: {names}."
         yield Statement(kind="not judged", text=text, facts={"missing": len(missing)})
 
 

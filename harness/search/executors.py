@@ -45,6 +45,7 @@ __all__ = [
     "Workers",
     "choose_executor",
     "open_runner",
+    "run_here",
 ]
 
 
@@ -381,6 +382,12 @@ def _at_address(name: str, address: str, jobs: int | None) -> ExecutorChoice:
             f"{jobs}: leave that out."
         )
     return ExecutorChoice(name=name, jobs=None, address=address)
+
+
+@contextmanager
+def run_here(evaluate: Evaluate) -> Iterator[TaskRunner]:
+    """Evaluate tasks in this process, by something else than training."""
+    yield TaskRunner(Workers(InlineExecutor(), lambda: 1, _share_memory), evaluate)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,11 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import TrainingError
-from harness.evaluation.cost_probe import PERCENTILES, size_on_disk, time_lists
 from harness.evaluation.metrics import OBJECTIVE, Metric, score
 from harness.evaluation.objectives import Fold, is_slow, measure_on
-from harness.evaluation.requirements import COSTS_OF_A_TRIAL
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
-from harness.models.families import file_of, load_family, reference_of
+from harness.models.families import file_of, load_family, make_model, reference_of
 from harness.plain import Params
 from harness.search.fidelity import Sample
 
@@ -68,8 +66,7 @@ class FoldTask:
     """What to train, and the fold that is held out: of a sample, or of everything.
 
     With `patience`, the model is scored after every epoch, and training stops so many
-    epochs after the best; without, only the fitted model is scored. `also` is what is to be
-    measured besides the metric.
+    epochs after the best; without, only the fitted model is scored.
     """
 
     params: Params
@@ -78,12 +75,6 @@ class FoldTask:
     patience: int | None = None
     metric: Metric = OBJECTIVE
     sample: Sample | None = None
-    also: tuple[Metric, ...] = ()
-
-    @property
-    def measures(self) -> tuple[Metric, ...]:
-        """All that is to be measured."""
-        return (self.metric, *self.also)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +83,13 @@ class FoldResult:
 
     `metrics` have ``fit_seconds`` so far, too. A curve has one value for each of `epochs`;
     where epochs were not scored one by one, `epochs` is empty and the value is one.
+    `found` are settings that were found on the way, such as the weights of a blend.
     """
 
     metrics: Mapping[str, npt.NDArray[np.float64]]
     epochs: tuple[int, ...] = ()
     error: str | None = None
+    found: Params = field(default_factory=dict)
 
 
 class Workbench:
@@ -132,6 +125,13 @@ class Workbench:
         other.family = family
         return other
 
+    def score_held_out(
+        self, fold: int, predicted: npt.NDArray[np.floating[Any]]
+    ) -> dict[str, float]:
+        """Score what was predicted of a fold, clipped to the scale."""
+        _, valid = self.parts(fold)
+        return score(valid.values, valid.scale.clip(predicted))
+
     def run(self, task: FoldTask) -> FoldResult:
         """Carry out a task."""
         try:
@@ -145,10 +145,7 @@ class Workbench:
             if task.sample is None
             else self.parts_of_sample(task.fold, task.sample)
         )
-        params = dict(task.params)
-        if "seed" in self.family.__dataclass_fields__:
-            params["seed"] = task.seed
-        model = self.family(**params)
+        model = make_model(self.family, task.params, task.seed)
         if isinstance(model, IterativeRecommender) and task.patience is not None:
             by_epoch = self._score_epochs(model, train, valid, task)
             return FoldResult(
@@ -157,8 +154,7 @@ class Workbench:
         start = time.perf_counter()
         model.fit(train, self.catalogue)
         seconds = time.perf_counter() - start
-        scores = self._scores(model, (train, valid), seconds, task.measures)
-        scores |= _costs(model, train, task.measures)
+        scores = self._scores(model, (train, valid), seconds, task.metric)
         return FoldResult(metrics=_as_curves([scores]))
 
     def _score_epochs(
@@ -169,8 +165,7 @@ class Workbench:
         task: FoldTask,
     ) -> dict[int, dict[str, float]]:
         assert task.patience is not None
-        metric, slow = task.metric, any(map(is_slow, task.measures))
-        costs: dict[str, float] | None = None
+        metric, slow = task.metric, is_slow(task.metric)
         scored: dict[int, dict[str, float]] = {}
         best, best_epoch, fit_seconds = float("inf"), 0, 0.0
         start = time.perf_counter()
@@ -179,11 +174,7 @@ class Workbench:
                 fit_seconds += time.perf_counter() - start
                 if not slow or epoch == model.n_epochs or _is_on_grid(epoch):
                     parts = (train, valid)
-                    scores = self._scores(model, parts, fit_seconds, task.measures)
-                    if costs is None:
-                        # Those of a later epoch are no others.
-                        costs = _costs(model, train, task.measures)
-                    scored[epoch] = scores | costs
+                    scored[epoch] = self._scores(model, parts, fit_seconds, metric)
                     value = metric.sign * scored[epoch][metric.name]
                     if value < best:
                         best, best_epoch = value, epoch
@@ -201,36 +192,15 @@ class Workbench:
         model: Recommender,
         parts: tuple[Ratings, Ratings],
         fit_seconds: float,
-        measures: tuple[Metric, ...],
+        metric: Metric,
     ) -> dict[str, float]:
         train, valid = parts
         prediction = model.predict(valid.users, valid.items, valid.timestamps)
         scores = score(valid.values, prediction) | {"fit_seconds": fit_seconds}
-        fold = Fold(train, valid, self.catalogue)
-        for metric in measures:
-            if metric.name not in scores and metric.name not in COSTS_OF_A_TRIAL:
-                scores[metric.name] = measure_on(fold, metric, model, prediction)
+        if metric.name not in scores:
+            fold = Fold(train, valid, self.catalogue)
+            scores[metric.name] = measure_on(fold, metric, model, prediction)
         return scores
-
-
-N_LISTS = 30
-"""So many lists are timed on each fold: those of the same users for all settings."""
-_N_WARM_UP_LISTS = 5
-
-
-def _costs(
-    model: Recommender, train: Ratings, measures: tuple[Metric, ...]
-) -> dict[str, float]:
-    """Measure what is asked for and is a cost, but for the seconds of training."""
-    names = {metric.name for metric in measures}
-    costs: dict[str, float] = {}
-    times = [f"latency_p{percent}_ms" for percent in PERCENTILES]
-    if not names.isdisjoint(times):
-        found = time_lists(model, train, N_LISTS, _N_WARM_UP_LISTS)
-        costs |= dict(zip(times, found, strict=True))
-    if "model_bytes" in names:
-        costs["model_bytes"] = float(size_on_disk(model))
-    return {name: value for name, value in costs.items() if name in names}
 
 
 def _is_on_grid(epoch: int) -> bool:

@@ -81,16 +81,11 @@ class RacePruner(optuna.pruners.BasePruner):
         return bool(len(behind) and behind.mean() > margin)
 
 
-def is_feasible(trial: FrozenTrial) -> bool:
-    """Tell whether a trial meets all that is required of it."""
-    return all(value <= 0 for value in trial.constraints.values())
-
-
 def _reference(
     done: list[FrozenTrial], sign: float
 ) -> tuple[FrozenTrial | None, float]:
     """Find the best trial, and how much the difference to it varies between folds."""
-    done = [t for t in done if len(t.intermediate_values) > 1 and is_feasible(t)]
+    done = [other for other in done if len(other.intermediate_values) > 1]
     if not done:
         return None, 0.0
     best = min(done, key=lambda other: (sign * (other.value or 0.0), other.number))
@@ -268,8 +263,7 @@ class EndedTrials:
     def add(self, trial: FrozenTrial) -> None:
         """Add the next trial."""
         self._trials.append(trial)
-        # What is not accepted is no reference, however good it is.
-        if trial.state == TrialState.COMPLETE and is_feasible(trial):
+        if trial.state == TrialState.COMPLETE:
             self._complete.append(trial)
 
     def as_study(self) -> optuna.Study:
@@ -281,7 +275,7 @@ class EndedTrials:
         deepcopy: bool = True,  # noqa: FBT001, FBT002 - Optuna's signature
         states: tuple[TrialState, ...] | None = None,
     ) -> list[FrozenTrial]:
-        """List the trials shown, of complete ones the feasible; they do not change."""
+        """List the trials shown: they are not changed any more."""
         del deepcopy
         if states is not None and tuple(states) == (TrialState.COMPLETE,):
             return self._complete

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -19,16 +19,15 @@ from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings
 from harness.errors import SpaceError, StudyError
 from harness.evaluation.metrics import OBJECTIVE, Metric
-from harness.evaluation.requirements import Requirement
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
 from harness.models.families import file_of
 from harness.plain import Params, ParamValue, from_json, to_json
 from harness.search.attributes import read_attributes, write_attribute
 from harness.search.engine import Budget, Engine, SearchPlan
-from harness.search.executors import choose_executor, open_runner
+from harness.search.executors import choose_executor, open_runner, run_here
 from harness.search.fidelity import WHOLE, Evaluation, Fidelity, require_samples
-from harness.search.folds import TrainingData
+from harness.search.folds import FoldResult, FoldTask, TrainingData
 from harness.search.ownership import own_study
 from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import (
@@ -55,7 +54,14 @@ from harness.search.storage import (
 )
 from harness.version import DISTRIBUTION
 
-__all__ = ["StudyPlan", "check_plan", "environment", "run_study", "warm_space"]
+__all__ = [
+    "Scorer",
+    "StudyPlan",
+    "check_plan",
+    "environment",
+    "run_study",
+    "warm_space",
+]
 
 
 def environment() -> Environment:
@@ -83,7 +89,7 @@ def _version(name: str) -> str | None:
 
 
 _SEARCHED = (
-    *("metric", "require", "space", "initial", "defaults", "enqueue", "warm_start"),
+    *("metric", "space", "initial", "defaults", "enqueue", "warm_start"),
     *("sampler", "pruner", "window", "fidelity"),
 )
 _SETTINGS = (*_SEARCHED, "n_folds", "seed")
@@ -110,8 +116,6 @@ class StudyPlan:
     window: int = WINDOW
     metric: Metric = OBJECTIVE
     fidelity: Fidelity = WHOLE
-    # What trials must meet to be the best.
-    require: tuple[Requirement, ...] = ()
     # The study whose best settings are among those enqueued in the space.
     warm_start: str | None = None
 
@@ -136,7 +140,6 @@ class StudyPlan:
             window=self.window,
             metric=self.metric,
             fidelity=self.fidelity,
-            require=self.require,
             n_points=samplers.n_points,
             reference=None if file_of(self.family) is None else self.space.family,
             jobs=jobs,
@@ -148,6 +151,17 @@ class StudyPlan:
         known = {*self.space.distributions, "seed"}
         settings = self.family().hyperparameters().items()
         return {name: value for name, value in settings if name not in known}
+
+
+class Scorer(Protocol):
+    """Something that scores trials by other means than training a model for each."""
+
+    @property
+    def given(self) -> Params:
+        """Settings that all trials have from now on."""
+
+    def run(self, task: FoldTask) -> FoldResult:
+        """Carry out a task."""
 
 
 N_TAKEN_OVER = 5
@@ -201,8 +215,9 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     budget: Budget,
     listener: StudyListener,
     executor: str | None = None,
+    scorer: "Scorer | None" = None,
 ) -> StudyRecord:
-    """Run a study, or continue it."""
+    """Run a study, or continue it; with a `scorer` nothing is trained for a trial."""
     # Names and numbers are found to be right before anything is written.
     choice = choose_executor(executor, jobs=jobs)
     make_pruner(plan.pruner)
@@ -218,7 +233,7 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     with (
         storage_errors(plan.storage),
         own_study(plan.storage, plan.name) as ownership,
-        open_runner(data, choice) as runner,
+        open_runner(data, choice) if scorer is None else run_here(scorer.run) as runner,
     ):
         study = _create_or_continue(plan, storage, choice.jobs)
         at_start = study_record(study, plan.storage)
@@ -230,9 +245,8 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
 
         patience = _counted(budget, study, at_start)
         try:
-            # Criteria may have changed since: it goes on by those that it began with.
-            begun = replace(plan, require=at_start.settings.require)
-            engine = _engine(begun, study, on_trial)
+            given = {} if scorer is None else scorer.given
+            engine = _engine(plan, study, on_trial, given)
             engine.run(runner, budget=replace(budget, patience=patience))
         finally:
             try:
@@ -268,7 +282,10 @@ def _counted(
 
 
 def _engine(
-    plan: StudyPlan, study: optuna.Study, on_trial: Callable[[FrozenTrial], None]
+    plan: StudyPlan,
+    study: optuna.Study,
+    on_trial: Callable[[FrozenTrial], None],
+    given: Params,
 ) -> Engine:
     return Engine(
         study=study,
@@ -280,7 +297,7 @@ def _engine(
             evaluations=plan.evaluations,
             window=plan.window,
             metric=plan.metric,
-            require=plan.require,
+            given=given,
         ),
         on_trial=on_trial,
     )
@@ -318,11 +335,6 @@ def _create_or_continue(
     return study
 
 
-def _asked(settings: SearchSettings) -> tuple[Requirement, ...]:
-    """Take the requirements that are not just the criteria of a file."""
-    return tuple(r for r in settings.require if not r.is_criterion)
-
-
 def check_plan(plan: StudyPlan) -> None:
     """Refuse a plan whose study exists and was searched in another way."""
     for study in open_storage(plan.storage).get_all_studies():
@@ -340,7 +352,6 @@ def _require_equal(
         "dataset": (there["dataset"]["fingerprint"], plan.dataset.fingerprint),
         "split": (there["split"]["fingerprint"], plan.split.fingerprint),
         **{key: (getattr(kept, key), getattr(wanted, key)) for key in _SETTINGS},
-        "require": (_asked(kept), _asked(wanted)),
     }
     different = [key for key in keys if pairs[key][0] != pairs[key][1]]
     if different:

@@ -14,7 +14,7 @@ from harness.errors import DataError, HarnessError, StudyError
 from harness.evaluation.splits import SplitFacts
 from harness.evaluation.statistics import Estimate
 from harness.models.base import Recommender
-from harness.models.families import family_in_file, file_of, load_family
+from harness.models.families import CODE, family_in_file, file_of, load_family
 from harness.plain import from_json
 
 __all__ = [
@@ -34,8 +34,6 @@ FORMAT = 1
 
 FACTS = "facts.json"
 TITLES = "titles.json"
-FAMILY = "family.py"
-"""Code of a family that is not registered."""
 _DIGITS = 16
 
 
@@ -137,8 +135,13 @@ def write_model(packaged: PackagedModel, folder: Path) -> Manifest:
     (folder / TITLES).write_text(json.dumps(packaged.titles), encoding="utf-8")
     source = file_of(type(packaged.model))
     if source is not None:
-        shutil.copyfile(source, folder / FAMILY)
-    files = {p.name: _digest(p) for p in sorted(folder.iterdir()) if p.name != FACTS}
+        shutil.copyfile(source, folder / CODE)
+    # A blend has a folder for each of its parts.
+    files = {
+        path.relative_to(folder).as_posix(): _digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / FACTS
+    }
     lines = "".join(f"{name} {file.sha256}\n" for name, file in files.items())
     manifest = Manifest(
         format=FORMAT,
@@ -178,7 +181,7 @@ def read_model(folder: Path) -> PackagedModel:
 
 
 def _family(folder: Path, facts: ModelFacts) -> type[Recommender]:
-    code = folder / FAMILY
+    code = folder / CODE
     if code.exists():
         return family_in_file(code, facts.family)
     return load_family(facts.family)

@@ -146,8 +146,8 @@ def _judge(facts: ModelFacts) -> Iterator[str]:
     yield ""
 
 
-def requirements(family: str) -> list[str]:
-    """List what loading a model needs, each at the version that is installed.
+def requirements(*families: str) -> list[str]:
+    """List what loading a model of some families needs, each at the version that is installed.
 
     The code itself comes as a wheel in the model, see `harness.serving.wheel`.
     """
@@ -159,11 +159,9 @@ def requirements(family: str) -> list[str]:
         for one in needed
         if one.marker is None or one.marker.evaluate({"extra": ""})
     }
-    found = (e.dist for e in entry_points(group=GROUP) if e.name == family)
     # A family from a file comes with the model.
-    provider = next(found, None)
-    if provider is not None and provider.name != DISTRIBUTION:
-        names.add(provider.name)
+    providers = (e.dist for e in entry_points(group=GROUP) if e.name in families)
+    names |= {dist.name for dist in providers if dist and dist.name != DISTRIBUTION}
     return [f"{WHEELS}/{WHEEL}", *(f"{n}=={version(n)}" for n in sorted(names))]
 
 
@@ -266,7 +264,9 @@ def save_model(packaged: PackagedModel, folder: Path) -> "Model":
             artifacts={ARTIFACT: str(artifact)},
             signature=signature(),
             input_example=example,
-            pip_requirements=requirements(packaged.model.name),
+            pip_requirements=requirements(
+                *(each.name for each in (packaged.model, *packaged.model.components))
+            ),
             metadata=_summary(packaged.facts, manifest),
         )
     _forget_paths(model)

@@ -267,7 +267,12 @@ def test_the_unit_of_the_ratings_does_not_matter(
 # Time
 
 
-KNOWING_TIME = {"svd": {"time": True}}
+KNOWING_TIME = {
+    "svd": {"time": True},
+    "blend": {
+        "members": '{"cf": {"family": "cf"}, "svd": {"family": "svd", "time": true}}'
+    },
+}
 
 
 @pytest.fixture

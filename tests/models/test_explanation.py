@@ -10,6 +10,7 @@ from harness.errors import NotFittedError, UnsupportedError
 from harness.models import factors as factor_module
 from harness.models.base import Recommender
 from harness.models.baseline.model import Baseline
+from harness.models.blend import Blend
 from harness.models.cf.model import CF
 from harness.models.content.model import Content
 from harness.models.explanation import Explanation, Part, bias_parts
@@ -29,6 +30,7 @@ from harness.models.svdpp.model import SVDpp
 MODELS = {
     "baseline": Baseline(),
     "mean": Baseline(kind="mean"),
+    "blend": Blend(weights="cf 0.3, svd 0.7"),
     "cf": CF(n_neighbors=5),
     "cf of users": CF(user_based=True, n_neighbors=5),
     "cf, too few": CF(min_neighbors=200),

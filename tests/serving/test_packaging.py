@@ -31,6 +31,9 @@ from harness.tracking.store import open_store
 KEPT = Path(__file__).parent / "artifacts"
 QUICK = {
     "bfm": {"n_factors": 2, "n_iterations": 5},
+    "blend": {
+        "members": '{"cf": {"family": "cf"}, "svd": {"family": "svd", "n_epochs": 3}}'
+    },
     "hybrid": {"n_epochs": 2},
     "nmf": {"n_epochs": 3},
     "svd": {"n_epochs": 3},
