@@ -27,7 +27,7 @@ from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
-from harness.search.fidelity import EVERYTHING, Evaluation
+from harness.search.fidelity import Evaluation
 from harness.search.folds import FoldResult, FoldTask, best_position_in
 from harness.search.history import Drawn, History, Outcome
 from harness.search.records import Patience, Stagnation
@@ -63,13 +63,21 @@ class RunningTrial:
     steps: dict[int, float] = field(default_factory=dict, init=False)
     outcome: Outcome | None = field(default=None, init=False)
 
-    def next_evaluation(self, *, ahead: bool) -> Evaluation | None:
-        """Tell what comes next, unless that waits for a verdict."""
+    def may_go_on(self, *, ahead: bool) -> bool:
+        """Tell whether there is a next step that does not wait for a verdict."""
         over = self.outcome is not None or self.twin is not None
         waits = not ahead and self.submitted > len(self.steps)
-        if over or waits or self.submitted == len(self.evaluations):
-            return None
-        return self.evaluations[self.submitted]
+        return not (over or waits or self.submitted == len(self.evaluations))
+
+    @property
+    def next_share(self) -> float:
+        """Share of the ratings that the next step takes."""
+        return self.evaluations[self.submitted].share
+
+    @property
+    def awaits_results(self) -> bool:
+        """Whether a step is being carried out."""
+        return self.submitted > len(self.results)
 
     def next_task(self) -> tuple[int, FoldTask]:
         """Take the next step, with its number."""
@@ -104,12 +112,12 @@ class RunningTrial:
         curve = self.results[step].metrics[self.metric.name]
         return float(curve[self._best_position(step)])
 
-    def expected_steps(self) -> dict[int, float] | None:
-        """Give the steps as they will be, if all results so far are there."""
-        found = [self.results.get(step) for step in range(self.submitted)]
-        if any(result is None or result.error is not None for result in found):
-            return None
-        return {step: self._value(step) for step in range(self.submitted)}
+    def expected_steps(self) -> dict[int, float]:
+        """Give the first steps as they will be, as far as results are there."""
+        found: dict[int, float] = {}
+        while (result := self.results.get(len(found))) and result.error is None:
+            found[len(found)] = self._value(len(found))
+        return found
 
     def _best_position(self, step: int) -> int:
         return best_position_in(self._results_with(step), self.metric)
@@ -254,6 +262,7 @@ def catch_interruption() -> Iterator[Interruption]:
 
 
 MAX_FAILURES_AT_FIRST = 10
+_SEEMS_TO_GO_ON = 0
 # Later the sampler may return again and again to a corner that fails; but not for ever.
 MAX_FAILURES_IN_A_ROW = 50
 # Settings that eat all memory would have the process killed whenever it is started.
@@ -509,37 +518,50 @@ class Engine:
         Where that leaves workers without work, they take folds ahead of the verdict on
         those before, not more trials, of which the sampler would know less.
         """
-        for ahead in (False, True):
-            # One task waits in line, so that no worker waits for this process.
-            while runner.has_room(in_line=not ahead):
-                trial = self._next(ahead=ahead)
-                if trial is None:
-                    break
-                step, task = trial.next_task()
-                runner.submit((trial.number, step), task)
+        # One task waits in line, so that no worker waits for this process.
+        while runner.has_room(in_line=True):
+            trial = next(self._to_evaluate(ahead=False), None)
+            if trial is None:
+                break
+            self._submit(runner, trial)
+        if runner.has_room(in_line=False):
+            self._feed_ahead(runner)
 
-    def _next(self, *, ahead: bool) -> RunningTrial | None:
-        """Choose the trial that is evaluated next: ahead of the verdict the least work."""
-        known = (
-            (evaluation.share if ahead else EVERYTHING, trial.number, trial)
-            for trial in self._running.values()
-            if (evaluation := trial.next_evaluation(ahead=ahead)) is not None
-            and (not ahead or self._seems_to_go_on(trial))
-        )
-        return min(known, default=(0.0, 0, None), key=lambda each: each[:2])[2]
+    def _feed_ahead(self, runner: TaskRunner) -> None:
+        # A guess costs as much as a verdict: one for each trial.
+        doubts = {t.number: self._doubt(t) for t in self._to_evaluate(ahead=True)}
+        while runner.has_room(in_line=False):
+            known = [
+                (doubts[trial.number], trial.next_share, trial.number)
+                for trial in self._to_evaluate(ahead=True)
+                # The next rung is four times the work of this one: only where it is due.
+                if not self._plan.has_samples
+                or (
+                    doubts[trial.number] == _SEEMS_TO_GO_ON and not trial.awaits_results
+                )
+            ]
+            if not known:
+                return
+            *_, number = min(known)
+            self._submit(runner, self._running[number])
 
-    def _seems_to_go_on(self, trial: RunningTrial) -> bool:
-        """Guess the verdict, where the next rung is four times the work of this one."""
-        if not self._plan.has_samples:
-            return True
-        steps = trial.expected_steps()
-        if steps is None:
-            return False
-        study, known = self._history.ended.as_study(), [*steps.items()]
-        return not any(
+    def _to_evaluate(self, *, ahead: bool) -> Iterator[RunningTrial]:
+        return (t for t in self._running.values() if t.may_go_on(ahead=ahead))
+
+    @staticmethod
+    def _submit(runner: TaskRunner, trial: RunningTrial) -> None:
+        step, task = trial.next_task()
+        runner.submit((trial.number, step), task)
+
+    def _doubt(self, trial: RunningTrial) -> int:
+        """Guess the verdict by all that has ended: the less the doubt, the sooner it is fed."""
+        known = [*trial.expected_steps().items()]
+        study = self._history.ended.as_study()
+        seems_over = any(
             self._pruner.prune(study, trial.frozen(dict(known[: k + 1])))
             for k in range(len(known))
         )
+        return 2 if seems_over else _SEEMS_TO_GO_ON if known else 1
 
     def _receive(self, number: int, step: int, result: FoldResult) -> None:
         if number in self._running:
