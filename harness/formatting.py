@@ -179,11 +179,13 @@ class Comparison:
         Name of the other one.
     value, low, high : float
         Test RMSE of the one minus that of the other, in stars, and the ends of the
-        interval; negative if the one is better.
+        interval, adjusted for the number of comparisons; negative if the one is better.
     p_value : float
-        Of no difference, adjusted for the number of comparisons.
+        Of no difference, adjusted alike.
     significance : float, default 0.05
         The p-value from which on a difference may be chance.
+    n_compared : int, default 1
+        Number of comparisons that answer the same question, this one included.
     """
 
     other: str
@@ -192,6 +194,7 @@ class Comparison:
     high: float
     p_value: float
     significance: float = 0.05
+    n_compared: int = 1
 
     @property
     def p_text(self) -> str:

@@ -177,10 +177,10 @@ def only_experiment(storage: str) -> str:
 _COLUMNS = (
     Column(name="tuned", importance=9, right=True),
     Column(name="95 % range", importance=8, right=True),
-    Column(name="vs best", importance=7),
+    Column(name="worse by", importance=6, right=True),
+    Column(name="answer", importance=7),
     Column(name="initial", importance=5, right=True),
     Column(name="folds", importance=4, right=True),
-    Column(name="p", importance=6, right=True),
     Column(name="ms", importance=3, right=True),
     Column(name="s", importance=2, right=True),
 )
@@ -200,17 +200,18 @@ def print_comparison(record: "ExperimentRecord") -> None:
     first = Column(name=_without_blanks(measure.label), importance=10, wraps=True)
     print_columns(console, (first, *_COLUMNS), ranked)
     columns = (
-        "folds: best trial of the search; initial, tuned: on the test set; p: against the "
-        "best, Holm-adjusted; ms: p95 of a user's top 10; s: training."
+        "folds: best trial of the search; initial, tuned: on the test set; ms: p95 of a "
+        "user's top 10; s: training."
     )
     legend = [columns]
     if record.decision is not None:
         legend.insert(0, "*: chosen by the decision rule, see below.")
     if record.judging is not None:
         legend.append(
-            "vs best: worse by more than the margin of "
-            f"{measure.tolerance(record.judging.margin)},"
-            " equivalent within it, or undecided."
+            "worse by: interval of the difference to the best, adjusted for all pairs "
+            "(Holm). The answer is read off it: worse if all of it is above the margin of "
+            f"{measure.tolerance(record.judging.margin)}, equivalent if all of it is "
+            "within, else undecided."
         )
     else:
         legend.append(
@@ -225,25 +226,25 @@ def _family_row(
 ) -> tuple[float, tuple[str, ...]]:
     from harness.evaluation.objectives import measure_of
     from harness.experiment.measured import measured
-    from harness.formatting import p_value
 
     study = record.studies.get(candidate)
     best = study.best.value if study is not None and study.best is not None else None
     measure, decision = measure_of(record.metric), record.decision
     tuned, initial = (record.model(candidate, role) for role in ("tuned", "initial"))
-    p = "-"
+    worse_by = "-"
     if decision is not None and tuned is not None and candidate != decision.best:
-        found = record.difference(f"{decision.best}, tuned", f"{candidate}, tuned")
+        found = record.difference(f"{candidate}, tuned", f"{decision.best}, tuned")
         # Without a blank: scripts tell the columns apart by blanks.
-        p = "-" if found is None else p_value(found.p_holm).replace(" ", "")
+        if found is not None:
+            worse_by = f"{found.low:+.4f}..{found.high:+.4f}"
     is_chosen = decision is not None and candidate == decision.winner
     cells = (
         f"{'* ' if is_chosen else ''}{record.spec.label(candidate)}",
         *_score(record, measure, tuned),
+        worse_by,
         "-" if decision is None else decision.answers.get(candidate, "-"),
         _score(record, measure, initial)[0],
         _without_blanks(measure.format(best)),
-        p,
         _number(measured(record, "latency_p95_ms", candidate), 2),
         _number(measured(record, "fit_seconds", candidate), 2),
     )

@@ -1,6 +1,6 @@
 """Groups of ratings that depend on each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,21 +70,6 @@ class Clusters:
         squares = float((weights**2).sum())
         kept = 1 - 2 * float((weights**3).sum()) / squares + squares
         return 1 / kept if kept > 0 else np.inf
-
-    def weighted(self, weights: Floats) -> "Clusters":
-        """Weigh the ratings.
-
-        Parameters
-        ----------
-        weights : ndarray of float64, shape (n_ratings,)
-            How much each rating counts in a score.
-
-        Returns
-        -------
-        Clusters
-            The same groups, of other sizes.
-        """
-        return Clusters(self.codes, self.sums(weights))
 
     def sums(self, column: Floats) -> Floats:
         """Add up a column within groups.
@@ -159,5 +144,9 @@ class Groups:
         Groups
             The same groups, of other sizes.
         """
-        titles = None if self.titles is None else self.titles.weighted(weights)
-        return Groups(self.users.weighted(weights), titles, self.pairs)
+
+        def weigh(clusters: Clusters) -> Clusters:
+            return Clusters(clusters.codes, clusters.sums(weights))
+
+        titles = None if self.titles is None else weigh(self.titles)
+        return replace(self, users=weigh(self.users), titles=titles)

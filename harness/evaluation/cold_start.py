@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.evaluation.dependence import ScoreIntervals
+from harness.evaluation.dependence import ScoreIntervals, Uncertain
 from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.results import (
     DepthDifference,
@@ -106,6 +106,7 @@ def compare_by_depth(
     predictions: Mapping[str, Predictions],
     *,
     margin: float = 0.0,
+    confidence: float = 0.95,
 ) -> tuple[DepthDifference, ...]:
     """Compare models pairwise on the test pairs of each depth.
 
@@ -114,30 +115,23 @@ def compare_by_depth(
     chance: so it is tested before anybody is called best or worst on cold titles.
     """
     return tuple(
-        found
+        DepthDifference.of("depth", pair, n_users, side=side, depth=depth)
         for side, depth_of in depths_of_pairs(train, test).items()
         for depth, depths in POOLED_DEPTHS.items()
-        for found in _compare(
-            (side, depth), test, np.isin(depth_of, depths), predictions, margin=margin
-        )
+        for n_users, found in _within(test, np.isin(depth_of, depths), predictions)
+        for pair in answer_pairs(found, margin=margin, confidence=confidence)
     )
 
 
-def _compare(
-    place: tuple[Side, str],
-    test: Ratings,
-    chosen: npt.NDArray[np.bool_],
-    predictions: Mapping[str, Predictions],
-    *,
-    margin: float,
-) -> Iterator[DepthDifference]:
+def _within(
+    test: Ratings, chosen: npt.NDArray[np.bool_], predictions: Mapping[str, Predictions]
+) -> Iterator[tuple[int, list[tuple[str, str, Uncertain]]]]:
+    """Compare all pairs on some of the ratings; nothing where they are of one user."""
     if len(np.unique(test.users[chosen])) < 2:
         return
     intervals = ScoreIntervals(test.take(chosen))
     part = {name: [p[chosen] for p in each] for name, each in predictions.items()}
-    found = intervals.differences(part, list(combinations(part, 2)))
-    side, depth = place
-    for pair in answer_pairs(found, margin=margin, confidence=intervals.confidence):
-        yield DepthDifference.of(
-            "depth", pair, intervals.n_users, side=side, depth=depth
-        )
+    yield (
+        intervals.n_users,
+        intervals.differences(part, list(combinations(part, 2))),
+    )

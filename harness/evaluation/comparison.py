@@ -111,7 +111,8 @@ class Comparison:
     scale_declared : bool
         Whether it was given; else it is what the ratings span.
     confidence : float
-        Nominal coverage of intervals; one minus the level of answers.
+        Nominal coverage of the scores' intervals, and the probability that no answer is
+        false.
     n_ratings, n_users : int
         Number of ratings, and of users who gave them.
     n_titles : int or None
@@ -215,8 +216,7 @@ class Comparison:
             None where no number of users would do; see
             `harness.evaluation.equivalence.users_to_detect`.
         """
-        pair = self.pair(one, other)
-        return users_to_detect(pair, n_users=self.n_users, confidence=self.confidence)
+        return users_to_detect(self.pair(one, other), n_users=self.n_users)
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -267,8 +267,8 @@ class Comparison:
         declared = "" if self.margin_declared else " (0.125 % of the scale's width)"
         return (
             f"{SCORES[self.measure].label} on {self.n_ratings:,} ratings{titles} by "
-            f"{self.n_users:,} users, {100 * self.confidence:g} % intervals, "
-            f"margin {self.margin:g}{declared}"
+            f"{self.n_users:,} users, {100 * self.confidence:g} % intervals, those of "
+            f"differences adjusted for all pairs, margin {self.margin:g}{declared}"
         )
 
     def _table(self) -> list[str]:
@@ -310,13 +310,13 @@ class Comparison:
         pair = self.pair(one, other)
         need = self.users_to_detect(one, other)
         enough = (
-            "No number of users would find the margin: titles or seeds are too few."
+            "No number of users would tell the margin from 0: titles or seeds are too few."
             if need is None
-            else f"To find the margin takes {need:,} users like these."
+            else f"To tell the margin from 0 takes {need:,} users like these."
         )
         found = (
-            f"Between {one} and {other} these ratings find a difference of "
-            f"{pair.detectable:.4f} with 80 % power. {enough}"
+            f"Between {one} and {other} these ratings tell a true difference of "
+            f"{pair.detectable:.4f} from 0 with 80 % power. {enough}"
         )
         lines = [found]
         if pair.two_way_ratio is not None:
@@ -343,7 +343,7 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
     r"""Compare models by their predictions of the same ratings.
 
     For each pair of models: better by more than the margin, equivalent within it, worse,
-    or undecided, Holm-adjusted over the pairs (see
+    or undecided, read off intervals that are adjusted for the pairs (see
     `harness.evaluation.equivalence.answer_pairs`). Standard errors count that ratings
     share users and titles, and that other seeds could have been (see
     `harness.evaluation.dependence.ScoreSums`).
@@ -368,7 +368,8 @@ def compare_predictions(  # noqa: PLR0913 -- one call for NumPy users, keywords 
     scale : (float, float), optional
         Lowest and highest rating; default what `truth` spans.
     confidence : float, default 0.95
-        Nominal coverage of intervals, and one minus the level of answers.
+        Nominal coverage of the scores' intervals, and the probability that no answer is
+        false.
     baseline : str, optional
         Name of the bias baseline, to give differences as a share of what it leaves.
     measure : {"rmse", "mae", "user_rmse"}, default "rmse"

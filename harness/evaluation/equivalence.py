@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness.errors import ParameterError
 from harness.evaluation.dependence import Uncertain, VarianceParts
-from harness.evaluation.statistics import Estimate, Uncertainty, holm
+from harness.evaluation.statistics import Estimate, Uncertainty
 
 __all__ = [
     "MARGIN_SHARE",
@@ -55,19 +55,22 @@ class Probabilities:
 class PairComparison:
     """What is known about the difference of two models.
 
-    Lower scores are better. p-values are Holm-adjusted within the question.
+    Lower scores are better. Interval and p-values are adjusted for the other pairs of the
+    question, alike (see `answer_pairs`), so that they agree.
 
     Parameters
     ----------
     one, other : str
         Names of the models.
     answer : {"better", "equivalent", "undecided", "worse"}
-        What `one` is, compared with `other`: better or worse by more than the margin,
-        equivalent within it, or undecided. Undecided does not mean similar: the test set
-        cannot tell.
+        What `one` is, compared with `other`: better or worse where the interval lies
+        beyond the margin, equivalent where it lies within, else undecided. Undecided does
+        not mean similar: the test set cannot tell.
     difference : Estimate
-        Score of `one` minus score of `other`, with an interval that is not adjusted for
-        the number of pairs; negative where `one` is better.
+        Score of `one` minus score of `other`, with its adjusted interval; negative where
+        `one` is better.
+    confidence : float
+        Of that interval: 0.95 for a single pair, more where pairs share a question.
     margin : float
         Smallest difference that matters.
     standard_error, degrees_of_freedom : float
@@ -80,13 +83,14 @@ class PairComparison:
     p_beyond_margin : float
         Of no difference beyond the margin, two-sided.
     p_equivalent : float
-        Of a difference of at least the margin (two one-sided tests).
+        Of a difference of at least the margin (two one-sided tests, doubled, because the
+        interval has two sides).
     p_difference : float
         Of no difference at all, two-sided. It decides nothing: see `p_beyond_margin`.
     probability : Probabilities
         From the same distribution as the interval, with a flat prior; not adjusted.
     detectable : float
-        Smallest true difference that would be told from none with 80 % power.
+        Smallest true difference whose interval would exclude 0 with 80 % power.
     share_of_gap : float or None
         `difference` as a share of the gap between bias baseline and best model.
     """
@@ -95,6 +99,7 @@ class PairComparison:
     other: str
     answer: Answer
     difference: Estimate
+    confidence: float
     margin: float
     standard_error: float
     degrees_of_freedom: float
@@ -151,14 +156,16 @@ def answer_pairs(
 ) -> tuple[PairComparison, ...]:
     r"""Answer one question about several pairs of models.
 
-    With the difference :math:`d`, its standard error :math:`s`, the margin :math:`m` and
-    Student's :math:`T`: beyond the margin :math:`p = 2 P(T > (|d| - m) / s)`; equivalent
-    within it :math:`p = P(T > (m - |d|) / s)`, the larger of two one-sided tests [1]_. Each
-    of the two is Holm-adjusted over the pairs [2]_, and claimed where it is at most
-    1 - `confidence`. So without adjustment "better" means that the interval lies beyond
-    the margin, and "equivalent" that the 90 % interval (for a confidence of 95 %) lies
-    within it. The chance of any false "better" or "worse" in the question is at most
-    1 - `confidence`, and so is that of any false "equivalent".
+    The answer is read off the interval of the difference: better or worse where all of it
+    lies beyond the margin, equivalent where all of it lies within, else undecided. The
+    intervals are stepped down after Holm [1]_: with :math:`\alpha` = 1 - `confidence` and
+    m pairs, all begin with the confidence :math:`1 - \alpha / m`; those that get an answer
+    keep theirs, the k that are left begin again with :math:`1 - \alpha / k`, until a step
+    answers none. So the chance that any answer of the question is false, of whatever kind,
+    is at most :math:`\alpha`. An interval within the margin is two one-sided tests [2]_.
+
+    p-values are adjusted by the same number of pairs, so that each is at most
+    :math:`\alpha` exactly if the interval says so, too.
 
     Parameters
     ----------
@@ -167,7 +174,7 @@ def answer_pairs(
     margin : float
         Smallest difference that matters.
     confidence : float, default 0.95
-        Of the intervals; 1 - `confidence` is the level of the answers.
+        That no answer is false.
 
     Returns
     -------
@@ -176,44 +183,75 @@ def answer_pairs(
 
     References
     ----------
-    .. [1] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
-       power approach", J. Pharmacokinetics and Biopharmaceutics 15(6), 1987.
-    .. [2] S. Holm, "A simple sequentially rejective multiple test procedure",
+    .. [1] S. Holm, "A simple sequentially rejective multiple test procedure",
        Scandinavian Journal of Statistics 6(2), 1979.
+    .. [2] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
+       power approach", J. Pharmacokinetics and Biopharmaceutics 15(6), 1987.
     """
-    found = [(u.uncertainty, abs(u.value)) for _, _, u in differences]
-    beyond = holm([min(1.0, 2 * _tail(d - margin, u)) for u, d in found])
-    within = holm([_tail(margin - d, u) for u, d in found])
-    at_all = holm([u.p_value(d) for u, d in found])
-    level = 1 - confidence
-    pairs = []
-    for k, (one, other, uncertain) in enumerate(differences):
-        answer: Answer = "undecided"
-        if beyond[k] <= level:
-            answer = "better" if uncertain.value < 0 else "worse"
-        elif within[k] <= level:
-            answer = "equivalent"
-        pairs.append(
-            PairComparison(
-                one=one,
-                other=other,
-                answer=answer,
-                difference=uncertain.interval(confidence),
-                margin=margin,
-                standard_error=uncertain.uncertainty.standard_error,
-                degrees_of_freedom=uncertain.degrees_of_freedom,
-                parts=uncertain.parts,
-                two_way_ratio=uncertain.two_way_ratio,
-                p_beyond_margin=beyond[k],
-                p_equivalent=within[k],
-                p_difference=at_all[k],
-                probability=_probabilities(uncertain, margin),
-                detectable=detectable_difference(
-                    uncertain.uncertainty, confidence=confidence
-                ),
-            )
-        )
-    return tuple(pairs)
+    estimates = [uncertain for _, _, uncertain in differences]
+    n_left = _step_down(estimates, margin, 1 - confidence)
+    return tuple(
+        _compare(names, uncertain, margin, 1 - confidence, k)
+        for (*names, uncertain), k in zip(differences, n_left, strict=True)
+    )
+
+
+def _step_down(
+    estimates: Sequence[Uncertain], margin: float, level: float
+) -> list[int]:
+    """Count the pairs that were left in the step in which each was answered, or the last."""
+    n_left = [0] * len(estimates)
+    left = list(range(len(estimates)))
+    while left:
+        for k in left:
+            n_left[k] = len(left)
+        still = [
+            k
+            for k in left
+            if _read(estimates[k].interval(1 - level / len(left)), margin)
+            == "undecided"
+        ]
+        if len(still) == len(left):
+            break
+        left = still
+    return n_left
+
+
+def _read(interval: Estimate, margin: float) -> Answer:
+    """Read the answer off an interval; ends that are NaN decide nothing."""
+    if interval.high < -margin:
+        return "better"
+    if interval.low > margin:
+        return "worse"
+    if -margin < interval.low and interval.high < margin:
+        return "equivalent"
+    return "undecided"
+
+
+def _compare(
+    names: Sequence[str], found: Uncertain, margin: float, level: float, n_left: int
+) -> PairComparison:
+    uncertainty, distance = found.uncertainty, abs(found.value)
+    confidence = 1 - level / n_left
+    interval = found.interval(confidence)
+    one, other = names
+    return PairComparison(
+        one=one,
+        other=other,
+        answer=_read(interval, margin),
+        difference=interval,
+        confidence=confidence,
+        margin=margin,
+        standard_error=uncertainty.standard_error,
+        degrees_of_freedom=found.degrees_of_freedom,
+        parts=found.parts,
+        two_way_ratio=found.two_way_ratio,
+        p_beyond_margin=min(1.0, 2 * n_left * _tail(distance - margin, uncertainty)),
+        p_equivalent=min(1.0, 2 * n_left * _tail(margin - distance, uncertainty)),
+        p_difference=min(1.0, n_left * uncertainty.p_value(found.value)),
+        probability=_probabilities(found, margin),
+        detectable=detectable_difference(uncertainty, confidence=confidence),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,19 +361,17 @@ def detectable_difference(
     Returns
     -------
     float
-        In the unit of the score. A single pair; more of them ask for more.
+        In the unit of the score.
     """
     factor = _factor(uncertainty.degrees_of_freedom, confidence)
     return factor * uncertainty.standard_error
 
 
-def users_to_detect(
-    pair: PairComparison, *, n_users: int, confidence: float = 0.95
-) -> int | None:
+def users_to_detect(pair: PairComparison, *, n_users: int) -> int | None:
     r"""Count the test users with which the margin is told from none with 80 % power.
 
-    Only the users' part of the variance shrinks with their number: with
-    :math:`a = t_{1 - \alpha/2} + t_{0.8}`,
+    At the confidence :math:`1 - \alpha` of the pair's interval. Only the users' part of the
+    variance shrinks with their number: with :math:`a = t_{1 - \alpha/2} + t_{0.8}`,
 
     .. math:: n' = n V_U \Bigm/ (m^2 / a^2 - V_\mathrm{titles} - V_\mathrm{seeds}).
 
@@ -345,15 +381,15 @@ def users_to_detect(
         Two models on `n_users` users.
     n_users : int
         Number of test users.
-    confidence : float, default 0.95
-        One minus the level of the two-sided test.
 
     Returns
     -------
     int or None
         At least 2; None where no number of users would do: titles or seeds are too few.
     """
-    return _users_needed(pair, n_users, _factor(pair.degrees_of_freedom, confidence))
+    return _users_needed(
+        pair, n_users, _factor(pair.degrees_of_freedom, pair.confidence)
+    )
 
 
 def check_margin(

@@ -217,9 +217,13 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     seeds: Sequence[int],
     on_judged: Callable[[str], None],
     margin: float | None = None,
+    confidence: float = 0.95,
     metric: Metric = OBJECTIVE,
 ) -> Judging:
     """Open the test set, and score all models on it.
+
+    `confidence` is that no answer of a question is false; the interval of a model's own
+    score, which answers nothing, is one of 95 % always.
 
     Which opening it was, and of which trials, is known to whoever keeps the count.
     """
@@ -229,13 +233,13 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     width, declared = margin_of(metric, margin, scale)
     # What little is known of is compared by RMSE, whatever the objective is.
     of_errors = margin_of(OBJECTIVE, margin if metric == OBJECTIVE else None, scale)[0]
-    judge = _Judge(train, ratings, catalogue, width, metric)
+    judge = _Judge(train, ratings, catalogue, metric)
     models = []
     for each in fitted:
         models.append(judge.score(each))
         on_judged(each.entry.name)
     entries = [each.entry for each in fitted]
-    differences = judge.differences(entries)
+    differences = judge.differences(entries, margin=width, confidence=confidence)
     rivals = {name: judge.predictions[name] for name in _rivals(entries)}
     judging = Judging(
         opened=opened,
@@ -245,15 +249,17 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
         n_test=len(ratings),
         n_test_users=len(np.unique(ratings.users)),
         test_variance=float(ratings.values.var(dtype=np.float64)),
-        confidence=judge.intervals.confidence,
+        confidence=confidence,
         margin=width,
         margin_declared=declared,
         best_trials={},
         models=tuple(models),
         differences=differences,
-        depth_differences=compare_by_depth(train, ratings, rivals, margin=of_errors),
+        depth_differences=compare_by_depth(
+            train, ratings, rivals, margin=of_errors, confidence=confidence
+        ),
     )
-    gains = judge.gains(rivals)
+    gains = judge.gains(rivals, confidence)
     return replace(
         judging,
         models=tuple(_with_gains(judging, gains)),
@@ -269,12 +275,10 @@ class _Judge:
         train: Ratings,
         test: Ratings,
         catalogue: Catalogue,
-        margin: float,
         metric: Metric,
     ) -> None:
         self._train, self._test, self._catalogue = train, test, catalogue
         self._metric = metric
-        self.margin = margin
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
@@ -329,12 +333,18 @@ class _Judge:
             blocks_off=evidence.blocks_off,
         )
 
-    def differences(self, entries: Sequence[Entry]) -> tuple[Difference, ...]:
+    def differences(
+        self, entries: Sequence[Entry], *, margin: float, confidence: float
+    ) -> tuple[Difference, ...]:
         """Compare the pairs of each question; each question is corrected by itself."""
         return tuple(
-            found
+            Difference.of(group, pair, self.intervals.n_users)
             for group, pairs in _pairs(entries).items()
-            for found in self._compare(group, pairs)
+            for pair in answer_pairs(
+                self._objective.differences(pairs),
+                margin=margin,
+                confidence=confidence,
+            )
         )
 
     def picked(self, judging: Judging) -> WinnerCorrection | None:
@@ -363,23 +373,14 @@ class _Judge:
             found, score=sign * found.score, corrected=sign * found.corrected
         )
 
-    def gains(self, rivals: Iterable[str]) -> dict[str, Estimate]:
+    def gains(self, rivals: Iterable[str], confidence: float) -> dict[str, Estimate]:
         """Estimate by how much the RMSE of models is below the bias baseline's."""
         pairs = [(BIAS_BASELINE, name) for name in rivals if name != BIAS_BASELINE]
         if self._metric == OBJECTIVE or BIAS_BASELINE not in self.predictions:
             return {}
         found = self.intervals.differences(self.predictions, pairs)
-        confidence = self.intervals.confidence
-        return {name: each.interval(confidence) for _, name, each in found}
-
-    def _compare(self, group: str, pairs: list[tuple[str, str]]) -> list[Difference]:
-        found = self._objective.differences(pairs)
-        return [
-            Difference.of(group, pair, self.intervals.n_users)
-            for pair in answer_pairs(
-                found, margin=self.margin, confidence=self.intervals.confidence
-            )
-        ]
+        answered = answer_pairs(found, margin=0.0, confidence=confidence)
+        return {pair.other: pair.difference for pair in answered}
 
 
 def _pairs(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:

@@ -109,6 +109,9 @@ class Measure:
         A difference up to this decides nothing.
     definition : str
         One sentence for people.
+    is_mean_over_users : bool
+        Whether a list measure is a mean over test users, whose interval says what may be
+        chance; else it describes the lists as they are.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Measure:
     compute: Callable[[Evidence], Estimate | float | None] | None = None
     negligible: float = 0.0
     definition: str = ""
+    is_mean_over_users: bool = False
 
     def format(self, value: float | str | None) -> str:
         """Write a value as such quantities are usually read, in a table.
@@ -453,12 +457,14 @@ MEASURES: dict[str, Measure] = _table(
         "NDCG@10",
         "index",
         negligible=0.002,
+        is_mean_over_users=True,
         definition="Normalised discounted cumulative gain of the top 10 of all titles.",
     ),
     _ranking(
         "recall_at_10",
         "recall@10",
         "index",
+        is_mean_over_users=True,
         definition="Share of a user's liked test titles that are in the top 10.",
     ),
     _ranking(
@@ -485,6 +491,7 @@ MEASURES: dict[str, Measure] = _table(
         "serendipity",
         "serendipity",
         "index",
+        is_mean_over_users=True,
         definition="Share of a list that is liked and not among the most popular.",
     ),
     *(_block(block) for block in PUBLISHED_WEIGHTS),

@@ -411,7 +411,6 @@ def rank_lists(
     asked = n_relevant > 0
     gains = ndcg(hits[asked], n_relevant[asked])
     means = {
-        f"recall_at_{n}": _mean(recall(hits[asked], n_relevant[asked])),
         "catalogue_coverage": catalogue_coverage(lists),
         "intra_list_diversity": (
             intra_list_diversity(lists, title_traits(catalogue))
@@ -419,9 +418,13 @@ def rank_lists(
             else None
         ),
         "novelty": novelty(lists, train),
-        "serendipity": _mean(serendipity(lists, hits, train)[asked]),
     }
-    found = {} if not len(gains) else {f"ndcg_at_{n}": _with_error(gains)}
+    over_users = {
+        f"ndcg_at_{n}": gains,
+        f"recall_at_{n}": recall(hits[asked], n_relevant[asked]),
+        "serendipity": serendipity(lists, hits, train)[asked],
+    }
+    found = {k: _with_error(of_each) for k, of_each in over_users.items() if len(gains)}
     found |= {k: without_interval(v) for k, v in means.items() if v is not None}
     return found, int(asked.sum())
 

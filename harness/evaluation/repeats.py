@@ -127,12 +127,12 @@ def compare_repeats(
     margin : float
         Smallest difference that matters.
     confidence : float, default 0.95
-        Of the intervals, and one minus the level of the answers.
+        That no answer is false; intervals are adjusted to it.
 
     Returns
     -------
     RepeatedComparison
-        Nadeau-Bengio intervals and Holm-adjusted answers.
+        Nadeau-Bengio intervals, adjusted for the pairs, and the answers read off them.
 
     Raises
     ------

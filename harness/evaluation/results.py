@@ -277,23 +277,27 @@ class Difference:
     one, other : str
         Names of models.
     value, low, high : float
-        The difference and its interval, in the unit of the objective.
+        The difference and its interval, in the unit of the objective; the interval is
+        adjusted for the other pairs of the question.
+    confidence : float
+        Of the interval as adjusted.
     p_value, p_holm : float
-        Of no difference, two-sided; the second adjusted for the other pairs of the
-        question.
+        Of no difference, two-sided; the second adjusted like the interval, so that the two
+        agree.
     answer : {"better", "equivalent", "undecided", "worse"}
-        What `one` is, compared with `other`: better or worse by more than the margin,
-        equivalent within it, or undecided: the test set cannot tell.
+        What `one` is, compared with `other`: better or worse where the interval lies
+        beyond the margin, equivalent where it lies within, else undecided: the test set
+        cannot tell.
     p_beyond_margin, p_equivalent : float
         Of no difference beyond the margin, two-sided; of a difference of at least the
-        margin (two one-sided tests). Adjusted like `p_holm`.
+        margin (two one-sided tests, doubled). Adjusted like `p_holm`.
     probability : Probabilities or None
         That the truth is better, equivalent or worse; not adjusted.
     detectable : float
-        Smallest true difference that this test set would show with 80 % power.
+        Smallest true difference that this test set would tell from none with 80 % power.
     users_needed : int or None
-        Test users with which a difference as large as the margin would be shown with
-        80 % power; None where no number of users would do.
+        Test users with which a difference as large as the margin would be told from none
+        with 80 % power; None where no number of users would do.
     two_way_ratio : float or None
         Standard error over users and titles over that of users alone.
     """
@@ -304,6 +308,7 @@ class Difference:
     value: float
     low: float
     high: float
+    confidence: float
     p_value: float
     p_holm: float
     answer: Answer = "undecided"
@@ -324,6 +329,7 @@ class Difference:
             value=pair.difference.value,
             low=pair.difference.low,
             high=pair.difference.high,
+            confidence=pair.confidence,
             p_value=pair.uncertainty.p_value(pair.difference.value),
             p_holm=pair.p_difference,
             answer=pair.answer,
@@ -389,7 +395,8 @@ class Judging:
     test_variance : float
         Of the test ratings.
     confidence : float
-        Nominal coverage of the intervals.
+        That no answer of a question is false; the interval of a difference has its own,
+        adjusted to this.
     margin : float
         Smallest difference in the objective that matters.
     margin_declared : bool
@@ -439,6 +446,16 @@ class Judging:
     def difference(self, one: str, other: str) -> Difference | None:
         """Find how two models differ, turned so that `one` comes first."""
         return _find(self.differences, one, other)
+
+    def alike(self, found: Difference) -> tuple[Difference, ...]:
+        """List the differences that answer the same question."""
+        if isinstance(found, DepthDifference):
+            return tuple(
+                each
+                for each in self.depth_differences
+                if (each.side, each.depth) == (found.side, found.depth)
+            )
+        return tuple(each for each in self.differences if each.group == found.group)
 
     def depth_difference(
         self, one: str, other: str, *, side: str, depth: str

@@ -277,7 +277,7 @@ def may_be_chance(
     one, other = record.model(candidate), record.model(first)
     if one is None or other is None:
         return False
-    if criterion == "ndcg_at_10":
+    if MEASURES[criterion].is_mean_over_users:
         return _within_errors(one, other, criterion)
     at = DEPTH_MEASURES.get(criterion)
     if at is None:

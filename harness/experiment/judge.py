@@ -103,6 +103,7 @@ class _Judge:
             "variants": [v.model_dump(mode="json") for v in spec.variants],
             "n_seeds": spec.final_seeds,
             "margin": spec.decision.margin,
+            "significance": spec.decision.significance,
         }
 
     @property
@@ -340,6 +341,7 @@ class _Judge:
             test,
             seeds=self._seeds,
             margin=self._prepared.spec.decision.margin,
+            confidence=1 - self._prepared.spec.decision.significance,
             metric=find_objective(self._prepared.spec.search.metric),
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )

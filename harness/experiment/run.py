@@ -13,7 +13,7 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
-from harness.evaluation.objectives import find_objective
+from harness.evaluation.objectives import find_objective, margin_of
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
 from harness.experiment.file import (
@@ -354,6 +354,8 @@ def _prepare(
             for c, space in spaces.items()
         }
     metric = find_objective(spec.search.metric)
+    # An impossible margin is refused before hours of search, and before the test set is opened.
+    margin_of(metric, spec.decision.margin, dataset.facts().scale)
     fidelity = choose_fidelity(
         spec.search.fidelity,
         split.train,

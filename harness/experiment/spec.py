@@ -89,7 +89,8 @@ class DecisionSpec(Part):
     negligible : mapping, optional
         By criterion: differences up to this decide nothing either; else what its measure calls negligible.
     significance : float, default 0.05
-        Level of the tests against the baselines.
+        Chance of any false answer in a question; intervals of differences are adjusted to
+        it.
     """
 
     prefer: Annotated[tuple[str, ...], Field(strict=False)] = (

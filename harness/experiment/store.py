@@ -212,11 +212,13 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
             f"The experiment {name!r} has searched {', '.join(record.spec.families)}, but "
             f"its file now names {', '.join(spec.families)}: run it, without --report-only."
         )
-    if spec.decision.margin != record.spec.decision.margin:
-        raise StudyError(
-            f"The margin of the experiment {name!r} has changed, and the models have to be "
-            "judged by it: run it, without --report-only."
-        )
+    for judged_by in ("margin", "significance"):
+        now, then = (getattr(s.decision, judged_by) for s in (spec, record.spec))
+        if now != then:
+            raise StudyError(
+                f"The {judged_by} of the experiment {name!r} has changed, and the models "
+                "have to be judged by it: run it, without --report-only."
+            )
     families = {
         candidate: entry.model_copy(
             update={text: getattr(spec.families[candidate], text) for text in _TEXTS}
@@ -225,10 +227,10 @@ def take_over_rules(storage: str, name: str, spec: ExperimentSpec) -> Experiment
     }
     rules = {rule: getattr(spec, rule) for rule in _RULES}
     follows = record.spec.model_copy(update={**rules, "families": families})
-    if follows == record.spec:
-        return record
-    with own_study(storage, name):
-        save_experiment_facts(storage, name, "spec", follows.as_json())
+    if follows != record.spec:
+        with own_study(storage, name):
+            save_experiment_facts(storage, name, "spec", follows.as_json())
+    # Also where the first follows already: it may have been stopped after that.
     for split in record.other_splits:
         take_over_rules(storage, split.experiment, spec)
         keep_split(storage, name, split.number)

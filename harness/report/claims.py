@@ -181,7 +181,7 @@ def variants(context: Context) -> str:
     if not found:
         return ""
     head = ["variant", "of", "changed", "RMSE, initial", "RMSE, variant"]
-    head += [f"difference in {unit(record)}", "p (Holm)"]
+    head += [f"difference in {unit(record)} [adjusted]", "p (adjusted)"]
     lines = [_worth(record, each) + _share_of_gap(record, each) for each in found]
     return paragraphs(
         table(head, [_variant_row(record, each) for each in found], align="lllrrrr"),

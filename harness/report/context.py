@@ -1,9 +1,10 @@
 """What the sections of a report are written from: models, names, numbers, figures."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from harness.evaluation.measures import MEASURES, Kind, Measure
 from harness.evaluation.results import Difference, ModelResult
@@ -16,6 +17,8 @@ from harness.report.markdown import escape
 __all__ = [
     "LONGEST",
     "Context",
+    "Statement",
+    "StatementKind",
     "as_comparison",
     "baselines",
     "compare",
@@ -37,6 +40,58 @@ __all__ = [
 
 LONGEST = 5000
 """Longest paragraph of foreign text, in characters."""
+
+
+StatementKind = Literal[
+    # What to do.
+    "use",
+    "use none",
+    "sealed",
+    "no test set",
+    "no trial",
+    # How much better, and how sure.
+    "objective",
+    "error",
+    "gain",
+    "certainty",
+    "blend",
+    "picked",
+    "repeats",
+    "so far",
+    # Why this one.
+    "equivalent",
+    "undecided",
+    "next best",
+    "only one",
+    "round",
+    "silent criteria",
+    "unsteady criterion",
+    "tuning",
+    "nothing better",
+    # What limits it.
+    "failed criterion",
+    "above the mean",
+    "few users",
+    "strangers",
+    "openings",
+    "changed rules",
+    "unequal budgets",
+    "out of date",
+    "not judged",
+    "not converged",
+    "range too narrow",
+    "not as published",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """Something that is said, and the numbers and names it is said with."""
+
+    kind: StatementKind
+    text: str
+    # Numbers and names in it, candidates by their keys.
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +188,8 @@ def compare(
 
 def as_comparison(record: ExperimentRecord, found: Difference) -> Comparison:
     """Judge a difference at the significance of the file."""
+    judging = record.judging
+    assert judging is not None
     return Comparison(
         other=found.other,
         value=found.value,
@@ -140,6 +197,7 @@ def as_comparison(record: ExperimentRecord, found: Difference) -> Comparison:
         high=found.high,
         p_value=found.p_holm,
         significance=record.spec.decision.significance,
+        n_compared=len(judging.alike(found)),
     )
 
 

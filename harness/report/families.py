@@ -10,9 +10,9 @@ from harness.evaluation.cold_start import COLD, POOLED_DEPTHS
 from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.results import DepthError, ModelResult, Side
 from harness.experiment.decision import beats_bias_of, may_be_chance
-from harness.experiment.measured import measured
+from harness.experiment.measured import estimate, measured
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import p_value, percent
+from harness.formatting import in_words, p_value, percent
 from harness.report.claims import published_rmse
 from harness.report.context import (
     LONGEST,
@@ -87,17 +87,13 @@ def _family_table(context: Context, found: dict[str, list["Trait"]]) -> str:
         for c in record.spec.families
         if c not in judged
     ]
-    head = ["family", "published", "initial", f"tuned [{_level(record)} interval]"]
-    head += ["rank", "against the best", "p", "for and against"]
+    head = ["family", "published", "initial", "tuned [95 % interval]", "rank"]
+    head += ["above the best [adjusted]", "against the best", "for and against"]
     if published:
-        return table(head, rows, align="lrrrrlrl")
+        return table(head, rows, align="lrrrrrll")
     return table(
-        head[:1] + head[2:], [row[:1] + row[2:] for row in rows], align="lrrrlrl"
+        head[:1] + head[2:], [row[:1] + row[2:] for row in rows], align="lrrrrll"
     )
-
-
-def _level(record: ExperimentRecord) -> str:
-    return percent(0.95 if record.judging is None else record.judging.confidence)
 
 
 def _family_row(
@@ -119,9 +115,9 @@ def _family_row(
             "-",
             "-",
             rmse,
-            *["-"] * 2,
-            _p(record, model),
             "-",
+            _above_best(record, model),
+            *["-"] * 2,
         ]
     chosen = candidate == decision.winner
     initial = record.model(candidate, "initial")
@@ -131,8 +127,8 @@ def _family_row(
         error(error_of(initial)) if initial else "-",
         f"**{rmse}**" if chosen else rmse,
         str(rank),
+        _above_best(record, model),
         decision.answers.get(candidate, "-"),
-        _p(record, model),
         describe_traits(found[candidate]),
     ]
 
@@ -142,10 +138,10 @@ def _published(context: Context, candidate: str) -> str:
     return "-" if value is None else escape(MEASURES["rmse"].given(value))
 
 
-def _p(record: ExperimentRecord, model: ModelResult) -> str:
+def _above_best(record: ExperimentRecord, model: ModelResult) -> str:
     assert record.decision is not None
     found = compare(record, model, record.model(record.decision.best))
-    return "-" if found is None else p_value(found.p_value)
+    return "-" if found is None else difference_cells(found)[0]
 
 
 def _how(record: ExperimentRecord) -> str:
@@ -157,8 +153,7 @@ def _how(record: ExperimentRecord) -> str:
         f"with {len(judging.seeds)} seeds where they draw random numbers. Intervals allow "
         "for ratings that share a user or a title, and for seeds. Models are compared on "
         "the same ratings, so differences are known better than each RMSE. "
-        f"{_about_answers(record)} p: no difference to the best, Holm-adjusted for all "
-        "pairs; intervals are not adjusted."
+        f"{_about_answers(record)}"
     )
 
 
@@ -172,8 +167,9 @@ def _about_power(record: ExperimentRecord) -> str:
     if found is None or math.isnan(found.detectable):
         return ""
     text = (
-        f"Between {name_of(record, best)} and {name_of(record, second)} this test set shows "
-        f"a difference of {error(found.detectable)} {unit(record)} with 80 % power; "
+        f"Between {name_of(record, best)} and {name_of(record, second)} this test set "
+        f"tells a true difference of {error(found.detectable)} {unit(record)} from 0 with "
+        "80 % power; "
         f"{describe_users_needed(record, found)}."
     )
     if found.two_way_ratio is not None:
@@ -188,10 +184,14 @@ def _about_answers(record: ExperimentRecord) -> str:
     judging = record.judging
     assert judging is not None
     whose = "the file's" if judging.margin_declared else "the default"
+    n_pairs = sum(found.group == "families" for found in judging.differences)
     return (
         f"Differences up to {judging.margin:g} {unit(record)} do not matter ({whose} "
-        "margin). Worse: by more than the margin. Equivalent: shown to be within it. "
-        "Undecided: this test set cannot tell."
+        "margin). The answer is read off the interval of the difference: worse where all of "
+        "it lies above the margin, equivalent where all of it lies within, else undecided: "
+        "this test set cannot tell. Intervals of differences are adjusted for the "
+        f"{n_pairs} pairs of models (Holm): with {percent(judging.confidence)} probability "
+        "none of the answers is false."
     )
 
 
@@ -227,6 +227,10 @@ def _notes(record: ExperimentRecord) -> str:
 
 
 Speaks = Literal["for", "against"]
+_SPEAKS: tuple[Speaks, ...] = ("for", "against")
+
+MOST_NAMED = 2
+"""More families than these are counted, not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,57 +270,100 @@ def traits(record: ExperimentRecord, candidate: str) -> list[Trait]:
         and measure.kind in {"cold start", "ranking", "cost"}
     ]
     for measure in sorted(measures, key=lambda m: m.name not in prefer):
-        side = _side(record, measure, candidate)
-        if side is None or (measure.kind, side) in kinds:
-            continue
-        kinds.add((measure.kind, side))
-        lowest = (side == "for") == (measure.direction == "minimize")
-        value = measure.format(measured(record, measure.name, candidate))
-        text = f"{'lowest' if lowest else 'highest'} {escape(measure.label)} ({value})"
-        found.append(Trait(side, text, measure))
+        for side in _SPEAKS:
+            alike = _at_end(record, measure, side)
+            if candidate in alike and (measure.kind, side) not in kinds:
+                kinds.add((measure.kind, side))
+                text = _extreme(record, measure, side, [candidate, *alike])
+                found.append(Trait(side, text, measure))
     return found
 
 
+def _extreme(
+    record: ExperimentRecord, measure: Measure, side: Speaks, alike: Sequence[str]
+) -> str:
+    """Say that the first of some families is at an end, alone or with the others."""
+    candidate, *others = dict.fromkeys(alike)
+    value = measure.format(measured(record, measure.name, candidate))
+    if measure.kind == "cost" and estimate(record, measure.name, candidate) is None:
+        value += ", measured once"
+    is_low = (side == "for") == (measure.direction == "minimize")
+    if not others:
+        return f"{'lowest' if is_low else 'highest'} {escape(measure.label)} ({value})"
+    return (
+        f"{'low' if is_low else 'high'} {escape(measure.label)} ({value}; "
+        f"{_not_told_apart(record, others)})"
+    )
+
+
+def _not_told_apart(record: ExperimentRecord, others: Sequence[str]) -> str:
+    names = [label(record, other) for other in others]
+    shown = in_words(names) if len(names) <= MOST_NAMED else f"{len(names)} others"
+    return f"not told apart from {shown}"
+
+
 def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
-    ranked = tuned_models(record)
-    lowest = error_of(ranked[0])
-    gap = next(error_of(m) for m in ranked if m.candidate == candidate) - lowest
-    if len(ranked) > 1 and gap == 0:
-        yield Trait("for", "lowest RMSE of the families")
+    lowest, *others = tuned_models(record)
+    own = next(m for m in (lowest, *others) if m.candidate == candidate)
+    alike = [m for m in (lowest, *others) if m is not own and _may_tie(record, m, own)]
+    if own is lowest and others:
+        names = [key_of(model) for model in alike]
+        yield Trait(
+            "for",
+            f"low RMSE ({_not_told_apart(record, names)})"
+            if names
+            else "lowest RMSE of the families",
+        )
+    elif lowest in alike:
+        name = [key_of(lowest)]
+        yield Trait("for", f"low RMSE ({_not_told_apart(record, name)})")
     if record.baseline() is not None and not beats_bias_of(record, candidate):
         yield Trait("against", "does not beat the bias baseline")
-    elif gap > 0:
+    elif own is not lowest and lowest not in alike:
+        gap = error_of(own) - error_of(lowest)
         yield Trait("against", f"RMSE {error(gap)} above the lowest")
 
 
-def _side(record: ExperimentRecord, measure: Measure, candidate: str) -> Speaks | None:
-    """Tell whether a family is best or worst, where that is worth a word."""
+def _may_tie(record: ExperimentRecord, one: ModelResult, other: ModelResult) -> bool:
+    found = compare(record, one, other)
+    return found is None or found.outcome == "tied"
+
+
+def _at_end(record: ExperimentRecord, measure: Measure, side: Speaks) -> list[str]:
+    """Name the families at the better or the worse end, where that is worth a word.
+
+    They are those that are not told apart from the one at the end: at most half of all.
+    """
     values = {
         key_of(m): value
         for m in tuned_models(record)
         if (value := m.value(measure.name)) is not None
     }
-    if candidate not in values or len(values) < 2:
-        return None
-    ends = sorted(values, key=values.__getitem__)
-    first, last = ends[0], ends[-1]
-    best, worst = (first, last) if measure.direction == "minimize" else (last, first)
-    apart = record.spec.decision.is_noticeable(
-        measure.name, better=values[best], worse=values[worst]
-    )
-    # What is written alike is no reason for either.
-    alike = measure.format(values[first]) == measure.format(values[last])
-    only = list(values.values()).count(values[candidate]) == 1
-    if (
-        not apart
-        or alike
-        or not only
-        or may_be_chance(record, measure.name, ends[0], ends[-1])
-    ):
-        return None
-    if candidate == best:
-        return "for"
-    return "against" if candidate == worst else None
+    if len(values) < 2:
+        return []
+    is_low = (side == "for") == (measure.direction == "minimize")
+    end = (min if is_low else max)(values, key=values.__getitem__)
+    alike = [c for c in values if c == end or not _told_apart(record, measure, end, c)]
+    return alike if 2 * len(alike) <= len(values) else []
+
+
+def _told_apart(
+    record: ExperimentRecord, measure: Measure, one: str, other: str
+) -> bool:
+    """Say whether two values differ noticeably, and beyond their ranges or chance."""
+    values = (measured(record, measure.name, c) for c in (one, other))
+    low, high = sorted(value for value in values if value is not None)
+    better, worse = (low, high) if measure.direction == "minimize" else (high, low)
+    if not record.spec.decision.is_noticeable(
+        measure.name, better=better, worse=worse
+    ) or measure.format(low) == measure.format(high):
+        return False
+    if measure.kind != "cost":
+        return not may_be_chance(record, measure.name, one, other)
+    ranges = [estimate(record, measure.name, c) for c in (one, other)]
+    known = sorted((r for r in ranges if r is not None), key=lambda r: r.value)
+    # Of one that was measured once the range is not known, which is said.
+    return len(known) < 2 or known[0].high < known[1].low
 
 
 def tuning(context: Context) -> str:
@@ -329,11 +376,18 @@ def tuning(context: Context) -> str:
         "family",
         "initial",
         "tuned",
-        f"difference in {unit(record)}",
-        "p (Holm)",
+        f"difference in {unit(record)} [adjusted]",
+        "p (adjusted)",
         "",
     ]
-    return paragraphs("### What tuning is worth", table(head, rows, align="lrrrrl"))
+    adjusted = (
+        f"Intervals and p are adjusted for these {len(rows)} comparisons (Holm)."
+        if len(rows) > 1
+        else ""
+    )
+    return paragraphs(
+        "### What tuning is worth", table(head, rows, align="lrrrrl"), adjusted
+    )
 
 
 def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
@@ -341,7 +395,11 @@ def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
     found = compare(record, model, initial)
     if found is None or initial is None:
         return []
-    words = {"better": "better", "worse": "**worse**", "tied": "may be chance"}
+    words = {
+        "better": "lower, beyond chance",
+        "worse": "**higher, beyond chance**",
+        "tied": "may be chance",
+    }
     said = words[found.outcome]
     # The initial settings also have what is not active.
     if dict(initial.params).items() >= dict(model.params).items():
@@ -361,7 +419,7 @@ def pairs(context: Context) -> str:
     if len(rows) < 2:
         return ""
     head = ["lower RMSE", "higher RMSE"]
-    head += [f"higher by, in {unit(record)} [{_level(record)} interval]", "p (Holm)"]
+    head += [f"higher by, in {unit(record)} [adjusted]", "p (adjusted)"]
     head += ["of the gap", "P better / equivalent / worse", "the higher is"]
     bias = record.baseline()
     gap = (
@@ -375,8 +433,8 @@ def pairs(context: Context) -> str:
         paragraphs(
             table(head, rows, align="llrrrrl"),
             f"Differences on the same test ratings; {gap}P: probabilities of a difference "
-            "beyond and within the margin, not adjusted. p: no difference, adjusted for these "
-            f"{len(rows)} comparisons. {_about_answers(record)}",
+            "beyond and within the margin, not adjusted. p: no difference, adjusted like "
+            f"the interval. {_about_answers(record)}",
         ),
     )
 
@@ -418,6 +476,8 @@ def _share_of_gap(record: ExperimentRecord, difference: float) -> str:
     return percent(difference / gap, 1) if gap > 0 else "-"
 
 
+BOLD = "Bold: the best value of a column, whether or not chance has made it so."
+
 _SIDES: dict[Side, str] = {"users": "user", "items": "title"}
 
 
@@ -448,7 +508,9 @@ def cold_start(context: Context) -> str:
         fold(
             "All measures of cold start",
             paragraphs(
-                models_by_measure(record, models, measures), _definitions(measures)
+                models_by_measure(record, models, measures),
+                BOLD,
+                _definitions(measures),
             )
             if measures
             else "",
@@ -537,14 +599,15 @@ def _about_ends(
     if warmest is not None:
         here += f"; {at[best.name][warmest]:.3f} with {_amount(warmest)}"
     sentence = (
-        f"With {_amount(coldest)} training ratings of the {_SIDES[side]} "
-        f"{name_of(record, best)} errs least ({here})"
+        f"With {_amount(coldest)} training ratings of the {_SIDES[side]} the lowest RMSE is "
+        f"that of {name_of(record, best)} ({here})"
     )
     if best is worst:
         return sentence + "."
     sure = _how_sure(record, (worst, best), side=side, depth=coldest)
     return (
-        f"{sentence}, {name_of(record, worst)} most ({at[worst.name][coldest]:.3f}); "
+        f"{sentence}, the highest that of {name_of(record, worst)} "
+        f"({at[worst.name][coldest]:.3f}); "
         f"{sure}."
     )
 
@@ -609,7 +672,7 @@ def lists(context: Context) -> str:
         f"The top 10 of the {n_all:,} users of the test set; hits are means over the "
         f"{n_asked:,} of them who like a title there (from three quarters up the scale). "
         "Low values are usual: most titles that a user would like have no rating there. "
-        "The best value of a column is bold.",
+        f"{BOLD}",
         models_by_measure(record, models, measures),
         _definitions(measures),
     )
@@ -659,7 +722,8 @@ def _how_measured(record: ExperimentRecord) -> str:
     if fewer:
         how += f" Fewer where one took long: {', '.join(fewer)}."
     return (
-        f"{how} Warmed up, one after the other on the same machine. Latency: time of one user's top 10 of "
+        f"{how} Bold: the best median; ranges that overlap do not tell models apart. Warmed "
+        "up, one after the other on the same machine. Latency: time of one user's top 10 of "
         f"{first.n_titles:,} titles, percentiles of {first.n_calls:,} calls. Peak memory "
         "comes on top of Python, the libraries and the data."
     )
@@ -675,8 +739,10 @@ def _about_front(record: ExperimentRecord) -> str:
     front = pareto_front(list(known.values()))
     if len(front) == 1:
         best = names[front[0]]
-        return f"No other model has a lower RMSE than {best}, and none a lower latency."
+        return (
+            f"No other model has a lower RMSE than {best}, or a lower median latency."
+        )
     return (
-        "On the Pareto front, where a lower RMSE costs a higher latency: "
+        "No other model has both a lower RMSE and a lower median latency than each of these: "
         f"{', '.join(names[place] for place in front)}."
     )

@@ -4,11 +4,12 @@ from harness.evaluation.splits import CAVEATS, DRAWN
 from harness.experiment.measured import DATA
 from harness.experiment.results import ExperimentRecord, RepeatedSplits
 from harness.formatting import percent
+from harness.report.caveats import describe_openings
 from harness.report.context import Context, error, label, listed, paragraphs, unit
 from harness.report.data import DEFINITIONS, NOTHING, characteristics_table
 from harness.report.figures.data import draw_characteristics
 from harness.report.markdown import code, escape, table
-from harness.report.verdict import describe_chosen, describe_openings
+from harness.report.verdict import describe_chosen
 
 __all__ = ["ratings", "splits"]
 
@@ -102,11 +103,11 @@ def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
     head = ["lower mean RMSE", "higher", f"higher by, in {unit(record)}"]
     return paragraphs(
         table([*head, "the higher is"], rows, align="llrl"),
-        f"{percent(record.judging.confidence)} intervals after Nadeau and Bengio (2003): "
-        "they allow for splits that share most of their training ratings, and for "
-        "searches that end elsewhere. Answers are by the margin of "
-        f"{record.judging.margin:g} {unit(record)}, Holm-adjusted for these "
-        f"{len(rows)} pairs. How other ratings would differ, no number of splits of these "
+        "Intervals after Nadeau and Bengio (2003): they allow for splits that share most of "
+        "their training ratings, and for searches that end elsewhere. They are adjusted for "
+        f"these {len(rows)} pairs (Holm), and answers are read off them by the margin of "
+        f"{record.judging.margin:g} {unit(record)}: with "
+        f"{percent(record.judging.confidence)} probability none is false. How other ratings would differ, no number of splits of these "
         "can tell.",
     )
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from harness.experiment.convergence import n_judged_trials
 from harness.experiment.results import ExperimentRecord
 from harness.plain import Params
+from harness.report.caveats import describe_openings, minute
 from harness.report.context import Context, label, paragraphs
 from harness.report.markdown import code, escape, fold, table
-from harness.report.verdict import describe_openings, minute
 from harness.search.records import Environment, StudyRecord
 from harness.tracking.projection import (
     EXPERIMENT_TAG,

@@ -1,10 +1,9 @@
-"""Which family to use, what speaks for it, and what limits the verdict."""
+"""Which family to use, how much better it is, and why: the verdict in statements."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC
 
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.objectives import measure_of
@@ -13,10 +12,7 @@ from harness.evaluation.results import (
     MEAN_BASELINE,
     Difference,
     ModelResult,
-    Side,
 )
-from harness.evaluation.statistics import FEWEST_USERS
-from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.decision import FLOOR
 from harness.experiment.measured import estimate, measure_named
 from harness.experiment.results import (
@@ -27,10 +23,12 @@ from harness.experiment.results import (
     Round,
 )
 from harness.formatting import Comparison, in_words, percent
-from harness.report.claims import lowest_published
+from harness.report.caveats import caveats_of
 from harness.report.context import (
     LONGEST,
     Context,
+    Statement,
+    StatementKind,
     as_comparison,
     compare,
     error,
@@ -41,72 +39,15 @@ from harness.report.context import (
     unit,
 )
 from harness.report.markdown import escape
-from harness.report.searches import edges, falling
 
 __all__ = [
-    "Statement",
     "Verdict",
     "describe_chosen",
-    "describe_openings",
     "describe_users_needed",
     "opening",
     "verdict_lines",
     "verdict_of",
 ]
-
-Kind = Literal[
-    # What to do.
-    "use",
-    "use none",
-    "sealed",
-    "no test set",
-    "no trial",
-    # How much better, and how sure.
-    "objective",
-    "error",
-    "gain",
-    "certainty",
-    "blend",
-    "picked",
-    "repeats",
-    "so far",
-    # Why this one.
-    "equivalent",
-    "undecided",
-    "next best",
-    "only one",
-    "round",
-    "silent criteria",
-    "unsteady criterion",
-    "tuning",
-    "nothing better",
-    # What limits it.
-    "failed criterion",
-    "above the mean",
-    "few users",
-    "strangers",
-    "openings",
-    "changed rules",
-    "unequal budgets",
-    "out of date",
-    "not judged",
-    "not converged",
-    "range too narrow",
-    "not as published",
-]
-
-MANY_UNSEEN = 0.2
-"""Share of test ratings of unseen users, or titles, from which on it is worth a word."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Statement:
-    """Something that is said, and the numbers and names it is said with."""
-
-    kind: Kind
-    text: str
-    # Numbers and names in it, candidates by their keys.
-    facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +72,7 @@ def verdict_of(record: ExperimentRecord) -> Verdict:
         lines=tuple(_lines(record, decision)),
         question=question,
         reasons=tuple(reasons),
-        caveats=tuple(_caveats(record)),
+        caveats=tuple(caveats_of(record)),
     )
 
 
@@ -305,8 +246,8 @@ def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
     yield Statement(
         kind="picked",
         text=f"The lowest RMSE of {picked.n_close} that are not shown to be worse is too low "
-        f"on average: that of {record.spec.label(decision.best)}, {error(picked.score)}, is "
-        f"{error(picked.corrected)} {unit(record)} when corrected for it.",
+        f"on average: that of {record.spec.label(decision.best)} is {error(picked.score)} "
+        f"{unit(record)}; corrected for having been picked, {error(picked.corrected)}.",
         facts={
             "candidate": decision.best,
             "close": picked.n_close,
@@ -324,12 +265,22 @@ def _certainty(record: ExperimentRecord, found: Comparison) -> Statement:
         "worse": "The loss is beyond chance",
         "tied": "The difference may be chance",
     }[found.outcome]
+    adjusted = (
+        f", with p adjusted for {found.n_compared} comparisons"
+        if found.n_compared > 1
+        else ""
+    )
     return Statement(
         kind="certainty",
         text=f"{sure} (p {found.p_text}); {percent(judging.confidence)} interval of the "
-        f"gain: {error(-found.high)} to {error(-found.low)} {unit(record)}, from "
+        f"gain: {error(-found.high)} to {error(-found.low)} {unit(record)}{adjusted}, from "
         f"{judging.n_test:,} ratings of {judging.n_test_users:,} users.",
-        facts={"p": found.p_value, "low": -found.high, "high": -found.low},
+        facts={
+            "p": found.p_value,
+            "low": -found.high,
+            "high": -found.low,
+            "comparisons": found.n_compared,
+        },
     )
 
 
@@ -372,25 +323,22 @@ def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statemen
         return
     done = {"better": "lowered", "worse": "raised", "tied": "changed"}[found.outcome]
     chance = ", which may be chance" if found.outcome == "tied" else ""
-    # Else a reader who sees that the interval excludes zero sees a contradiction.
-    apart = found.outcome == "tied" and found.low * found.high > 0
-    adjusted = " when adjusted for all families" if apart else ""
     yield Statement(
         kind="tuning",
         text=f"Tuning {done} the RMSE from {error(error_of(initial))} to "
-        f"{error(error_of(tuned))}, by {_size(record, found, adjusted)}{chance}.",
+        f"{error(error_of(tuned))}, by {_size(record, found)}{chance}.",
         facts={"value": found.value, "p": found.p_value, "outcome": found.outcome},
     )
 
 
-def _size(record: ExperimentRecord, found: Comparison, adjusted: str = "") -> str:
-    """Write the size of a difference, with its interval and p."""
+def _size(record: ExperimentRecord, found: Comparison) -> str:
+    """Write the size of a difference, with its interval."""
     low, high = sorted((found.low, found.high))
     if found.value < 0:
         low, high = -high, -low
     return (
-        f"{error(abs(found.value))} {unit(record)} ({error(low)} to {error(high)}; "
-        f"p {found.p_text}{adjusted})"
+        f"{error(abs(found.value))} {unit(record)} (interval {error(low)} to "
+        f"{error(high)}; p {found.p_text})"
     )
 
 
@@ -402,14 +350,16 @@ def _next_best(
     if found is None or record.judging is None:
         return Statement(kind="next best", text=f"The next best family is {name}.")
     margin = record.judging.margin
+    beyond = f"the margin of {margin:g}" if margin else "0"
     return Statement(
         kind="next best",
-        text=f"The next best family, {name}, is worse by {_size(record, found)}: "
-        f"{_beyond(record, margin)}.",
+        text=f"The next best family, {name}, is worse: {_above(record, found)}, lies above "
+        f"{beyond}.",
         facts={
             "candidate": str(second.candidate),
             "value": found.value,
-            "p": found.p_value,
+            "low": found.low,
+            "high": found.high,
             "margin": margin,
         },
     )
@@ -421,7 +371,7 @@ def _extreme(metric: Metric) -> str:
 
 
 def _beside(
-    record: ExperimentRecord, decision: Decision, candidate: str, kind: Kind
+    record: ExperimentRecord, decision: Decision, candidate: str, kind: StatementKind
 ) -> Statement:
     """Lay the score of a family beside that of the best, where it is not RMSE."""
     measure = measure_of(record.metric)
@@ -437,12 +387,6 @@ def _beside(
     return Statement(kind=kind, text=text, facts={"candidate": candidate})
 
 
-def _beyond(record: ExperimentRecord, margin: float) -> str:
-    if not margin:
-        return "beyond chance"
-    return f"by more than the {margin:g} {unit(record)} that matter"
-
-
 def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statement:
     """Say why a family is not shown to be worse: it is as good, or nobody can tell."""
     best, name = record.spec.label(decision.best), record.spec.label(candidate)
@@ -456,29 +400,41 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     if found is None:
         text = f"{best} and {name} were not compared."
         return Statement(kind="undecided", text=text, facts={"candidate": candidate})
-    size = _size(record, as_comparison(record, found))
+    above = _above(record, as_comparison(record, found), of=f"that of {best}")
+    margin = record.judging.margin
     facts: dict[str, int | float | str] = {
         "candidate": candidate,
         "value": found.value,
-        "margin": record.judging.margin,
+        "low": found.low,
+        "high": found.high,
+        "margin": margin,
     }
     if found.answer == "equivalent":
         return Statement(
             kind="equivalent",
-            text=f"{name}, equivalent: its RMSE is higher than that of {best} by {size}, shown "
-            f"to be within the margin of {record.judging.margin:g}.",
+            text=f"{name}, equivalent: {above}, lies within the margin of {margin:g}.",
             facts=facts,
         )
     power = (
         ""
-        if math.isnan(found.detectable)
-        else f"; a difference of {error(found.detectable)} would be seen with 80 % power"
+        if math.isnan(found.detectable) or found.low > 0
+        else f". A true difference of {error(found.detectable)} would be told from 0 with "
+        "80 % power"
     )
+    over = " above 0, but" if found.low > 0 else ""
     return Statement(
         kind="undecided",
-        text=f"{name}, undecided: its RMSE is higher than that of {best} by {size}, which "
-        f"may be more than the margin of {record.judging.margin:g} or less{power}.",
+        text=f"{name}, undecided: {above}, lies{over} neither within the margin "
+        f"of {margin:g} nor beyond it{power}.",
         facts=facts | {"detectable": found.detectable},
+    )
+
+
+def _above(record: ExperimentRecord, found: Comparison, of: str = "") -> str:
+    """Begin a sentence on how far an RMSE is above another; what its interval does follows."""
+    return (
+        f"its RMSE is {error(found.value)} {unit(record)} above{of and f' {of}'}, and the "
+        f"adjusted interval, {error(found.low)} to {error(found.high)}"
     )
 
 
@@ -489,11 +445,12 @@ def describe_users_needed(record: ExperimentRecord, found: Difference) -> str:
     if found.users_needed is None:
         why = ": titles or seeds are too few" if judging.margin else ""
         return (
-            f"no number of test users would find the margin of {judging.margin:g}{why}"
+            f"no number of test users would tell the margin of {judging.margin:g} from "
+            f"0{why}"
         )
     return (
-        f"finding the margin of {judging.margin:g} takes {found.users_needed:,} test users "
-        f"(here {judging.n_test_users:,})"
+        f"telling the margin of {judging.margin:g} from 0 takes {found.users_needed:,} test "
+        f"users (here {judging.n_test_users:,})"
     )
 
 
@@ -567,183 +524,6 @@ def _round(record: ExperimentRecord, applied: Round) -> Statement:
         text=text,
         facts={"criterion": applied.criterion, "left": ", ".join(applied.left)},
     )
-
-
-def _caveats(record: ExperimentRecord) -> Iterator[Statement]:
-    """Find what a reader must know before trusting the verdict."""
-    for checked in record.criteria:
-        if not checked.passed:
-            text = f"Acceptance criterion failed: {checked.sentence}."
-            facts = {"metric": checked.criterion.metric}
-            yield Statement(kind="failed criterion", text=text, facts=facts)
-    yield from _above_the_mean(record)
-    yield from _few_users(record)
-    yield from _strangers(record, "users")
-    yield from _strangers(record, "items")
-    yield from _openings(record)
-    yield from _changed(record)
-    yield from _out_of_date(record)
-    yield from _unequal(record)
-    yield from _unfinished(record)
-    yield from _narrow(record)
-    far = lowest_published(record)
-    if far is not None and far.is_far:
-        text = f"Not as published: {far.text}"
-        yield Statement(kind="not as published", text=text, facts={"share": far.share})
-
-
-def _above_the_mean(record: ExperimentRecord) -> Iterator[Statement]:
-    """Say where the best family is worse than one number for everything."""
-    mean, tuned = record.baseline(MEAN_BASELINE), tuned_models(record)
-    if mean is None or not tuned or error_of(mean) >= error_of(tuned[0]):
-        return
-    best = record.spec.label(str(tuned[0].candidate))
-    than = (
-        best
-        if record.is_study
-        else f"every family ({best}: {error(error_of(tuned[0]))})"
-    )
-    yield Statement(
-        kind="above the mean",
-        text=f"The {MEAN_BASELINE} has a lower RMSE ({error(error_of(mean))}) than {than}: "
-        "on these ratings one number for everybody does better.",
-        facts={"mean": error_of(mean), "lowest": error_of(tuned[0])},
-    )
-
-
-def _few_users(record: ExperimentRecord) -> Iterator[Statement]:
-    n_users = FEWEST_USERS if record.judging is None else record.judging.n_test_users
-    if n_users < FEWEST_USERS:
-        yield Statement(
-            kind="few users",
-            text=f"The test set has ratings of only {n_users} user"
-            f"{'' if n_users == 1 else 's'}: intervals from so few are somewhat too "
-            "narrow, and p-values somewhat too small.",
-            facts={"users": n_users},
-        )
-
-
-def _strangers(record: ExperimentRecord, side: Side) -> Iterator[Statement]:
-    """Say where many test ratings are of users, or titles, that training has not seen."""
-    one = {"users": "user", "items": "title"}[side]
-    counts = {
-        group.depth: group.n_pairs for group in record.models[0].depth.get(side, ())
-    }
-    total, unseen = sum(counts.values()), counts.get("0", 0)
-    if total and unseen > MANY_UNSEEN * total:
-        amount = "mostly" if 2 * unseen > total else "in part"
-        how = "wholly" if unseen == total else amount
-        yield Statement(
-            kind="strangers",
-            text=f"{percent(unseen / total)} of the test ratings ({unseen:,} of {total:,}) "
-            f"have a {one} without any training rating: the comparison is {how} about cold "
-            f"start for {one}s.",
-            facts={"side": side, "unseen": unseen, "total": total},
-        )
-
-
-def _openings(record: ExperimentRecord) -> Iterator[Statement]:
-    judging = record.judging
-    by_now = 0 if record.openings is None else record.openings.number
-    if judging is None or max(judging.openings, by_now) < 2:
-        return
-    yield Statement(
-        kind="openings",
-        text=f"Openings of this test set: {describe_openings(record)}. Choices "
-        "may have been made with an earlier score in view, so these may be too good.",
-        facts={"when judged": judging.openings, "by now": by_now},
-    )
-
-
-def describe_openings(record: ExperimentRecord) -> str:
-    """Say which opening of the test set this was, and how many there are by now."""
-    judging, openings = record.judging, record.openings
-    if record.split.method == "none":
-        return "there is no test set"
-    if judging is None:
-        return "still sealed for this experiment"
-    when = f"no. {judging.openings} when judged ({minute(judging.opened)})"
-    if openings is None or openings.number <= judging.openings:
-        return when
-    last = "" if openings.last is None else f", the last at {minute(openings.last)}"
-    return f"{when}; {openings.number} by now{last}"
-
-
-def minute(moment: datetime) -> str:
-    """Write a moment to the minute, in UTC."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _changed(record: ExperimentRecord) -> Iterator[Statement]:
-    changed = record.changed_since_opened
-    if changed:
-        yield Statement(
-            kind="changed rules",
-            text=f"Changed after the test set was first opened: {', '.join(changed)}. "
-            "They may have been chosen with the scores in view.",
-            facts={"changed": ", ".join(changed)},
-        )
-
-
-def _out_of_date(record: ExperimentRecord) -> Iterator[Statement]:
-    judged = {} if record.judging is None else record.judging.best_trials
-    for candidate, study in record.studies.items():
-        found = None if study.best is None else study.best.number
-        if candidate in judged and found is not None and judged[candidate] != found:
-            yield Statement(
-                kind="out of date",
-                text=f"Out of date: trial #{judged[candidate]} of "
-                f"{record.spec.label(candidate)} was judged, and the search has since found "
-                f"a better one, #{found}. Repeat the command to judge it.",
-                facts={
-                    "candidate": candidate,
-                    "judged": judged[candidate],
-                    "best": found,
-                },
-            )
-    missing = [c for c in record.spec.families if record.model(c) is None]
-    if missing:
-        names = ", ".join(record.spec.label(c) for c in missing)
-        text = f"Not judged: {names}."
-        yield Statement(kind="not judged", text=text, facts={"missing": len(missing)})
-
-
-def _unequal(record: ExperimentRecord) -> Iterator[Statement]:
-    if not has_equal_budgets(record):
-        counts = n_judged_trials(record)
-        shown = ", ".join(f"{record.spec.label(c)} {n}" for c, n in counts.items())
-        yield Statement(
-            kind="unequal budgets",
-            text=f"Unequal budgets: the families had different numbers of trials ({shown}); "
-            "those searched longer are favoured.",
-            facts=dict(counts),
-        )
-
-
-def _unfinished(record: ExperimentRecord) -> Iterator[Statement]:
-    found = falling(record)
-    if found:
-        names = ", ".join(record.spec.label(c) for c in found)
-        yield Statement(
-            kind="not converged",
-            text=f"Not converged: {names}. The search was still finding better settings "
-            "when it ended.",
-            facts={"candidates": ", ".join(found)},
-        )
-
-
-def _narrow(record: ExperimentRecord) -> Iterator[Statement]:
-    for candidate, study in record.studies.items():
-        found = edges(study)
-        if found:
-            names = ", ".join(f"{name} ({end} end)" for name, end in found.items())
-            yield Statement(
-                kind="range too narrow",
-                text=f"Widen the range of {names} in the space of "
-                f"{record.spec.label(candidate)}: the best value lies at its edge, and a "
-                "better one may lie beyond.",
-                facts={"candidate": candidate, **found},
-            )
 
 
 SIMULATED = (

@@ -61,6 +61,8 @@ class ModelFacts:
     seed: int | None = None
     # Number of seeds that the measures are means over; 0 where none was judged.
     n_seeds: int = 0
+    # What the experiment's verdict on the settings is.
+    verdict: str = ""
     trained_on: TrainedOn = "training part"
 
     @property

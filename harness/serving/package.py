@@ -29,6 +29,7 @@ from harness.serving.folder import (
 )
 from harness.serving.wheel import WHEEL, build_wheel
 from harness.tracking.location import Location
+from harness.tracking.projection import describe_standing
 from harness.tracking.run_image import dataset_input, logged_dataset, logged_test
 from harness.tracking.store import open_store, quieten, unusable
 from harness.version import DISTRIBUTION, code_version
@@ -133,7 +134,10 @@ def _judge(facts: ModelFacts) -> Iterator[str]:
             f"seed {facts.seed}."
         )
         yield ""
-    yield "| measure | value | 95 % interval |"
+    if facts.verdict:
+        yield f"Verdict: {facts.verdict}."
+        yield ""
+    yield "| measure | value | interval |"
     yield "|---|---|---|"
     for name, measure in MEASURES.items():
         found = facts.measures.get(name)
@@ -143,6 +147,11 @@ def _judge(facts: ModelFacts) -> Iterator[str]:
         ends = map(measure.format, (found.low, found.high))
         interval = " to ".join(ends) if known else ""
         yield f"| {measure.label} | {measure.format(found.value)} | {interval} |"
+    yield ""
+    yield (
+        "Intervals: 95 %; of a gain, adjusted for all pairs that were compared; of a cost, "
+        "lowest and highest of several processes."
+    )
     yield ""
 
 
@@ -186,6 +195,8 @@ class Origin:
     measures: Mapping[str, Estimate] = field(default_factory=dict)
     # Seeds of the fits that were judged; the first is that of the model.
     seeds: tuple[int, ...] = ()
+    # What the experiment's verdict on it is.
+    verdict: str = ""
 
 
 def origin_of(record: ExperimentRecord, candidate: str) -> Origin:
@@ -200,6 +211,7 @@ def origin_of(record: ExperimentRecord, candidate: str) -> Origin:
         trial=record.judging.best_trials[candidate],
         measures=model.measures,
         seeds=record.judging.seeds,
+        verdict=describe_standing(record, candidate),
     )
 
 
@@ -231,6 +243,7 @@ def package(
             measures=origin.measures,
             seed=origin.seeds[0] if origin.seeds else None,
             n_seeds=len(origin.seeds),
+            verdict=origin.verdict,
             trained_on=trained_on,
             n_train=len(dataset.ratings) if whole else origin.split.n_train,
             harness_version=__version__,

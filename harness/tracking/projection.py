@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.objectives import measure_of
-from harness.evaluation.results import ModelResult
+from harness.evaluation.results import Difference, ModelResult
 from harness.experiment.results import Decision, ExperimentRecord
 from harness.formatting import unit_of_scale
 from harness.plain import to_json
@@ -35,6 +35,7 @@ __all__ = [
     "EXPERIMENT_TAG",
     "STUDY_TAG",
     "TRIAL_TAG",
+    "describe_standing",
     "experiment_identity",
     "project_experiment",
     "project_final",
@@ -436,6 +437,7 @@ def _final_tags(
         "level": "final",
         "state": "final",
         "verdict": _verdict(decision, candidate),
+        **_worse_by_tags(record, candidate),
         "study": as_text(study.name if study else None),
         "best_trial": as_text(trial),
         "seeds": ", ".join(map(str, record.judging.seeds)),
@@ -443,7 +445,7 @@ def _final_tags(
             f"The best settings of `{record.spec.label(candidate)}` (trial {trial}), fitted "
             f"on {record.split.n_train} training ratings with each seed, and judged "
             f"on {record.split.n_test} sealed test ratings: "
-            f"{_verdict_in_words(decision, candidate)}."
+            f"{describe_standing(record, candidate)}."
         ),
     }
 
@@ -464,6 +466,54 @@ def _verdict_in_words(decision: Decision, candidate: str) -> str:
         "undecided": f"the test set cannot tell whether it is worse than the best, {best}",
         "worse": f"it is worse than the best, {best}, by more than the margin",
     }[_verdict(decision, candidate)]
+
+
+def describe_standing(record: ExperimentRecord, candidate: str) -> str:
+    """Say what the verdict is on a candidate, and the intervals it is read off."""
+    if record.decision is None or record.judging is None:
+        return ""
+    return (
+        _verdict_in_words(record.decision, candidate)
+        + _worse_by(record, candidate, record.judging.margin)
+        + _not_worse(record.decision, candidate)
+    )
+
+
+def _worse_by(record: ExperimentRecord, candidate: str, margin: float) -> str:
+    found = _against_best(record, candidate)
+    if found is None:
+        return ""
+    return (
+        f"; worse by {found.value:.4f}, adjusted interval {found.low:.4f} to "
+        f"{found.high:.4f}, margin {margin:g}"
+    )
+
+
+def _not_worse(decision: Decision, candidate: str) -> str:
+    """Name those that are not shown to be worse than the best, for the one that is used."""
+    if candidate != decision.winner or not decision.tied:
+        return ""
+    named = ", ".join(f"`{c}` ({decision.answers[c]})" for c in decision.tied)
+    return f"; not shown to be worse than `{decision.best}`: {named}"
+
+
+def _worse_by_tags(record: ExperimentRecord, candidate: str) -> dict[str, str]:
+    """Give the interval that the verdict is read off; a tag, for it depends on others."""
+    found = _against_best(record, candidate)
+    if found is None or record.judging is None:
+        return {}
+    return {
+        "worse_than_best_by": f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]",
+        "margin": f"{record.judging.margin:g}",
+    }
+
+
+def _against_best(record: ExperimentRecord, candidate: str) -> Difference | None:
+    best = None if record.decision is None else record.model(record.decision.best)
+    one = record.model(candidate)
+    if best is None or one is None or one is best:
+        return None
+    return record.difference(one.name, best.name)
 
 
 def _verdict_points(record: ExperimentRecord, decision: Decision) -> list[MetricPoint]:
@@ -539,11 +589,14 @@ def _on_the_way(
     bias = record.baseline()
     gain = None if bias is None else record.difference(bias.name, model.name)
     name = "rmse" if study is None else study.metric.name
+    known = model.measures.get("gain_over_bias")
     found = {
         f"search_{name}": _judged_value(record, candidate, study),
         f"fresh_folds_{name}": record.fresh_folds.get(candidate),
         "initial_test_rmse": initial.rmse.value if initial else None,
         f"initial_test_{name}": initial.value(name) if initial else None,
         "gain_over_bias_p": gain.p_holm if gain else None,
+        "gain_over_bias_low": known.low if known else None,
+        "gain_over_bias_high": known.high if known else None,
     }
     return {key: value for key, value in found.items() if value is not None}

@@ -19,7 +19,12 @@ import scipy.stats
 
 from harness.evaluation.clusters import Groups
 from harness.evaluation.comparison import compare_predictions
-from harness.evaluation.dependence import SCORES, ScoreSums
+from harness.evaluation.dependence import (
+    SCORES,
+    ScoreSums,
+    Uncertain,
+    VarianceParts,
+)
 from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.repeats import repeated_difference
 
@@ -127,8 +132,10 @@ def _count(count, sums, true):
             adjusted.answer == "better" and shift <= MARGIN
         )
         wrong["equivalent"] += adjusted.answer == "equivalent" and shift >= MARGIN
+        count["decided"] += adjusted.answer != "undecided"
     for kind, times in wrong.items():
         count["any false", kind] += times > 0
+    count["any false", "answer"] += sum(wrong.values()) > 0
 
 
 def show(world, counts, n):
@@ -140,8 +147,11 @@ def show(world, counts, n):
         print(
             f"{world.n_users:>6} users {world.n_titles:>5} titles, title sd "
             f"{world.title_sd:.2f}, seeds {world.n_seeds}, {method}: RMSE covered"
-            f"{share('rmse')}; any false better/worse{share(('any false', 'different'))}, "
-            f"equivalent{share(('any false', 'equivalent'))} (Holm, {len(SHIFTS)} pairs)"
+            f"{share('rmse')}; of {len(SHIFTS)} pairs in one question decided "
+            f"{count['decided'] / n / len(SHIFTS):.1%}; any false answer"
+            f"{share(('any false', 'answer'))}, better/worse"
+            f"{share(('any false', 'different'))}, "
+            f"equivalent{share(('any false', 'equivalent'))}"
         )
         for shift in SHIFTS:
             print(
@@ -210,6 +220,86 @@ def repeats(n_data_sets, n_repeats=5, n=2000, n_items=150, n_truth=20_000, seed=
     return covered, naive
 
 
+def any_false(n_data_sets, n_pairs=6, seed=5):
+    """The most false answers of all kinds, over worlds of pairs at and around the margin.
+
+    Estimates are independent and normal, with standard errors of 1: only the rule that
+    answers several pairs together is in question.
+    """
+    rng = np.random.default_rng(seed)
+    most = 0.0
+    for margin in (0.0, 1.0, 2.0, 4.0):
+        for truth in (
+            np.full(n_pairs, margin),
+            np.linspace(0, margin, n_pairs),
+            np.linspace(margin, margin + 6, n_pairs),
+            np.array([0, margin] * (n_pairs // 2)),
+        ):
+            false = 0
+            for estimates in rng.normal(truth, 1, (n_data_sets, n_pairs)):
+                pairs = [
+                    (
+                        "",
+                        "",
+                        Uncertain(
+                            value=value,
+                            parts=VarianceParts(users=1.0),
+                            degrees_of_freedom=1e9,
+                            two_way_ratio=None,
+                        ),
+                    )
+                    for value in estimates
+                ]
+                answers = [p.answer for p in answer_pairs(pairs, margin=margin)]
+                false += any(
+                    (answer == "worse" and true <= margin)
+                    or (answer == "better")
+                    or (answer == "equivalent" and true >= margin)
+                    for answer, true in zip(answers, truth, strict=True)
+                )
+            most = max(most, false / n_data_sets)
+    return most
+
+
+def by_hand(seed=6):
+    """Relative errors against the definitions, written without the package's sums.
+
+    Two-way variance: sum over all couples of ratings that share a user or a title
+    (Cameron, Gelbach and Miller 2011, equation 2.8), for groups so many that corrections
+    for few are left out of both. Probabilities over repeated splits: the correlated t
+    test (Nadeau and Bengio 2003; Corani and Benavoli 2015).
+    """
+    rng = np.random.default_rng(seed)
+    users, titles, (one, other) = simulate(
+        rng, World(n_users=60, n_titles=90, title_sd=0.12), (0.0, 0.01)
+    )
+    (e, f), n = (one[0], other[0]), len(users)
+    rmse = [math.sqrt(np.mean(x**2)) for x in (e, f)]
+    psi = (e**2 - rmse[0] ** 2) / (2 * n * rmse[0])
+    psi -= (f**2 - rmse[1] ** 2) / (2 * n * rmse[1])
+    together = (users[:, None] == users) | (titles[:, None] == titles)
+    variance = psi @ together @ psi
+    groups = Groups.of(users, titles)
+    sums = ScoreSums(np.zeros(n), [[e], [f]], groups, SCORES["rmse"])
+    parts = sums.estimate(0, minus=1).parts
+    of_users = psi @ (users[:, None] == users) @ psi
+    of_titles = psi @ (titles[:, None] == titles) @ psi
+    corrected = groups.users.correction * of_users
+    corrected += groups.titles.correction * of_titles - psi @ psi * n / (n - 1)
+    d = rng.normal(0.004, 0.003, 5)
+    scale = math.sqrt((1 / 5 + 0.2 / 0.8) * np.var(d, ddof=1))
+    t = scipy.stats.t(4, loc=d.mean(), scale=scale)
+    expected = t.cdf(-MARGIN), t.cdf(MARGIN) - t.cdf(-MARGIN), t.sf(MARGIN)
+    found = repeated_difference(d, test_share=0.2)
+    (pair,) = answer_pairs([("", "", found)], margin=MARGIN)
+    p = pair.probability
+    return (
+        abs(parts.total / corrected - 1),
+        corrected / variance,
+        max(abs(np.array([p.better, p.equivalent, p.worse]) - expected)),
+    )
+
+
 def main(n):
     start = time.process_time()
     worlds = [World(n_users=u) for u in USERS]
@@ -233,6 +323,12 @@ def main(n):
     covered, naive = repeats(n)
     print(
         f"5 repeated splits: covered {covered / n:.1%}, as if independent {naive / n:.1%}"
+    )
+    print(f"any false answer among 6 pairs, at most {any_false(n):.1%} over 16 worlds")
+    variance, ratio, probability = by_hand()
+    print(
+        f"two-way variance by hand: relative error {variance:.1e} (corrections for few "
+        f"groups make it {ratio:.3f} times as large); probabilities: {probability:.1e}"
     )
     print(f"{n} data sets each, {time.process_time() - start:.0f} CPU seconds")
 

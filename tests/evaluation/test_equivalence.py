@@ -31,14 +31,14 @@ def answer(value, **settings):
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        # Interval: 1.96 standard errors beyond the margin; within it 1.645 suffice.
+        # The interval reaches 1.96 standard errors, of 0.001, to either side.
         (-0.00697, "better"),
         (-0.00695, "undecided"),
-        (-0.0034, "undecided"),
-        (-0.0033, "equivalent"),
+        (-0.00305, "undecided"),
+        (-0.00303, "equivalent"),
         (0.0, "equivalent"),
-        (0.0033, "equivalent"),
-        (0.0034, "undecided"),
+        (0.00303, "equivalent"),
+        (0.00305, "undecided"),
         (0.00697, "worse"),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_significant_difference_below_the_margin_is_equivalence():
 def test_p_values_and_probabilities_are_students():
     pair = answer(-0.004, se=0.002, df=7)
     t = scipy.stats.t(7)
-    assert pair.p_equivalent == pytest.approx(t.sf(0.5))
+    assert pair.p_equivalent == pytest.approx(2 * t.sf(0.5))
     assert pair.p_beyond_margin == 1
     assert pair.p_difference == pytest.approx(2 * t.sf(2))
     p = pair.probability
@@ -73,6 +73,45 @@ def test_answers_of_one_question_are_adjusted_together():
     found = answer_pairs([("a", "b", uncertain(-0.007)), *others], margin=0.005)
     assert found[0].answer == "undecided"
     assert found[0].p_beyond_margin == pytest.approx(3 * alone.p_beyond_margin)
+    half = scipy.stats.norm.isf(0.05 / 3 / 2) * 0.001
+    assert found[0].confidence == pytest.approx(1 - 0.05 / 3)
+    assert found[0].difference.high == pytest.approx(-0.007 + half)
+
+
+def test_pairs_that_are_answered_leave_their_level_to_the_others():
+    # The first step, at 0.05 / 4, answers the two that are far from the margin, on either
+    # side of it; the second, at 0.05 / 2, one more; the last, at 0.05, none.
+    z = scipy.stats.norm
+    second = 0.005 + 0.001 * z.isf(0.05 / 2 / 2) + 1e-6
+    assert second < 0.005 + 0.001 * z.isf(0.05 / 4 / 2)
+    values = (0.02, 0.0, second, 0.0068)
+    found = answer_pairs([("a", str(v), uncertain(v)) for v in values], margin=0.005)
+    assert [p.answer for p in found] == ["worse", "equivalent", "worse", "undecided"]
+    levels = [1 - p.confidence for p in found]
+    assert levels == pytest.approx([0.0125, 0.0125, 0.025, 0.05])
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.005])
+def test_answers_and_p_values_can_be_read_off_the_intervals(margin):
+    rng = np.random.default_rng(0)
+    pairs = answer_pairs(
+        [
+            ("a", str(k), uncertain(v, se, df=7))
+            for k, (v, se) in enumerate(
+                zip(rng.normal(0, 0.006, 60), rng.uniform(1e-4, 2e-3, 60), strict=True)
+            )
+        ],
+        margin=margin,
+    )
+    for pair in pairs:
+        low, high = pair.difference.low, pair.difference.high
+        assert (pair.answer == "better") == (high < -margin)
+        assert (pair.answer == "worse") == (low > margin)
+        assert (pair.answer == "equivalent") == (-margin < low and high < margin)
+        assert (pair.p_beyond_margin < 0.05) == (pair.answer in {"better", "worse"})
+        assert (pair.p_equivalent < 0.05) == (pair.answer == "equivalent")
+        assert (pair.p_difference < 0.05) == (low > 0 or high < 0)
+    assert {pair.answer for pair in pairs} >= {"better", "worse", "undecided"}
 
 
 def test_without_any_uncertainty_the_answer_is_plain():
@@ -105,6 +144,12 @@ def test_users_to_detect_have_the_power_that_is_promised():
     z = scipy.stats.norm
     # With n users the standard error shrinks by the root of 500 / n.
     power = z.sf(z.ppf(0.975) - 0.005 / (0.004 * math.sqrt(500 / n)))
+    assert power == pytest.approx(0.8, abs=0.001)
+    # Among two undecided pairs the interval is wider.
+    twice = [("a", b, uncertain(0.0, se=0.004)) for b in "bc"]
+    pair, _ = answer_pairs(twice, margin=0.005)
+    n = users_to_detect(pair, n_users=500)
+    power = z.sf(z.ppf(0.9875) - 0.005 / (0.004 * math.sqrt(500 / n)))
     assert power == pytest.approx(0.8, abs=0.001)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.evaluation.statistics import Uncertainty, holm, seed_spread
+from harness.evaluation.statistics import Uncertainty, seed_spread
 
 
 def test_what_seeds_owe_to_the_draw_of_users_is_not_counted_twice():
@@ -56,19 +56,3 @@ def test_p_is_the_tail_of_student_and_its_interval():
     assert found.half_width(0.95) == pytest.approx(4.303 * np.sqrt(1 / 3), rel=1e-4)
     assert found.p_value(4.303 * np.sqrt(1 / 3)) == pytest.approx(0.05, rel=1e-3)
     assert found.p_value(0.0) == 1
-
-
-def test_the_smallest_is_multiplied_by_the_number_of_comparisons():
-    assert holm([0.01, 0.2, 0.3]) == pytest.approx([0.03, 0.4, 0.4])
-
-
-def test_one_comparison_needs_no_correction():
-    assert holm([0.04]) == [0.04]
-    assert holm([]) == []
-
-
-def test_adjusted_values_keep_the_order_and_stay_below_one():
-    # Rising: 0.01 * 4, 0.02 * 3, 0.021 * 2 (not below the one before), 0.9 * 1.
-    adjusted = holm([0.9, 0.02, 0.01, 0.021])
-    assert adjusted == pytest.approx([0.9, 0.06, 0.04, 0.06])
-    assert holm([0.8, 0.9]) == [1.0, 1.0]

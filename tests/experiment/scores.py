@@ -7,6 +7,8 @@ from itertools import combinations
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
+from harness.evaluation.dependence import Uncertain, VarianceParts
+from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.measures import Evidence, take_measures
 from harness.evaluation.results import (
     BIAS_BASELINE,
@@ -21,7 +23,7 @@ from harness.evaluation.results import (
     StarGroup,
     without_interval,
 )
-from harness.evaluation.statistics import Estimate, holm
+from harness.evaluation.statistics import Estimate
 
 TUNED = {"cf": 0.600, "content": 0.680, "hybrid": 0.590, "svd": 0.572}
 INITIAL = {"cf": 0.893, "content": 0.917, "hybrid": 0.700, "svd": 0.578}
@@ -226,34 +228,32 @@ def differences(models, error=0.004, margin=0.0):
     )
 
 
-def _above(z):
-    """Chance of a standard normal variable above z."""
-    return math.erfc(z / math.sqrt(2)) / 2
-
-
 def _z_tests(rmse, pairs, error, margin=0.0):
-    gaps = [rmse[one] - rmse[other] for one, other in pairs]
-    p_values = [2 * _above(abs(gap) / error) for gap in gaps]
-    beyond = holm([min(1.0, 2 * _above((abs(gap) - margin) / error)) for gap in gaps])
-    within = holm([_above((margin - abs(gap)) / error) for gap in gaps])
-    for (one, other), gap, p_value, p_holm, p_beyond, p_within in zip(
-        pairs, gaps, p_values, holm(p_values), beyond, within, strict=True
-    ):
-        answer = "undecided"
-        if p_beyond <= 0.05:
-            answer = "better" if gap < 0 else "worse"
-        elif p_within <= 0.05:
-            answer = "equivalent"
+    compared = [
+        (
+            one,
+            other,
+            Uncertain(
+                value=rmse[one] - rmse[other],
+                parts=VarianceParts(users=error**2),
+                degrees_of_freedom=1e9,
+                two_way_ratio=None,
+            ),
+        )
+        for one, other in pairs
+    ]
+    for pair in answer_pairs(compared, margin=margin):
         yield {
-            "answer": answer,
-            "p_beyond_margin": p_beyond,
-            "p_equivalent": p_within,
-            "detectable": 2.8 * error,
-            "one": one,
-            "other": other,
-            **asdict(estimate(gap, 1.96 * error)),
-            "p_value": p_value,
-            "p_holm": p_holm,
+            "answer": pair.answer,
+            "p_beyond_margin": pair.p_beyond_margin,
+            "p_equivalent": pair.p_equivalent,
+            "detectable": pair.detectable,
+            "one": pair.one,
+            "other": pair.other,
+            **asdict(pair.difference),
+            "confidence": pair.confidence,
+            "p_value": pair.uncertainty.p_value(pair.difference.value),
+            "p_holm": pair.p_difference,
         }
 
 

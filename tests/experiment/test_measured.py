@@ -74,8 +74,8 @@ def test_the_gain_over_bias_is_the_baselines_rmse_minus_the_models(record):
 def test_the_interval_of_the_gain_has_the_sign_of_the_gain(record):
     low, high = ends(record, "gain_over_bias", "svd")
     assert low < 0.088 < high
-    # 1.96 standard errors of 0.004
-    assert (low, high) == pytest.approx((0.08016, 0.09584))
+    # 2.807 standard errors of 0.004: one of ten pairs
+    assert (low, high) == pytest.approx((0.07677, 0.09923), abs=5e-6)
 
 
 def depth_errors(*groups):

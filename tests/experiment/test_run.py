@@ -1,13 +1,19 @@
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from harness import api, carry_out
-from harness.errors import ExperimentError, StudyError, UnknownNameError
+from harness.errors import (
+    ExperimentError,
+    ParameterError,
+    StudyError,
+    UnknownNameError,
+)
 from harness.evaluation.results import Costs
 from harness.evaluation.splits import SealedTest
 from harness.experiment import judge as judgement
@@ -470,7 +476,8 @@ def test_repeats_go_on_after_a_stop_and_are_compared_over_their_splits(monkeypat
         p for p in found.comparison.pairs if {p.one, p.other} == {"svd", "baseline"}
     ]
     error = np.sqrt((1 / 3 + 180 / 720) * np.var(gaps, ddof=1))
-    half = scipy.stats.t.ppf(0.975, 2) * error
+    # Of three pairs, unless others are decided first.
+    half = scipy.stats.t.ppf((1 + pair.confidence) / 2, 2) * error
     assert pair.difference.value == pytest.approx(np.mean(gaps), abs=1e-12)
     assert pair.difference.high - pair.difference.value == pytest.approx(half)
     # All trials are there, once.
@@ -478,6 +485,23 @@ def test_repeats_go_on_after_a_stop_and_are_compared_over_their_splits(monkeypat
     assert [len(study.trials) for study in studies.values()] == [3] * 6
     times = winners[done.winner]
     assert f"{times} of 3" in done.report_path.read_text()
+
+    # A rule that is changed later is followed on all splits, as by --report-only.
+    spec = load_experiment(Path("toy.toml"))
+    decision = spec.decision.model_copy(update={"prefer": ("novelty",)})
+    followed = take_over_rules(
+        "o.log", "toy", spec.model_copy(update={"decision": decision})
+    )
+    records = [read_experiment("o.log", split.experiment) for split in found.splits]
+    assert {r.spec.decision.prefer for r in records} == {("novelty",)}
+    assert followed.repeated.chosen == Counter(r.decision.winner for r in records)
+    assert [s.seed for s in followed.repeated.splits] == [0, 1000, 2000]
+    for judged_by in ("margin", "significance"):
+        stricter = spec.decision.model_copy(update={judged_by: 0.01})
+        with pytest.raises(StudyError, match=f"The {judged_by} .* has changed"):
+            take_over_rules(
+                "o.log", "toy", spec.model_copy(update={"decision": stricter})
+            )
 
 
 def test_a_repeat_with_another_budget_does_not_count():
@@ -510,3 +534,8 @@ def test_a_probe_that_dies_costs_the_others_nothing(monkeypatch):
     monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: COSTS)
     again = run(changes={"budget": {"trials": 5}}).record
     assert again.not_measured == {}
+
+
+def test_a_margin_wider_than_the_scale_is_refused_before_anything_is_searched():
+    with pytest.raises(ParameterError, match="width of the rating scale"):
+        prepare(changes={"decision": {"margin": 4.5}})

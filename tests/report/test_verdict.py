@@ -74,11 +74,28 @@ def test_a_verdict_is_three_lines_what_to_use_how_much_better_and_how_sure(recor
     assert gain.facts["gain"] == pytest.approx(0.088)
     assert gain.facts["share"] == pytest.approx(0.088 / 0.66)
     assert "0.0880 stars (13.3 %) below the user and item bias baseline" in gain.text
-    # Intervals: 1.96 * 0.004.
-    assert certainty.facts["low"] == pytest.approx(0.088 - 1.96 * 0.004)
-    assert certainty.facts["high"] == pytest.approx(0.088 + 1.96 * 0.004)
+    # One of ten pairs, all of them decided at 0.05 / 10: 2.807 * 0.004.
+    assert certainty.facts["low"] == pytest.approx(0.088 - 2.807 * 0.004, abs=1e-6)
+    assert certainty.facts["high"] == pytest.approx(0.088 + 2.807 * 0.004, abs=1e-6)
+    assert certainty.facts["comparisons"] == 10
     assert "p < 0.001" in certainty.text
-    assert "0.0802 to 0.0958 stars" in certainty.text
+    assert "0.0768 to 0.0992 stars" in certainty.text
+    assert "adjusted for 10 comparisons" in certainty.text
+
+
+def test_every_answer_can_be_read_off_the_interval_beside_it():
+    judged = {"tuned": CLOSE | {"hybrid": 0.577}, "error": 0.001, "margin": 0.003}
+    verdict = verdict_of(make_record(judged=judged))
+    found = {r.facts["candidate"]: r for r in verdict.reasons if "low" in r.facts}
+    assert {c: r.kind for c, r in found.items()} == {
+        "cf": "equivalent",
+        "hybrid": "undecided",
+    }
+    for each in found.values():
+        low, high, margin = (each.facts[k] for k in ("low", "high", "margin"))
+        assert f"{low:.4f} to {high:.4f}" in each.text
+        assert (each.kind == "equivalent") == (-margin < low and high < margin)
+        assert not low > margin
 
 
 def test_every_line_is_short(record):
@@ -92,7 +109,10 @@ def test_a_clear_win_names_the_next_best(record):
     (found,) = verdict_of(record).reasons
     assert (found.kind, found.facts["candidate"]) == ("next best", "hybrid")
     assert found.facts["value"] == pytest.approx(0.018)
-    assert "0.0180 stars (0.0102 to 0.0258; p < 0.001)" in found.text
+    assert found.facts["low"] > found.facts["margin"] == 0
+    assert (
+        "0.0180 stars above, and the adjusted interval, 0.0068 to 0.0292" in found.text
+    )
 
 
 def test_why_not_the_lowest_rmse_is_told_with_the_values_that_decided():
@@ -106,8 +126,9 @@ def test_why_not_the_lowest_rmse_is_told_with_the_values_that_decided():
     assert (tie.kind, tie.facts["candidate"]) == ("undecided", "cf")
     assert tie.facts["value"] == pytest.approx(0.0003)
     # 2.8 standard errors of 0.004 would show with 80 % power.
-    assert tie.facts["detectable"] == pytest.approx(0.0112)
-    assert "0.0003 stars (-0.0075 to 0.0081; p = 0.940)" in tie.text
+    assert tie.facts["detectable"] == pytest.approx(0.0112, abs=1e-5)
+    assert "0.0003 stars above" in tie.text
+    assert "-0.0075 to 0.0081" in tie.text
     assert decided.facts == {"criterion": "latency_p95_ms", "left": "cf"}
     assert "(0.10 ms)" in decided.text
     assert "(0.42 ms)" in decided.text
@@ -229,7 +250,7 @@ def test_a_study_says_what_tuning_was_worth():
     # 0.578 and 0.572: 1.5 standard errors.
     (found,) = verdict_of(make_study_record()).reasons
     assert (found.kind, found.facts["outcome"]) == ("tuning", "tied")
-    assert "0.0060 stars (-0.0018 to 0.0138; p = 0.134)" in found.text
+    assert "0.0060 stars (interval -0.0018 to 0.0138; p = 0.134)" in found.text
     (better,) = verdict_of(make_study_record(judged={"initial": {"svd": 0.6}})).reasons
     assert better.facts["outcome"] == "better"
     (worse,) = verdict_of(make_study_record(judged={"initial": {"svd": 0.55}})).reasons

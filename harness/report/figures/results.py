@@ -135,7 +135,6 @@ def _draw_published(
 def _draw_measured(
     axes: "Axes", record: ExperimentRecord, ranked: Sequence[str]
 ) -> None:
-    confidence = record.judging.confidence if record.judging else 0
     roles: tuple[tuple[Role, float, str, str], ...] = (
         ("initial", _INITIAL, "white", MEDIUM),
         ("tuned", _TUNED, DARK, DARK),
@@ -159,7 +158,7 @@ def _draw_measured(
             color=color,
             elinewidth=1.6,
             capsize=3,
-            label=f"{role}, with {percent(confidence)} interval",
+            label=f"{role}, with 95 % interval",
             zorder=4,
         )
     for row in range(1, len(ranked)):
