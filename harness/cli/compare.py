@@ -197,7 +197,7 @@ def print_comparison(record: "ExperimentRecord") -> None:
     rows += [_baseline_row(record, m) for m in record.models if m.role == "baseline"]
     ranked = [cells for _, cells in sorted(rows, key=lambda row: row[0])]
     console = Console(markup=False, emoji=False, highlight=False)
-    first = Column(name=_without_blanks(measure.label), importance=10, wraps=True)
+    first = Column(name=measure.label, importance=10, wraps=True)
     print_columns(console, (first, *_COLUMNS), ranked)
     columns = (
         "folds: best trial of the search; initial, tuned: on the test set; ms: p95 of a "

@@ -50,10 +50,17 @@ def rmse_by_depth(
 
 def depths_of_pairs(train: Ratings, test: Ratings) -> dict[Side, npt.NDArray[np.str_]]:
     """Tell how much is known of the user, and of the title, of each test pair."""
+    return depths_of(train, test.users, test.items)
+
+
+def depths_of(
+    train: Ratings, users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+) -> dict[Side, npt.NDArray[np.str_]]:
+    """Tell the same of pairs by their codes."""
     of_user, of_item = _counts(train)
     n_ratings: dict[Side, npt.NDArray[np.int64]] = {
-        "users": of_user[test.users],
-        "items": of_item[test.items],
+        "users": of_user[users],
+        "items": of_item[items],
     }
     depths = np.array(DEPTHS)
     return {

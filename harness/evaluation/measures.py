@@ -372,6 +372,7 @@ MEASURES: dict[str, Measure] = _table(
         "R²",
         "index",
         direction="maximize",
+        negligible=0.005,
         definition="Share of the variance of the test ratings that is explained.",
     ),
     _accuracy(
@@ -379,6 +380,7 @@ MEASURES: dict[str, Measure] = _table(
         "within 0.5",
         "share",
         direction="maximize",
+        negligible=0.005,
         definition="Share of predictions off by at most 0.5.",
     ),
     _accuracy(
@@ -386,6 +388,7 @@ MEASURES: dict[str, Measure] = _table(
         "within 1.0",
         "share",
         direction="maximize",
+        negligible=0.005,
         definition="Share of predictions off by at most 1.0.",
     ),
     _accuracy(
@@ -465,6 +468,7 @@ MEASURES: dict[str, Measure] = _table(
         "recall@10",
         "index",
         is_mean_over_users=True,
+        negligible=0.002,
         definition="Share of a user's liked test titles that are in the top 10.",
     ),
     _ranking(
@@ -485,6 +489,7 @@ MEASURES: dict[str, Measure] = _table(
         "novelty",
         "novelty",
         "bits",
+        negligible=0.05,
         definition="Mean surprise of a recommended title, given its popularity.",
     ),
     _ranking(
@@ -492,6 +497,7 @@ MEASURES: dict[str, Measure] = _table(
         "serendipity",
         "index",
         is_mean_over_users=True,
+        negligible=0.002,
         definition="Share of a list that is liked and not among the most popular.",
     ),
     *(_block(block) for block in PUBLISHED_WEIGHTS),

@@ -12,7 +12,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.clusters import Clusters, Groups
-from harness.evaluation.cold_start import POOLED_DEPTHS, depths_of_pairs
+from harness.evaluation.cold_start import POOLED_DEPTHS, depths_of, depths_of_pairs
 from harness.evaluation.dependence import (
     SCORES,
     Score,
@@ -25,9 +25,10 @@ from harness.evaluation.measures import DEPTH_MEASURES
 from harness.evaluation.metrics import Metric
 from harness.evaluation.objectives import call_function, measure_of
 from harness.evaluation.ranking import TopLists, judge_users
+from harness.evaluation.splits import SealedTest
 from harness.evaluation.statistics import Estimate, around, seed_spread
 
-__all__ = ["InfluenceSums", "Losses", "ObjectiveScores", "Scored"]
+__all__ = ["InfluenceSums", "Losses", "ObjectiveScores", "Scored", "check_objective"]
 
 
 Floats = npt.NDArray[np.float64]
@@ -153,6 +154,21 @@ class Scored:
     lists: Sequence[TopLists] = ()
 
 
+def check_objective(metric: Metric, train: Ratings, test: SealedTest) -> None:
+    """Refuse an objective that the test set will not be able to tell; it stays sealed."""
+    at = DEPTH_MEASURES.get(metric.name)
+    if at is None:
+        return
+    depth_of = depths_of(train, *test.pairs)[at.side]
+    if not np.isin(depth_of, POOLED_DEPTHS[at.depth]).any():
+        whose = {"users": "user", "items": "title"}[at.side]
+        raise StudyError(
+            f"{metric.name} is of ratings whose {whose} has {at.depth.replace('-', ' to ')} "
+            "training ratings, and the test set of this split has none: choose another "
+            "--metric or --split."
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectiveScores:
     """Scores the models of one test set by an objective, and compares them.
@@ -216,11 +232,6 @@ class ObjectiveScores:
             depth_of = depths_of_pairs(self.train, self.test)[at.side]
             chosen = np.isin(depth_of, POOLED_DEPTHS[at.depth])
         part = self.test.take(chosen)
-        if not len(part):
-            raise StudyError(
-                f"{self.metric.name} is not defined on the test set: it has no ratings that "
-                "it is of. Choose another --metric."
-            )
         columns = [[p[chosen] for p in m.predictions] for m in models]
         groups = Groups.of(part.users, part.items)
         return ScoreSums(part.values, columns, groups, self._score)

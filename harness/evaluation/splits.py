@@ -39,6 +39,11 @@ class SealedTest:
     def __len__(self) -> int:
         return len(self._ratings)
 
+    @property
+    def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Codes of users and titles: who has rated what, but not how."""
+        return self._ratings.users, self._ratings.items
+
     def open(self) -> Ratings:
         """Break the seal: for judging, after the search, and only there."""
         return self._ratings

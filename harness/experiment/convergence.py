@@ -13,13 +13,13 @@ from harness.search.pruners import paired_values
 from harness.search.records import Patience, StudyRecord, stopped_at
 
 __all__ = [
-    "NOTICEABLE",
     "best_so_far",
     "drawn_values",
     "expected_best",
     "expected_curve",
     "has_equal_budgets",
     "n_judged_trials",
+    "noticeable",
     "patience_of",
     "still_falling",
     "unfinished",
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 
-NOTICEABLE = 0.001
-"""By how much, in stars of RMSE, the last quarter of a search that is falling has improved."""
+NOTICEABLE = 0.2
+"""What share of the usual margin a search that is not over has gained in its last quarter."""
 
 
 def best_so_far(study: StudyRecord) -> list[tuple[int, float]]:
@@ -101,6 +101,11 @@ def expected_curve(study: StudyRecord) -> list[tuple[int, float]]:
     return [(n, sign * expected_best(losses, n)) for n in range(1, len(losses) + 1)]
 
 
+def noticeable(metric: Metric, scale: tuple[float, float]) -> float:
+    """Say by how much a search that is not over has improved: 0.001 stars on 1 to 5."""
+    return NOTICEABLE * margin_of(metric, None, scale)[0]
+
+
 def still_falling(study: StudyRecord) -> bool:
     """Say whether a search was stopped while it was still finding better settings."""
     sign = study.metric.sign
@@ -112,7 +117,8 @@ def still_falling(study: StudyRecord) -> bool:
     before = [value for number, value in curve if number < judged[-n_last]]
     if not curve or not before:
         return bool(curve)
-    return sign * (before[-1] - curve[-1][1]) > NOTICEABLE
+    least = noticeable(study.metric, study.dataset.scale)
+    return sign * (before[-1] - curve[-1][1]) > least
 
 
 def n_judged_trials(record: ExperimentRecord) -> dict[str, int]:

@@ -13,6 +13,7 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
+from harness.evaluation.objective_scores import check_objective
 from harness.evaluation.objectives import find_objective, margin_of
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
@@ -118,6 +119,9 @@ class PreparedExperiment:
             seed=self.spec.seed,
             method=self.spec.split.method,
         )
+        objective = find_objective(self.spec.search.metric)
+        if self.split.test is not None:
+            check_objective(objective, self.split.train, self.split.test)
         for plan in self.plans.values():
             require_samples(plan.evaluations, self.split.train, fold_of)
             check_plan(plan)
@@ -130,7 +134,6 @@ class PreparedExperiment:
                 "room, or name another --storage."
             )
         facts, there = self._facts(), dict[str, Any]()
-        objective = find_objective(self.spec.search.metric)
         if not create_experiment(storage, self.name, facts, objective):
             there = read_experiment_facts(storage, self.name)
             _require_equal(self.name, there[MARK], facts)

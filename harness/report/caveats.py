@@ -9,7 +9,13 @@ from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import percent
 from harness.report.claims import lowest_published
-from harness.report.context import Statement, error, error_of, tuned_models
+from harness.report.context import (
+    Statement,
+    better,
+    level,
+    objective,
+    tuned_models,
+)
 from harness.report.searches import edges, falling
 
 __all__ = ["caveats_of", "describe_openings", "minute"]
@@ -44,19 +50,18 @@ def caveats_of(record: ExperimentRecord) -> Iterator[Statement]:
 def _above_the_mean(record: ExperimentRecord) -> Iterator[Statement]:
     """Say where the best family is worse than one number for everything."""
     mean, tuned = record.baseline(MEAN_BASELINE), tuned_models(record)
-    if mean is None or not tuned or error_of(mean) >= error_of(tuned[0]):
+    if mean is None or not tuned or record.loss_of(mean) >= record.loss_of(tuned[0]):
         return
     best = record.spec.label(str(tuned[0].candidate))
     than = (
-        best
-        if record.is_study
-        else f"every family ({best}: {error(error_of(tuned[0]))})"
+        best if record.is_study else f"every family ({best}: {level(record, tuned[0])})"
     )
     yield Statement(
         kind="above the mean",
-        text=f"The {MEAN_BASELINE} has a lower RMSE ({error(error_of(mean))}) than {than}: "
-        "on these ratings one number for everybody does better.",
-        facts={"mean": error_of(mean), "lowest": error_of(tuned[0])},
+        text=f"The {MEAN_BASELINE} has a {better(record).comparative} "
+        f"{objective(record).label} ({level(record, mean)}) than {than}: on these ratings "
+        "one number for everybody does better.",
+        facts={"mean": record.loss_of(mean), "lowest": record.loss_of(tuned[0])},
     )
 
 

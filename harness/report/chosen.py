@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from harness.evaluation.measures import BLOCK, MEASURES
-from harness.evaluation.objectives import measure_of
+from harness.evaluation.measures import BLOCK, MEASURES, Measure
 from harness.evaluation.results import CalibrationGroup, Factor, ModelResult, StarGroup
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
@@ -17,6 +16,7 @@ from harness.report.context import (
     label,
     listed,
     measures_of,
+    objective,
     paragraphs,
     tuned_models,
     unit,
@@ -52,15 +52,20 @@ def chosen_model(context: Context) -> str:
     models |= {escape(model.name): model for model in baselines(record)}
     return paragraphs(
         heading,
-        measures_by_model(
-            {**models, "tuned": tuned}, measures_of(record, "accuracy"), last="tuned"
-        ),
+        measures_by_model({**models, "tuned": tuned}, _measures(record), last="tuned"),
         _about_intervals(record),
         _beside_published(context, decision.winner, tuned),
         tuning(context),
         _about_seeds(record, tuned),
         _residuals(context, tuned),
     )
+
+
+def _measures(record: ExperimentRecord) -> list[Measure]:
+    """List the measures of accuracy, after the objective where it is none of them."""
+    accuracy, first = measures_of(record, "accuracy"), objective(record)
+    is_there = any(measure.name == first.name for measure in accuracy)
+    return accuracy if is_there else [first, *accuracy]
 
 
 def _about_intervals(record: ExperimentRecord) -> str:
@@ -192,7 +197,7 @@ def explainability(context: Context) -> str:
 
 def _blends(record: ExperimentRecord) -> Iterator[str]:
     """Show what each blend is made of, and what it gains over each of its members."""
-    measure = measure_of(record.metric)
+    measure = objective(record)
     head = ["member", "weight", f"{escape(measure.label)} alone", "against the blend"]
     for blend in record.blends:
         mixed, rows = record.model(blend.candidate), []

@@ -116,7 +116,8 @@ def lowest_published(record: ExperimentRecord) -> Published | None:
     if not published or not tuned:
         return None
     family, lowest = next(iter(published.items()))
-    here, name = tuned[0].rmse, record.spec.label(str(tuned[0].candidate))
+    best = min(tuned, key=error_of)
+    here, name = best.rmse, record.spec.label(str(best.candidate))
     share = here.value / lowest - 1
     text = (
         f"The lowest published RMSE is {lowest:g} ({record.spec.label(family)}). The lowest "

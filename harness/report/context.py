@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.evaluation.measures import MEASURES, Kind, Measure
+from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import Difference, ModelResult
 from harness.evaluation.statistics import Estimate
 from harness.experiment.measured import measure_named
@@ -19,21 +20,29 @@ __all__ = [
     "Context",
     "Statement",
     "StatementKind",
+    "amount",
     "as_comparison",
     "baselines",
+    "better",
     "compare",
     "error",
     "error_of",
+    "in_unit",
     "key_of",
     "label",
+    "level",
     "listed",
+    "margin",
     "measures_of",
     "name_of",
+    "objective",
     "paragraphs",
     "rivals",
+    "side_of",
     "tuned_models",
     "unit",
     "with_interval",
+    "worse",
     "write",
 ]
 
@@ -138,13 +147,14 @@ def unit(record: ExperimentRecord) -> str:
 
 
 def tuned_models(record: ExperimentRecord) -> list[ModelResult]:
-    """List the tuned models, the lowest RMSE on the test set first."""
-    return sorted((m for m in record.models if m.role == "tuned"), key=error_of)
+    """List the tuned models, the best on the test set by the objective first."""
+    return sorted((m for m in record.models if m.role == "tuned"), key=record.loss_of)
 
 
 def baselines(record: ExperimentRecord) -> list[ModelResult]:
-    """List the baselines, the lowest RMSE on the test set first."""
-    return sorted((m for m in record.models if m.role == "baseline"), key=error_of)
+    """List the baselines, the best on the test set by the objective first."""
+    found = (m for m in record.models if m.role == "baseline")
+    return sorted(found, key=record.loss_of)
 
 
 def rivals(record: ExperimentRecord) -> list[ModelResult]:
@@ -156,6 +166,69 @@ def rivals(record: ExperimentRecord) -> list[ModelResult]:
 def error_of(model: ModelResult) -> float:
     """Look up the RMSE of a model."""
     return model.rmse.value
+
+
+def objective(record: ExperimentRecord) -> Measure:
+    """Say how the objective of the searches is called and written."""
+    return measure_of(record.metric)
+
+
+def in_unit(record: ExperimentRecord) -> str:
+    """Name the unit of the objective where it is that of the ratings: " in stars"."""
+    return f" in {unit(record)}" if objective(record).unit == "rating" else ""
+
+
+def level(record: ExperimentRecord, model: ModelResult) -> str:
+    """Write the objective of a model on the test set."""
+    return objective(record).format(model.value(record.metric.name))
+
+
+def amount(record: ExperimentRecord, gap: float) -> str:
+    """Write by how much two scores differ, with the unit."""
+    return objective(record).amount(gap, unit(record))
+
+
+def margin(record: ExperimentRecord) -> str:
+    """Write the smallest difference that matters, without the unit of the ratings."""
+    assert record.judging is not None
+    return objective(record).tolerance(record.judging.margin)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Words for one side of a value of the objective."""
+
+    comparative: Literal["lower", "higher"]
+
+    @property
+    def superlative(self) -> str:
+        """The lowest or the highest."""
+        return f"{self.comparative[:-2]}est"
+
+    @property
+    def plain(self) -> str:
+        """Low or high."""
+        return "low" if self.comparative == "lower" else "high"
+
+    @property
+    def place(self) -> str:
+        """Where it lies, seen from another value: below or above."""
+        return "below" if self.comparative == "lower" else "above"
+
+
+def better(record: ExperimentRecord) -> Direction:
+    """Name the side of better values of the objective."""
+    return Direction("lower" if record.metric.direction == "minimize" else "higher")
+
+
+def worse(record: ExperimentRecord) -> Direction:
+    """Name the side of worse values of the objective."""
+    return Direction("higher" if record.metric.direction == "minimize" else "lower")
+
+
+def side_of(record: ExperimentRecord, difference: float) -> Direction:
+    """Name the side that a difference lies on, which is below 0 where it is better."""
+    return better(record) if difference < 0 else worse(record)
 
 
 def key_of(model: ModelResult) -> str:

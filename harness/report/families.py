@@ -8,36 +8,41 @@ from typing import Literal
 
 from harness.evaluation.cold_start import COLD, POOLED_DEPTHS
 from harness.evaluation.measures import MEASURES, Measure
+from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.results import DepthError, ModelResult, Side
 from harness.experiment.decision import beats_bias_of, may_be_chance
 from harness.experiment.measured import estimate, measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import in_words, p_value, percent
-from harness.report.claims import published_rmse
 from harness.report.context import (
     LONGEST,
     Context,
+    amount,
     as_comparison,
     baselines,
+    better,
     compare,
-    error,
-    error_of,
+    in_unit,
     key_of,
     label,
+    level,
     listed,
     measures_of,
     name_of,
+    objective,
     paragraphs,
     rivals,
+    side_of,
     tuned_models,
     unit,
     with_interval,
+    worse,
 )
 from harness.report.figures.results import (
     FEWEST_PAIRS,
     draw_depth,
     draw_pareto,
-    draw_rmse,
+    draw_scores,
     pareto_front,
 )
 from harness.report.markdown import escape, fold, table
@@ -58,25 +63,31 @@ __all__ = [
 
 
 def comparison(context: Context) -> str:
-    """Lay the RMSE of all models side by side, and say what speaks for each family."""
+    """Lay the scores of all models side by side, and say what speaks for each family."""
     record = context.record
     if record.decision is None or record.is_study:
         return ""
     found = {c: traits(record, c) for c in record.spec.families}
     return paragraphs(
-        "## RMSE of all families",
+        f"## {objective(record).label} of all families",
         _family_table(context, found),
         _how(record),
         _about_power(record),
         _about_bias(record),
-        context.figure(draw_rmse, "rmse.png", "Test RMSE, initial and tuned"),
+        context.figure(
+            draw_scores,
+            "rmse.png" if record.metric == OBJECTIVE else "scores.png",
+            f"Test {objective(record).label}, initial and tuned",
+        ),
         _notes(record),
     )
 
 
 def _family_table(context: Context, found: dict[str, list["Trait"]]) -> str:
-    record, published = context.record, published_rmse(context.record)
-    models = sorted([*tuned_models(record), *baselines(record)], key=error_of)
+    record = context.record
+    published = any(_published(context, c) != "-" for c in record.spec.families)
+    models = [*tuned_models(record), *baselines(record)]
+    models.sort(key=record.loss_of)
     ranks = {m.name: k for k, m in enumerate(tuned_models(record), 1)}
     rows = [
         _family_row(context, model, ranks.get(model.name), found) for model in models
@@ -88,7 +99,11 @@ def _family_table(context: Context, found: dict[str, list["Trait"]]) -> str:
         if c not in judged
     ]
     head = ["family", "published", "initial", "tuned [95 % interval]", "rank"]
-    head += ["above the best [adjusted]", "against the best", "for and against"]
+    head += [
+        f"{worse(record).place} the best [adjusted]",
+        "against the best",
+        "for and against",
+    ]
     if published:
         return table(head, rows, align="lrrrrrll")
     return table(
@@ -108,13 +123,14 @@ def _family_row(
         model.candidate,
     )
     assert decision is not None
-    name, rmse = name_of(record, model), with_interval(MEASURES["rmse"], model.rmse)
+    name, found_of_it = name_of(record, model), model.measures[record.metric.name]
+    score = with_interval(objective(record), found_of_it)
     if candidate is None:
         return [
             f"*baseline:* {name}",
             "-",
             "-",
-            rmse,
+            score,
             "-",
             _above_best(record, model),
             *["-"] * 2,
@@ -124,8 +140,8 @@ def _family_row(
     return [
         f"★ **{name}** (chosen)" if chosen else name,
         _published(context, candidate),
-        error(error_of(initial)) if initial else "-",
-        f"**{rmse}**" if chosen else rmse,
+        level(record, initial) if initial else "-",
+        f"**{score}**" if chosen else score,
         str(rank),
         _above_best(record, model),
         decision.answers.get(candidate, "-"),
@@ -134,8 +150,8 @@ def _family_row(
 
 
 def _published(context: Context, candidate: str) -> str:
-    value = context.published("rmse", candidate)
-    return "-" if value is None else escape(MEASURES["rmse"].given(value))
+    value = context.published(context.record.metric.name, candidate)
+    return "-" if value is None else escape(objective(context.record).given(value))
 
 
 def _above_best(record: ExperimentRecord, model: ModelResult) -> str:
@@ -145,20 +161,20 @@ def _above_best(record: ExperimentRecord, model: ModelResult) -> str:
 
 
 def _how(record: ExperimentRecord) -> str:
-    judging = record.judging
+    judging, name = record.judging, objective(record).label
     assert judging is not None
     return (
-        f"RMSE in {unit(record)} on the sealed test set: {judging.n_test:,} ratings of "
+        f"{name}{in_unit(record)} on the sealed test set: {judging.n_test:,} ratings of "
         f"{judging.n_test_users:,} users. Models were trained on the whole training part, "
         f"with {len(judging.seeds)} seeds where they draw random numbers. Intervals allow "
         "for ratings that share a user or a title, and for seeds. Models are compared on "
-        "the same ratings, so differences are known better than each RMSE. "
+        f"the same ratings, so differences are known better than each {name}. "
         f"{_about_answers(record)}"
     )
 
 
 def _about_power(record: ExperimentRecord) -> str:
-    """Say what this test set can show, of the two families with the lowest RMSE."""
+    """Say what this test set can show, of the two best families."""
     judging, ranked = record.judging, tuned_models(record)
     if judging is None or len(ranked) < 2:
         return ""
@@ -168,7 +184,7 @@ def _about_power(record: ExperimentRecord) -> str:
         return ""
     text = (
         f"Between {name_of(record, best)} and {name_of(record, second)} this test set "
-        f"tells a true difference of {error(found.detectable)} {unit(record)} from 0 with "
+        f"tells a true difference of {amount(record, found.detectable)} from 0 with "
         "80 % power; "
         f"{describe_users_needed(record, found)}."
     )
@@ -186,7 +202,8 @@ def _about_answers(record: ExperimentRecord) -> str:
     whose = "the file's" if judging.margin_declared else "the default"
     n_pairs = sum(found.group == "families" for found in judging.differences)
     return (
-        f"Differences up to {judging.margin:g} {unit(record)} do not matter ({whose} "
+        f"Differences up to {objective(record).given(judging.margin, unit(record))} do not "
+        f"matter ({whose} "
         "margin). The answer is read off the interval of the difference: worse where all of "
         "it lies above the margin, equivalent where all of it lies within, else undecided: "
         "this test set cannot tell. Intervals of differences are adjusted for the "
@@ -204,10 +221,11 @@ def _about_bias(record: ExperimentRecord) -> str:
         if bias is None or found is None or beats_bias_of(record, key_of(model)):
             continue
         # Not "worse": that is by more than the margin.
-        side = "lower" if found.value < 0 else "higher"
+        side = side_of(record, found.value).comparative
         chance = ", which may be chance" if found.outcome == "tied" else ""
         how = (
-            f"its RMSE is {side} by {found.size} {unit(record)}{chance} "
+            f"its {objective(record).label} is {side} by {found.size}"
+            f"{in_unit(record).replace(' in ', ' ')}{chance} "
             f"(p {found.p_text})"
         )
         name = name_of(record, model)
@@ -268,6 +286,7 @@ def traits(record: ExperimentRecord, candidate: str) -> list[Trait]:
         for measure in MEASURES.values()
         if measure.direction is not None
         and measure.kind in {"cold start", "ranking", "cost"}
+        and measure.name != record.metric.name
     ]
     for measure in sorted(measures, key=lambda m: m.name not in prefer):
         for side in _SPEAKS:
@@ -304,24 +323,27 @@ def _not_told_apart(record: ExperimentRecord, others: Sequence[str]) -> str:
 
 def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
     lowest, *others = tuned_models(record)
+    good, name = better(record), objective(record).label
     own = next(m for m in (lowest, *others) if m.candidate == candidate)
     alike = [m for m in (lowest, *others) if m is not own and _may_tie(record, m, own)]
     if own is lowest and others:
         names = [key_of(model) for model in alike]
         yield Trait(
             "for",
-            f"low RMSE ({_not_told_apart(record, names)})"
+            f"{good.plain} {name} ({_not_told_apart(record, names)})"
             if names
-            else "lowest RMSE of the families",
+            else f"{good.superlative} {name} of the families",
         )
     elif lowest in alike:
-        name = [key_of(lowest)]
-        yield Trait("for", f"low RMSE ({_not_told_apart(record, name)})")
+        shown = _not_told_apart(record, [key_of(lowest)])
+        yield Trait("for", f"{good.plain} {name} ({shown})")
     if record.baseline() is not None and not beats_bias_of(record, candidate):
         yield Trait("against", "does not beat the bias baseline")
     elif own is not lowest and lowest not in alike:
-        gap = error_of(own) - error_of(lowest)
-        yield Trait("against", f"RMSE {error(gap)} above the lowest")
+        gap = objective(record).amount(record.loss_of(own) - record.loss_of(lowest))
+        yield Trait(
+            "against", f"{name} {gap} {worse(record).place} the {good.superlative}"
+        )
 
 
 def _may_tie(record: ExperimentRecord, one: ModelResult, other: ModelResult) -> bool:
@@ -376,7 +398,7 @@ def tuning(context: Context) -> str:
         "family",
         "initial",
         "tuned",
-        f"difference in {unit(record)} [adjusted]",
+        f"{_difference(record)} [adjusted]",
         "p (adjusted)",
         "",
     ]
@@ -390,14 +412,21 @@ def tuning(context: Context) -> str:
     )
 
 
+def _difference(record: ExperimentRecord) -> str:
+    """Head a column of differences, which are below 0 where the first is better."""
+    if record.metric.direction == "minimize":
+        return f"difference{in_unit(record)}"
+    return f"{worse(record).comparative} by"
+
+
 def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
     initial = record.model(key_of(model), "initial")
     found = compare(record, model, initial)
     if found is None or initial is None:
         return []
     words = {
-        "better": "lower, beyond chance",
-        "worse": "**higher, beyond chance**",
+        "better": f"{better(record).comparative}, beyond chance",
+        "worse": f"**{worse(record).comparative}, beyond chance**",
         "tied": "may be chance",
     }
     said = words[found.outcome]
@@ -406,24 +435,31 @@ def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
         said = "the same settings: none better was found"
     elif found.low == found.high == 0:
         said = "the same predictions"
-    cells = [name_of(record, model), error(error_of(initial)), error(error_of(model))]
+    cells = [name_of(record, model), level(record, initial), level(record, model)]
     return [*cells, *difference_cells(found), said]
 
 
 def pairs(context: Context) -> str:
     """Lay out how any two of the tuned models and the bias baseline differ, folded."""
     record = context.record
-    ranked = sorted(rivals(record), key=error_of)
+    ranked = sorted(rivals(record), key=record.loss_of)
     found = [_pair_row(record, one, other) for one, other in combinations(ranked, 2)]
     rows = [row for row in found if row]
     if len(rows) < 2:
         return ""
-    head = ["lower RMSE", "higher RMSE"]
-    head += [f"higher by, in {unit(record)} [adjusted]", "p (adjusted)"]
-    head += ["of the gap", "P better / equivalent / worse", "the higher is"]
+    name, good, bad = (
+        objective(record).label,
+        better(record).comparative,
+        worse(record).comparative,
+    )
+    head = [f"{good} {name}", f"{bad} {name}"]
+    by = f"{bad} by,{in_unit(record)}" if in_unit(record) else f"{bad} by"
+    head += [f"{by} [adjusted]", "p (adjusted)"]
+    head += ["of the gap", "P better / equivalent / worse", f"the {bad} is"]
     bias = record.baseline()
     gap = (
-        "of the gap: in % of what lies between the lowest RMSE and that of the "
+        f"of the gap: in % of what lies between the {better(record).superlative} {name} "
+        "and that of the "
         f"{escape(bias.name)} baseline. "
         if bias is not None
         else ""
@@ -442,7 +478,7 @@ def pairs(context: Context) -> str:
 def _pair_row(
     record: ExperimentRecord, one: ModelResult, other: ModelResult
 ) -> list[str]:
-    """Compare the second with the first, whose RMSE is not above its; empty if untested."""
+    """Compare the second with the first, which is not worse; empty if untested."""
     found = record.difference(other.name, one.name)
     if found is None:
         return []
@@ -472,7 +508,8 @@ def _pair_row(
 def _share_of_gap(record: ExperimentRecord, difference: float) -> str:
     """Write a difference in % of the gap between the bias baseline and the best family."""
     bias, ranked = record.baseline(), tuned_models(record)
-    gap = error_of(bias) - error_of(ranked[0]) if bias and ranked else 0.0
+    loss = record.loss_of
+    gap = loss(bias) - loss(ranked[0]) if bias and ranked else 0.0
     return percent(difference / gap, 1) if gap > 0 else "-"
 
 
@@ -693,11 +730,13 @@ def costs(context: Context) -> str:
     picture = (
         ""
         if record.is_study
-        else context.figure(draw_pareto, "pareto.png", "RMSE against latency")
+        else context.figure(
+            draw_pareto, "pareto.png", f"{objective(record).label} against latency"
+        )
     )
     return paragraphs(
         "## Costs",
-        models_by_measure(record, models, [*measures, MEASURES["rmse"]]),
+        models_by_measure(record, models, [*measures, objective(record)]),
         missing,
         _how_measured(record),
         picture,
@@ -731,18 +770,17 @@ def _how_measured(record: ExperimentRecord) -> str:
 
 def _about_front(record: ExperimentRecord) -> str:
     found = {
-        key_of(m): (measured(record, "latency_p95_ms", key_of(m)), error_of(m))
+        key_of(m): (measured(record, "latency_p95_ms", key_of(m)), record.loss_of(m))
         for m in rivals(record)
     }
-    known = {k: (ms, rmse) for k, (ms, rmse) in found.items() if ms is not None}
+    known = {k: (ms, loss) for k, (ms, loss) in found.items() if ms is not None}
     names = [label(record, key) for key in known]
     front = pareto_front(list(known.values()))
+    name = f"{better(record).comparative} {objective(record).label}"
     if len(front) == 1:
         best = names[front[0]]
-        return (
-            f"No other model has a lower RMSE than {best}, or a lower median latency."
-        )
+        return f"No other model has a {name} than {best}, or a lower median latency."
     return (
-        "No other model has both a lower RMSE and a lower median latency than each of these: "
+        f"No other model has both a {name} and a lower median latency than each of these: "
         f"{', '.join(names[place] for place in front)}."
     )

@@ -5,7 +5,17 @@ from harness.experiment.measured import DATA
 from harness.experiment.results import ExperimentRecord, RepeatedSplits
 from harness.formatting import percent
 from harness.report.caveats import describe_openings
-from harness.report.context import Context, error, label, listed, paragraphs, unit
+from harness.report.context import (
+    Context,
+    better,
+    in_unit,
+    label,
+    listed,
+    objective,
+    paragraphs,
+    unit,
+    worse,
+)
 from harness.report.data import DEFINITIONS, NOTHING, characteristics_table
 from harness.report.figures.data import draw_characteristics
 from harness.report.markdown import code, escape, table
@@ -70,7 +80,7 @@ def _splits_table(record: ExperimentRecord, found: RepeatedSplits) -> str:
             str(split.number),
             str(split.seed),
             label(record, split.winner),
-            *(error(split.scores[name]) for name in names),
+            *(objective(record).format(split.scores[name]) for name in names),
         ]
         for split in found.splits
     ]
@@ -79,7 +89,7 @@ def _splits_table(record: ExperimentRecord, found: RepeatedSplits) -> str:
             sum(split.scores[name] for split in found.splits) / len(rows)
             for name in names
         ]
-        rows.append(["mean", "", "", *map(error, means)])
+        rows.append(["mean", "", "", *map(objective(record).format, means)])
     head = ["split", "seed", "chosen", *(label(record, name) for name in names)]
     return table(head, rows, align="rrl" + "r" * len(names))
 
@@ -96,17 +106,19 @@ def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
             [
                 label(record, pair.other),
                 label(record, pair.one),
-                f"{error(ends.value)} [{ends.low:.4f}, {ends.high:.4f}]",
+                f"{ends.value:.4f} [{ends.low:.4f}, {ends.high:.4f}]",
                 pair.answer,
             ]
         )
-    head = ["lower mean RMSE", "higher", f"higher by, in {unit(record)}"]
+    good, bad = better(record).comparative, worse(record).comparative
+    by = f"{bad} by,{in_unit(record)}" if in_unit(record) else f"{bad} by"
+    head = [f"{good} mean {objective(record).label}", bad, by]
     return paragraphs(
-        table([*head, "the higher is"], rows, align="llrl"),
+        table([*head, f"the {bad} is"], rows, align="llrl"),
         "Intervals after Nadeau and Bengio (2003): they allow for splits that share most of "
         "their training ratings, and for searches that end elsewhere. They are adjusted for "
         f"these {len(rows)} pairs (Holm), and answers are read off them by the margin of "
-        f"{record.judging.margin:g} {unit(record)}: with "
+        f"{objective(record).given(record.judging.margin, unit(record))}: with "
         f"{percent(record.judging.confidence)} probability none is false. How other ratings would differ, no number of splits of these "
         "can tell.",
     )

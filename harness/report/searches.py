@@ -9,9 +9,9 @@ from harness.errors import HarnessError, ParameterError
 from harness.evaluation.measures import Measure
 from harness.evaluation.objectives import measure_of
 from harness.experiment.convergence import (
-    NOTICEABLE,
     has_equal_budgets,
     n_judged_trials,
+    noticeable,
     still_falling,
     why_stopped,
 )
@@ -19,7 +19,15 @@ from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import duration, setting
 from harness.models.families import load_family
-from harness.report.context import LONGEST, Context, label, paragraphs, unit
+from harness.report.context import (
+    LONGEST,
+    Context,
+    amount,
+    label,
+    objective,
+    paragraphs,
+    unit,
+)
 from harness.report.figures.search import (
     draw_folds,
     draw_histories,
@@ -163,15 +171,6 @@ def describe_range(distribution: Distribution) -> str:
     return text + (", log" if distribution.log else "")
 
 
-def objective(record: ExperimentRecord) -> Measure:
-    """Say how the objective of the searches is called and written."""
-    return measure_of(record.metric)
-
-
-def _unit_of_objective(record: ExperimentRecord) -> str:
-    return f" {unit(record)}" if objective(record).unit == "rating" else ""
-
-
 def falling(record: ExperimentRecord) -> list[str]:
     """List the candidates whose search still found better settings when it ended."""
     return [c for c, study in record.studies.items() if still_falling(study)]
@@ -298,8 +297,8 @@ def _about_falling(record: ExperimentRecord) -> str:
         return ""
     return (
         f"**Not converged**: {', '.join(names)}. The last quarter of the trials still "
-        f"improved the best {objective(record).label} by more than {NOTICEABLE:g}"
-        f"{_unit_of_objective(record)}; more trials might improve it further"
+        f"improved the best {objective(record).label} by more than "
+        f"{_noticeable(record)}; more trials might improve it further"
         + ("." if record.is_study else ", and might change the comparison.")
     )
 
@@ -344,6 +343,12 @@ _ABOUT_ONE_FOLD = (
     " On everything one fold was held out instead of all: it has ratings enough to tell "
     "settings apart to about 0.0001 stars."
 )
+
+
+def _noticeable(record: ExperimentRecord) -> str:
+    """Write how much of a gain tells that a search was not over."""
+    least = noticeable(record.metric, record.dataset.scale)
+    return objective(record).given(least, unit(record))
 
 
 def _all_settings(record: ExperimentRecord) -> str:
@@ -618,7 +623,7 @@ def _about_optimism(record: ExperimentRecord, gaps: list[float]) -> str:
             "of the search score is not known."
         )
     elif max(gaps) > 0:
-        most = f"{objective(record).format(max(gaps))}{_unit_of_objective(record)}"
+        most = amount(record, max(gaps))
         found = (
             f"On fresh folds the settings score up to {most} worse than in the search; "
             "part of that is the luck of the deal."

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 
-from harness.evaluation.metrics import OBJECTIVE, Metric
+from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import (
     BIAS_BASELINE,
@@ -28,15 +28,20 @@ from harness.report.context import (
     LONGEST,
     Context,
     Statement,
-    StatementKind,
+    amount,
     as_comparison,
+    better,
     compare,
     error,
-    error_of,
+    level,
     listed,
+    margin,
+    objective,
     paragraphs,
+    side_of,
     tuned_models,
     unit,
+    worse,
 )
 from harness.report.markdown import escape
 
@@ -149,20 +154,30 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
             facts=facts,
         )
     if record.metric != OBJECTIVE:
-        yield _objective(record, decision.winner)
-    found = compare(record, winner, floor)
-    rmse = winner.rmse.value
-    level = f"RMSE {error(rmse)} {unit(record)} on the sealed test set"
+        yield _objective(record, winner)
+    found, metric = compare(record, winner, floor), record.metric.name
+    score = winner.measures[metric].value
+    here = (
+        f"{objective(record).label} {objective(record).sentence(score, unit(record))}"
+    )
+    here += " on the sealed test set"
     if found is None or floor is None:
-        yield Statement(kind="error", text=f"{level}.", facts={"rmse": rmse})
+        yield Statement(kind="error", text=f"{here}.", facts={metric: score})
         return
-    share = -found.value / floor.rmse.value
-    side = "below" if found.value < 0 else "above"
+    whole = abs(floor.measures[metric].value)
+    share = -found.value / whole if whole else math.nan
+    part = "" if math.isnan(share) else f" ({percent(abs(share), 1)})"
+    side = side_of(record, found.value).place
     yield Statement(
         kind="gain",
-        text=f"{level}: {error(abs(found.value))} {unit(record)} ({percent(abs(share), 1)}) "
-        f"{side} the {floor.name} baseline ({error(floor.rmse.value)}).",
-        facts={"rmse": rmse, "gain": -found.value, "share": share, "floor": floor.name},
+        text=f"{here}: {amount(record, abs(found.value))}{part} {side} the {floor.name} "
+        f"baseline ({level(record, floor)}).",
+        facts={
+            metric: score,
+            "gain": -found.value,
+            "share": share,
+            "floor": floor.name,
+        },
     )
     yield _certainty(record, found)
     yield from (_about_blend(record, blend) for blend in record.blends)
@@ -172,24 +187,21 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
 def _about_blend(record: ExperimentRecord, blend: BlendGain) -> Statement:
     """Say what a blend gains over the best single family, and whether that matters."""
     found = blend.difference
-    assert record.judging is not None
-    margin = f"the margin of {record.judging.margin:g}"
+    limit, measure = f"the margin of {margin(record)}", objective(record)
     matters = {
-        "better": f"more than {margin}",
-        "worse": f"more than {margin}",
-        "equivalent": f"equivalent within {margin}",
-        "undecided": f"undecided, for it may be more or less than {margin}",
+        "better": f"more than {limit}",
+        "worse": f"more than {limit}",
+        "equivalent": f"equivalent within {limit}",
+        "undecided": f"undecided, for it may be more or less than {limit}",
     }[found.answer]
-    measure = measure_of(record.metric)
-    of = f" {unit(record)}" if measure.unit == "rating" else ""
     name, single = (record.spec.label(c) for c in (blend.candidate, blend.single))
     way, to, low, high = "gains", "over", -found.high, -found.low
     if found.value > 0:
         way, to, low, high = "loses", "to", found.low, found.high
     return Statement(
         kind="blend",
-        text=f"{name} {way} {measure.format(abs(found.value))}{of} "
-        f"({measure.format(low)} to {measure.format(high)}) {to} {single}, the best single "
+        text=f"{name} {way} {amount(record, abs(found.value))} "
+        f"({measure.amount(low)} to {measure.amount(high)}) {to} {single}, the best single "
         f"family: {matters}.",
         facts={
             "candidate": blend.candidate,
@@ -223,35 +235,37 @@ def describe_chosen(record: ExperimentRecord, found: RepeatedSplits) -> str:
     return ", ".join([f"{first} of {len(found.splits)}", *others])
 
 
-def _objective(record: ExperimentRecord, candidate: str) -> Statement:
-    """Say what was searched for, where it is not RMSE, and what has come of it."""
-    measure, metric = measure_of(record.metric), record.metric
-    better = "less" if metric.direction == "minimize" else "more"
-    tuned, initial = (record.score(candidate, role) for role in ("tuned", "initial"))
-    facts = {} if tuned is None else {metric.name: tuned}
+def _objective(record: ExperimentRecord, winner: ModelResult) -> Statement:
+    """Say what was searched for, where it is not RMSE, and what the RMSE is."""
+    rmse, bias = winner.rmse.value, record.baseline()
+    beside = (
+        "" if bias is None else f" ({bias.name} baseline: {error(bias.rmse.value)})"
+    )
     return Statement(
         kind="objective",
-        text=f"{measure.label} {measure.format(tuned)} on the sealed test set, which is "
-        f"what was searched for ({better} is better); {measure.format(initial)} with the "
-        "initial settings.",
-        facts=facts,
+        text=f"The search was for {objective(record).label}: {better(record).comparative} "
+        f"is better. The RMSE is {error(rmse)} {unit(record)}{beside}.",
+        facts={"objective": record.metric.name, "rmse": rmse},
     )
 
 
 def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
-    """Give the lowest RMSE as it is to be expected elsewhere: it was picked for it."""
+    """Give the best score as it is to be expected elsewhere: it was picked for it."""
     picked = None if record.judging is None else record.judging.picked
     if picked is None:
         return
+    measure = objective(record)
     yield Statement(
         kind="picked",
-        text=f"The lowest RMSE of {picked.n_close} that are not shown to be worse is too low "
-        f"on average: that of {record.spec.label(decision.best)} is {error(picked.score)} "
-        f"{unit(record)}; corrected for having been picked, {error(picked.corrected)}.",
+        text=f"The {_extreme(record)} of {picked.n_close} that are not shown to be worse is "
+        f"too {better(record).plain} on average: that of "
+        f"{record.spec.label(decision.best)} is "
+        f"{measure.sentence(picked.score, unit(record))}; corrected for having been picked, "
+        f"{measure.format(picked.corrected)}.",
         facts={
             "candidate": decision.best,
             "close": picked.n_close,
-            "rmse": picked.score,
+            record.metric.name: picked.score,
             "corrected": picked.corrected,
         },
     )
@@ -273,7 +287,8 @@ def _certainty(record: ExperimentRecord, found: Comparison) -> Statement:
     return Statement(
         kind="certainty",
         text=f"{sure} (p {found.p_text}); {percent(judging.confidence)} interval of the "
-        f"gain: {error(-found.high)} to {error(-found.low)} {unit(record)}{adjusted}, from "
+        f"gain: {objective(record).amount(-found.high)} to "
+        f"{amount(record, -found.low)}{adjusted}, from "
         f"{judging.n_test:,} ratings of {judging.n_test_users:,} users.",
         facts={
             "p": found.p_value,
@@ -293,18 +308,15 @@ def _reasons(
     if not others:
         text = "It is the only family that was judged."
         return "", [Statement(kind="only one", text=text)]
-    picked = _picked(record, decision) if record.metric == OBJECTIVE else ()
+    picked = _picked(record, decision)
     if not decision.tied:
-        if record.metric != OBJECTIVE:
-            [first, *_] = (c for c in decision.answers if c != decision.winner)
-            return "", [_beside(record, decision, first, "next best")]
         return "", [_next_best(record, decision, others[0]), *picked]
     ties = [_tie(record, decision, candidate) for candidate in decision.tied]
     best = record.spec.label(decision.best)
     question = (
         f"Why {best}, although others are not shown to be worse?"
         if decision.winner == decision.best
-        else f"Why not {best}, which has the {_extreme(record.metric)}?"
+        else f"Why not {best}, which has the {_extreme(record)}?"
     )
     return question, [*ties, *_rounds(record, decision), *picked]
 
@@ -321,12 +333,14 @@ def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statemen
             text="The search found nothing better than the initial settings.",
         )
         return
-    done = {"better": "lowered", "worse": "raised", "tied": "changed"}[found.outcome]
+    did = {"lower": "lowered", "higher": "raised"}
+    side = side_of(record, found.value).comparative
+    done = "changed" if found.outcome == "tied" else did[side]
     chance = ", which may be chance" if found.outcome == "tied" else ""
     yield Statement(
         kind="tuning",
-        text=f"Tuning {done} the RMSE from {error(error_of(initial))} to "
-        f"{error(error_of(tuned))}, by {_size(record, found)}{chance}.",
+        text=f"Tuning {done} the {objective(record).label} from {level(record, initial)} to "
+        f"{level(record, tuned)}, by {_size(record, found)}{chance}.",
         facts={"value": found.value, "p": found.p_value, "outcome": found.outcome},
     )
 
@@ -336,9 +350,10 @@ def _size(record: ExperimentRecord, found: Comparison) -> str:
     low, high = sorted((found.low, found.high))
     if found.value < 0:
         low, high = -high, -low
+    measure = objective(record)
     return (
-        f"{error(abs(found.value))} {unit(record)} (interval {error(low)} to "
-        f"{error(high)}; p {found.p_text})"
+        f"{amount(record, abs(found.value))} (interval {measure.amount(low)} to "
+        f"{measure.amount(high)}; p {found.p_text})"
     )
 
 
@@ -349,8 +364,7 @@ def _next_best(
     name = record.spec.label(str(second.candidate))
     if found is None or record.judging is None:
         return Statement(kind="next best", text=f"The next best family is {name}.")
-    margin = record.judging.margin
-    beyond = f"the margin of {margin:g}" if margin else "0"
+    beyond = f"the margin of {margin(record)}" if record.judging.margin else "0"
     return Statement(
         kind="next best",
         text=f"The next best family, {name}, is worse: {_above(record, found)}, lies above "
@@ -360,31 +374,13 @@ def _next_best(
             "value": found.value,
             "low": found.low,
             "high": found.high,
-            "margin": margin,
+            "margin": record.judging.margin,
         },
     )
 
 
-def _extreme(metric: Metric) -> str:
-    which = "lowest" if metric.direction == "minimize" else "highest"
-    return f"{which} {measure_of(metric).label}"
-
-
-def _beside(
-    record: ExperimentRecord, decision: Decision, candidate: str, kind: StatementKind
-) -> Statement:
-    """Lay the score of a family beside that of the best, where it is not RMSE."""
-    measure = measure_of(record.metric)
-    own, best = (measure.format(record.score(c)) for c in (candidate, decision.best))
-    name, first = record.spec.label(candidate), record.spec.label(decision.best)
-    text = (
-        f"The next best family, {name}, has {measure.label} {own}, {first} {best}: the "
-        "difference is beyond chance."
-        if kind == "next best"
-        else f"Whether {name} is worse than {first} is undecided: its {measure.label} is "
-        f"{own}, that of {first} {best}, and the test set cannot tell them apart."
-    )
-    return Statement(kind=kind, text=text, facts={"candidate": candidate})
+def _extreme(record: ExperimentRecord) -> str:
+    return f"{better(record).superlative} {objective(record).label}"
 
 
 def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statement:
@@ -394,47 +390,47 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     assert one is not None
     assert other is not None
     assert record.judging is not None
-    if record.metric != OBJECTIVE:
-        return _beside(record, decision, candidate, "undecided")
     found = record.difference(one.name, other.name)
     if found is None:
         text = f"{best} and {name} were not compared."
         return Statement(kind="undecided", text=text, facts={"candidate": candidate})
     above = _above(record, as_comparison(record, found), of=f"that of {best}")
-    margin = record.judging.margin
     facts: dict[str, int | float | str] = {
         "candidate": candidate,
         "value": found.value,
         "low": found.low,
         "high": found.high,
-        "margin": margin,
+        "margin": record.judging.margin,
     }
     if found.answer == "equivalent":
         return Statement(
             kind="equivalent",
-            text=f"{name}, equivalent: {above}, lies within the margin of {margin:g}.",
+            text=f"{name}, equivalent: {above}, lies within the margin of "
+            f"{margin(record)}.",
             facts=facts,
         )
     power = (
         ""
         if math.isnan(found.detectable) or found.low > 0
-        else f". A true difference of {error(found.detectable)} would be told from 0 with "
-        "80 % power"
+        else f". A true difference of {objective(record).amount(found.detectable)} would be "
+        "told from 0 with 80 % power"
     )
     over = " above 0, but" if found.low > 0 else ""
     return Statement(
         kind="undecided",
         text=f"{name}, undecided: {above}, lies{over} neither within the margin "
-        f"of {margin:g} nor beyond it{power}.",
+        f"of {margin(record)} nor beyond it{power}.",
         facts=facts | {"detectable": found.detectable},
     )
 
 
 def _above(record: ExperimentRecord, found: Comparison, of: str = "") -> str:
-    """Begin a sentence on how far an RMSE is above another; what its interval does follows."""
+    """Begin a sentence on how much worse a score is; what its interval does follows."""
+    measure = objective(record)
     return (
-        f"its RMSE is {error(found.value)} {unit(record)} above{of and f' {of}'}, and the "
-        f"adjusted interval, {error(found.low)} to {error(found.high)}"
+        f"its {measure.label} is {amount(record, found.value)} {worse(record).place}"
+        f"{of and f' {of}'}, and the adjusted interval, {measure.amount(found.low)} to "
+        f"{measure.amount(found.high)}"
     )
 
 
@@ -445,11 +441,11 @@ def describe_users_needed(record: ExperimentRecord, found: Difference) -> str:
     if found.users_needed is None:
         why = ": titles or seeds are too few" if judging.margin else ""
         return (
-            f"no number of test users would tell the margin of {judging.margin:g} from "
+            f"no number of test users would tell the margin of {margin(record)} from "
             f"0{why}"
         )
     return (
-        f"telling the margin of {judging.margin:g} from 0 takes {found.users_needed:,} test "
+        f"telling the margin of {margin(record)} from 0 takes {found.users_needed:,} test "
         f"users (here {judging.n_test_users:,})"
     )
 
@@ -502,13 +498,15 @@ def _silent(criteria: list[str]) -> Statement:
 def _round(record: ExperimentRecord, applied: Round) -> Statement:
     measure = measure_named(applied.criterion)
 
+    def shown(candidate: str) -> str:
+        value = applied.values[candidate]
+        # A gain is one by the objective.
+        if applied.criterion == FLOOR and value is not None:
+            return objective(record).amount(value)
+        return measure.format(value)
+
     def named(candidates: Iterable[str]) -> str:
-        return in_words(
-            [
-                f"{record.spec.label(c)} ({measure.format(applied.values[c])})"
-                for c in candidates
-            ]
-        )
+        return in_words([f"{record.spec.label(c)} ({shown(c)})" for c in candidates])
 
     beaten = [c for c in applied.values if c not in applied.left]
     out = "drops out" if len(beaten) == 1 else "drop out"

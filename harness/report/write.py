@@ -28,6 +28,7 @@ PAGE = "report.html"
 DATA = "report.json"
 FIGURES = (
     "rmse.png",
+    "scores.png",
     "residuals.png",
     "data.png",
     "depth.png",

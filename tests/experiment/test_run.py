@@ -120,6 +120,18 @@ def run(**changes):
     return judge_experiment(prepared, on_step=lambda _: None)
 
 
+def test_an_objective_without_test_ratings_is_refused_before_anything_is_written(
+    folder,
+):
+    # Each of the 60 users keeps about 12 of 15 ratings, and none is left with 5.
+    prepared = prepare(changes={"search": {"metric": "cold_user_rmse"}})
+    counts = np.bincount(prepared.split.train.users)
+    assert counts[prepared.split.test.pairs[0]].min() > 5
+    with pytest.raises(StudyError, match="whose user has 0 to 5 training ratings"):
+        prepared.begin()
+    assert not (folder / "o.log").exists()
+
+
 def test_times_that_are_all_the_same_are_no_times(small_dataset):
     ratings = small_dataset.ratings
     same = np.full(len(ratings), 10**9, dtype=ratings.timestamps.dtype)

@@ -18,7 +18,7 @@ from harness.report.figures.results import (
     draw_depth,
     draw_pareto,
     draw_residuals,
-    draw_rmse,
+    draw_scores,
     pareto_front,
     star_names,
 )
@@ -124,7 +124,7 @@ DRAWN = (
     draw_histories,
     draw_pareto,
     draw_residuals,
-    draw_rmse,
+    draw_scores,
 )
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_cut_at_the_edge_of_a_figure(shape, draw, drawn, tmp_path):
 @pytest.mark.parametrize(
     "draw",
     [
-        draw_rmse,
+        draw_scores,
         draw_residuals,
         draw_depth,
         draw_pareto,
@@ -171,7 +171,7 @@ def test_a_figure_without_content_is_not_written(draw, changes, tmp_path):
 
 
 def test_families_are_ranked_by_their_tuned_error_and_the_chosen_one_is_bold(drawn):
-    axes = drawn(draw_rmse, make_record()).axes[0]
+    axes = drawn(draw_scores, make_record()).axes[0]
     names = axes.get_yticklabels()
     ranked = ["SVD", "hybrid", "collaborative filtering", "content-based"]
     assert [name.get_text() for name in names] == ranked
@@ -180,13 +180,13 @@ def test_families_are_ranked_by_their_tuned_error_and_the_chosen_one_is_bold(dra
 
 def test_published_figures_stand_in_the_rows_of_their_families(drawn):
     # Rows: svd, hybrid (for which nothing was published), cf, content.
-    found = points(drawn(draw_rmse, make_record()).axes[0], "published")
+    found = points(drawn(draw_scores, make_record()).axes[0], "published")
     rows = {value: round(row) for value, row in found}
     assert rows == {0.5749: 0, 0.89: 2, 0.92: 3}
 
 
 def test_both_baselines_are_lines_whose_values_are_in_the_legend(drawn):
-    figure = drawn(draw_rmse, make_record())
+    figure = drawn(draw_scores, make_record())
     for label, value in (
         ("user and item bias (0.6600)", 0.66),
         ("global mean (0.9220)", 0.922),
@@ -198,7 +198,7 @@ def test_both_baselines_are_lines_whose_values_are_in_the_legend(drawn):
 def test_a_baseline_far_off_does_not_press_the_families_together(drawn):
     record = make_record(judged={"initial": {c: r + 0.01 for c, r in TUNED.items()}})
     spec = make_spec(claims=[])
-    figure = drawn(draw_rmse, replace(record, spec=spec))
+    figure = drawn(draw_scores, replace(record, spec=spec))
     assert "global mean (0.9220),\nbeyond the figure" in legend(figure)
     # The highest end of an interval is 0.69 + 0.008.
     assert 0.698 < figure.axes[0].get_xlim()[1] < 0.72
@@ -445,7 +445,7 @@ def test_a_name_may_be_long_and_in_a_script_that_the_font_lacks(drawn):
     families = {"svd": {"label": "矩阵分解 " * 30}, "cf": {"label": "x" * 200}}
     spec = make_spec(families=families, variants=[], criteria=[], claims=[])
     record = make_record(spec=spec)
-    for draw in (draw_rmse, draw_depth, draw_pareto):
+    for draw in (draw_scores, draw_depth, draw_pareto):
         figure = drawn(draw, record)
         names = [*figure.axes[0].get_yticklabels(), *figure.axes[0].texts]
         assert all(name.get_text().count("\n") <= 1 for name in names)
@@ -464,7 +464,7 @@ def test_a_family_that_was_not_run_has_no_row(drawn):
         "initial": {"svd": INITIAL["svd"]},
         "variants": {},
     }
-    axes = drawn(draw_rmse, make_record(judged=final)).axes[0]
+    axes = drawn(draw_scores, make_record(judged=final)).axes[0]
     assert [name.get_text() for name in axes.get_yticklabels()] == ["SVD"]
 
 

@@ -23,9 +23,9 @@ from harness.evaluation.statistics import Estimate
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.features.blocks import PUBLISHED_WEIGHTS, block_weights
-from harness.formatting import percent, stars
+from harness.formatting import percent
 from harness.plain import Params
-from harness.report.context import unit
+from harness.report.context import in_unit, level, objective, unit
 from harness.report.figures.candidates import display_name, marks_of
 from harness.report.figures.style import (
     ACCENT,
@@ -51,7 +51,7 @@ __all__ = [
     "draw_depth",
     "draw_pareto",
     "draw_residuals",
-    "draw_rmse",
+    "draw_scores",
     "effective_weights",
     "pareto_front",
     "star_names",
@@ -63,15 +63,15 @@ __all__ = [
 _PUBLISHED, _INITIAL, _TUNED = -0.24, 0.0, 0.24
 
 
-def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the test RMSE of every family, the best on top, beside what was published."""
+def draw_scores(record: ExperimentRecord, path: Path) -> bool:
+    """Draw the objective of every family, the best on top, beside what was published."""
     decision = record.decision
     if decision is None:
         return False
     from matplotlib.figure import Figure
 
     tuned = {c: m for c in record.spec.families if (m := record.model(c))}
-    ranked = sorted(tuned, key=lambda c: tuned[c].rmse.value)
+    ranked = sorted(tuned, key=lambda c: record.loss_of(tuned[c]))
     with figure_style():
         size = (8, 1.5 + 0.62 * len(ranked))
         figure = Figure(figsize=size, layout="constrained")
@@ -86,10 +86,15 @@ def draw_rmse(record: ExperimentRecord, path: Path) -> bool:
         axes.set_ylim(len(ranked) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         chosen = "" if record.is_study else " (bold: the family chosen)"
-        axes.set_xlabel(f"RMSE on the test set, in {unit(record)}{chosen}")
+        axes.set_xlabel(f"{_axis(record)}{chosen}")
         figure.legend(loc="outside upper center", ncols=3)
         save_figure(figure, path)
     return True
+
+
+def _axis(record: ExperimentRecord) -> str:
+    inside = in_unit(record)
+    return f"{objective(record).label} on the test set{',' if inside else ''}{inside}"
 
 
 def _draw_baselines(axes: "Axes", record: ExperimentRecord) -> None:
@@ -97,8 +102,8 @@ def _draw_baselines(axes: "Axes", record: ExperimentRecord) -> None:
     for model in record.models:
         if model.role != "baseline":
             continue
-        value = model.rmse.value
-        label = f"{model.name} ({stars(value)})"
+        value = model.measures[record.metric.name].value
+        label = f"{model.name} ({objective(record).format(value)})"
         style = ":" if model.name == MEAN_BASELINE else "--"
         if low - (high - low) <= value <= high + (high - low):
             axes.axvline(value, color=MEDIUM, linestyle=style, label=label)
@@ -114,7 +119,7 @@ def _draw_published(
     places = [
         (claim.value, ranked.index(claim.candidate) + _PUBLISHED)
         for claim in record.spec.claims
-        if claim.metric == "rmse"
+        if claim.metric == record.metric.name
         and claim.candidate in ranked
         and not isinstance(claim.value, str)
     ]
@@ -141,7 +146,11 @@ def _draw_measured(
     )
     for role, offset, face, color in roles:
         models = {row: record.model(c, role) for row, c in enumerate(ranked)}
-        found = {row: model.rmse for row, model in models.items() if model}
+        found = {
+            row: model.measures[record.metric.name]
+            for row, model in models.items()
+            if model
+        }
         if not found:
             continue
         axes.errorbar(
@@ -169,7 +178,7 @@ def _write_values(
     axes: "Axes", record: ExperimentRecord, ranked: Sequence[str]
 ) -> None:
     models = [record.model(c) for c in ranked]
-    values = [stars(m.rmse.value) if m else "-" for m in models]
+    values = [level(record, m) if m else "-" for m in models]
     places = [row + _TUNED for row in range(len(ranked))]
     label_right(axes, places, values, head="tuned")
 
@@ -178,12 +187,14 @@ def _write_values(
 class _Point:
     name: str
     latency: float
-    rmse: Estimate
+    score: Estimate
+    # 1 where less is better, else -1.
+    sign: float
     is_winner: bool
 
     @property
     def place(self) -> tuple[float, float]:
-        return self.latency, self.rmse.value
+        return self.latency, self.score.value
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -205,7 +216,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
-    """Draw the test RMSE of the tuned families against their latency."""
+    """Draw the objective of the tuned families against their latency."""
     points = _points(record)
     if len(points) < 2:
         return False
@@ -217,7 +228,7 @@ def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
         front = _draw_points(axes, points)
         _set_limits(axes, points)
         axes.set_xlabel("p95 latency of one user's top 10, in ms (log)")
-        axes.set_ylabel(f"RMSE on the test set, in {unit(record)}")
+        axes.set_ylabel(_axis(record))
         figure.legend(loc="outside upper center", ncols=4)
         names = [(point.name, point.place) for point in points]
         with any_script():
@@ -235,7 +246,8 @@ def _points(record: ExperimentRecord) -> list[_Point]:
         _Point(
             name=names.get(candidate, candidate),
             latency=latency,
-            rmse=model.rmse,
+            score=model.measures[record.metric.name],
+            sign=record.metric.sign,
             is_winner=decision is not None and candidate == decision.winner,
         )
         for candidate, model in models.items()
@@ -244,14 +256,14 @@ def _points(record: ExperimentRecord) -> list[_Point]:
 
 
 def _bar(point: _Point) -> Line:
-    low, high = point.rmse.low, point.rmse.high
+    low, high = point.score.low, point.score.high
     return (point.latency, low), (point.latency, high)
 
 
 def _draw_points(axes: "Axes", points: Sequence[_Point]) -> list[Line]:
     """Draw points, their intervals and the front; return the stairs of the front."""
     places = [point.place for point in points]
-    front = pareto_front(places)
+    front = pareto_front([(x, points[0].sign * y) for x, y in places])
     # Up to the next better point the last one is the best for its latency.
     corners = [places[front[0]]]
     for k in front[1:]:
