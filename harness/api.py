@@ -61,6 +61,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     pruner: str = "race",
     window: int = WINDOW,
     metric: str = "rmse",
+    require: str | Sequence[str] = (),
     enqueue: str | Path | Params | Sequence[Params] = (),
     warm_start: str | None = None,
     fidelity: str | int = "auto",
@@ -105,6 +106,8 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     metric : str, default "rmse"
         What the search improves: a measure of a fold, such as ``"ndcg_at_10"``, or
         ``"my_metrics.py:name"``, a function of true and predicted ratings.
+    require : str or sequence of str, optional
+        What a trial must meet to be the best: ``"latency_p95_ms <= 8"``.
     enqueue : mapping, sequence of mappings, str or Path, optional
         Settings that are tried right after trial 0, or a JSON file of them. What they do
         not name is chosen by the sampler.
@@ -171,6 +174,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         pruner=pruner,
         window=window,
         metric=metric,
+        require=require,
         enqueue=enqueue,
         warm_start=warm_start,
         fidelity=fidelity,
@@ -191,6 +195,10 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         only=None,
     )
     return Study(**vars(done))
+
+
+def _as_tuple(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def _settings_of(
@@ -364,7 +372,8 @@ def _prepared_study(
         patience=given["patience"],
         seed=given["seed"],
         data={"source": _source(data), **reading},
-        search={key: given[key] for key in _SEARCH},
+        search={key: given[key] for key in _SEARCH}
+        | ({"require": _as_tuple(required)} if (required := given["require"]) else {}),
         split={"method": given["split"], "test_share": given["test_share"]},
     )
     settings = _settings(

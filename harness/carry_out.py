@@ -14,7 +14,7 @@ from harness.experiment.store import keep_split, read_experiment
 from harness.objects import Experiment
 from harness.progress import Listeners, SearchProgress
 from harness.report.write import write_report
-from harness.search.records import why_exhausted
+from harness.search.records import why_exhausted, why_none_is_best
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import Location, with_project_run
@@ -110,7 +110,8 @@ def _search(
                 else prepared.search(candidate, listeners)
             )
             stopped = why_stopped(study, prepared.spec, candidate)
-            for reason in filter(None, (why_exhausted(study), stopped)):
+            reasons = (why_exhausted(study), stopped, why_none_is_best(study))
+            for reason in filter(None, reasons):
                 progress.warn(reason)
         except KeyboardInterrupt:
             progress.warn(

@@ -20,7 +20,7 @@ from harness.plain import ParamValue
 from harness.report.figures.ranks import draw_ranks
 from harness.report.verdict import verdict_lines
 from harness.report.write import write_report
-from harness.search.records import StudyRecord
+from harness.search.records import StudyRecord, why_none_is_best
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +129,8 @@ class Experiment:
         Raises
         ------
         StudyError
-            If no family was chosen yet, or it has no complete trial.
+            If no family was chosen yet, or none of its trials is complete and meets what
+            is required.
         """
         study = self._chosen_study()
         trial = study.best
@@ -159,6 +160,7 @@ class Experiment:
                 "number": trial.number,
                 "state": trial.state,
                 "value": math.nan if trial.value is None else trial.value,
+                **({"feasible": trial.is_feasible} if trial.violations else {}),
                 **{k: value for k, value in trial.metrics.items() if k != objective},
                 "started": trial.started,
                 "ended": trial.ended,
@@ -265,8 +267,10 @@ class Experiment:
     def _chosen_study(self) -> StudyRecord:
         winner = self.winner
         if winner is None or self.results.studies[winner].best is None:
+            reasons = map(why_none_is_best, self.results.studies.values())
             raise StudyError(
-                f"{self.name!r} has chosen no model yet: it has to be run to its end."
+                " ".join(filter(None, reasons))
+                or f"{self.name!r} has chosen no model yet: it has to be run to its end."
             )
         return self.results.studies[winner]
 

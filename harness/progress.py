@@ -114,6 +114,7 @@ class TrialCounts:
     def __init__(self) -> None:
         self.by_state = {"complete": 0, "pruned": 0, "failed": 0}
         self._best: TrialRecord | None = None
+        self.n_refused = 0
         self.sign = 1.0
 
     @property
@@ -126,14 +127,19 @@ class TrialCounts:
         if trial.state in self.by_state:
             self.by_state[trial.state] += 1
         best = None if self._best is None else self._best.value
-        value = trial.value
+        value = trial.accepted_value
+        self.n_refused += trial.state in self.by_state and not trial.is_feasible
         if value is not None and (best is None or self.sign * (value - best) < 0):
             self._best = trial
 
     @property
     def states(self) -> list[str]:
-        """How many there are of each state: ``["5 complete", "3 pruned"]``."""
-        return [f"{count} {state}" for state, count in self.by_state.items() if count]
+        """How many there are of each state: ``["5 complete", "3 pruned"]``.
+
+        Infeasible ones are among them.
+        """
+        shown = {**self.by_state, "infeasible": self.n_refused}
+        return [f"{count} {state}" for state, count in shown.items() if count]
 
     @property
     def best(self) -> str:

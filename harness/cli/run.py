@@ -91,6 +91,14 @@ class Changes:
             metavar="auto|full|RATINGS",
         ),
     ] = None
+    require: Annotated[
+        list[str] | None,
+        _change(
+            "--require",
+            "What a trial must meet to be the best; see `harness study --help`. Repeatable.",
+            metavar="'MEASURE <= NUMBER'",
+        ),
+    ] = None
     seed: Annotated[
         int | None,
         _change("--seed", "Seed of split, folds, samplers and models.", min=0),
@@ -117,6 +125,7 @@ class Changes:
             "split": {"repeats": self.repeats},
             "search": {
                 "metric": self.metric,
+                "require": self.require or None,
                 "window": self.window,
                 "fidelity": self.fidelity,
             },

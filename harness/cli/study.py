@@ -114,6 +114,16 @@ class SearchOptions:
             metavar="NAME|FILE.py:FUNCTION",
         ),
     ] = "rmse"
+    require: Annotated[
+        list[str] | None,
+        _option(
+            "--require",
+            "What a trial must meet to be the best, such as 'latency_p95_ms <= 8': a "
+            "measure of a fold, latency_p50_ms, latency_p95_ms, fit_seconds or "
+            "model_bytes. Repeatable.",
+            metavar="'MEASURE <= NUMBER'",
+        ),
+    ] = None
     enqueue: Annotated[
         Path | None,
         _option(
@@ -170,8 +180,8 @@ class SearchOptions:
     def given(self) -> Mapping[str, Any]:
         """Name them as `tune` does."""
         options = dict(vars(self))
-        enqueue = options.pop("enqueue") or ()
-        return {"seconds": options.pop("timeout"), "enqueue": enqueue, **options}
+        lists = {key: options.pop(key) or () for key in ("enqueue", "require")}
+        return {"seconds": options.pop("timeout"), **lists, **options}
 
 
 @spread_options
@@ -209,10 +219,13 @@ def study(
 
       harness study hybrid --metric ndcg_at_10
 
+      harness study cf --require 'latency_p95_ms <= 8' --require 'model_bytes <= 5e6'
+
       harness study cf --data ratings.csv --dry-run
     """
     from harness.api import forecast_tune, tune
     from harness.progress import ConsoleProgress
+    from harness.search.records import why_none_is_best
 
     options: Mapping[str, Any] = {
         **search.given(),
@@ -240,7 +253,9 @@ def study(
         )
         raise typer.Exit(130) from None
     if done.report_path is None:
-        progress.warn("No trial was completed: there is nothing to judge.")
+        if not any(map(why_none_is_best, done.results.studies.values())):
+            # Else the reason was given at the end of the search.
+            progress.warn("No trial was completed: there is nothing to judge.")
         raise typer.Exit(1)
     _print_result(done)
     print_end(done, stores)
@@ -257,12 +272,17 @@ def _print_result(done: "Study") -> None:
         state: sum(trial.state == state for trial in study.trials)
         for state in ("complete", "pruned", "failed")
     }
+    refused = sum(not trial.is_feasible for trial in study.trials)
+    counts["of them infeasible"] = refused
     typer.echo(", ".join(f"{n} {state}" for state, n in counts.items() if n))
     objective = measure_of(study.metric)
     typer.echo(
         f"Best:    trial {best.number}, {objective.label} {objective.format(best.value)} "
         "over the folds"
     )
+    for each in study.settings.require:
+        found = measure_of(each.metric).format(best.metrics.get(each.metric.name))
+        typer.echo(f"           {each} is met: {found}")
     for key, value in best.params.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         typer.echo(f"           {key} = {shown}")

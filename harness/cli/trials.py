@@ -94,7 +94,9 @@ def _print(frame: "pd.DataFrame") -> None:
         typer.echo("No trials yet.")
         return
     params = [name for name in frame.columns if name.startswith(_PARAM)]
-    names = ["number", "state", "value", "seconds", *params]
+    # Only where something is required of trials.
+    feasible = [name for name in ("feasible",) if name in frame.columns]
+    names = ["number", "state", "value", *feasible, "seconds", *params]
     shown = frame.assign(seconds=(frame["ended"] - frame["started"]).dt.total_seconds())
     if len(frame["family"].unique()) > 1:
         names.insert(0, "family")
@@ -103,7 +105,7 @@ def _print(frame: "pd.DataFrame") -> None:
         Column(
             name=name.removeprefix(_PARAM),
             importance=_MOST_IMPORTANT - place,
-            right=name not in {"family", "state"},
+            right=name not in {"family", "state", "feasible"},
         )
         for place, name in enumerate(names)
     ]
@@ -119,6 +121,8 @@ def _cell(name: str, value: object) -> str:
     # Of a missing value only that it is not itself is known to all of pandas' types.
     if value is None or str(value) in {"nan", "<NA>", "NaT"}:
         return "-"
+    if name == "feasible":
+        return "yes" if value else "no"
     if isinstance(value, float):
         digits = {"value": ".4f", "seconds": ".1f"}.get(name, ".4g")
         return format(value, digits)

@@ -26,7 +26,14 @@ from harness.plain import Params
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CostTask", "peak_bytes", "report_costs", "restart_peak"]
+__all__ = [
+    "CostTask",
+    "peak_bytes",
+    "report_costs",
+    "restart_peak",
+    "size_on_disk",
+    "time_lists",
+]
 
 
 _OWN_STATUS = Path("/proc/self/status")
@@ -131,7 +138,7 @@ def _measure(task: CostTask) -> Costs:
     [model], fit_seconds = fit_entry(
         entry, task.train, task.catalogue, seeds=[task.seed]
     )
-    p50, p95, p99 = _time_calls(model, task.train, task.n_calls)
+    p50, p95, p99 = time_lists(model, task.train, task.n_calls)
     after = peak_bytes()
     return Costs(
         fit_seconds=fit_seconds,
@@ -141,7 +148,7 @@ def _measure(task: CostTask) -> Costs:
         n_calls=task.n_calls,
         n_titles=task.train.n_items,
         peak_memory_bytes=None if before is None or after is None else after - before,
-        model_bytes=_size_on_disk(model),
+        model_bytes=size_on_disk(model),
     )
 
 
@@ -151,7 +158,7 @@ def _load_code(entry: Entry, task: CostTask) -> None:
     [model], _ = fit_entry(entry, train, catalogue, seeds=[task.seed])
     model.predict(train.users, train.items, train.timestamps)
     model.recommend(0, LIST_LENGTH)
-    _size_on_disk(model)
+    size_on_disk(model)
 
 
 def _small_part(train: Ratings, catalogue: Catalogue) -> tuple[Ratings, Catalogue]:
@@ -188,20 +195,26 @@ def _rows_of(
     return rows.reset_index(drop=True)
 
 
-def _time_calls(model: Recommender, train: Ratings, n_calls: int) -> list[float]:
+def time_lists(
+    model: Recommender,
+    train: Ratings,
+    n_calls: int,
+    n_warm_up_calls: int = _N_WARM_UP_CALLS,
+) -> list[float]:
     """Ask for lists; give the percentiles of the milliseconds that one takes."""
     rng = np.random.default_rng(_SEED_OF_USERS)
-    users = rng.choice(np.unique(train.users), size=_N_WARM_UP_CALLS + n_calls)
+    users = rng.choice(np.unique(train.users), size=n_warm_up_calls + n_calls)
     took = np.empty(len(users))
     for k, user in enumerate(users.tolist()):
         start = time.perf_counter_ns()
         model.recommend(user, LIST_LENGTH)
         took[k] = (time.perf_counter_ns() - start) / 1e6
-    values: list[float] = np.percentile(took[_N_WARM_UP_CALLS:], PERCENTILES).tolist()
+    values: list[float] = np.percentile(took[n_warm_up_calls:], PERCENTILES).tolist()
     return values
 
 
-def _size_on_disk(model: Recommender) -> int:
+def size_on_disk(model: Recommender) -> int:
+    """Save a model, and add up the bytes."""
     with TemporaryDirectory(prefix="harness-") as name:
         folder = Path(name)
         model.save(folder)

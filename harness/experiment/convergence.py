@@ -35,8 +35,8 @@ def best_so_far(study: StudyRecord) -> list[tuple[int, float]]:
     """Follow the best objective through a search."""
     curve, sign, lowest = list[tuple[int, float]](), study.metric.sign, np.inf
     for trial in sorted(study.trials, key=lambda t: t.number):
-        if trial.state == "complete" and trial.value is not None:
-            lowest = min(lowest, sign * trial.value)
+        if (value := trial.accepted_value) is not None:
+            lowest = min(lowest, sign * value)
             curve.append((trial.number, sign * lowest))
     return curve
 
@@ -47,14 +47,20 @@ def drawn_values(study: StudyRecord) -> list[float]:
     A pruned trial counts, for it was drawn and paid for. Its value is what it would have
     been worth by the folds that it has seen (`paired_values`), but at least the best
     value found: that it beats the best was not shown, and the expected best of all trials
-    has to be the best. Failed trials tell nothing about the space, and are left out.
+    has to be the best. One that does not meet what is required is worth no more than the
+    worst. Failed trials tell nothing about the space, and are left out.
     """
     best = study.best
     if best is None or best.value is None:
         return []
     values = paired_values(study)
     no_better = max if study.metric.direction == "minimize" else min
-    return [no_better(values[number], best.value) for number in sorted(values)]
+    refused = {trial.number for trial in study.trials if not trial.is_feasible}
+    worst = no_better(v for n, v in values.items() if n not in refused)
+    return [
+        worst if number in refused else no_better(values[number], best.value)
+        for number in sorted(values)
+    ]
 
 
 def expected_best(values: Sequence[float], n: int) -> float:

@@ -18,6 +18,7 @@ from harness.errors import (
     UnsupportedError,
 )
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.requirements import find_requirements
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.claims import NO_FIGURE
 from harness.experiment.measured import DATA, PARAM, check_metric
@@ -56,6 +57,7 @@ def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     yield from _about_blends(spec)
     yield from _about_variants(spec)
     yield from _about_decision(spec)
+    yield from _about_requirements(spec)
     for position, criterion in enumerate(spec.criteria):
         for key, rule in _about_criterion(spec, criterion):
             yield f"criteria.{position}.{key}", rule
@@ -133,6 +135,13 @@ def _about_decision(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
         if name not in known:
             error = UnknownNameError("preference", name, known)
             yield f"decision.negligible.{name}", str(error)
+
+
+def _about_requirements(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    try:
+        find_requirements(spec.search.require or ())
+    except HarnessError as error:
+        yield "search.require", str(error)
 
 
 def _about_criterion(

@@ -35,7 +35,7 @@ from harness.plain import Params, from_json, to_json
 from harness.search.folds import TrainingData
 from harness.search.openings import record_opening
 from harness.search.ownership import own_study
-from harness.search.records import TrialRecord
+from harness.search.records import TrialRecord, why_none_is_best
 from harness.search.storage import read_experiment_facts, save_experiment_facts
 
 __all__ = ["JudgedExperiment", "judge_experiment"]
@@ -88,9 +88,11 @@ class _Judge:
             if study.best is not None
         }
         if not self._best:
+            reasons = [r for s in record.studies.values() if (r := why_none_is_best(s))]
             raise StudyError(
-                f"No family of the experiment {self._name!r} has a complete trial: there "
-                "is nothing to judge."
+                " ".join(reasons)
+                or f"No family of the experiment {self._name!r} has a complete trial: "
+                "there is nothing to judge."
             )
         self._kept = read_experiment_facts(self._storage, self._name)
 

@@ -12,7 +12,7 @@ from harness.evaluation.splits import Split, split_off_test
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.plain import Params
-from harness.search.records import StudyRecord, TrialRecord
+from harness.search.records import StudyRecord, TrialRecord, why_none_is_best
 
 __all__ = ["RefittedModel", "baselines", "refit_best", "split_again"]
 
@@ -39,7 +39,8 @@ def refit_best(
     best = study.best
     if best is None:
         raise StudyError(
-            f"The study {study.name!r} has no complete trial yet, so there is no model "
+            why_none_is_best(study)
+            or f"The study {study.name!r} has no complete trial yet, so there is no model "
             "to fit again: continue it with `harness study`."
         )
     family = load_family(study.reference)

@@ -15,6 +15,7 @@ from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
 from harness.evaluation.objective_scores import check_objective
 from harness.evaluation.objectives import find_objective, margin_of
+from harness.evaluation.requirements import find_requirements
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
 from harness.experiment.file import (
@@ -382,8 +383,10 @@ def _prepare(
             split=split.facts,
             code_version=code_version(),
             metric=metric,
-            # Its trials train nothing, and its weights need all folds.
+            # Its trials train nothing, its weights need all folds, and what it costs is
+            # not known before it is made.
             fidelity=WHOLE if spec.is_blend(candidate) else fidelity,
+            require=() if spec.is_blend(candidate) else spec.requirements(candidate),
             warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()
@@ -429,6 +432,7 @@ def _checked(
         n_workers = workers.count()
     make_pruner(spec.search.pruner)
     find_objective(spec.search.metric)
+    find_requirements(spec.search.require or ())
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)
     return replace(settings, n_workers=n_workers)

@@ -8,6 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.requirements import (
+    Requirement,
+    find_requirements,
+    requirement_of_criterion,
+)
 from harness.evaluation.splits import DRAWN
 from harness.models.baseline.model import Baseline
 from harness.models.blend import Blend
@@ -173,6 +178,9 @@ class SearchSpec(Part):
     fidelity : str or int, default "auto"
         Whether trials are raced on samples of the users first: ``auto`` above two million
         training ratings, ``full`` never, a number above so many.
+    require : tuple of str, optional
+        What a trial must meet to be the best, such as ``"latency_p95_ms <= 8"``; else the
+        criteria that a trial can be measured by, with a quarter to spare.
     """
 
     folds: Annotated[int, Field(ge=2)] = 5
@@ -180,6 +188,7 @@ class SearchSpec(Part):
     pruner: str = "race"
     window: Annotated[int, Field(ge=1)] = WINDOW
     metric: str = "rmse"
+    require: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     fidelity: str | int = AUTO
 
     @field_validator("fidelity")
@@ -431,6 +440,27 @@ class ExperimentSpec(Part):
             return named
         left_out = {Blend.name, Baseline.name}
         return tuple(c for c in self.families if self._family(c) not in left_out)
+
+    def requirements(self, candidate: str) -> tuple[Requirement, ...]:
+        """Say what trials of a candidate must meet: as asked for, or by the criteria."""
+        if self.search.require is not None:
+            return find_requirements(self.search.require)
+        found: dict[str, Requirement] = {}
+        for criterion in self.criteria:
+            if criterion.candidate not in {WINNER, candidate}:
+                continue
+            new = requirement_of_criterion(
+                criterion.metric,
+                at_most=criterion.at_most,
+                at_least=criterion.at_least,
+            )
+            # What is searched for anyway needs no steering, and no veto.
+            if new is None or criterion.metric == self.search.metric:
+                continue
+            old = found.setdefault(criterion.metric, new)
+            if new.metric.sign * (new.bound - old.bound) < 0:
+                found[criterion.metric] = new
+        return tuple(found.values())
 
     def own_budgets(self) -> dict[str, int]:
         """Find the candidates that get fewer trials than the others, and how many."""

@@ -17,6 +17,7 @@ from harness.report.context import (
     tuned_models,
 )
 from harness.report.searches import edges, falling
+from harness.search.records import why_none_is_best
 
 __all__ = ["caveats_of", "describe_openings", "minute"]
 
@@ -158,7 +159,8 @@ def _out_of_date(record: ExperimentRecord) -> Iterator[Statement]:
     missing = [c for c in record.spec.families if record.model(c) is None]
     if missing:
         names = ", ".join(record.spec.label(c) for c in missing)
-        text = f"Not judged: {names}."
+        reasons = [why_none_is_best(s) for s in record.studies.values()]
+        text = " ".join([f"Not judged: {names}.", *filter(None, reasons)])
         yield Statement(kind="not judged", text=text, facts={"missing": len(missing)})
 
 

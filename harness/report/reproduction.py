@@ -66,6 +66,7 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
             ("--window", spec.search.window),
             ("--metric", spec.search.metric),
             ("--fidelity", spec.search.fidelity),
+            *(("--require", text) for text in spec.search.require or ()),
             ("--enqueue", folder / ENQUEUE if study.settings.enqueue else None),
         ]
     else:

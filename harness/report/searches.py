@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.errors import HarnessError, ParameterError
 from harness.evaluation.measures import Measure
+from harness.evaluation.metrics import Metric
 from harness.evaluation.objectives import measure_of
 from harness.experiment.convergence import (
     has_equal_budgets,
@@ -230,7 +231,7 @@ def _budget(record: ExperimentRecord) -> str:
     return (
         f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "
-        f"initial settings. {_given(record)}A pruned trial was stopped because its first folds were worse "
+        f"initial settings. {_given(record)}{_required(record)}A pruned trial was stopped because its first folds were worse "
         "than those of the best."
     )
 
@@ -238,6 +239,25 @@ def _budget(record: ExperimentRecord) -> str:
 def _folds(record: ExperimentRecord) -> str:
     one_fold = any(s.settings.fidelity.one_fold for s in record.studies.values())
     return "held-out fold" if one_fold else f"{record.spec.search.folds} folds"
+
+
+def _required(record: ExperimentRecord) -> str:
+    """Say what trials had to meet, and whether somebody has asked for it."""
+    asked: dict[str, list[str]] = {}
+    for candidate, study in record.studies.items():
+        said = " and ".join(code(str(each)) for each in study.settings.require)
+        if said and all(each.is_criterion for each in study.settings.require):
+            said += " (the criteria, with a quarter to spare)"
+        if said:
+            asked.setdefault(said, []).append(label(record, candidate))
+    sentences = [
+        "" if len(names) == len(record.studies) else f" of {' and '.join(names)}"
+        for names in asked.values()
+    ]
+    return "".join(
+        f"To be the best, a trial{whose} had to meet {said}. "
+        for said, whose in zip(asked, sentences, strict=True)
+    )
 
 
 def _given(record: ExperimentRecord) -> str:
@@ -281,6 +301,10 @@ def _remarks(study: StudyRecord) -> list[str]:
     remarks = ["**not converged**"] if still_falling(study) else []
     found = edges(study)
     remarks += [f"{len(found)} at an edge"] if found else []
+    refused = len(refused_trials(study))
+    remarks += [f"{refused} infeasible"] if refused else []
+    if refused and study.best is None:
+        remarks += ["**none feasible**"]
     running = sum(trial.state == "running" for trial in study.trials)
     return remarks + ([f"{running} running"] if running else [])
 
@@ -413,6 +437,7 @@ def _trials_of(context: Context, candidate: str, study: StudyRecord) -> str:
         f"### Trials: {label(context.record, candidate)}",
         total,
         trial_table(study) if study.best is not None else "",
+        _refused(study),
         *_panels(context, candidate, study),
         "Failed trials:" if "failed" in states else "",
         failure_table(study) if "failed" in states else "",
@@ -464,6 +489,45 @@ def trial_table(study: StudyRecord) -> str:
     head = ["trial", measure.label, "sd of folds", *map(code, names), "training a fold"]
     rows = [_trial_row(trial, names, measure) for trial in ranked]
     return table(head, rows, align="l" + "r" * (len(head) - 1))
+
+
+def refused_trials(study: StudyRecord) -> list[TrialRecord]:
+    """Collect the trials that do not meet what is required, the best values first."""
+    sign = study.metric.sign
+    refused = [t for t in study.trials if not t.is_feasible]
+    return sorted(
+        refused,
+        key=lambda t: (t.value is None, sign * (t.value or 0.0), t.number),
+    )
+
+
+def _refused(study: StudyRecord) -> str:
+    refused = refused_trials(study)
+    if not refused:
+        return ""
+    measure = measure_of(study.metric)
+    required = {str(each): each.metric for each in study.settings.require}
+    head = ["trial", measure.label, *map(code, required)]
+    rows = [
+        [
+            f"#{trial.number}",
+            measure.format(trial.value),
+            *(_checked(trial, text, metric) for text, metric in required.items()),
+        ]
+        for trial in refused[:N_SHOWN]
+    ]
+    return paragraphs(
+        f"{len(refused)} trials did not meet what is required, and none of them can be the "
+        "best. Those with the best values:"
+        if len(refused) > 1
+        else "One trial did not meet what is required, and cannot be the best:",
+        table(head, rows, align="l" + "r" * (len(head) - 1)),
+    )
+
+
+def _checked(trial: TrialRecord, text: str, metric: Metric) -> str:
+    shown = measure_of(metric).format(trial.metrics.get(metric.name))
+    return f"**{shown}**" if text in trial.broken else shown
 
 
 def _trial_row(trial: TrialRecord, names: list[str], measure: Measure) -> list[str]:

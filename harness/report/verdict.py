@@ -44,6 +44,7 @@ from harness.report.context import (
     worse,
 )
 from harness.report.markdown import escape
+from harness.search.records import why_none_is_best
 
 __all__ = [
     "Verdict",
@@ -103,7 +104,9 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
     n_started, n_all = len(record.studies), len(record.spec.families)
     if record.is_study and record.studies and not best:
         yield Statement(
-            kind="no trial", text="No trial was completed, so there is no result yet."
+            kind="no trial",
+            text=" ".join(filter(None, map(why_none_is_best, record.studies.values())))
+            or "No trial was completed, so there is no result yet.",
         )
         return
     if record.split.method == "none":

@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE, Metric
+from harness.evaluation.requirements import Requirement, over_folds
 from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
 from harness.search.fidelity import Evaluation
@@ -38,14 +39,44 @@ from harness.search.trials import TrialStore
 __all__ = ["Budget", "Engine", "SearchPlan", "Stopped"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan:
+    """What fixes the trials, besides space, sampler and pruner.
+
+    `given` are settings of all trials of this session which earlier ones may have had
+    otherwise: the members of a blend.
+    """
+
+    seed: int
+    evaluations: tuple[Evaluation, ...]
+    window: int
+    metric: Metric = OBJECTIVE
+    require: tuple[Requirement, ...] = ()
+    given: Params = field(default_factory=dict)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether trials are scored on samples before everything."""
+        return self.evaluations[0].sample is not None
+
+    @property
+    def also(self) -> tuple[Metric, ...]:
+        """What is measured besides the metric."""
+        return tuple(
+            requirement.metric
+            for requirement in self.require
+            if requirement.metric.name != self.metric.name
+        )
+
+
 @dataclass(kw_only=True, eq=False)
 class RunningTrial:
     """A trial under way.
 
     `key` is equal for trials with equal parameters; `twin` is the number of an earlier
     trial with this key, whose outcome is awaited. `patience` is set where the number of
-    epochs is found on the way. The trial is scored on `evaluations`, one after the other,
-    and each is a step.
+    epochs is found on the way. The trial is scored on the `evaluations` of the plan, one
+    after the other, and each is a step.
     """
 
     number: int
@@ -53,9 +84,8 @@ class RunningTrial:
     key: str
     params: dict[str, ParamValue]
     seed: int
-    evaluations: tuple[Evaluation, ...]
+    plan: SearchPlan
     patience: int | None
-    metric: Metric = OBJECTIVE
     twin: int | None = None
 
     results: dict[int, FoldResult] = field(default_factory=dict, init=False)
@@ -67,12 +97,12 @@ class RunningTrial:
         """Tell whether there is a next step that does not wait for a verdict."""
         over = self.outcome is not None or self.twin is not None
         waits = not ahead and self.submitted > len(self.steps)
-        return not (over or waits or self.submitted == len(self.evaluations))
+        return not (over or waits or self.submitted == len(self.plan.evaluations))
 
     @property
     def next_share(self) -> float:
         """Share of the ratings that the next step takes."""
-        return self.evaluations[self.submitted].share
+        return self.plan.evaluations[self.submitted].share
 
     @property
     def awaits_results(self) -> bool:
@@ -81,14 +111,16 @@ class RunningTrial:
 
     def next_task(self) -> tuple[int, FoldTask]:
         """Take the next step, with its number."""
-        step, evaluation = self.submitted, self.evaluations[self.submitted]
+        step, evaluation = self.submitted, self.plan.evaluations[self.submitted]
         self.submitted += 1
         return step, FoldTask(
             params=self.params,
             seed=self.seed,
             fold=evaluation.fold,
             patience=self.patience,
-            metric=self.metric,
+            metric=self.plan.metric,
+            # Models of a sample are smaller, and faster, than those to be accepted.
+            also=self.plan.also if evaluation.sample is None else (),
             sample=evaluation.sample,
         )
 
@@ -102,14 +134,14 @@ class RunningTrial:
             return None
         value = self._value(step)
         if not np.isfinite(value):
-            fold = self.evaluations[step].fold
+            fold = self.plan.evaluations[step].fold
             self.fail(f"The objective of fold {fold} is {value}, not a finite number.")
             return None
         self.steps[step] = value
         return value
 
     def _value(self, step: int) -> float:
-        curve = self.results[step].metrics[self.metric.name]
+        curve = self.results[step].metrics[self.plan.metric.name]
         return float(curve[self._best_position(step)])
 
     def expected_steps(self) -> dict[int, float]:
@@ -120,15 +152,15 @@ class RunningTrial:
         return found
 
     def _best_position(self, step: int) -> int:
-        return best_position_in(self._results_with(step), self.metric)
+        return best_position_in(self._results_with(step), self.plan.metric)
 
     def _results_with(self, step: int) -> list[FoldResult]:
         """Collect the results up to a step that are of the same sample."""
-        sample = self.evaluations[step].sample
+        sample = self.plan.evaluations[step].sample
         return [
             self.results[k]
             for k in range(step + 1)
-            if self.evaluations[k].sample == sample
+            if self.plan.evaluations[k].sample == sample
         ]
 
     def finish(self, *, pruned: bool) -> None:
@@ -140,35 +172,44 @@ class RunningTrial:
             for result in results
         ]
         means = {
-            name: float(np.mean([scores[name] for scores in at_best]))
+            name: over_folds(name, [scores[name] for scores in at_best])
             for name in at_best[0]
         }
         params = {**self.params, **results[0].found}
         if self.patience is not None:
             params["n_epochs"] = results[0].epochs[position]
-        on_everything = self.evaluations[last].sample is None
+        on_everything = self.plan.evaluations[last].sample is None
+        require = self.plan.require if on_everything else ()
+        found = {str(each): means[each.metric.name] for each in require}
+        unknown = [text for text, value in found.items() if not np.isfinite(value)]
+        if unknown:
+            self.fail(f"What is required by {unknown[0]!r} is not a finite number.")
+            return
         self.outcome = Outcome(
             state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-            value=None if pruned else means[self.metric.name],
+            value=None if pruned else means[self.plan.metric.name],
             steps=dict(self.steps),
             attributes={
                 "params": params,
                 "seed": self.seed,
-                "fold_values": [scores[self.metric.name] for scores in at_best]
+                "fold_values": [scores[self.plan.metric.name] for scores in at_best]
                 if on_everything
                 else [],
                 "metrics": means,
                 **self._rung(last),
             },
+            violations={
+                str(each): each.violation(found[str(each)]) for each in require
+            },
         )
 
     def _rung(self, step: int) -> dict[str, Any]:
         """Say how far the trial came, where there are samples."""
-        samples = sum(each.sample is not None for each in self.evaluations)
+        samples = sum(each.sample is not None for each in self.plan.evaluations)
         if not samples:
             return {}
         on_samples = [value for k, value in self.steps.items() if k < samples]
-        return {"rung": self.evaluations[step].share, "sample_values": on_samples}
+        return {"rung": self.plan.evaluations[step].share, "sample_values": on_samples}
 
     def fail(self, error: str) -> None:
         """End the trial as failed."""
@@ -180,7 +221,7 @@ class RunningTrial:
                 "params": self.params,
                 "seed": self.seed,
                 "error": error,
-                **self._rung(min(len(self.steps), len(self.evaluations) - 1)),
+                **self._rung(min(len(self.steps), len(self.plan.evaluations) - 1)),
             },
         )
 
@@ -208,6 +249,7 @@ class RunningTrial:
             value=outcome.value,
             steps=outcome.steps,
             attributes={**outcome.attributes, "duplicate_of": number},
+            violations=outcome.violations,
         )
 
 
@@ -280,26 +322,6 @@ class Budget:
     n_trials: int
     timeout_seconds: float | None = None
     patience: Patience | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchPlan:
-    """What fixes the trials, besides space, sampler and pruner.
-
-    `given` are settings of all trials of this session which earlier ones may have had
-    otherwise: the members of a blend.
-    """
-
-    seed: int
-    evaluations: tuple[Evaluation, ...]
-    window: int
-    metric: Metric = OBJECTIVE
-    given: Params = field(default_factory=dict)
-
-    @property
-    def has_samples(self) -> bool:
-        """Whether trials are scored on samples before everything."""
-        return self.evaluations[0].sample is not None
 
 
 class Engine:
@@ -428,6 +450,7 @@ class Engine:
             value=trial.value if is_complete else None,
             steps=trial.intermediate_values,
             attributes=trial.user_attrs,
+            violations=trial.constraints,
         )
         self._history.tell(trial.number, outcome)
         if trial.state == TrialState.FAIL:
@@ -442,7 +465,7 @@ class Engine:
     def _count_done(self, number: int, outcome: Outcome) -> None:
         self._n_done += 1
         if self._stagnation is not None:
-            self._stagnation.add(number, outcome.value)
+            self._stagnation.add(number, outcome.accepted_value)
 
     @property
     def _has_stagnated(self) -> bool:
@@ -489,9 +512,8 @@ class Engine:
             key=key,
             params={**params, **self._plan.given},
             seed=trial_seed(self._plan.seed, number),
-            evaluations=self._plan.evaluations,
+            plan=self._plan,
             patience=None if epochs is None or number == 0 else epochs.patience,
-            metric=self._plan.metric,
         )
         self._running[number] = trial
         if key in self._known:
@@ -582,7 +604,7 @@ class Engine:
             assert outcome is not None
             trial.copy_outcome(number, outcome)
         while trial.take_step() is not None:
-            if len(trial.steps) == len(trial.evaluations):
+            if len(trial.steps) == len(self._plan.evaluations):
                 trial.finish(pruned=False)
             elif self._is_dropped(trial):
                 trial.finish(pruned=True)

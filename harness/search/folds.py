@@ -16,8 +16,10 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import TrainingError
+from harness.evaluation.cost_probe import PERCENTILES, size_on_disk, time_lists
 from harness.evaluation.metrics import OBJECTIVE, Metric, score
 from harness.evaluation.objectives import Fold, is_slow, measure_on
+from harness.evaluation.requirements import COSTS_OF_A_TRIAL
 from harness.evaluation.splits import cut_fold
 from harness.models.base import IterativeRecommender, Recommender
 from harness.models.families import file_of, load_family, make_model, reference_of
@@ -66,7 +68,8 @@ class FoldTask:
     """What to train, and the fold that is held out: of a sample, or of everything.
 
     With `patience`, the model is scored after every epoch, and training stops so many
-    epochs after the best; without, only the fitted model is scored.
+    epochs after the best; without, only the fitted model is scored. `also` is what is to be
+    measured besides the metric.
     """
 
     params: Params
@@ -75,6 +78,12 @@ class FoldTask:
     patience: int | None = None
     metric: Metric = OBJECTIVE
     sample: Sample | None = None
+    also: tuple[Metric, ...] = ()
+
+    @property
+    def measures(self) -> tuple[Metric, ...]:
+        """All that is to be measured."""
+        return (self.metric, *self.also)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +163,8 @@ class Workbench:
         start = time.perf_counter()
         model.fit(train, self.catalogue)
         seconds = time.perf_counter() - start
-        scores = self._scores(model, (train, valid), seconds, task.metric)
+        scores = self._scores(model, (train, valid), seconds, task.measures)
+        scores |= _costs(model, train, task.measures)
         return FoldResult(metrics=_as_curves([scores]))
 
     def _score_epochs(
@@ -165,7 +175,8 @@ class Workbench:
         task: FoldTask,
     ) -> dict[int, dict[str, float]]:
         assert task.patience is not None
-        metric, slow = task.metric, is_slow(task.metric)
+        metric, slow = task.metric, any(map(is_slow, task.measures))
+        costs: dict[str, float] | None = None
         scored: dict[int, dict[str, float]] = {}
         best, best_epoch, fit_seconds = float("inf"), 0, 0.0
         start = time.perf_counter()
@@ -174,7 +185,11 @@ class Workbench:
                 fit_seconds += time.perf_counter() - start
                 if not slow or epoch == model.n_epochs or _is_on_grid(epoch):
                     parts = (train, valid)
-                    scored[epoch] = self._scores(model, parts, fit_seconds, metric)
+                    scores = self._scores(model, parts, fit_seconds, task.measures)
+                    if costs is None:
+                        # Those of a later epoch are no others.
+                        costs = _costs(model, train, task.measures)
+                    scored[epoch] = scores | costs
                     value = metric.sign * scored[epoch][metric.name]
                     if value < best:
                         best, best_epoch = value, epoch
@@ -192,15 +207,36 @@ class Workbench:
         model: Recommender,
         parts: tuple[Ratings, Ratings],
         fit_seconds: float,
-        metric: Metric,
+        measures: tuple[Metric, ...],
     ) -> dict[str, float]:
         train, valid = parts
         prediction = model.predict(valid.users, valid.items, valid.timestamps)
         scores = score(valid.values, prediction) | {"fit_seconds": fit_seconds}
-        if metric.name not in scores:
-            fold = Fold(train, valid, self.catalogue)
-            scores[metric.name] = measure_on(fold, metric, model, prediction)
+        fold = Fold(train, valid, self.catalogue)
+        for metric in measures:
+            if metric.name not in scores and metric.name not in COSTS_OF_A_TRIAL:
+                scores[metric.name] = measure_on(fold, metric, model, prediction)
         return scores
+
+
+N_LISTS = 30
+"""So many lists are timed on each fold: those of the same users for all settings."""
+_N_WARM_UP_LISTS = 5
+
+
+def _costs(
+    model: Recommender, train: Ratings, measures: tuple[Metric, ...]
+) -> dict[str, float]:
+    """Measure what is asked for and is a cost, but for the seconds of training."""
+    names = {metric.name for metric in measures}
+    costs: dict[str, float] = {}
+    times = [f"latency_p{percent}_ms" for percent in PERCENTILES]
+    if not names.isdisjoint(times):
+        found = time_lists(model, train, N_LISTS, _N_WARM_UP_LISTS)
+        costs |= dict(zip(times, found, strict=True))
+    if "model_bytes" in names:
+        costs["model_bytes"] = float(size_on_disk(model))
+    return {name: value for name, value in costs.items() if name in names}
 
 
 def _is_on_grid(epoch: int) -> bool:

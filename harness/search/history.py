@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Container, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -23,20 +23,39 @@ from harness.search.pruners import EndedTrials
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
 
-__all__ = ["Drawn", "History", "Outcome"]
+__all__ = ["CONSTRAINT", "Drawn", "History", "Outcome", "constraints_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a trial has ended; `value` is that of a complete one, `steps` are its folds."""
+    """How a trial has ended; `value` is that of a complete one, `steps` are its folds.
+
+    `violations` say of each requirement how far it is from being met: 0 or less is met.
+    """
 
     state: TrialState
     value: float | None
     steps: Mapping[int, float]
     attributes: Mapping[str, Any]
+    violations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def accepted_value(self) -> float | None:
+        """Its value, if it meets what is required."""
+        is_feasible = all(value <= 0 for value in self.violations.values())
+        return self.value if is_feasible else None
 
 
 _STUDY_ATTRIBUTES = "harness:study"
+
+
+# As `Trial.set_constraint` of Optuna names them.
+CONSTRAINT = "constraints:"
+
+
+def constraints_of(outcome: Outcome) -> dict[str, float]:
+    """Name the violations as Optuna keeps its constraints."""
+    return {f"{CONSTRAINT}{key}": value for key, value in outcome.violations.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +112,13 @@ class _Memory(InMemoryStorage):
 
 
 def _rank(trial: FrozenTrial, sign: float) -> tuple[int, int, float, int]:
-    """Sort as TPE does: complete ones by value, then pruned ones by how far they came."""
+    """Sort as TPE does: complete ones by value, then pruned ones by how far they came.
+
+    Those that do not meet what is required come last, the nearest first.
+    """
+    beyond = sum(value for value in trial.constraints.values() if value > 0)
+    if beyond:
+        return 2, 0, beyond, trial.number
     if trial.state == TrialState.COMPLETE:
         return 0, 0, sign * (trial.value or 0.0), trial.number
     step = max(trial.intermediate_values, default=-1)
@@ -130,6 +155,7 @@ class History:
         trial = copy(self._storage.get_trial(number))
         trial.state, trial.value = outcome.state, outcome.value
         trial.intermediate_values = dict(outcome.steps)
+        trial.system_attrs = trial.system_attrs | constraints_of(outcome)
         self.ended.add(trial)
 
     def ask(self, number: int, *, fixed: Params) -> Drawn:
@@ -177,6 +203,8 @@ class History:
             id_, outcome = self._told.popleft()
             for step, value in outcome.steps.items():
                 self._storage.set_trial_intermediate_value(id_, step, value)
+            for key, value in constraints_of(outcome).items():
+                self._storage.set_trial_system_attr(id_, key, value)
             values = [outcome.value] if outcome.value is not None else None
             self._storage.set_trial_state_values(id_, outcome.state, values)
         self._storage.forget(self._sign)

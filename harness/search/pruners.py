@@ -81,11 +81,16 @@ class RacePruner(optuna.pruners.BasePruner):
         return bool(len(behind) and behind.mean() > margin)
 
 
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Tell whether a trial meets all that is required of it."""
+    return all(value <= 0 for value in trial.constraints.values())
+
+
 def _reference(
     done: list[FrozenTrial], sign: float
 ) -> tuple[FrozenTrial | None, float]:
     """Find the best trial, and how much the difference to it varies between folds."""
-    done = [other for other in done if len(other.intermediate_values) > 1]
+    done = [t for t in done if len(t.intermediate_values) > 1 and is_feasible(t)]
     if not done:
         return None, 0.0
     best = min(done, key=lambda other: (sign * (other.value or 0.0), other.number))
@@ -263,7 +268,8 @@ class EndedTrials:
     def add(self, trial: FrozenTrial) -> None:
         """Add the next trial."""
         self._trials.append(trial)
-        if trial.state == TrialState.COMPLETE:
+        # What is not accepted is no reference, however good it is.
+        if trial.state == TrialState.COMPLETE and is_feasible(trial):
             self._complete.append(trial)
 
     def as_study(self) -> optuna.Study:
@@ -275,7 +281,7 @@ class EndedTrials:
         deepcopy: bool = True,  # noqa: FBT001, FBT002 - Optuna's signature
         states: tuple[TrialState, ...] | None = None,
     ) -> list[FrozenTrial]:
-        """List the trials shown: they are not changed any more."""
+        """List the trials shown, of complete ones the feasible; they do not change."""
         del deepcopy
         if states is not None and tuple(states) == (TrialState.COMPLETE,):
             return self._complete

@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.metrics import OBJECTIVE, Metric
+from harness.evaluation.objectives import measure_of
+from harness.evaluation.requirements import Requirement
 from harness.evaluation.splits import SplitFacts
 from harness.plain import Params
 from harness.search.distributions import Distribution
@@ -27,6 +29,7 @@ __all__ = [
     "busy_seconds",
     "stopped_at",
     "why_exhausted",
+    "why_none_is_best",
 ]
 
 
@@ -64,6 +67,23 @@ class TrialRecord:
     # where the study has samples.
     rung: float | None = None
     sample_values: tuple[float, ...] = ()
+    # Requirement, as it is written, to how far it is from being met; 0 or less is met.
+    violations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The requirements that it does not meet."""
+        return tuple(text for text, value in self.violations.items() if value > 0)
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether it meets all that is required."""
+        return not self.broken
+
+    @property
+    def accepted_value(self) -> float | None:
+        """Its value, if it may be the best."""
+        return self.value if self.is_feasible else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +118,8 @@ class SearchSettings:
     window: int = WINDOW
     metric: Metric = OBJECTIVE
     fidelity: Fidelity = WHOLE
+    # What trials must meet to be the best.
+    require: tuple[Requirement, ...] = ()
     # Number of different settings in the space, where that is finite.
     n_points: int | None = None
     # File and class of a family that is not registered.
@@ -148,16 +170,16 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The complete trial with the best value; the earliest of equals."""
+        """The feasible complete trial with the best value; the earliest of equals."""
         return next(iter(self.ranked), None)
 
     @property
     def ranked(self) -> list[TrialRecord]:
-        """The complete trials, the best first; of equals the earliest."""
+        """The feasible complete trials, the best first; of equals the earliest."""
         known = [
-            (self.metric.sign * t.value, t.number, t)
+            (self.metric.sign * value, t.number, t)
             for t in self.trials
-            if t.state == "complete" and t.value is not None
+            if (value := t.accepted_value) is not None
         ]
         return [t for _, _, t in sorted(known, key=lambda each: each[:2])]
 
@@ -178,6 +200,37 @@ def why_exhausted(study: StudyRecord) -> str | None:
     if not searched:
         return f"{study.family} has no parameter to search here: one trial says all."
     return f"{study.family} has only its epochs to search here: two trials say all."
+
+
+def why_none_is_best(study: StudyRecord) -> str | None:
+    """Say that trials are complete, but none meets what is required, where it is so."""
+    complete = [t for t in study.trials if t.state == "complete"]
+    if not complete or study.best is not None:
+        return None
+    beyond = {
+        trial.number: (sum(max(0.0, v) for v in trial.violations.values()), trial)
+        for trial in complete
+    }
+    _, nearest = min(beyond.values(), key=lambda pair: (pair[0], pair[1].number))
+    required = {str(r): r.metric for r in study.settings.require}
+    values = ", ".join(
+        f"{metric.name} {measure_of(metric).format(nearest.metrics[metric.name])}"
+        for metric in map(required.__getitem__, nearest.broken)
+    )
+    said = " and ".join(map(str, study.settings.require))
+    n = len(complete)
+    trials = "The one complete trial" if n == 1 else f"None of the {n} complete trials"
+    does = "does not meet" if n == 1 else "meets"
+    where = (
+        "the criteria, which are required with a quarter to spare"
+        if all(r.is_criterion for r in study.settings.require)
+        else "what is required"
+    )
+    return (
+        f"{trials} of {study.name} {does} {where} ({said}); the nearest is trial "
+        f"{nearest.number} with {values}. Loosen it or widen the search space, under "
+        "another --name."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +289,7 @@ def stopped_at(study: StudyRecord, patience: Patience) -> int | None:
     found = Stagnation(replace(patience, since=study.patience_since), study.metric)
     for trial in study.trials:
         if trial.state in {"complete", "pruned"}:
-            found.add(trial.number, trial.value)
+            found.add(trial.number, trial.accepted_value)
     next_number = 1 + max((trial.number for trial in study.trials), default=-1)
     has_ended = all(trial.state != "running" for trial in study.trials)
     is_over = found.is_seen_by(next_number, window=study.settings.window)

@@ -240,6 +240,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         duplicate_of=attrs.get("duplicate_of"),
         rung=attrs.get("rung"),
         sample_values=tuple(attrs.get("sample_values", ())),
+        violations=trial.constraints,
     )
 
 

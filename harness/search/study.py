@@ -19,6 +19,7 @@ from harness.data.dataset import DatasetFacts
 from harness.data.ratings import Ratings
 from harness.errors import SpaceError, StudyError
 from harness.evaluation.metrics import OBJECTIVE, Metric
+from harness.evaluation.requirements import Requirement
 from harness.evaluation.splits import SplitFacts, assign_folds
 from harness.models.base import Recommender
 from harness.models.families import file_of
@@ -89,7 +90,7 @@ def _version(name: str) -> str | None:
 
 
 _SEARCHED = (
-    *("metric", "space", "initial", "defaults", "enqueue", "warm_start"),
+    *("metric", "require", "space", "initial", "defaults", "enqueue", "warm_start"),
     *("sampler", "pruner", "window", "fidelity"),
 )
 _SETTINGS = (*_SEARCHED, "n_folds", "seed")
@@ -116,6 +117,8 @@ class StudyPlan:
     window: int = WINDOW
     metric: Metric = OBJECTIVE
     fidelity: Fidelity = WHOLE
+    # What trials must meet to be the best.
+    require: tuple[Requirement, ...] = ()
     # The study whose best settings are among those enqueued in the space.
     warm_start: str | None = None
 
@@ -140,6 +143,7 @@ class StudyPlan:
             window=self.window,
             metric=self.metric,
             fidelity=self.fidelity,
+            require=self.require,
             n_points=samplers.n_points,
             reference=None if file_of(self.family) is None else self.space.family,
             jobs=jobs,
@@ -246,7 +250,9 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
         patience = _counted(budget, study, at_start)
         try:
             given = {} if scorer is None else scorer.given
-            engine = _engine(plan, study, on_trial, given)
+            # Criteria may have changed since: it goes on by those that it began with.
+            begun = replace(plan, require=at_start.settings.require)
+            engine = _engine(begun, study, on_trial, given)
             engine.run(runner, budget=replace(budget, patience=patience))
         finally:
             try:
@@ -298,6 +304,7 @@ def _engine(
             window=plan.window,
             metric=plan.metric,
             given=given,
+            require=plan.require,
         ),
         on_trial=on_trial,
     )
@@ -335,6 +342,11 @@ def _create_or_continue(
     return study
 
 
+def _asked(settings: SearchSettings) -> tuple[Requirement, ...]:
+    """Take the requirements that are not just the criteria of a file."""
+    return tuple(r for r in settings.require if not r.is_criterion)
+
+
 def check_plan(plan: StudyPlan) -> None:
     """Refuse a plan whose study exists and was searched in another way."""
     for study in open_storage(plan.storage).get_all_studies():
@@ -352,6 +364,7 @@ def _require_equal(
         "dataset": (there["dataset"]["fingerprint"], plan.dataset.fingerprint),
         "split": (there["split"]["fingerprint"], plan.split.fingerprint),
         **{key: (getattr(kept, key), getattr(wanted, key)) for key in _SETTINGS},
+        "require": (_asked(kept), _asked(wanted)),
     }
     different = [key for key in keys if pairs[key][0] != pairs[key][1]]
     if different:

@@ -17,7 +17,7 @@ from harness.errors import StudyError
 from harness.plain import Params
 from harness.search.attributes import shorten
 from harness.search.fidelity import EVERYTHING
-from harness.search.history import Drawn, Outcome
+from harness.search.history import CONSTRAINT, Drawn, Outcome, constraints_of
 from harness.search.journal import Journal
 from harness.search.space import SearchSpace
 
@@ -67,7 +67,11 @@ class TrialStore:
         return Drawn(
             params=params,
             distributions={name: trial.distributions[name] for name in params},
-            attributes=trial.system_attrs,
+            attributes={
+                key: value
+                for key, value in trial.system_attrs.items()
+                if not key.startswith(CONSTRAINT)
+            },
         )
 
     def start(self, number: int, drawn: Drawn, params: Params) -> None:
@@ -152,6 +156,8 @@ class TrialStore:
             self._storage.set_trial_param(id_, name, value, distribution)
         for key, attribute in attributes.items():
             self._storage.set_trial_user_attr(id_, key, attribute)
+        for key, attribute in constraints_of(outcome).items():
+            self._storage.set_trial_system_attr(id_, key, attribute)
         for step, value in outcome.steps.items():
             self._storage.set_trial_intermediate_value(id_, step, value)
         self._storage.set_trial_state_values(id_, outcome.state, values)
@@ -198,6 +204,10 @@ def _end_in_one_transaction(
         for key, attribute in attributes.items():
             storage._set_trial_attr_without_commit(  # noqa: SLF001
                 session, models.TrialUserAttributeModel, id_, key, attribute
+            )
+        for key, attribute in constraints_of(outcome).items():
+            storage._set_trial_attr_without_commit(  # noqa: SLF001
+                session, models.TrialSystemAttributeModel, id_, key, attribute
             )
         for step, value in outcome.steps.items():
             storage._set_trial_intermediate_value_without_commit(  # noqa: SLF001

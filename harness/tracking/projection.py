@@ -90,7 +90,8 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
 
 def _outcome(study: StudyRecord, trial: TrialRecord) -> str:
     if trial.state == "complete" and trial.value is not None:
-        return f"{study.metric.name} {trial.value:.4f}"
+        tail = "" if trial.is_feasible else ", infeasible"
+        return f"{study.metric.name} {trial.value:.4f}{tail}"
     return trial.state
 
 
@@ -126,6 +127,10 @@ def _trial_tags(study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
     if trial.error:
         # The end of a traceback says what happened.
         tags["traceback"] = trial.error[-LONGEST_VALUE:]
+    if trial.violations:
+        tags["feasible"] = "yes" if trial.is_feasible else "no"
+    if trial.broken:
+        tags["broken"] = ", ".join(trial.broken)
     if trial.duplicate_of is not None:
         tags["duplicate_of"] = str(trial.duplicate_of)
     if trial.rung is not None:
@@ -170,6 +175,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
         "metric": settings.metric.name,
         "sampler": settings.sampler.get("name"),
         "pruner": settings.pruner.get("name"),
+        "require": ", ".join(map(str, settings.require)) or None,
         "n_folds": settings.n_folds,
         "seed": settings.seed,
         "window": settings.window,
@@ -202,13 +208,12 @@ def _study_points(study: StudyRecord) -> Iterator[MetricPoint]:
         return
     metric, best = study.metric, math.inf
     for trial in ended:
-        if trial.state != "complete" or trial.value is None:
-            continue
-        if metric.sign * trial.value < best:
-            best = metric.sign * trial.value
+        value = trial.accepted_value
+        if value is not None and metric.sign * value < best:
+            best = metric.sign * value
             yield MetricPoint(
                 key=f"best_{metric.name}",
-                value=shorten(trial.value),
+                value=shorten(value),
                 timestamp=as_milliseconds(trial.ended or trial.started),
                 step=trial.number,
             )

@@ -1,5 +1,6 @@
 """``harness study`` from end to end, and killed on the way."""
 
+import csv
 import os
 import random
 import signal
@@ -99,6 +100,48 @@ def test_the_same_command_goes_on_and_looks_at_the_test_set_only_for_a_new_best(
     assert changed or now == judging
 
 
+def test_what_is_required_decides_which_trial_is_best(invoke, folder):
+    free = invoke(*STUDY, "--trials", 8, "--name", "free", "--split", "none")
+    assert free.exit_code == 0, free.output
+    trials = read_study("optuna.log", "free").trials
+    # The best one has a rival of fewer factors; bytes grow with the factors.
+    sizes = sorted({t.params["n_factors"] for t in trials})
+    bytes_of = 4 * (80 + 50) * sizes[len(sizes) // 2] + 5000
+    asked = ("--require", f"model_bytes <= {bytes_of}", "--require", "mae <= 9")
+    done = invoke(*STUDY, "--trials", 8, *asked)
+    assert done.exit_code == 0, done.output
+    study = read_study("optuna.log", "svd-mine")
+    refused = [t for t in study.trials if not t.is_feasible]
+    assert 0 < len(refused) < 8
+    assert f"{len(refused)} of them infeasible" in done.stdout
+    assert f"model_bytes <= {bytes_of} is met: " in done.stdout
+    report = (folder / "reports" / "svd-mine" / "report.md").read_text()
+    assert f"had to meet `model_bytes <= {bytes_of}` and `mae <= 9`" in report
+    assert f"--require 'model_bytes <= {bytes_of}'" in report
+    assert f"{len(refused)} infeasible" in report
+    table = csv.DictReader(
+        invoke("trials", "svd-mine", "--format", "csv").stdout.splitlines()
+    )
+    assert [int(row["number"]) for row in table if row["feasible"] == "False"] == [
+        t.number for t in refused
+    ]
+    tags = {
+        run.data.tags["trial"]: run.data.tags
+        for run in runs_of(folder)
+        if "feasible" in run.data.tags
+    }
+    assert {n for n, tag in tags.items() if tag["feasible"] == "no"} == {
+        str(t.number) for t in refused
+    }
+    # Nothing meets this: no report, no model.
+    none = invoke(*STUDY, "--trials", 2, "--name", "none", "--require", "mae <= 0.001")
+    assert none.exit_code == 1, none.output
+    assert (
+        "complete trials of none meets what is required (mae <= 0.001)" in none.output
+    )
+    assert not (folder / "reports" / "none").exists()
+
+
 def test_without_a_test_set_the_report_says_so(invoke, folder):
     result = invoke(*STUDY, "--trials", 3, "--split", "none")
     assert result.exit_code == 0, result.output
@@ -137,6 +180,11 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
         # Of 80 people a sixteenth of the ratings are too few.
         ((*STUDY, "--fidelity", "500"), "leave --fidelity 500 out"),
         ((*STUDY, "--trials", "0"), "greater than or equal to 1"),
+        (
+            (*STUDY, "--require", "latency <= 8"),
+            "no measure of a trial named 'latency'",
+        ),
+        ((*STUDY, "--require", "rmse >= 8"), "a requirement is 'rmse <= 8'"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(

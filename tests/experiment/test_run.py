@@ -35,6 +35,7 @@ from harness.experiment.store import (
     take_over_rules,
 )
 from harness.plain import to_json
+from harness.report.write import write_report
 from harness.search.records import NoListener
 from harness.search.storage import (
     MARK,
@@ -338,6 +339,12 @@ quotation = "16 factors"
             r"toml:\d+: variants.0.params: .*biassed",
         ),
         ("[search]", '[search]\nsampler = "tpa"', UnknownNameError, "'tpe'"),
+        (
+            "[search]",
+            '[search]\nrequire = ["latency_p95 <= 8"]',
+            ExperimentError,
+            r"toml:\d+: search.require: .*'latency_p95_ms'",
+        ),
         ("[data]", '[split]\nmethod = "none"\n[data]', ExperimentError, "test set"),
         (
             "[data]",
@@ -445,6 +452,46 @@ def test_criteria_that_are_changed_later_need_no_training(folder):
     assert [c.passed for c in record.criteria] == [False]
     assert read_experiment("o.log", "toy") == record
     assert "acceptance criteria" in record.changed_since_opened
+
+
+def test_criteria_steer_the_search_of_whom_they_are_about():
+    criteria = [
+        {"metric": "rmse", "at_most": 0.9},  # is searched for anyway
+        {"metric": "gain_over_bias", "at_least": 0.01},  # no trial can tell
+        {"metric": "latency_p95_ms", "at_most": 80},
+        {"metric": "latency_p95_ms", "at_most": 40},
+        {"metric": "model_bytes", "at_most": 4e6, "candidate": "svd"},
+    ]
+
+    def required(**changes):
+        plans = prepare(changes={"criteria": criteria, **changes}).plans
+        return {c: list(map(str, plan.require)) for c, plan in plans.items()}
+
+    latency = "latency_p95_ms <= 50"
+    assert required() == {
+        "svd": [latency, "model_bytes <= 5000000"],
+        "baseline": [latency],
+    }
+    assert required(search={"require": []}) == {"svd": [], "baseline": []}
+    asked = ["mae <= 0.8"]
+    assert required(search={"require": asked}) == {"svd": asked, "baseline": asked}
+
+
+def test_a_family_without_a_feasible_trial_does_not_cost_the_others_their_verdict():
+    # Four floats for each user and title, and more.
+    judged = run(changes={"search": {"require": ["model_bytes <= 10000"]}})
+    record = judged.record
+    assert record.studies["svd"].best is None
+    assert record.decision.winner == "baseline"
+    assert {m.candidate for m in record.models if m.candidate} == {"baseline"}
+    report = write_report(record, Path("report")).read_text()
+    assert "Not judged: svd. None of the " in report
+    assert "none feasible" in report
+
+
+def test_without_a_feasible_trial_there_is_nothing_to_judge():
+    with pytest.raises(StudyError, match=r"None of the .* complete trials of toy-svd"):
+        run(changes={"search": {"require": ["model_bytes <= 1"]}})
 
 
 def test_rules_are_not_taken_over_from_a_file_with_other_families(folder):

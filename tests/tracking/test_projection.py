@@ -39,6 +39,27 @@ def test_a_copied_trial_says_whose_values_it_has(make_study, make_trial):
     assert image.tags["duplicate_of"] == "4"
 
 
+def test_a_trial_says_what_it_does_not_meet(make_study, make_trial):
+    met, broken = {"mae <= 1": 0.0}, {"mae <= 1": 0.5, "rmse <= 2": -0.5}
+    tags = [
+        project_trial(make_study(), make_trial(0, **more)).tags
+        for more in ({}, {"violations": met}, {"violations": broken})
+    ]
+    assert [tag.get("feasible") for tag in tags] == [None, "yes", "no"]
+    assert [tag.get("broken") for tag in tags] == [None, None, "mae <= 1"]
+
+
+def test_what_is_not_feasible_is_never_the_best(make_study, make_trial):
+    trials = [
+        make_trial(0, value=0.95),
+        make_trial(1, value=0.90, violations={"mae <= 1": 0.1}),
+    ]
+    image = project_study(make_study(trials), status="FINISHED")
+    best = [(p.step, p.value) for p in image.points if p.key == "best_rmse"]
+    assert best == [(0, 0.95)]
+    assert image.tags["best_trial"] == "0"
+
+
 def test_a_study_shows_how_its_best_value_fell(make_study, make_trial):
     values = [0.95, 0.96, 0.92, 0.93, 0.91]
     trials = [make_trial(n, value=value) for n, value in enumerate(values)]

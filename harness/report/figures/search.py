@@ -67,6 +67,7 @@ class _Look:
 
 _COMPLETE = _Look("complete", "o", 38, DARK, "white")
 _PRUNED = _Look("pruned (estimate)", "o", 17, "none", MEDIUM)
+_INFEASIBLE = _Look("infeasible", "s", 24, "none", ACCENT)
 _FAILED = _Look("failed", "x", 26, ACCENT, ACCENT)
 _BEST = _Look("best", "*", 190, ACCENT, "white")
 _BEYOND = _Look("above the figure", "^", 24, LIGHT, DARK)
@@ -127,11 +128,17 @@ class TrialMarks:
     def draw(self, axes: "Axes", study: StudyRecord, x: Mapping[int, Any]) -> None:
         """Draw the trials that have a place, the best one last."""
         best = study.best
-        for look, state in ((_PRUNED, "pruned"), (_COMPLETE, "complete")):
+        looks = (
+            (_PRUNED, "pruned", True),
+            (_COMPLETE, "complete", True),
+            (_INFEASIBLE, "complete", False),
+        )
+        for look, state, is_feasible in looks:
             numbers = [
                 t.number
                 for t in study.trials
                 if t.state == state
+                and (t.is_feasible or state == "pruned") is is_feasible
                 and t.number in x
                 and t.number in self.values
                 and not self._is_beyond(t.number)
