@@ -153,8 +153,8 @@ def _gaussian_errors(spec: ExperimentSpec, figures: Figures) -> Iterator[Contrad
         f"MAE / RMSE is {mae / rmse:.4f}, and {percent(half, 1)} and {percent(one, 1)} of the "
         f"errors are within half a star and one; errors from a normal distribution have "
         f"{gaussian['mae_to_rmse']:.4f}, {percent(gaussian['within_half_star'], 1)} and "
-        f"{percent(gaussian['within_one_star'], 1)}: the shape is that of Gaussian errors, "
-        "and the ratings behind it were almost certainly simulated.",
+        f"{percent(gaussian['within_one_star'], 1)}: the shape is that of Gaussian "
+        "errors.",
         {
             **published,
             **{f"gaussian_{name}": value for name, value in gaussian.items()},

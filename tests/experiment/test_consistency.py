@@ -31,7 +31,7 @@ def test_the_published_figures_do_not_fit_together_as_worked_out_by_hand():
     assert gaussian.numbers["mae_to_rmse"] == pytest.approx(0.8135, abs=5e-5)
     assert gaussian.numbers["gaussian_mae_to_rmse"] == pytest.approx(0.798, abs=5e-4)
     assert "61.6 % and 91.8 %" in gaussian.sentence
-    assert "almost certainly simulated" in gaussian.sentence
+    assert "that of Gaussian errors" in gaussian.sentence
 
 
 def test_figures_that_fit_together_are_left_alone():

@@ -93,7 +93,7 @@ def test_contradictions_are_worked_out_with_the_numbers(text):
     assert "0.5749² / (1 - 0.4008) = 0.5516, not 0.85" in section
     assert "the same RMSE means an R² of 0.611" in section
     assert "standard deviation of 0.922, so" in section
-    assert "almost certainly simulated" in section
+    assert "that of Gaussian errors" in section
     assert section.index("cannot be true together") < section.index("worth knowing")
 
 
