@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.compare import print_comparison
-from harness.cli.completion import complete_experiment_files, complete_families
+from harness.cli.completion import (
+    complete_experiment_files,
+    complete_families,
+    complete_metrics,
+)
 from harness.cli.options import (
     StoreOptions,
     WorkerOptions,
@@ -81,6 +85,7 @@ class Changes:
             "--metric",
             "Measure to optimise; see `harness study --help`.",
             metavar="NAME|FILE.py:FUNCTION",
+            autocompletion=complete_metrics,
         ),
     ] = None
     fidelity: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.completion import complete_families, complete_spaces
+from harness.cli.completion import complete_families, complete_metrics, complete_spaces
 from harness.cli.options import (
     DataOptions,
     StoreOptions,
@@ -112,6 +112,7 @@ class SearchOptions:
             "Measure to optimise: rmse, mae, user_rmse, within_half_star, ndcg_at_10, "
             "recall_at_10 or another measure of a fold, or a function of your own.",
             metavar="NAME|FILE.py:FUNCTION",
+            autocompletion=complete_metrics,
         ),
     ] = "rmse"
     require: Annotated[

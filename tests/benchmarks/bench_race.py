@@ -1,4 +1,7 @@
-"""What the race saves, and what it costs: best value and time with it and without.
+"""What the race saves, and what it costs: best value, folds and time with it and without.
+
+And why it is paired: how much scores vary between folds, and how much differences to the
+best trial on the same fold do, as medians over the trials.
 
 usage: python tests/benchmarks/bench_race.py [SEEDS] [TRIALS]
 
@@ -10,6 +13,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
 
 from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.search.records import NoListener
@@ -38,7 +43,21 @@ def run(pruner, seed, n_trials):
         record = prepared.search("svd", NoListener())
         seconds = time.perf_counter() - start
     n_folds = sum(len(trial.fold_values) for trial in record.trials)
-    return seconds, n_folds, record.best.value
+    return seconds, n_folds, record
+
+
+def spreads(record):
+    """Standard deviation between folds: of the scores, and of differences to the best."""
+    folds = np.array([trial.fold_values for trial in record.trials])
+    means = folds.mean(axis=1)
+    behind = folds - folds[means.argmin()]
+    paired = behind.std(axis=1, ddof=1)
+    others = means > means.min()
+    good = others & (means <= np.quantile(means, 0.25))
+    return [
+        float(np.median(each))
+        for each in (folds.std(axis=1, ddof=1), paired[others], paired[good])
+    ]
 
 
 if __name__ == "__main__":
@@ -47,9 +66,12 @@ if __name__ == "__main__":
     for seed in range(n_seeds):
         raced = run("race", seed, n_trials)
         full = run("none", seed, n_trials)
+        best = [each[2].best.value for each in (raced, full)]
+        alone, paired, good = spreads(full[2])
         print(
-            f"seed {seed}: race {raced[2]:.5f} in {raced[0]:.1f} s ({raced[1]} folds), "
-            f"none {full[2]:.5f} in {full[0]:.1f} s ({full[1]} folds), "
-            f"difference {raced[2] - full[2]:+.5f}",
+            f"seed {seed}: race {best[0]:.5f} in {raced[0]:.1f} s ({raced[1]} folds), "
+            f"none {best[1]:.5f} in {full[0]:.1f} s ({full[1]} folds), "
+            f"difference {best[0] - best[1]:+.5f}; between folds {alone:.5f}, to the best "
+            f"{paired:.5f}, among the best quarter {good:.5f}",
             flush=True,
         )

@@ -8,6 +8,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.evaluation.objectives import OBJECTIVES
 from harness.models.families import family_names
 from harness.plain import to_json
 from harness.search.storage import create_experiment
@@ -48,6 +49,12 @@ def test_names_of_studies_and_experiments_are_completed(complete, storage):
     for command in ("report", "trials", "export", "compare", "explain", "promote"):
         assert complete(f"harness {command} {' '.join(told)} q") == NAMES
     assert complete("harness sync quick-c", HARNESS_STORAGE=storage) == ["quick-cf"]
+
+
+@pytest.mark.parametrize("command", ["study svd", "run quick"])
+def test_measures_are_completed(complete, command):
+    assert complete(f"harness {command} --metric ndc") == ["ndcg_at_10"]
+    assert set(complete(f"harness {command} --metric ")) == set(OBJECTIVES)
 
 
 def test_families_and_files_are_completed(complete, tmp_path):
