@@ -244,7 +244,9 @@ def check_non_inferiority(
 
 
 def _signed(measure: Measure, value: float, unit: str | None = None) -> str:
-    return f"{'+' if value >= 0 else ''}{measure.amount(value, unit)}"
+    # Adding 0 turns -0.0 into 0.0.
+    text = measure.amount(value + 0.0, unit)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def _what_would_decide(comparison: ChampionComparison) -> str:
