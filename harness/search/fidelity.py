@@ -35,7 +35,13 @@ SHARES = (1 / 16, 1 / 4)
 EVERYTHING = 1.0
 
 FEWEST_USERS = 30
-"""Of the smallest sample: the ranks of settings on fewer users are mostly chance."""
+FEWEST_RATINGS = 100_000
+"""Smaller samples rank settings otherwise than everything does, and are left out.
+
+Of 60 settings of svd drawn at random, ranks on 62,500 simulated ratings agree with those
+on a million by 0.22 (Spearman), on 250,000 by 0.69. A race that began on 62,500 ended 0.0016
+stars behind the search in full (40 trials), one that began on 250,000 not.
+"""
 
 ENOUGH_HELD_OUT = 400_000
 """Held-out ratings of one fold that tell settings apart as well as need be.
@@ -121,14 +127,15 @@ def choose_fidelity(
     above = LARGE if asked == AUTO else asked
     if isinstance(above, str) or len(train) <= above:
         return WHOLE
-    reason = _why_not(train, pruner)
+    samples = tuple(share for share in SHARES if _is_telling(train, share))
+    reason = _why_not(train, pruner, samples)
     if reason is not None:
         if asked == AUTO:
             return WHOLE
         raise StudyError(f"{reason}: leave --fidelity {asked} out.")
     is_precise = len(train) / _n_blocks(n_folds, method) >= ENOUGH_HELD_OUT
     return Fidelity(
-        samples=SHARES, one_fold=is_precise and _varies_by_rating(metric, method)
+        samples=samples, one_fold=is_precise and _varies_by_rating(metric, method)
     )
 
 
@@ -143,15 +150,19 @@ def _varies_by_rating(metric: Metric, method: SplitMethod) -> bool:
     return is_accuracy and method not in {"cold-users", "cold-items"}
 
 
-def _why_not(train: Ratings, pruner: str) -> str | None:
+def _is_telling(train: Ratings, share: float) -> bool:
+    chosen = Sample(share, 0).chosen(train)
+    n_users = len(np.unique(train.users[chosen]))
+    return share * len(train) >= FEWEST_RATINGS and n_users >= FEWEST_USERS
+
+
+def _why_not(train: Ratings, pruner: str, samples: tuple[float, ...]) -> str | None:
     if pruner == "none":
         return "The pruner none drops no trial, and samples are there to drop trials"
-    chosen = Sample(SHARES[0], 0).chosen(train)
-    n_users = len(np.unique(train.users[chosen]))
-    if n_users < FEWEST_USERS:
+    if not samples:
         return (
-            f"The smallest sample, {SHARES[0]:.2%} of the {len(train):,} training ratings, "
-            f"would be of {n_users} users, but needs {FEWEST_USERS}"
+            f"A quarter of the {len(train):,} training ratings is no sample to race "
+            f"settings on: it needs {FEWEST_RATINGS:,} ratings of {FEWEST_USERS} users"
         )
     return None
 

@@ -100,15 +100,26 @@ def test_five_folds_stay_where_not_the_ratings_alone_make_a_fold_precise(changes
     assert found == SAMPLED
 
 
+def test_samples_of_too_few_ratings_or_users_are_left_out():
+    quarter = Fidelity(samples=(1 / 4,))
+    # A quarter is 100,000 ratings, and all users have as many.
+    assert choose(1000, many_ratings(1000, 400_000)) == quarter
+    assert choose(1000, many_ratings(1000, 1_600_000)) == SAMPLED
+    # A sixteenth of 464 users is 29 of them, of 480 it is 30.
+    assert choose(1000, many_ratings(464, 464 * 3_600)) == quarter
+    assert choose(1000, many_ratings(480, 480 * 3_600)) == SAMPLED
+
+
 def test_what_cannot_be_sampled_is_searched_in_full_or_refused():
-    # A sixteenth of 464 users with as many ratings each is 29 of them.
-    few = many_ratings(464, 464 * 16)
+    # A quarter of 116 users is 29 of them.
+    few = many_ratings(116, 116 * 20_000)
     assert choose("auto", few) == WHOLE
-    assert choose(7000, many_ratings(480, 480 * 16)) == SAMPLED
-    with pytest.raises(StudyError, match=r"29 users.*leave --fidelity 7000 out"):
+    with pytest.raises(StudyError, match=r"of 30 users: leave --fidelity 7000 out"):
         choose(7000, few)
+    with pytest.raises(StudyError, match=r"100,000 ratings.*leave --fidelity 7000 out"):
+        choose(7000, many_ratings(1000, 399_000))
     with pytest.raises(StudyError, match="pruner none"):
-        choose(7000, many_ratings(480, 480 * 16), pruner="none")
+        choose(7000, many_ratings(1000, 1_600_000), pruner="none")
 
 
 def test_a_sample_without_held_out_ratings_is_refused(small_ratings):
