@@ -73,7 +73,7 @@ class Changes:
         int | None,
         _change(
             "--patience",
-            "Stop the search of a family when so many trials in a row have gained no "
+            "Stop the search of a family after this many trials in a row that gained no "
             "more than the margin.",
             min=1,
             metavar="TRIALS",

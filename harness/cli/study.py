@@ -59,7 +59,7 @@ class SearchOptions:
         int | None,
         _option(
             "--patience",
-            "Stop when so many trials in a row have gained no more than the margin.",
+            "Stop after this many trials in a row that gained no more than the margin.",
             min=1,
             metavar="TRIALS",
         ),
@@ -100,8 +100,9 @@ class SearchOptions:
         int,
         _option(
             "--window",
-            "Trials under way at a time. At most this times --folds workers are busy; a "
-            "larger window shows the sampler less. Recorded: it fixes the trials.",
+            "Number of trials in progress at a time. It keeps at most this many times "
+            "--folds workers busy; a larger window shows the sampler less. It is recorded, "
+            "and decides which trials are run.",
             min=1,
         ),
     ] = 8
@@ -147,8 +148,8 @@ class SearchOptions:
         str,
         _option(
             "--fidelity",
-            "Race trials on samples of the users first: auto, above 2 million training "
-            "ratings; full, never; or above this number of them.",
+            "Race trials on samples of users first: auto (above 2 million training "
+            "ratings), full (never), or above this many training ratings.",
             metavar="auto|full|RATINGS",
         ),
     ] = "auto"
