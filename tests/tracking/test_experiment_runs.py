@@ -9,6 +9,7 @@ from harness.evaluation.measures import MEASURES, Measure
 from harness.tracking import runs as tracking
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
+from harness.tracking.projection import describe_standing, project_final
 from harness.tracking.store import SyncCounts
 from tests.experiment.records import SPLIT, make_record, make_study
 from tests.experiment.scores import PARAMS, TUNED
@@ -286,3 +287,15 @@ def test_a_study_that_was_continued_shows_its_newest_figures(small_record, store
     metrics = MlflowClient(store_uri).get_run(top).data.metrics
     assert metrics["test_rmse"] == pytest.approx(0.56)
     assert sync(again, store_uri) == SyncCounts(unchanged=1 + N_TRIALS + 1)
+
+
+def test_a_standing_gives_the_interval_that_it_is_read_off():
+    # svd 0.5720, cf 0.5725: 0.0005 of a standard error of 0.004, the only pair left open.
+    record = make_record(judged={"tuned": TUNED | {"cf": 0.5725}})
+    assert "worse by 0.0005, adjusted interval -0.0073 to 0.0083, margin 0" in (
+        describe_standing(record, "cf")
+    )
+    assert "`cf` (undecided)" in describe_standing(record, "svd")
+    assert project_final(record, "cf").tags["worse_than_best_by"] == (
+        "0.0005 [-0.0073, 0.0083]"
+    )
