@@ -17,6 +17,8 @@ from harness.serving.package import Origin, package, save_model
 
 # Each is a fresh process, which takes a second or more.
 os.environ.setdefault("HARNESS_COST_PROCESSES", "1")
+# `mlflow server` starts eight more processes for jobs, each with all its imports.
+os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 
 
 def pytest_collection_modifyitems(items):

@@ -188,25 +188,6 @@ def test_a_stop_between_judging_and_logging_costs_no_model(
     assert [each.model_id for each in models()] == [model.model_id]
 
 
-def test_a_script_without_a_guard_is_not_started_again_by_its_workers(frame, tmp_path):
-    frame.to_csv(tmp_path / "mine.csv", index=False)
-    options = "trials=2, folds=2, jobs=2, split='none', progress=False"
-    (tmp_path / "search.py").write_text(
-        f'import harness\nprint("begun")\n'
-        f'harness.tune("baseline", "mine.csv", {options})\n'
-    )
-    ended = subprocess.run(
-        [sys.executable, "search.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ended.stdout.count("begun") == 1
-    study = harness.load("baseline-mine", str(tmp_path / "optuna.log"))
-    assert len(study.trials) == 2
-
-
 def test_an_option_that_does_not_exist_is_an_error_before_anything_runs(
     frame, working_folder
 ):

@@ -149,8 +149,9 @@ def test_a_server_that_has_failed_is_not_waited_for_at_the_end(
 
 
 def test_a_server_that_dies_in_the_middle_is_caught_up_with_by_sync(
-    make_study, make_trial, store_uri, read_runs
+    make_study, make_trial, store_uri, read_runs, monkeypatch
 ):
+    monkeypatch.setattr("harness.tracking.live.LONGEST_WAIT_FOR_FAILING_SECONDS", 0.2)
     said = []
     trials = [make_trial(n) for n in range(6)]
     with serve(locate(store_uri), free_port()) as interface:
