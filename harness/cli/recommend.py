@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -34,6 +34,14 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+
+
+class _Asked(TypedDict):
+    """What is asked for, be it for one user or for all."""
+
+    n: int
+    when: float | None
+    unrated: bool
 
 
 @spread_options
@@ -117,7 +125,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
             "Titles are recommended by one model: give --study or --model, not both."
         )
     seconds = None if when is None else when.replace(tzinfo=UTC).timestamp()
-    asked: dict[str, Any] = {"n": top, "when": seconds, "unrated": unrated}
+    asked = _Asked(n=top, when=seconds, unrated=unrated)
     if out is not None:
         from harness.serving.recommend import require_table_file
 
@@ -128,7 +136,7 @@ def recommend(  # noqa: PLR0913 - one argument for each option
     if out is not None:
         from harness.evaluation.worker_process import n_cores
 
-        _recommend_to_all(packaged, name, out, {**asked, "jobs": jobs or n_cores()})
+        _recommend_to_all(packaged, name, out, asked, jobs=jobs or n_cores())
         return
     from harness.serving.recommend import recommend_titles
 
@@ -164,7 +172,7 @@ def _check_who(
 
 
 def _recommend_to_all(
-    packaged: "PackagedModel", name: str, out: Path, asked: dict[str, Any]
+    packaged: "PackagedModel", name: str, out: Path, asked: _Asked, *, jobs: int
 ) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -177,6 +185,7 @@ def _recommend_to_all(
         written = recommend_to_all(
             packaged,
             out,
+            jobs=jobs,
             on_progress=lambda done, n: bar.update(task, completed=done, total=n),
             **asked,
         )

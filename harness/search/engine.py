@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import optuna
@@ -203,7 +202,7 @@ class RunningTrial:
             },
         )
 
-    def _rung(self, step: int) -> dict[str, Any]:
+    def _rung(self, step: int) -> dict[str, float | list[float]]:
         """Say how far the trial came, where there are samples."""
         samples = sum(each.sample is not None for each in self.plan.evaluations)
         if not samples:
