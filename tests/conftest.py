@@ -21,6 +21,11 @@ os.environ.setdefault("HARNESS_COST_PROCESSES", "1")
 os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 
 
+def pytest_xdist_auto_num_workers():
+    """Have one more than there are cores: tests wait for servers and processes, too."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """Begin with the longest tests: at the end, one worker would wait for the other."""
     long = {"test_readme.py", "test_study.py", "test_api.py"}

@@ -97,7 +97,11 @@ def test_results_are_typed_and_the_verdict_can_be_printed(study):
     assert "svd" in str(study)
 
 
-def test_what_is_exported_gives_the_figures_of_the_report(study, tmp_path):
+def test_what_is_exported_gives_the_figures_of_the_report(
+    study, folder, tmp_path, monkeypatch
+):
+    # Its storage is named from there, and the opening is recorded in it.
+    monkeypatch.chdir(folder)
     study.export(tmp_path / "out")
     found = pd.read_csv(tmp_path / "out" / "predictions.csv")
     errors = pd.read_csv(tmp_path / "out" / "user_errors.csv")

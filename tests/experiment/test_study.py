@@ -247,7 +247,7 @@ def test_what_needs_times_is_not_searched_in_data_without(small_ratings, tmp_pat
         study = prepare_study(study_spec("svd"), settings, load=lambda _: dataset)
         return set(study.plans["svd"].space.searched)
 
-    times = np.full(len(small_ratings), 10**9)
+    times = 10**9 + np.arange(len(small_ratings))
     dated = replace(small_ratings, timestamps=times)
     timeless = replace(small_ratings, timestamps=None)
     assert searched(dated) - searched(timeless) == {"time", "time_regularization"}
