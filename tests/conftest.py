@@ -157,7 +157,8 @@ def champion_store():
 @pytest.fixture(scope="session")
 def judged_template(small_ratings, tmp_path_factory):
     """A working folder with judged studies; see `tests.serving.promotion_workspace`."""
-    from tests.serving.promotion_workspace import COSTS, build
+    from tests.costs import COSTS
+    from tests.serving.promotion_workspace import build
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

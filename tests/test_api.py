@@ -12,7 +12,7 @@ from harness.errors import DataError, HarnessError, StudyError, UnknownNameError
 from harness.experiment import judge
 from harness.experiment.convergence import unfinished
 from harness.models.families import load_family
-from tests.serving.promotion_workspace import COSTS
+from tests.costs import COSTS
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,18 @@ from harness.evaluation.measures import Measure
 from harness.evaluation.results import ModelResult
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import Comparison, p_value
-from harness.report.context import name_of, with_interval
+from harness.report.context import listed, name_of, with_interval
 from harness.report.markdown import escape, table
 
-__all__ = ["difference_cells", "measures_by_model", "models_by_measure"]
+__all__ = [
+    "BOLD",
+    "definitions",
+    "difference_cells",
+    "measures_by_model",
+    "models_by_measure",
+]
+
+BOLD = "Bold: the best value of a column, whether or not chance has made it so."
 
 
 def models_by_measure(
@@ -83,3 +91,10 @@ def difference_cells(found: Comparison) -> list[str]:
         f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
         p_value(found.p_value),
     ]
+
+
+def definitions(measures: Sequence[Measure]) -> str:
+    """Say what measures are, where their names do not."""
+    return listed(
+        [f"{escape(m.label)}: {escape(m.definition)}" for m in measures if m.definition]
+    )

@@ -12,8 +12,9 @@ from harness.files import scratch_beside
 from harness.plain import to_json
 from harness.report.chosen import chosen_model, explainability
 from harness.report.claims import claims, criteria
+from harness.report.cold_start import cold_start
 from harness.report.context import Context, paragraphs
-from harness.report.families import cold_start, comparison, costs, lists, pairs
+from harness.report.families import comparison, costs, lists, pairs
 from harness.report.page import write_html
 from harness.report.ratings import ratings, splits
 from harness.report.reproduction import ENQUEUE, SPACE, reproduction, traces

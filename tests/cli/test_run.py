@@ -5,10 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.evaluation.results import Costs
 from harness.experiment import judge as judgement
 from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
+from tests.costs import COSTS
 
 FILE = """\
 title = "toy"
@@ -44,16 +44,6 @@ candidate = "svd"
 value = 0.5749
 quotation = "a | published `figure`"
 """
-COSTS = Costs(
-    fit_seconds=0.1,
-    latency_p50_ms=1.0,
-    latency_p95_ms=2.0,
-    latency_p99_ms=3.0,
-    n_calls=10,
-    n_titles=40,
-    peak_memory_bytes=1000,
-    model_bytes=100,
-)
 
 
 def write_files(folder, ratings):

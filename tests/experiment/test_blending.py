@@ -7,7 +7,6 @@ import pytest
 
 from harness import carry_out
 from harness.errors import ExperimentError, SearchFailedError, StudyError
-from harness.evaluation.results import Costs
 from harness.evaluation.splits import assign_folds
 from harness.experiment import blending, forecast
 from harness.experiment import judge as judgement
@@ -24,6 +23,7 @@ from harness.search.folds import TrainingData
 from harness.search.records import NoListener
 from harness.search.storage import read_study
 from harness.tracking.location import locate
+from tests.costs import COSTS
 from tests.experiment.records import make_spec
 from tests.experiment.test_leakage import permute_test
 
@@ -43,16 +43,6 @@ parameters.n_epochs = { type = "epochs", high = 4, patience = 2 }
 initial = { n_epochs = 3, n_factors = 16 }
 [families.baseline]
 """
-COSTS = Costs(
-    fit_seconds=0.1,
-    latency_p50_ms=1.0,
-    latency_p95_ms=2.0,
-    latency_p99_ms=3.0,
-    n_calls=10,
-    n_titles=40,
-    peak_memory_bytes=1000,
-    model_bytes=100,
-)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,6 @@ from harness.errors import (
     StudyError,
     UnknownNameError,
 )
-from harness.evaluation.results import Costs
 from harness.evaluation.splits import SealedTest
 from harness.experiment import judge as judgement
 from harness.experiment.convergence import unfinished
@@ -44,6 +43,7 @@ from harness.search.storage import (
     read_studies,
     save_experiment_facts,
 )
+from tests.costs import COSTS
 
 FILE = """\
 title = "toy"
@@ -70,16 +70,6 @@ candidate = "svd"
 params = { biased = false }
 shows = "leaving biases out"
 """
-COSTS = Costs(
-    fit_seconds=0.1,
-    latency_p50_ms=1.0,
-    latency_p95_ms=2.0,
-    latency_p99_ms=3.0,
-    n_calls=10,
-    n_titles=40,
-    peak_memory_bytes=1000,
-    model_bytes=100,
-)
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from harness.evaluation.measures import MEASURES, Measure
 from harness.experiment.results import LoggedRuns
 from harness.report.chosen import chosen_model, explainability
 from harness.report.claims import claims, criteria
+from harness.report.cold_start import cold_start
 from harness.report.context import Context
 from harness.report.families import (
-    cold_start,
     comparison,
     costs,
     describe_traits,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import optuna
 
-from harness.evaluation.results import Costs
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
 from harness.experiment.spec import DataSpec, SearchSpec
@@ -21,17 +20,6 @@ from harness.tracking.location import locate
 from harness.tracking.runs import log_experiment
 
 MEAN = 'family = "baseline"\n[parameters]\nkind = { type = "fixed", value = "mean" }\n'
-
-COSTS = Costs(
-    fit_seconds=0.1,
-    latency_p50_ms=1.0,
-    latency_p95_ms=2.0,
-    latency_p99_ms=3.0,
-    n_calls=10,
-    n_titles=40,
-    peak_memory_bytes=1000,
-    model_bytes=100,
-)
 
 
 def build(folder, ratings):

@@ -44,7 +44,8 @@ from harness.serving.registry import (
     roll_back,
 )
 from harness.tracking.location import locate
-from tests.serving.promotion_workspace import COSTS, copy, judge_study
+from tests.costs import COSTS
+from tests.serving.promotion_workspace import copy, judge_study
 
 
 def silently(_step):
