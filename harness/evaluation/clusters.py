@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.ratings import distinct
+
 __all__ = ["Clusters", "Groups"]
 
 Floats = npt.NDArray[np.float64]
@@ -40,6 +42,11 @@ class Clusters:
         Clusters
             In the order of the ids.
         """
+        if _are_codes(ids):
+            # Counted instead of sorted: a tenth of the time.
+            counts = np.bincount(ids)
+            number = np.cumsum(counts > 0) - 1
+            return cls(number[ids], counts[counts > 0].astype(np.float64))
         present, codes = np.unique(ids, return_inverse=True)
         return cls(codes, np.bincount(codes, minlength=len(present)).astype(np.float64))
 
@@ -88,6 +95,13 @@ class Clusters:
         return totals.astype(np.float64, copy=False)
 
 
+def _are_codes(ids: npt.NDArray[Any]) -> bool:
+    """Say whether ids are whole numbers from 0 on, not many more than there are ids."""
+    if not len(ids) or not np.issubdtype(ids.dtype, np.integer):
+        return False
+    return bool(ids.min() >= 0 and ids.max() <= len(ids))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
     """What the ratings share.
@@ -128,7 +142,7 @@ class Groups:
         if by_title is None or len(by_title) < 2:
             return cls(by_user, None, None)
         both = by_user.codes.astype(np.int64) * len(by_title) + by_title.codes
-        repeated = len(np.unique(both)) < len(both)
+        repeated = len(distinct(both)) < len(both)
         return cls(by_user, by_title, Clusters.of(both) if repeated else None)
 
     def weighted(self, weights: Floats) -> "Groups":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.evaluation.dependence import ScoreIntervals, Uncertain
 from harness.evaluation.equivalence import answer_pairs
 from harness.evaluation.results import (
@@ -134,7 +134,7 @@ def _within(
     test: Ratings, chosen: npt.NDArray[np.bool_], predictions: Mapping[str, Predictions]
 ) -> Iterator[tuple[int, list[tuple[str, str, Uncertain]]]]:
     """Compare all pairs on some of the ratings; nothing where they are of one user."""
-    if len(np.unique(test.users[chosen])) < 2:
+    if len(distinct(test.users[chosen])) < 2:
         return
     intervals = ScoreIntervals(test.take(chosen))
     part = {name: [p[chosen] for p in each] for name, each in predictions.items()}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.errors import HarnessError
 from harness.evaluation.final import Entry, fit_entry
 from harness.evaluation.results import Costs
@@ -167,9 +167,7 @@ def _small_part(train: Ratings, catalogue: Catalogue) -> tuple[Ratings, Catalogu
     A catalogue of its own, too: else the features of the titles, which are computed once
     for each catalogue, would be ready before the clock starts.
     """
-    part = train.take(
-        np.isin(train.users, np.unique(train.users)[:_N_THROW_AWAY_USERS])
-    )
+    part = train.take(np.isin(train.users, distinct(train.users)[:_N_THROW_AWAY_USERS]))
     small = Ratings.from_codes(
         (part.users, part.user_ids),
         (part.items, part.item_ids),
@@ -203,7 +201,7 @@ def time_lists(
 ) -> list[float]:
     """Ask for lists; give the percentiles of the milliseconds that one takes."""
     rng = np.random.default_rng(_SEED_OF_USERS)
-    users = rng.choice(np.unique(train.users), size=n_warm_up_calls + n_calls)
+    users = rng.choice(distinct(train.users), size=n_warm_up_calls + n_calls)
     took = np.empty(len(users))
     for k, user in enumerate(users.tolist()):
         start = time.perf_counter_ns()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by_depth
 from harness.evaluation.comparison import WinnerCorrection, correct_winner
 from harness.evaluation.dependence import ScoreIntervals
@@ -247,7 +247,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
         code_version=code_version(),
         seeds=tuple(seeds),
         n_test=len(ratings),
-        n_test_users=len(np.unique(ratings.users)),
+        n_test_users=len(distinct(ratings.users)),
         test_variance=float(ratings.values.var(dtype=np.float64)),
         confidence=confidence,
         margin=width,
@@ -297,7 +297,7 @@ class _Judge:
         self.predictions[entry.name] = predicted
         # One seed will do, if nothing is decided by them: they are means over users.
         ranked = fitted.models if self._objective.needs_lists else fitted.models[:1]
-        users = np.unique(test.users)
+        users = distinct(test.users)
         lists = [recommend_to(model, users, LENGTH) for model in ranked]
         ranking, n_ranked_users = rank_lists(
             lists[0], self._train, test, self._catalogue

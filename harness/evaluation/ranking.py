@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.evaluation.results import without_interval
 from harness.evaluation.statistics import Estimate
 from harness.features.genres_people import GENRE_COLUMNS
@@ -151,7 +151,7 @@ def catalogue_coverage(lists: TopLists) -> float:
     .. [1] M. Ge, C. Delgado-Battenfeld and D. Jannach, "Beyond accuracy: evaluating
        recommender systems by coverage and serendipity", RecSys 2010 (catalog coverage).
     """
-    return len(np.unique(lists.items[lists.filled])) / lists.n_items
+    return len(distinct(lists.items[lists.filled])) / lists.n_items
 
 
 def title_traits(catalogue: Catalogue) -> Any:
@@ -268,7 +268,7 @@ def novelty(lists: TopLists, train: Ratings) -> float | None:
 def _novelty_of_each(lists: TopLists, train: Ratings) -> tuple[Doubles, Bools]:
     """Measure the lists that have titles, and say which these are."""
     n_raters = np.bincount(train.items, minlength=lists.n_items)
-    bits = -np.log2(np.maximum(n_raters, 1) / len(np.unique(train.users)))
+    bits = -np.log2(np.maximum(n_raters, 1) / len(distinct(train.users)))
     some = lists.lengths > 0
     sums = np.where(lists.filled, bits[lists.items], 0.0).sum(axis=1)
     return sums[some] / lists.lengths[some], some
@@ -374,7 +374,7 @@ def rank_test_users(
     .. [1] W. Krichene and S. Rendle, "On sampled metrics for item recommendation", KDD
        2020.
     """
-    lists = recommend_to(model, np.unique(test.users), n)
+    lists = recommend_to(model, distinct(test.users), n)
     return rank_lists(lists, train, test, catalogue, relevant_from=relevant_from)
 
 

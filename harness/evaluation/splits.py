@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.dataset import Dataset
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.errors import DataError, UnknownNameError
 
 __all__ = [
@@ -175,7 +175,7 @@ def _in_source_order(ratings: Ratings) -> npt.NDArray[np.intp]:
 def _random_group(
     codes: npt.NDArray[np.int32], test_share: float, seed: int
 ) -> npt.NDArray[np.bool_]:
-    groups = np.unique(codes)
+    groups = distinct(codes)
     rng = np.random.default_rng(seed)
     n_chosen = max(1, round(test_share * len(groups)))
     return np.isin(codes, rng.choice(groups, size=n_chosen, replace=False))
@@ -278,7 +278,7 @@ def assign_folds(
       scikit-surprise, draws over the ratings in the order of the source.
     """
     groups = {"cold-items": train.items, "cold-users": train.users}.get(method)
-    n_units = len(train) if groups is None else len(np.unique(groups))
+    n_units = len(train) if groups is None else len(distinct(groups))
     if not 2 <= n_folds <= min(n_units, MAX_FOLDS):
         what = "ratings" if groups is None else method.removeprefix("cold-")
         raise DataError(

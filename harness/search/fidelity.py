@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.errors import StudyError
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.metrics import Metric
@@ -152,7 +152,7 @@ def _varies_by_rating(metric: Metric, method: SplitMethod) -> bool:
 
 def _is_telling(train: Ratings, share: float) -> bool:
     chosen = Sample(share, 0).chosen(train)
-    n_users = len(np.unique(train.users[chosen]))
+    n_users = len(distinct(train.users[chosen]))
     return share * len(train) >= FEWEST_RATINGS and n_users >= FEWEST_USERS
 
 

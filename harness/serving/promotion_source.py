@@ -13,7 +13,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.load import load_again
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.errors import DataError, StudyError
 from harness.evaluation.equivalence import (
     NonInferiority,
@@ -355,7 +355,7 @@ def compare_with_champion(
     test = parts.test
     fair = untrained(newcomer, test) & untrained(champion, test)
     pairs = test.take(fair)
-    n_users = len(np.unique(pairs.users))
+    n_users = len(distinct(pairs.users))
     if n_users < FEWEST_USERS:
         raise StudyError(
             f"Only {len(pairs):,} of the {len(test):,} test ratings, of {n_users} users, "
@@ -408,7 +408,7 @@ def _predict(packaged: PackagedModel, pairs: Ratings) -> npt.NDArray[np.float32]
 def _lists(packaged: PackagedModel, pairs: Ratings) -> TopLists:
     """Let a model recommend to the test users, in the codes of the test ratings."""
     answerer, model = Answerer(packaged), packaged.model
-    users = np.unique(pairs.users)
+    users = distinct(pairs.users)
     of_model = (answerer.user_code(pairs.user_ids[user]) for user in users)
     found = recommend_to(model, of_model, LENGTH)
     codes = {id_: code for code, id_ in enumerate(pairs.item_ids)}

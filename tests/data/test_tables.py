@@ -6,7 +6,7 @@ import pytest
 
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
-from harness.data.ratings import RatingScale
+from harness.data.ratings import RatingScale, distinct
 from harness.errors import DataError
 
 TABLE = (
@@ -145,3 +145,8 @@ def test_a_pair_in_both_parts_of_a_split_is_refused_whatever_the_rule(write):
     for rule in ("error", "last", "mean"):
         with pytest.raises(DataError, match=r"test\.csv, line 2: .*from the test part"):
             load_dataset(str(folder), ReadOptions(duplicates=rule))
+
+
+def test_different_values_are_given_once_and_in_order():
+    assert distinct(np.array([5, 2, 5, 9, 2])).tolist() == [2, 5, 9]
+    assert distinct(np.empty(0, dtype=np.int64)).tolist() == []

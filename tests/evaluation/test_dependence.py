@@ -94,6 +94,13 @@ def test_unequal_groups_are_corrected_for_the_mean_that_is_theirs():
     assert clusters.correction * 13 / 64 == pytest.approx(3 / 8)
 
 
+def test_codes_are_grouped_like_the_names_they_stand_for():
+    codes = np.array([4, 0, 2, 4, 4, 0])
+    counted, sorted_ = Clusters.of(codes), Clusters.of(np.array(list("eaceea")))
+    assert counted.codes.tolist() == sorted_.codes.tolist() == [2, 0, 1, 2, 2, 0]
+    assert counted.sizes.tolist() == sorted_.sizes.tolist() == [2.0, 1.0, 3.0]
+
+
 def test_chunks_do_not_change_the_variance(monkeypatch):
     truth, one, other, users, titles = ratings()
     _, keep = np.unique(users * 25 + titles, return_index=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -60,7 +60,7 @@ class Moments:
         np.minimum.at(first, ratings.items, times)
         ages = times - first[ratings.items]
         quantiles = np.arange(1, n_age_bins) / max(1, n_age_bins)
-        there = np.unique(times // SECONDS_A_DAY)
+        there = distinct(times // SECONDS_A_DAY)
         return cls(
             days=there if days != "none" and len(there) > 1 else nothing,
             user_days=_days_of_users(ratings) if days == "user" else nothing,
@@ -173,7 +173,7 @@ def _nearest(levels: Longs, wanted: npt.NDArray[Any]) -> Longs:
 def _days_of_users(ratings: Ratings) -> Longs:
     assert ratings.timestamps is not None
     day = np.maximum(0, ratings.timestamps // SECONDS_A_DAY)
-    keys = np.unique((ratings.users.astype(np.int64) << _DAY_BITS) + day)
+    keys = distinct((ratings.users.astype(np.int64) << _DAY_BITS) + day)
     users = keys >> _DAY_BITS
     several = np.bincount(users, minlength=ratings.n_users) > 1
     of_several: Longs = keys[several[users]]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.errors import DataError
 from harness.models.base import Codes, Growth
 from harness.models.explanation import Explanation, Neighbor, Part
@@ -75,7 +75,7 @@ class SlopeOne(ReferenceRecommender):
             Pairs of ratings of one user; pairs of rated titles.
         """
         of_users = np.bincount(ratings.users).astype(np.float64)
-        n_rated = len(np.unique(ratings.items))
+        n_rated = len(distinct(ratings.items))
         return Growth(time=float(np.square(of_users).sum()), memory=float(n_rated) ** 2)
 
     def _learn(self, ratings: Ratings) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 
 __all__ = ["TimeBiases", "TimeTraining", "span_of"]
 
@@ -163,7 +163,7 @@ class TimeTraining:
         counts = np.bincount(ratings.users, minlength=ratings.n_users)
         # Relative to the first: sums of seconds since 1970 would lose digits.
         sums = np.bincount(ratings.users, times - first, ratings.n_users)
-        user_days = np.unique(_key_days(ratings.users, times, (first, last)))
+        user_days = distinct(_key_days(ratings.users, times, (first, last)))
         terms = TimeBiases(
             span=np.array([first, last], dtype=np.int64),
             user_time=first + sums / np.maximum(1, counts),

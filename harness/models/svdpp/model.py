@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.data.ratings import Ratings
+from harness.data.ratings import Ratings, distinct
 from harness.models.base import (
     Codes,
     IterativeRecommender,
@@ -161,7 +161,7 @@ class SVDpp(IterativeRecommender):
         self, rng: np.random.RandomState, codes: npt.NDArray[np.int32], n: int
     ) -> Reals:
         factors = np.zeros((n, self.n_factors))
-        rated = np.unique(codes)
+        rated = distinct(codes)
         factors[rated] = rng.normal(0.0, self.init_std, (len(rated), self.n_factors))
         return factors
 
