@@ -93,7 +93,9 @@ def search_blend(
 
     The members are fitted with their best settings on the folds of the searches, once.
     Each trial weights what they predict of the ratings held out: those of one fold by
-    weights from the other folds, so that no rating has a say in what scores it.
+    weights from the other folds, so that no rating has a say in what scores it. A blend
+    costs the sum of what its members cost, so that requirements are about which of them it
+    leaves out.
     """
     best = _best_trials(prepared, candidate)
     text = write_members(
@@ -114,7 +116,10 @@ def search_blend(
     scorer = None
     if tried.count(text) < prepared.spec.n_trials(candidate):
         on_step(f"out-of-fold predictions of {', '.join(best)}")
-        scorer = _hold_out_all(prepared, text, best, plan.metric)
+        # Criteria may have changed since: it goes on by those that it began with.
+        require = plan.require if study is None else study.settings.require
+        measures = (plan.metric, *(each.metric for each in require))
+        scorer = _hold_out_all(prepared, text, best, measures)
     return prepared.search(candidate, listener, scorer=scorer, n_before=n_before)
 
 
@@ -132,8 +137,8 @@ def _best_trials(
     if len(best) < 2:
         having = f"only {next(iter(best))} has one" if best else "none has one"
         raise SearchFailedError(
-            f"A blend needs two members with a complete trial, but of "
-            f"{', '.join(members)} {having}."
+            f"A blend needs two members with a complete trial that meets what is required, "
+            f"but of {', '.join(members)} {having}."
         )
     return best
 
@@ -142,12 +147,13 @@ def _hold_out_all(
     prepared: PreparedExperiment,
     text: str,
     best: Mapping[str, TrialRecord],
-    metric: Metric,
+    measures: tuple[Metric, ...],
 ) -> "_Scorer":
     """Fit the members on all folds but one, each fold in turn, and let them predict it."""
     spec, train = prepared.spec, prepared.split.train
     families = {name: prepared.plans[name].family for name in best}
-    n_folds = spec.search.folds
+    # Lists need the models, which stay where they are fitted.
+    n_folds, keep = spec.search.folds, any(map(is_slow, measures))
     data = TrainingData(
         family=next(iter(families.values())),
         train=train,
@@ -161,15 +167,16 @@ def _hold_out_all(
             hold_out,
             family=portable(families[name]),
             # With the seed of its trial each errs as it did there.
-            task=FoldTask(params=trial.params, seed=trial.seed, fold=fold),
-            keep=is_slow(metric),
+            task=FoldTask(
+                params=trial.params, seed=trial.seed, fold=fold, also=measures
+            ),
+            keep=keep,
         )
         for fold in range(n_folds)
         for name, trial in best.items()
     ]
     seconds = n_folds * sum(t.metrics.get("fit_seconds", 0.0) for t in best.values())
-    # Lists need the models, which stay where they are fitted.
-    jobs = 1 if is_slow(metric) else choose_jobs(seconds, prepared.settings.jobs)
+    jobs = 1 if keep else choose_jobs(seconds, prepared.settings.jobs)
     with open_fitter(data, jobs=jobs) as fitter:
         found = list(fitter.map(calls))
         size = len(best)
@@ -222,19 +229,22 @@ class _Scorer:
         mixed = self._predictions(task.fold) @ weights
         prediction = self.bench.train.scale.clip(mixed)
         scores = score(self.truth[task.fold], prediction)
-        scores["fit_seconds"] = sum(
-            each.seconds
-            for each, weight in zip(self.held_out[task.fold], weights, strict=True)
-            if weight > 0
-        )
-        if task.metric.name not in scores:
+        scores |= self._costs(task.fold, weights)
+        others = [metric for metric in task.measures if metric.name not in scores]
+        if others:
             fold = Fold(*self.bench.parts(task.fold), self.bench.catalogue)
             model = self._blend(task.fold, weights, fold)
-            scores[task.metric.name] = measure_on(fold, task.metric, model, prediction)
+            scores |= {m.name: measure_on(fold, m, model, prediction) for m in others}
         return FoldResult(
             metrics={name: np.array([value]) for name, value in scores.items()},
             found={"weights": write_weights(read_members(self.members), of_all)},
         )
+
+    def _costs(self, fold: int, weights: npt.NDArray[np.float64]) -> dict[str, float]:
+        """Add up what the members cost that have a weight."""
+        pairs = zip(self.held_out[fold], weights, strict=True)
+        there = [member.costs for member, weight in pairs if weight > 0]
+        return {name: sum(costs[name] for costs in there) for name in there[0]}
 
     def _blend(
         self, fold: int, weights: npt.NDArray[np.float64], parts: Fold

@@ -35,6 +35,7 @@ from harness.search.folds import (
     TrainingData,
     Workbench,
     call_with_shared_data,
+    costs_of,
     portable,
     share,
 )
@@ -207,10 +208,13 @@ class Fitter:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What a model predicts of a fold that was held out, not clipped; the model if kept."""
+    """What a model predicts of a fold that was held out, not clipped; the model if kept.
+
+    `costs` are those that the task asks for, and the seconds of training.
+    """
 
     prediction: npt.NDArray[np.float32]
-    seconds: float
+    costs: Mapping[str, float]
     model: Recommender | None = None
 
 
@@ -222,9 +226,10 @@ def hold_out(
     model = make_model(_loaded(family), task.params, task.seed)
     start = time.perf_counter()
     model.fit(train, bench.catalogue)
-    seconds = time.perf_counter() - start
+    costs = {"fit_seconds": time.perf_counter() - start}
+    costs |= costs_of(model, train, task.also)
     prediction = predict_held_out(model, valid).astype(np.float32)
-    return HeldOut(prediction, seconds, model if keep else None)
+    return HeldOut(prediction, costs, model if keep else None)
 
 
 SHORT_SECONDS = 4.0

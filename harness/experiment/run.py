@@ -383,10 +383,9 @@ def _prepare(
             split=split.facts,
             code_version=code_version(),
             metric=metric,
-            # Its trials train nothing, its weights need all folds, and what it costs is
-            # not known before it is made.
+            # Its trials train nothing, and its weights need all folds.
             fidelity=WHOLE if spec.is_blend(candidate) else fidelity,
-            require=() if spec.is_blend(candidate) else spec.requirements(candidate),
+            require=spec.requirements(candidate),
             warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()

@@ -286,8 +286,9 @@ class Blend(Recommender):
 
     @property
     def components(self) -> tuple[Recommender, ...]:
-        """The fitted members that have a weight."""
-        return tuple(self.parts_.values())
+        """The fitted members that have a weight, the heaviest first."""
+        heaviest = sorted(self._weighted(), key=lambda each: -each[0])
+        return tuple(part for _, _, part in heaviest)
 
     def fit_around(
         self,

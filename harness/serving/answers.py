@@ -159,9 +159,18 @@ def give_reason(answerer: Answerer, user: int, item: int) -> str | None:
     """Say what speaks most for a title.
 
     That is the neighbour that adds most; without neighbours, the parts of the prediction
-    that add most, those left out that are the same for all titles.
+    that add most, those left out that are the same for all titles. For a blend its heaviest
+    member speaks that can: how much each adds is much the same for all titles.
     """
     model = answerer.packaged.model
+    speakers = model.components or (model,)
+    reasons = (_reason_of(answerer, each, user, item) for each in speakers)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _reason_of(
+    answerer: Answerer, model: Recommender, user: int, item: int
+) -> str | None:
     try:
         explanation = model.explain(user, item)
     except UnsupportedError:

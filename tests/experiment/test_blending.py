@@ -21,7 +21,7 @@ from harness.progress import NoProgress
 from harness.search.engine import Stopped
 from harness.search.folds import TrainingData
 from harness.search.records import NoListener
-from harness.search.storage import read_study
+from harness.search.storage import read_studies, read_study
 from harness.tracking.location import locate
 from tests.costs import COSTS
 from tests.experiment.records import make_spec
@@ -192,6 +192,30 @@ def test_it_cannot_be_searched_before_its_members(prepare):
         require_members(prepare(), "blend")
     with pytest.raises(ExperimentError, match="made of other families"):
         study_spec("blend")
+
+
+def test_a_blend_costs_the_sum_of_its_members_and_must_meet_what_is_required(prepare):
+    # svd takes some 17 kB, cf some 9; by least squares svd would weigh less than 0.1.
+    blend = {
+        "trials": 2,
+        "initial": {"shrinkage": 0.0, "least_weight": 0.25},
+        "enqueue": [{"shrinkage": 1.0, "least_weight": 0.0}],
+    }
+    require = ["model_bytes <= 20000", "ndcg_at_10 >= 0"]
+    prepared = prepare(search={"require": require}, families={"blend": blend})
+    study = search(prepared)
+    names = {member: prepared.plans[member].name for member in ("cf", "svd")}
+    found = read_studies("o.log", names.values())
+    size = {m: found[name].best.metrics["model_bytes"] for m, name in names.items()}
+    alone, both = study.trials
+    assert "svd" not in alone.params["weights"]
+    assert alone.metrics["model_bytes"] == pytest.approx(size["cf"])
+    # That trial was pruned after one fold, where sizes differ by a few bytes.
+    assert both.metrics["model_bytes"] == pytest.approx(sum(size.values()), rel=1e-3)
+    assert (alone.is_feasible, both.is_feasible) == (True, False)
+    assert both.violations["model_bytes <= 20000"] == pytest.approx(
+        both.metrics["model_bytes"] / 20000 - 1
+    )
 
 
 @pytest.mark.parametrize("metric", ["ndcg_at_10", "user_rmse"])

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.models.blend import Member, write_members
 from harness.serving import recommend
+from harness.serving.answers import Answerer, give_reason
 from harness.serving.recommend import recommend_titles, recommend_to_all
 
 
@@ -50,3 +52,18 @@ def test_users_without_training_ratings_are_counted(package_toy, tmp_path):
     seen = [len(model.seen(code)) for code in range(len(model.user_ids_))]
     written = recommend_to_all(packaged, tmp_path / "top.csv", n=2)
     assert (written.n_users, written.n_cold) == (len(seen), seen.count(0))
+
+
+def test_for_a_blend_its_heaviest_member_gives_the_reason(package_toy):
+    members = write_members([Member(name=name, family=name) for name in ("svd", "cf")])
+    blend = package_toy("blend", members=members, weights="svd 0.4, cf 0.6")
+    cf = Answerer(package_toy("cf"))
+    for title in recommend_titles(blend, model="x", user="u1", n=3).titles:
+        user, item = (
+            ids.tolist().index(wanted)
+            for ids, wanted in (
+                (cf.packaged.model.user_ids_, "u1"),
+                (cf.packaged.model.item_ids_, title.item),
+            )
+        )
+        assert title.why == give_reason(cf, user, item)
