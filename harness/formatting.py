@@ -15,6 +15,7 @@ __all__ = [
     "p_value",
     "percent",
     "setting",
+    "shared_unit",
     "size",
     "stars",
     "unit_of_scale",
@@ -156,6 +157,23 @@ def size(n_bytes: float) -> str:
     return f"{value:,.{digits}f} {_UNITS[power]}"
 
 
+def shared_unit(*texts: str) -> tuple[list[str], str]:
+    """Take the unit off numbers that all have the same, to write it once.
+
+    Examples
+    --------
+    >>> shared_unit("272 ms", "157 ms", "< 1 ms"), shared_unit("0.5", "0.6")
+    ((['272', '157', '< 1'], ' ms'), (['0.5', '0.6'], ''))
+    >>> shared_unit("950 ms", "1.1 s")
+    (['950 ms', '1.1 s'], '')
+    """
+    found = [re.fullmatch(r"([<> ]*[-+]?[\d.,]+)( \D+)", text) for text in texts]
+    units = {match[2] if match else "" for match in found}
+    if len(units) > 1 or "" in units:
+        return list(texts), ""
+    return [match[1] for match in found if match], units.pop()
+
+
 def hide_password(text: str) -> str:
     """Replace the passwords of the URIs in a text.
 
@@ -207,10 +225,3 @@ class Comparison:
         if self.p_value >= self.significance:
             return "tied"
         return "better" if self.value < 0 else "worse"
-
-    @property
-    def size(self) -> str:
-        """The difference without its sign, with its interval."""
-        ends = sorted((self.low, self.high), reverse=self.value < 0)
-        low, high = ends if self.value >= 0 else (-ends[0], -ends[1])
-        return f"{stars(abs(self.value))} [{stars(low)}, {stars(high)}]"

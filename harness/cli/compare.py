@@ -10,7 +10,7 @@ from harness.cli.completion import complete_names
 from harness.cli.options import StorageOption
 from harness.cli.terminal import Column, print_columns
 from harness.errors import StudyError
-from harness.formatting import p_relation, percent
+from harness.formatting import p_relation, percent, shared_unit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -207,8 +207,9 @@ def print_comparison(record: "ExperimentRecord") -> None:
     if record.decision is not None:
         legend.insert(0, "*: chosen by the decision rule, see below.")
     if record.judging is not None:
+        points = ", in percentage points" if measure.unit == "share" else ""
         legend.append(
-            "worse by: interval of the difference to the best, adjusted for all pairs "
+            f"worse by: interval of the difference to the best{points}, adjusted for all pairs "
             "(Holm). The answer is read off it: worse if all of it is above the margin of "
             f"{measure.tolerance(record.judging.margin)}, equivalent if all of it is "
             "within, else undecided."
@@ -236,7 +237,7 @@ def _family_row(
         found = record.difference(f"{candidate}, tuned", f"{decision.best}, tuned")
         # Without a blank: scripts tell the columns apart by blanks.
         if found is not None:
-            worse_by = f"{found.low:+.4f}..{found.high:+.4f}"
+            worse_by = f"{measure.signed(found.low)}..{measure.signed(found.high)}"
     is_chosen = decision is not None and candidate == decision.winner
     cells = (
         f"{'* ' if is_chosen else ''}{record.spec.label(candidate)}",
@@ -280,8 +281,8 @@ def _ends(measure: "Measure", found: "Estimate") -> str:
         return "-"
     if measure.unit == "rating":
         return f"{found.low:.3f}-{found.high:.3f}"
-    low, high = measure.format(found.low), measure.format(found.high)
-    return _without_blanks(f"{low.removesuffix(' %')}-{high}")
+    (low, high), unit = shared_unit(*map(measure.format, (found.low, found.high)))
+    return _without_blanks(f"{low}-{high}{unit}")
 
 
 def _without_blanks(text: str) -> str:

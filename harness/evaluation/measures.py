@@ -180,13 +180,13 @@ class Measure:
         Examples
         --------
         >>> MEASURES["within_one_star"].difference(0.919, 0.9118)
-        '+0.7 points'
+        '+0.7 percentage points'
         >>> MEASURES["rmse"].difference(0.5, 0.5)
         '0'
         """
         gap = one - other
         if self.unit == "share":
-            text = f"{100 * abs(gap):.1f} points"
+            text = f"{100 * abs(gap):.1f} percentage points"
         elif self.unit == "number":
             # No more digits than the two have that it is between.
             text = self.format(round(abs(gap), _n_decimals(max(abs(one), abs(other)))))
@@ -204,23 +204,56 @@ class Measure:
         >>> MEASURES["rmse"].amount(0.005, "stars"), MEASURES["rmse"].amount(-0.005)
         ('0.0050 stars', '-0.0050')
         >>> MEASURES["within_half_star"].amount(0.005, "stars")
-        '0.50 points'
+        '0.50 percentage points'
         """
         match self.unit:
             case "rating":
-                text, tail = stars(gap), unit_of_ratings
+                text = stars(gap)
             case "share":
-                text, tail = f"{100 * gap:.2f}", "points"
+                text = f"{100 * gap:.2f}"
             case "index":
-                text, tail = f"{gap:.4f}", ""
+                text = f"{gap:.4f}"
             case _:
-                text, tail = f"{gap:.3g}", "" if self.unit == "number" else self.unit
+                text = f"{gap:.3g}"
+        tail = self.unit_of_amounts(unit_of_ratings or "")
         return f"{text} {tail}" if tail and unit_of_ratings is not None else text
+
+    def unit_of_amounts(self, unit_of_ratings: str = "stars") -> str:
+        """Name the unit of differences; empty where they have none.
+
+        Examples
+        --------
+        >>> MEASURES["rmse"].unit_of_amounts(), MEASURES["novelty"].unit_of_amounts()
+        ('stars', 'bits')
+        >>> MEASURES["within_half_star"].unit_of_amounts()
+        'percentage points'
+        """
+        named = {"rating": unit_of_ratings, "share": "percentage points"}
+        return named.get(
+            self.unit, "" if self.unit in {"index", "number"} else self.unit
+        )
+
+    def signed(self, gap: float) -> str:
+        """Write by how much two values differ, with its sign, for a table.
+
+        Examples
+        --------
+        >>> MEASURES["rmse"].signed(0.005), MEASURES["rmse"].signed(-0.00001)
+        ('+0.0050', '0.0000')
+        >>> MEASURES["within_half_star"].signed(-0.005)
+        '-0.50'
+        """
+        text = self.amount(gap).removeprefix("-")
+        if not any(digit in text for digit in "123456789"):
+            return text
+        return f"{'-' if gap < 0 else '+'}{text}"
 
     def tolerance(self, value: float) -> str:
         """Write how large a difference may be."""
         return (
-            f"{100 * value:.6g} points" if self.unit == "share" else self.given(value)
+            f"{100 * value:.6g} percentage points"
+            if self.unit == "share"
+            else self.given(value)
         )
 
     def estimate(self, evidence: Evidence) -> Estimate | None:
@@ -350,7 +383,7 @@ def _block(block: str) -> Measure:
     return Measure(
         name=f"{BLOCK}{block}",
         label=f"share of the weights: {block}",
-        unit="index",
+        unit="share",
         direction=None,
         kind="setting",
         compute=share,

@@ -328,6 +328,11 @@ _RELEVANT_SHARE = 0.75
 _ROUNDING = 1e-6
 
 
+def liked_from(low: float, high: float) -> float:
+    """Give the lowest rating that makes a title relevant: 4 on a scale from 1 to 5."""
+    return low + _RELEVANT_SHARE * (high - low)
+
+
 def rank_test_users(
     model: Recommender,
     train: Ratings,
@@ -435,7 +440,7 @@ def _relevant(
     """Tell which titles of lists are relevant, and how many are to each user."""
     low, high = test.scale.low, test.scale.high
     if relevant_from is None:
-        relevant_from = low + _RELEVANT_SHARE * (high - low)
+        relevant_from = liked_from(low, high)
     liked = test.take(test.values >= relevant_from - _ROUNDING)
     n_relevant = np.bincount(liked.users, minlength=test.n_users)[lists.users]
     return lists.found_in(liked), n_relevant

@@ -180,7 +180,7 @@ class SearchSpec(Part):
         training ratings, ``full`` never, a number above so many.
     require : tuple of str, optional
         What a trial must meet to be the best, such as ``"latency_p95_ms <= 8"``; else the
-        criteria that a trial can be measured by, with a quarter to spare.
+        criteria that a trial can be measured by, relaxed by a quarter.
     """
 
     folds: Annotated[int, Field(ge=2)] = 5

@@ -55,8 +55,8 @@ def chosen_model(context: Context) -> str:
         measures_by_model({**models, "tuned": tuned}, _measures(record), last="tuned"),
         _about_intervals(record),
         _beside_published(context, decision.winner, tuned),
-        tuning(context),
         _about_seeds(record, tuned),
+        tuning(context),
         _residuals(context, tuned),
     )
 
@@ -158,9 +158,9 @@ def _about_ends(
     if not (low.mean_error > 0 > high.mean_error):
         return ""
     return (
-        "Predictions lean towards the middle, as they must where they are unsure: ratings "
-        f"of {names[0]} are predicted {low.mean_error:.2f} {unit(record)} too high on "
-        f"average, those of {names[-1]} {-high.mean_error:.2f} too low."
+        "Predictions lie nearer to the mean than ratings do, as they must where they are "
+        f"unsure: ratings of {names[0]} are predicted {low.mean_error:.2f} {unit(record)} too "
+        f"high on average, ratings of {names[-1]} {-high.mean_error:.2f} too low."
     )
 
 
@@ -173,9 +173,9 @@ def _about_calibration(
     gap = worst.actual - worst.predicted
     way = "below" if gap < 0 else "above"
     return (
-        f"Calibration: of {len(groups)} groups by prediction, none has a mean rating "
-        f"further from its mean prediction than {abs(gap):.2f} {unit(record)} (mean rating "
-        f"{way} the prediction, near {worst.predicted:.2f})."
+        f"Calibration: in {len(groups)} groups by prediction, mean rating and mean prediction "
+        f"differ by {abs(gap):.2f} {unit(record)} at most (near {worst.predicted:.2f}, where "
+        f"ratings lie {way} predictions)."
     )
 
 
@@ -204,7 +204,7 @@ def _blends(record: ExperimentRecord) -> Iterator[str]:
         for member, weight in sorted(blend.weights.items(), key=lambda p: -p[1]):
             alone = record.model(member)
             found = compare(record, alone, mixed)
-            cells = difference_cells(found)[:1] if found else ["-"]
+            cells = difference_cells(found, measure)[:1] if found else ["-"]
             score = measure.format(record.score(member))
             rows.append([label(record, member), percent(weight, 2), score, *cells])
         yield f"### What {label(record, blend.candidate)} is made of"
@@ -273,9 +273,9 @@ def _weight_row(
     record: ExperimentRecord, model: ModelResult, *, statistics: bool
 ) -> list[str]:
     shares = effective_weights(model.params, model.blocks_off)
-    cells = [f"{shares[block]:.2f}" if block in shares else "off" for block in BLOCKS]
+    cells = [percent(shares[b], 1) if b in shares else "off" for b in BLOCKS]
     beside = statistics_weight(model.params)
-    more = [f"{beside:.2f}" if beside else "-"] if statistics else []
+    more = [percent(beside, 1) if beside else "-"] if statistics else []
     return [f"{label(record, str(model.candidate))}, tuned", *cells, *more]
 
 
@@ -293,9 +293,9 @@ def _about_weights(record: ExperimentRecord) -> str:
     drawn = any(has_importance(study) for study in record.studies.values())
     see = " (see importance)" if drawn else ""
     return (
-        "The weights of the blocks that have something to work on are normalised to a sum "
-        "of 1. Tuned weights are those of the best trial; where the search found that they "
-        f"hardly matter{see}, they are little more than where it happened to be."
+        "The weights of the blocks that have data are normalised to a sum of 100 %. Tuned "
+        "weights are those of the best trial; where they hardly matter to the score"
+        f"{see}, they are little more than where the search happened to be."
     )
 
 

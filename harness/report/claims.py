@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.evaluation.measures import MEASURES
 from harness.evaluation.results import ModelResult
 from harness.experiment.decision import describe_bounds
 from harness.experiment.measured import DATA, PARAM, measure_named, measured
@@ -30,7 +31,7 @@ from harness.report.context import (
     write,
 )
 from harness.report.markdown import code, escape, table
-from harness.report.tables import difference_cells
+from harness.report.tables import difference_cells, size_cell
 
 __all__ = [
     "Published",
@@ -210,14 +211,14 @@ def _variant_row(record: ExperimentRecord, scored: _Scored) -> list[str]:
         code(", ".join(changes)),
         error(error_of(scored.initial)),
         error(error_of(scored.model)),
-        *difference_cells(scored.difference),
+        *difference_cells(scored.difference, MEASURES["rmse"]),
     ]
 
 
 def _worth(record: ExperimentRecord, scored: _Scored) -> str:
     found, name = scored.difference, escape(scored.variant.name)
     about = f"{name} shows what {escape(scored.variant.shows)} does"
-    size = f"{found.size} {unit(record)}"
+    size = f"{size_cell(found, MEASURES['rmse'])} {unit(record)}"
     if found.outcome == "tied":
         return f"{about}: {size}, which may be chance (p {found.p_text})."
     verb = "lowers" if found.outcome == "better" else "raises"
@@ -363,7 +364,7 @@ def _difference(judged: JudgedClaim) -> str:
         return "-"
     measure = measure_named(claim.metric)
     size = measure.difference(found, claim.value)
-    allowed = measure.tolerance(claim.tolerance)
+    allowed = measure.tolerance(claim.tolerance).removesuffix(" percentage points")
     if claim.relative:
         allowed = f"{100 * claim.tolerance:g} %"
     # Below an upper bound anything is allowed.

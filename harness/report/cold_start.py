@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from harness.evaluation.cold_start import COLD, POOLED_DEPTHS
+from harness.evaluation.measures import MEASURES
 from harness.evaluation.results import DepthError, ModelResult, Side
 from harness.experiment.results import ExperimentRecord
 from harness.report.context import (
@@ -24,6 +25,7 @@ from harness.report.tables import (
     BOLD,
     definitions,
     models_by_measure,
+    size_cell,
 )
 
 __all__ = ["cold_start"]
@@ -191,7 +193,7 @@ def _how_sure(
     if difference is None:
         return "they were not compared, so this may be chance"
     found = as_comparison(record, difference)
-    size = f"on the same pairs they differ by {found.size} {unit(record)}"
+    size = f"on the same pairs they differ by {size_cell(found, MEASURES['rmse'])} {unit(record)}"
     if found.outcome == "tied":
         return f"{size}, which may be chance (p {found.p_text})"
     return f"{size}, beyond chance (p {found.p_text})"

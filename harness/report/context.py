@@ -12,7 +12,7 @@ from harness.evaluation.results import Difference, ModelResult
 from harness.evaluation.statistics import Estimate
 from harness.experiment.measured import measure_named
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import Comparison, unit_of_scale
+from harness.formatting import Comparison, shared_unit, unit_of_scale
 from harness.report.markdown import escape
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Statement",
     "StatementKind",
     "amount",
+    "amount_unit",
     "as_comparison",
     "baselines",
     "better",
@@ -178,6 +179,12 @@ def in_unit(record: ExperimentRecord) -> str:
     return f" in {unit(record)}" if objective(record).unit == "rating" else ""
 
 
+def amount_unit(record: ExperimentRecord) -> str:
+    """Name the unit of differences in the objective, for a heading: ", in stars"."""
+    found = objective(record).unit_of_amounts(unit(record))
+    return f", in {found}" if found else ""
+
+
 def level(record: ExperimentRecord, model: ModelResult) -> str:
     """Write the objective of a model on the test set."""
     return objective(record).format(model.value(record.metric.name))
@@ -304,8 +311,12 @@ def with_interval(measure: Measure, found: Estimate) -> str:
     --------
     >>> with_interval(MEASURES["rmse"], Estimate(value=0.9038, low=0.88, high=0.92))
     '0.9038 [0.8800, 0.9200]'
+    >>> with_interval(MEASURES["within_half_star"], Estimate(value=0.63, low=0.6, high=0.66))
+    '63.0 % [60.0, 66.0]'
     """
     value = measure.format(found.value)
     if math.isnan(found.low) or math.isnan(found.high):
         return value
-    return f"{value} [{measure.format(found.low)}, {measure.format(found.high)}]"
+    ends = measure.format(found.low), measure.format(found.high)
+    (_, low, high), tail = shared_unit(value, *ends)
+    return f"{value} [{low}, {high}]" if tail else f"{value} [{ends[0]}, {ends[1]}]"

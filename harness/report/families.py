@@ -8,15 +8,17 @@ from typing import Literal
 
 from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.metrics import OBJECTIVE
+from harness.evaluation.ranking import liked_from
 from harness.evaluation.results import ModelResult
 from harness.experiment.decision import beats_bias_of, may_be_chance
 from harness.experiment.measured import estimate, measured
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import in_words, p_value, percent
+from harness.formatting import in_words, p_value, percent, setting
 from harness.report.context import (
     LONGEST,
     Context,
     amount,
+    amount_unit,
     as_comparison,
     baselines,
     better,
@@ -45,9 +47,11 @@ from harness.report.figures.results import (
 from harness.report.markdown import escape, fold, table
 from harness.report.tables import (
     BOLD,
+    change_cells,
     definitions,
     difference_cells,
     models_by_measure,
+    size_cell,
 )
 from harness.report.verdict import describe_users_needed
 
@@ -101,7 +105,7 @@ def _family_table(context: Context, found: dict[str, list["Trait"]]) -> str:
     ]
     head = ["family", "published", "initial", "tuned [95 % interval]", "rank"]
     head += [
-        f"{worse(record).place} the best [adjusted]",
+        f"{worse(record).place} the best{amount_unit(record)} [adjusted]",
         "against the best",
         "for and against",
     ]
@@ -158,7 +162,7 @@ def _published(context: Context, candidate: str) -> str:
 def _above_best(record: ExperimentRecord, model: ModelResult) -> str:
     assert record.decision is not None
     found = compare(record, model, record.model(record.decision.best))
-    return "-" if found is None else difference_cells(found)[0]
+    return "-" if found is None else difference_cells(found, objective(record))[0]
 
 
 def _how(record: ExperimentRecord) -> str:
@@ -184,9 +188,9 @@ def _about_power(record: ExperimentRecord) -> str:
     if found is None or math.isnan(found.detectable):
         return ""
     text = (
-        f"Between {name_of(record, best)} and {name_of(record, second)} this test set "
-        f"tells a true difference of {amount(record, found.detectable)} from 0 with "
-        "80 % power; "
+        f"With 80 % power this test set detects a true difference of "
+        f"{amount(record, found.detectable)} between {name_of(record, best)} and "
+        f"{name_of(record, second)}; "
         f"{describe_users_needed(record, found)}."
     )
     if found.two_way_ratio is not None:
@@ -208,8 +212,8 @@ def _about_answers(record: ExperimentRecord) -> str:
         "margin). The answer is read off the interval of the difference: worse where all of "
         "it lies above the margin, equivalent where all of it lies within, else undecided: "
         "this test set cannot tell. Intervals of differences are adjusted for the "
-        f"{n_pairs} pairs of models (Holm): with {percent(judging.confidence)} probability "
-        "none of the answers is false."
+        f"{n_pairs} pairs of models (Holm): the probability that any of the answers is false "
+        f"is at most {percent(1 - judging.confidence)}."
     )
 
 
@@ -225,8 +229,9 @@ def _about_bias(record: ExperimentRecord) -> str:
         side = side_of(record, found.value).comparative
         chance = ", which may be chance" if found.outcome == "tied" else ""
         how = (
-            f"its {objective(record).label} is {side} by {found.size}"
-            f"{in_unit(record).replace(' in ', ' ')}{chance} "
+            f"its {objective(record).label} is {side} by "
+            f"{size_cell(found, objective(record))}"
+            f"{amount_unit(record).replace(', in', '')}{chance} "
             f"(p {found.p_text})"
         )
         name = name_of(record, model)
@@ -327,7 +332,10 @@ def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
     good, name = better(record), objective(record).label
     own = next(m for m in (lowest, *others) if m.candidate == candidate)
     alike = [m for m in (lowest, *others) if m is not own and _may_tie(record, m, own)]
-    if own is lowest and others:
+    # As with other measures, nobody is at an end that more than half of all share.
+    n_lowest = 1 + sum(_may_tie(record, m, lowest) for m in others)
+    is_end = 2 * n_lowest <= 1 + len(others)
+    if own is lowest and others and is_end:
         names = [key_of(model) for model in alike]
         yield Trait(
             "for",
@@ -335,7 +343,7 @@ def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
             if names
             else f"{good.superlative} {name} of the families",
         )
-    elif lowest in alike:
+    elif lowest in alike and is_end:
         shown = _not_told_apart(record, [key_of(lowest)])
         yield Trait("for", f"{good.plain} {name} ({shown})")
     if record.baseline() is not None and not beats_bias_of(record, candidate):
@@ -399,9 +407,9 @@ def tuning(context: Context) -> str:
         "family",
         "initial",
         "tuned",
-        f"{_difference(record)} [adjusted]",
+        f"tuned minus initial{amount_unit(record)} [adjusted]",
         "p (adjusted)",
-        "",
+        "change",
     ]
     adjusted = (
         f"Intervals and p are adjusted for these {len(rows)} comparisons (Holm)."
@@ -411,13 +419,6 @@ def tuning(context: Context) -> str:
     return paragraphs(
         "### What tuning is worth", table(head, rows, align="lrrrrl"), adjusted
     )
-
-
-def _difference(record: ExperimentRecord) -> str:
-    """Head a column of differences, which are below 0 where the first is better."""
-    if record.metric.direction == "minimize":
-        return f"difference{in_unit(record)}"
-    return f"{worse(record).comparative} by"
 
 
 def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
@@ -431,13 +432,13 @@ def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
         "tied": "may be chance",
     }
     said = words[found.outcome]
+    cells = [name_of(record, model), level(record, initial), level(record, model)]
     # The initial settings also have what is not active.
     if dict(initial.params).items() >= dict(model.params).items():
-        said = "the same settings: none better was found"
-    elif found.low == found.high == 0:
+        return [*cells, "-", "-", "the same settings: none better was found"]
+    if found.low == found.high == 0:
         said = "the same predictions"
-    cells = [name_of(record, model), level(record, initial), level(record, model)]
-    return [*cells, *difference_cells(found), said]
+    return [*cells, *change_cells(found, objective(record)), said]
 
 
 def pairs(context: Context) -> str:
@@ -454,8 +455,7 @@ def pairs(context: Context) -> str:
         worse(record).comparative,
     )
     head = [f"{good} {name}", f"{bad} {name}"]
-    by = f"{bad} by,{in_unit(record)}" if in_unit(record) else f"{bad} by"
-    head += [f"{by} [adjusted]", "p (adjusted)"]
+    head += [f"{bad} by{amount_unit(record)} [adjusted]", "p (adjusted)"]
     head += ["of the gap", "P better / equivalent / worse", f"the {bad} is"]
     bias = record.baseline()
     gap = (
@@ -470,8 +470,8 @@ def pairs(context: Context) -> str:
         paragraphs(
             table(head, rows, align="llrrrrl"),
             f"Differences on the same test ratings; {gap}P: probabilities of a difference "
-            "beyond and within the margin, not adjusted. p: no difference, adjusted like "
-            f"the interval. {_about_answers(record)}",
+            "beyond and within the margin, not adjusted. p: of the test for no difference, "
+            f"adjusted like the interval. {_about_answers(record)}",
         ),
     )
 
@@ -487,7 +487,7 @@ def _pair_row(
     return [
         name_of(record, one),
         name_of(record, other),
-        difference.size,
+        size_cell(difference, objective(record)),
         p_value(difference.p_value),
         _share_of_gap(record, found.value),
         "-"
@@ -524,9 +524,10 @@ def lists(context: Context) -> str:
     n_asked, n_all = models[0].n_ranked_users, record.judging.n_test_users
     return paragraphs(
         "## Quality of the lists",
-        f"The top 10 of the {n_all:,} users of the test set; hits are means over the "
-        f"{n_asked:,} of them who like a title there (from three quarters up the scale). "
-        "Low values are usual: most titles that a user would like have no rating there. "
+        f"The top 10 of the {n_all:,} users of the test set. Measures of hits are means over "
+        f"the {n_asked:,} of them who like a title there, which is to rate it "
+        f"{setting(liked_from(*record.dataset.scale))} or higher. Low values are usual: most "
+        "titles that a user would like have no rating there. "
         f"{BOLD}",
         models_by_measure(record, models, measures),
         definitions(measures),
@@ -597,8 +598,8 @@ def _about_front(record: ExperimentRecord) -> str:
     name = f"{better(record).comparative} {objective(record).label}"
     if len(front) == 1:
         best = names[front[0]]
-        return f"No other model has a {name} than {best}, or a lower median latency."
+        return f"No other model has a {name} than {best}, or a lower p95 latency."
     return (
-        f"No other model has both a {name} and a lower median latency than each of these: "
-        f"{', '.join(names[place] for place in front)}."
+        f"Pareto-optimal by {objective(record).label} and p95 latency, so that no other "
+        f"model is better in both: {', '.join(names[place] for place in front)}."
     )

@@ -7,10 +7,11 @@ from harness.formatting import percent
 from harness.report.caveats import describe_openings
 from harness.report.context import (
     Context,
+    amount_unit,
     better,
-    in_unit,
     label,
     listed,
+    margin,
     objective,
     paragraphs,
     unit,
@@ -98,7 +99,7 @@ def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
     compared = found.comparison
     if compared is None or record.judging is None:
         return ""
-    rows = []
+    rows, amount = [], objective(record).amount
     for each in compared.pairs:
         pair = each if each.difference.value >= 0 else each.flipped()
         ends = pair.difference
@@ -106,21 +107,21 @@ def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
             [
                 label(record, pair.other),
                 label(record, pair.one),
-                f"{ends.value:.4f} [{ends.low:.4f}, {ends.high:.4f}]",
+                f"{amount(ends.value)} [{amount(ends.low)}, {amount(ends.high)}]",
                 pair.answer,
             ]
         )
     good, bad = better(record).comparative, worse(record).comparative
-    by = f"{bad} by,{in_unit(record)}" if in_unit(record) else f"{bad} by"
+    by = f"{bad} by{amount_unit(record)}"
     head = [f"{good} mean {objective(record).label}", bad, by]
     return paragraphs(
         table([*head, f"the {bad} is"], rows, align="llrl"),
         "Intervals after Nadeau and Bengio (2003): they allow for splits that share most of "
         "their training ratings, and for searches that end elsewhere. They are adjusted for "
         f"these {len(rows)} pairs (Holm), and answers are read off them by the margin of "
-        f"{objective(record).given(record.judging.margin, unit(record))}: with "
-        f"{percent(record.judging.confidence)} probability none is false. How other ratings would differ, no number of splits of these "
-        "can tell.",
+        f"{margin(record)}: the probability that any of "
+        f"them is false is at most {percent(1 - record.judging.confidence)}. How other ratings "
+        "would differ, no number of splits of these can tell.",
     )
 
 

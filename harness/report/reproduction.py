@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.experiment.convergence import n_judged_trials
+from harness.experiment.measured import measure_named
 from harness.experiment.results import ExperimentRecord
+from harness.formatting import in_words
 from harness.plain import Params
 from harness.report.caveats import describe_openings, minute
-from harness.report.context import Context, label, paragraphs
+from harness.report.context import LONGEST, Context, label, paragraphs
 from harness.report.markdown import code, escape, fold, table
 from harness.search.records import Environment, StudyRecord
 from harness.tracking.projection import (
@@ -73,7 +75,9 @@ def command_of(record: ExperimentRecord, folder: Path = Path()) -> str:
         options += _read_options({k: v for k, v in given.items() if k == "link"})
     options += [
         ("--trials", _n_trials(record)),
-        ("--seconds", spec.budget.seconds),
+        ("--seconds" if study is None else "--timeout", spec.budget.seconds),
+        ("--patience", spec.budget.patience),
+        ("--repeats", spec.split.repeats if spec.split.repeats > 1 else None),
         ("--seed", spec.seed),
         ("--jobs", record.jobs),
         ("--name", record.name),
@@ -117,7 +121,7 @@ def software_rows(code_version: str, environment: Environment) -> list[list[str]
         versions = ", ".join(
             f"{n} {version}" for n, version in environment.packages.items()
         )
-        rows.append(["packages", escape(versions)])
+        rows.append(["packages", escape(versions, longest=LONGEST)])
     return rows
 
 
@@ -134,12 +138,32 @@ def reproduction(context: Context) -> str:
         "## How to reproduce",
         f"```sh\nmkdir -p {AGAIN}\n{command}\n```",
         f"It writes to stores of its own, in the folder {code(AGAIN)}.{where} The same data "
-        "(see the fingerprint), settings, seed, number of jobs and versions give the same "
-        "trials, the same choice and the same errors; times and memory depend on the "
-        "machine.",
+        "(see the fingerprint), settings, seed and versions give the same trials and the same "
+        f"scores, with any number of jobs. {_about_machine(record)}",
         _more(record),
         fold("Versions, seeds and fingerprints", _environment(record)),
     )
+
+
+def _about_machine(record: ExperimentRecord) -> str:
+    """Say what another machine may change, as times and memory decide it."""
+    spec, asked = record.spec, [s.settings.require for s in record.studies.values()]
+    decided = [
+        "how many trials there are" if spec.budget.seconds is not None else "",
+        "which trials meet what is required"
+        if any(_is_of_the_machine(each.metric.name) for r in asked for each in r)
+        else "",
+        "which family is chosen"
+        if not record.is_study and any(map(_is_of_the_machine, spec.decision.prefer))
+        else "",
+    ]
+    found = in_words(list(filter(None, decided)))
+    depend = "Times and memory depend on the machine"
+    return f"{depend}, and so may {found}." if found else f"{depend}."
+
+
+def _is_of_the_machine(name: str) -> bool:
+    return name != "model_bytes" and measure_named(name).kind == "cost"
 
 
 def _n_trials(record: ExperimentRecord) -> int | None:

@@ -9,6 +9,7 @@ from harness.errors import HarnessError, ParameterError
 from harness.evaluation.measures import Measure
 from harness.evaluation.metrics import Metric
 from harness.evaluation.objectives import measure_of
+from harness.evaluation.requirements import SLACK
 from harness.experiment.convergence import (
     has_equal_budgets,
     n_judged_trials,
@@ -18,12 +19,13 @@ from harness.experiment.convergence import (
 )
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import duration, setting
+from harness.formatting import duration, percent, setting
 from harness.models.families import load_family
 from harness.report.context import (
     LONGEST,
     Context,
     amount,
+    amount_unit,
     label,
     objective,
     paragraphs,
@@ -231,9 +233,20 @@ def _budget(record: ExperimentRecord) -> str:
     return (
         f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "
-        f"initial settings. {_given(record)}{_required(record)}A pruned trial was stopped because its first folds were worse "
-        "than those of the best."
+        f"initial settings. {_given(record)}{_required(record)}"
+        f"{_PRUNED.get(spec.search.pruner, '')}"
     )
+
+
+_PRUNED = {
+    **dict.fromkeys(
+        ("race", "wilcoxon"),
+        "A pruned trial was stopped because its first folds were worse than those of the "
+        "best.",
+    ),
+    "median": "A pruned trial was stopped because its first folds were worse than the median "
+    "of the trials before it.",
+}
 
 
 def _folds(record: ExperimentRecord) -> str:
@@ -247,7 +260,7 @@ def _required(record: ExperimentRecord) -> str:
     for candidate, study in record.studies.items():
         said = " and ".join(code(str(each)) for each in study.settings.require)
         if said and all(each.is_criterion for each in study.settings.require):
-            said += " (the criteria, with a quarter to spare)"
+            said += f" (from the criteria, relaxed by {percent(SLACK)})"
         if said:
             asked.setdefault(said, []).append(label(record, candidate))
     sentences = [
@@ -301,6 +314,8 @@ def _remarks(study: StudyRecord) -> list[str]:
     remarks = ["**not converged**"] if still_falling(study) else []
     found = edges(study)
     remarks += [f"{len(found)} at an edge"] if found else []
+    is_tuned = any(not isinstance(d, Fixed) for d in study.space.values())
+    remarks += [] if is_tuned else ["nothing to tune"]
     refused = len(refused_trials(study))
     remarks += [f"{refused} infeasible"] if refused else []
     if refused and study.best is None:
@@ -387,7 +402,9 @@ def _settings(record: ExperimentRecord, candidate: str, study: StudyRecord) -> s
         return ""
     return paragraphs(
         f"### Best settings: {label(record, candidate)} (trial #{best.number})",
-        parameter_table(study),
+        parameter_table(study)
+        if study.space
+        else "This family has no hyperparameters to tune: one trial is all.",
     )
 
 
@@ -486,7 +503,13 @@ def trial_table(study: StudyRecord) -> str:
         for name, distribution in study.space.items()
         if not isinstance(distribution, Fixed)
     ]
-    head = ["trial", measure.label, "sd of folds", *map(code, names), "training a fold"]
+    head = [
+        "trial",
+        measure.label,
+        "SD of folds",
+        *map(code, names),
+        "training time, a fold",
+    ]
     rows = [_trial_row(trial, names, measure) for trial in ranked]
     return table(head, rows, align="l" + "r" * (len(head) - 1))
 
@@ -518,7 +541,7 @@ def _refused(study: StudyRecord) -> str:
     ]
     return paragraphs(
         f"{len(refused)} trials did not meet what is required, and none of them can be the "
-        "best. Those with the best values:"
+        f"best{'. The best of them' if len(refused) > N_SHOWN else ''}:"
         if len(refused) > 1
         else "One trial did not meet what is required, and cannot be the best:",
         table(head, rows, align="l" + "r" * (len(head) - 1)),
@@ -573,9 +596,9 @@ def time_table(record: ExperimentRecord, candidate: str, study: StudyRecord) -> 
         wall = max(end for _, end in spans) - min(start for start, _ in spans)
         busy = busy_seconds(study)
         rows = [
-            ("from the first start to the last end", wall.total_seconds()),
-            ("of it with a trial under way", busy),
-            ("of it per trial", busy / len(spans)),
+            ("search, from first start to last end", wall.total_seconds()),
+            ("of which with trials running", busy),
+            ("of which per trial", busy / len(spans)),
         ]
     best = study.best
     if best is not None and "fit_seconds" in best.metrics:
@@ -607,11 +630,12 @@ def optimism(context: Context) -> str:
                 label(record, candidate),
                 measure.format(search),
                 measure.format(fresh),
-                "-" if gap is None else f"{gap:+.4f}",
+                "-" if gap is None else measure.signed(gap),
                 measure.format(record.score(candidate)),
             ]
         )
-    head = ["best settings of", "search", "fresh folds", "difference", "test set"]
+    head = ["best settings of", "search", "fresh folds"]
+    head += [f"fresh minus search{amount_unit(record)}", "test set"]
     return paragraphs(
         "## Optimism of the search",
         table(head, rows, align="lrrrr"),
@@ -686,11 +710,11 @@ def _about_optimism(record: ExperimentRecord, gaps: list[float]) -> str:
             "The folds follow each other in time and cannot be dealt anew, so the optimism "
             "of the search score is not known."
         )
-    elif max(gaps) > 0:
+    elif float(objective(record).amount(max(gaps))) > 0:
         most = amount(record, max(gaps))
         found = (
             f"On fresh folds the settings score up to {most} worse than in the search; "
-            "part of that is the luck of the deal."
+            "part of that is chance, as other folds were drawn."
         )
     else:
         found = "On fresh folds the settings score no worse than in the search."

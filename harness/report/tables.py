@@ -1,6 +1,7 @@
 """Tables of measures: a row for each model, or a row for each measure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.evaluation.measures import Measure
 from harness.evaluation.results import ModelResult
@@ -11,10 +12,12 @@ from harness.report.markdown import escape, table
 
 __all__ = [
     "BOLD",
+    "change_cells",
     "definitions",
     "difference_cells",
     "measures_by_model",
     "models_by_measure",
+    "size_cell",
 ]
 
 BOLD = "Bold: the best value of a column, whether or not chance has made it so."
@@ -85,12 +88,27 @@ def measures_by_model(
     return table(head, rows, align="l" + "r" * len(models) + "l")
 
 
-def difference_cells(found: Comparison) -> list[str]:
-    """Write a difference with its interval and p-value, a cell for each."""
-    return [
-        f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
-        p_value(found.p_value),
-    ]
+def difference_cells(found: Comparison, measure: Measure) -> list[str]:
+    """Write how much worse a model is, with interval and p-value, a cell for each."""
+    value, low, high = map(measure.signed, (found.value, found.low, found.high))
+    return [f"{value} [{low}, {high}]", p_value(found.p_value)]
+
+
+def change_cells(found: Comparison, measure: Measure) -> list[str]:
+    """Write by how much a value has changed, up or down, whichever is better."""
+    if measure.direction == "maximize":
+        low, high = -found.high, -found.low
+        found = replace(found, value=-found.value, low=low, high=high)
+    return difference_cells(found, measure)
+
+
+def size_cell(found: Comparison, measure: Measure) -> str:
+    """Write how far two models are apart, with its interval."""
+    low, high = sorted((found.low, found.high))
+    if found.value < 0:
+        low, high = -high, -low
+    value, low_text, high_text = map(measure.amount, (abs(found.value), low, high))
+    return f"{value} [{low_text}, {high_text}]"
 
 
 def definitions(measures: Sequence[Measure]) -> str:

@@ -260,10 +260,9 @@ def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
     measure = objective(record)
     yield Statement(
         kind="picked",
-        text=f"The {_extreme(record)} of {picked.n_close} that are not shown to be worse is "
-        f"too {better(record).plain} on average: that of "
-        f"{record.spec.label(decision.best)} is "
-        f"{measure.sentence(picked.score, unit(record))}; corrected for having been picked, "
+        text=f"Picking the {_extreme(record)} of {picked.n_close} families makes it look too "
+        f"good: {record.spec.label(decision.best)} has "
+        f"{measure.sentence(picked.score, unit(record))}, corrected "
         f"{measure.format(picked.corrected)}.",
         facts={
             "candidate": decision.best,
@@ -283,15 +282,14 @@ def _certainty(record: ExperimentRecord, found: Comparison) -> Statement:
         "tied": "The difference may be chance",
     }[found.outcome]
     adjusted = (
-        f", with p adjusted for {found.n_compared} comparisons"
+        f", both adjusted for {found.n_compared} comparisons"
         if found.n_compared > 1
         else ""
     )
     return Statement(
         kind="certainty",
-        text=f"{sure} (p {found.p_text}); {percent(judging.confidence)} interval of the "
-        f"gain: {objective(record).amount(-found.high)} to "
-        f"{amount(record, -found.low)}{adjusted}, from "
+        text=f"{sure}: p {found.p_text}, {percent(judging.confidence)} interval of the gain "
+        f"{objective(record).amount(-found.high)} to {amount(record, -found.low)}{adjusted}; "
         f"{judging.n_test:,} ratings of {judging.n_test_users:,} users.",
         facts={
             "p": found.p_value,
@@ -397,7 +395,7 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     if found is None:
         text = f"{best} and {name} were not compared."
         return Statement(kind="undecided", text=text, facts={"candidate": candidate})
-    above = _above(record, as_comparison(record, found), of=f"that of {best}")
+    above = _above(record, as_comparison(record, found), of=best)
     facts: dict[str, int | float | str] = {
         "candidate": candidate,
         "value": found.value,
@@ -415,14 +413,18 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     power = (
         ""
         if math.isnan(found.detectable) or found.low > 0
-        else f". A true difference of {objective(record).amount(found.detectable)} would be "
-        "told from 0 with 80 % power"
+        else f". With 80 % power a true difference of "
+        f"{objective(record).amount(found.detectable)} would be detected"
     )
-    over = " above 0, but" if found.low > 0 else ""
+    # Neither within the margin nor beyond it.
+    reaches = (
+        f"excludes 0, but includes the margin of {margin(record)}"
+        if found.low > 0
+        else f"includes 0 and reaches beyond the margin of {margin(record)}"
+    )
     return Statement(
         kind="undecided",
-        text=f"{name}, undecided: {above}, lies{over} neither within the margin "
-        f"of {margin(record)} nor beyond it{power}.",
+        text=f"{name}, undecided: {above}, {reaches}{power}.",
         facts=facts | {"detectable": found.detectable},
     )
 
@@ -431,8 +433,8 @@ def _above(record: ExperimentRecord, found: Comparison, of: str = "") -> str:
     """Begin a sentence on how much worse a score is; what its interval does follows."""
     measure = objective(record)
     return (
-        f"its {measure.label} is {amount(record, found.value)} {worse(record).place}"
-        f"{of and f' {of}'}, and the adjusted interval, {measure.amount(found.low)} to "
+        f"{measure.label} {amount(record, found.value)} {worse(record).place}"
+        f"{of and f' {of}'}; the adjusted interval, {measure.amount(found.low)} to "
         f"{measure.amount(found.high)}"
     )
 
@@ -444,12 +446,12 @@ def describe_users_needed(record: ExperimentRecord, found: Difference) -> str:
     if found.users_needed is None:
         why = ": titles or seeds are too few" if judging.margin else ""
         return (
-            f"no number of test users would tell the margin of {margin(record)} from "
-            f"0{why}"
+            "no number of test users would detect a difference as large as the margin of "
+            f"{margin(record)}{why}"
         )
     return (
-        f"telling the margin of {margin(record)} from 0 takes {found.users_needed:,} test "
-        f"users (here {judging.n_test_users:,})"
+        f"detecting one as large as the margin of {margin(record)} takes "
+        f"{found.users_needed:,} test users (here {judging.n_test_users:,})"
     )
 
 

@@ -12,6 +12,7 @@ from harness.errors import StudyError
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.metrics import Metric
 from harness.evaluation.splits import TIMED, SplitMethod, cut_fold
+from harness.formatting import percent
 
 __all__ = [
     "AUTO",
@@ -176,7 +177,7 @@ def require_samples(
     for evaluation, n_learnt, n_held_out in _sizes(evaluations, train, fold_of):
         if not (n_learnt and n_held_out):
             raise StudyError(
-                f"This split cannot be sampled: the last fold of {evaluation.share:.2%} of "
+                f"This split cannot be sampled: the last fold of {percent(evaluation.share, 2)} of "
                 f"the training ratings would have {n_learnt} ratings to learn from, and "
                 f"{n_held_out} to be scored on: give --fidelity full."
             )

@@ -198,7 +198,7 @@ def why_exhausted(study: StudyRecord) -> str | None:
         )
     searched = [d for d in study.space.values() if d.type != "fixed"]
     if not searched:
-        return f"{study.family} has no parameter to search here: one trial says all."
+        return f"{study.family} has no hyperparameters to tune here: one trial is all it takes."
     return f"{study.family} has only its epochs to search here: two trials say all."
 
 
@@ -222,7 +222,7 @@ def why_none_is_best(study: StudyRecord) -> str | None:
     trials = "The one complete trial" if n == 1 else f"None of the {n} complete trials"
     does = "does not meet" if n == 1 else "meets"
     where = (
-        "the criteria, which are required with a quarter to spare"
+        "the criteria, relaxed by a quarter"
         if all(r.is_criterion for r in study.settings.require)
         else "what is required"
     )

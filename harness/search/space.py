@@ -309,7 +309,7 @@ class SearchSpace:
                 raise SpaceError(f"{where}: {name}: {rule}, but is {value!r}.")
         found = {name: v for name, v in settings.items() if name in self.searched}
         if not found:
-            names = ", ".join(self.searched) or "nothing: one trial says all"
+            names = ", ".join(self.searched) or "nothing"
             raise SpaceError(
                 f"{where}: there must be something that is searched. That is {names}."
             )

@@ -48,7 +48,7 @@ def test_what_is_linked_is_counted_and_loads_again():
     result = link("--data", "films", *CATALOGUES, "--out", "linked")
     assert result.exit_code == 0, result.output
     assert "2 rated titles linked" in result.stdout
-    assert "4 of 5 ratings (80.0%)" in result.stdout
+    assert "4 of 5 ratings (80.0 %)" in result.stdout
     assert "Not linked: 1 title not in the catalogue, 0 ambiguous" in result.stdout
     assert "2 titles, 4 ratings by 2 users, mean 3.250" in result.stdout
     assert result.stdout.endswith("Next: harness study svd --data linked\n")

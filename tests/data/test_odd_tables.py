@@ -127,7 +127,7 @@ def test_places_are_those_of_the_file_after_rows_were_left_out(load):
 def test_a_frequent_end_apart_from_the_scale_brings_a_hint(load, code):
     more = "".join(f"n{k},f0{k % 9},{code}\n" for k in range(40))
     dataset = load(table() + more)
-    assert said(dataset, f"40% of the ratings are {code}", f"--missing {code}")
+    assert said(dataset, f"40 % of the ratings are {code}", f"--missing {code}")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.objectives import find_objective
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor
 from harness.experiment.decision import conclude
 from harness.experiment.results import ExperimentRecord, LoggedCandidate, LoggedRuns
@@ -357,3 +358,20 @@ def on_data_sets(tuned_by_name, **changes):
         )
         for name, tuned in tuned_by_name.items()
     }
+
+
+def for_ndcg(record):
+    """The same experiment, had its searches been for NDCG."""
+    metric = find_objective("ndcg_at_10")
+    studies = {
+        candidate: replace(study, settings=replace(study.settings, metric=metric))
+        for candidate, study in record.studies.items()
+    }
+    # NDCG falls with RMSE in these scores, by 0.3 for each star.
+    judging = record.judging
+    turned = [
+        replace(d, value=0.3 * d.value, low=0.3 * d.low, high=0.3 * d.high)
+        for d in judging.differences
+    ]
+    judging = replace(judging, differences=tuple(turned))
+    return concluded(record, studies=studies, judging=judging)

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.evaluation.objectives import find_objective
 from harness.evaluation.statistics import Estimate
 from harness.experiment.decision import beats_bias_of
 from harness.report.verdict import verdict_of
 from tests.experiment.records import (
     PREFERENCES,
     concluded,
+    for_ndcg,
     make_costs,
     make_record,
     make_spec,
@@ -358,25 +358,6 @@ def test_a_bound_within_the_range_is_doubtful():
         [checked] = make_record(spec=spec, costs=costs).criteria
         assert checked.passed
         assert bool(checked.doubt) == is_doubtful
-
-
-def for_ndcg(record):
-    """The same experiment, had its searches been for NDCG."""
-    metric = find_objective("ndcg_at_10")
-    studies = {
-        candidate: dataclasses.replace(
-            study, settings=dataclasses.replace(study.settings, metric=metric)
-        )
-        for candidate, study in record.studies.items()
-    }
-    # NDCG falls with RMSE in these scores, by 0.3 for each star.
-    judging = record.judging
-    turned = [
-        dataclasses.replace(d, value=0.3 * d.value, low=0.3 * d.low, high=0.3 * d.high)
-        for d in judging.differences
-    ]
-    judging = dataclasses.replace(judging, differences=tuple(turned))
-    return concluded(record, studies=studies, judging=judging)
 
 
 def test_the_best_is_the_one_with_the_best_objective(record):

@@ -73,7 +73,10 @@ def test_shares_of_content_blocks_are_judged_by_their_sum():
     # 0.81 of 1.32.
     published = [("content", "block.genre", 0.35, {"role": "tuned"})]
     text = text_of(make_record(spec=make_spec(claims=make_claims(published))))
-    assert "| 0.35 | 0.614 (tuned) | +0.264 (±0.02) | **not reproduced** |" in text
+    assert (
+        "| 35 % | 61.4 % (tuned) | +26.4 percentage points (±2) | **not reproduced** |"
+        in text
+    )
 
 
 def test_verdicts_are_counted_and_contradictions_explained(text):
@@ -148,7 +151,7 @@ def test_variants_are_shown_where_nothing_was_published():
 
 def test_differences_have_the_digits_of_what_they_are_between(text):
     # 61.3 % of initial settings against 62.25 %; 3.71 against 3.7; 0.95 as published.
-    assert row(text, "within 0.5 of SVD")[4] == "-1.0 points (±2 points)"
+    assert row(text, "within 0.5 of SVD")[4] == "-1.0 percentage points (±2)"
     assert row(text, "mean of the data")[4] == "+0.01 (±0.02)"
     assert row(text, "sparsity of the data")[4] == "0 (±0.02)"
     profile = PROFILE | {"average_watch_minutes": 95 - 1e-8, "sparsity": 0.9487971}

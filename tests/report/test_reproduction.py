@@ -76,6 +76,38 @@ def test_the_commands_are_ones_that_exist():
         assert {word for word in words(record) if word.startswith("--")} <= options
 
 
+def test_limits_and_repeats_given_on_the_command_line_are_repeated():
+    budget = {"trials": 12, "seconds": 60.0, "patience": 5}
+    spec = make_spec(budget=budget, split={"repeats": 3})
+    command = words(make_record(spec=spec))
+    for flag, value in (("--seconds", "60.0"), ("--patience", "5"), ("--repeats", "3")):
+        assert value_of(command, flag) == value
+    study = make_study_record()
+    spec = study.spec.model_copy(update={"budget": spec.budget})
+    assert value_of(words(replace(study, spec=spec)), "--timeout") == "60.0"
+
+
+def test_what_times_decide_is_said_to_depend_on_the_machine():
+    def text(**changes):
+        record = make_record(spec=make_spec(**changes))
+        return reproduction(Context(record=record, folder=Path()))
+
+    steady = text(decision={"prefer": ["ndcg_at_10", "model_bytes"]})
+    assert "which family is chosen" not in steady
+    assert "which family is chosen" in text(decision={"prefer": ["latency_p95_ms"]})
+    timed = text(budget={"seconds": 60.0}, decision={"prefer": []})
+    assert "how many trials there are" in timed
+    assert "which family is chosen" not in timed
+
+
+def test_no_version_is_cut_off():
+    packages = {f"package-{k}": "1.2.3" for k in range(40)}
+    environment = Environment(python="3", platform="p", packages=packages)
+    record = make_record(environment=environment)
+    text = reproduction(Context(record=record, folder=Path()))
+    assert "package-39 1.2.3" in text
+
+
 def test_how_the_data_was_read_is_repeated():
     record = reading(
         make_study_record(), user_column="who is it", catalogue=("a.csv", "b.csv")

@@ -8,6 +8,7 @@ import pytest
 from harness.evaluation.equivalence import Probabilities
 from harness.evaluation.measures import MEASURES, Measure
 from harness.experiment.results import LoggedRuns
+from harness.formatting import Comparison
 from harness.report.chosen import chosen_model, explainability
 from harness.report.claims import claims, criteria
 from harness.report.cold_start import cold_start
@@ -23,10 +24,12 @@ from harness.report.families import (
 from harness.report.ratings import ratings
 from harness.report.reproduction import reproduction, traces
 from harness.report.searches import optimism, searches, trials
+from harness.report.tables import change_cells, difference_cells, size_cell
 from harness.search.fidelity import Fidelity
 from tests.experiment.records import (
     DATASET,
     RUNS,
+    for_ndcg,
     make_claims,
     make_costs,
     make_record,
@@ -182,6 +185,47 @@ def test_what_tuning_is_worth_is_said_for_each_family(record):
     ]
 
 
+def test_what_tuning_is_worth_has_the_sign_of_the_change_where_higher_is_better():
+    text = text_of(chosen_model, for_ndcg(make_record()))
+    tuning = text.split("### What tuning is worth")[1]
+    # NDCG is 0.05 + 0.3 * (1 - RMSE): from 0.893 and 0.6 by 0.3 * (0.293 +- 0.010).
+    cells = row(tuning, "collaborative filtering")
+    assert cells[1:4] == ["0.082", "0.170", "+0.0879 [+0.0849, +0.0909]"]
+    assert cells[-1] == "higher, beyond chance"
+    assert "| tuned minus initial [adjusted] |" in tuning
+
+
+def test_differences_of_shares_are_in_percentage_points_in_tables_as_in_sentences():
+    found = Comparison(other="b", value=-0.006, low=-0.011, high=-0.001, p_value=0.02)
+    share = MEASURES["within_half_star"]
+    assert difference_cells(found, share) == ["-0.60 [-1.10, -0.10]", "0.020"]
+    assert change_cells(found, share) == ["+0.60 [+0.10, +1.10]", "0.020"]
+    assert size_cell(found, share) == "0.60 [0.10, 1.10]"
+    assert share.amount(0.006, "stars") == "0.60 percentage points"
+
+
+def test_settings_that_are_the_same_have_no_difference():
+    record = changed("svd, tuned", params=make_record().model("svd", "initial").params)
+    text = text_of(chosen_model, record).split("### What tuning is worth")[1]
+    assert row(text, "SVD")[3:5] == ["-", "-"]
+
+
+def test_nobody_is_called_low_where_more_than_half_are_not_told_apart():
+    alike = dict.fromkeys(TUNED, 0.572)
+    found = make_record(judged={"tuned": alike})
+    assert not any("low RMSE" in reasons(found, candidate) for candidate in alike)
+
+
+def test_a_family_without_hyperparameters_has_no_empty_table():
+    study = make_study("svd")
+    bare = make_record(
+        studies={"svd": replace(study, settings=replace(study.settings, space={}))}
+    )
+    text = text_of(searches, bare)
+    assert row(text, "SVD")[-1] == "nothing to tune"
+    assert "| parameter |" not in text
+
+
 def test_the_significance_of_the_file_decides_what_may_be_chance():
     spec = make_spec(decision={"significance": 0.2})
     text = text_of(chosen_model, make_record(spec=spec))
@@ -332,17 +376,17 @@ def test_the_measures_of_the_winner_stand_beside_initial_and_baselines(record):
         "61.3 %",
         "55.1 %",
         "41.2 %",
-        "61.8 % [61.0 %, 62.6 %]",
+        "61.8 % [61.0, 62.6]",
     ]
     # 1 - 0.572² / 0.85 = 0.6151.
     assert row(text, "R²")[4] == "0.615 [0.607, 0.623]"
     assert "0.5712 (seed 7), 0.5720 (seed 8), 0.5728 (seed 9)" in text
     # The fixture: 0.572² / 0.85 of the way to 3.65.
     assert (
-        "ratings of 1 are predicted 1.02 stars too high on average, those of 5 0.52 too low"
+        "ratings of 1 are predicted 1.02 stars too high on average, ratings of 5 0.52 too low"
         in text
     )
-    assert "than 0.05 stars (mean rating below the prediction, near 2.20)" in text
+    assert "by 0.05 stars at most (near 2.20, where ratings lie below" in text
 
 
 def test_where_nothing_of_the_winner_was_published_the_best_published_family_stands_in():
@@ -514,16 +558,14 @@ def test_costs_stand_in_one_row_and_the_front_is_named(record, monkeypatch):
         "**0.5720**",
     ]
     assert "of 1,000 calls" in text
-    assert text.endswith(
-        "lower median latency than each of these: user and item bias, SVD."
-    )
+    assert text.endswith("in both: user and item bias, SVD.")
 
 
 def test_a_model_that_is_best_in_both_has_no_rival(monkeypatch):
     monkeypatch.setattr(Context, "figure", lambda *_: "a picture")
     record = make_record(costs=make_costs({"svd": 0.1}))
     text = text_of(costs, record)
-    assert text.endswith("has a lower RMSE than SVD, or a lower median latency.")
+    assert text.endswith("has a lower RMSE than SVD, or a lower p95 latency.")
 
 
 def test_factors_are_told_in_words_and_titles(record):
@@ -541,11 +583,16 @@ def test_factors_are_told_in_words_and_titles(record):
 def test_tuned_weights_of_content_are_normalised_and_laid_beside_claimed_ones(record):
     # 0.08, 0.81, 0.32 and 0.11 of 1.32.
     text = text_of(explainability, record)
-    assert row(text, "content-based, tuned")[1:] == ["0.06", "0.61", "0.24", "0.08"]
+    assert row(text, "content-based, tuned")[1:] == [
+        "6.1 %",
+        "61.4 %",
+        "24.2 %",
+        "8.3 %",
+    ]
     assert "published" not in text
     claimed = make_claims([("content", "block.genre", 0.5, {})])
     text = text_of(explainability, make_record(spec=make_spec(claims=claimed)))
-    assert row(text, "published")[1:] == ["-", "0.500", "-", "-"]
+    assert row(text, "published")[1:] == ["-", "50.0 %", "-", "-"]
 
 
 def content_with(params=None, **changes):
@@ -558,18 +605,18 @@ def content_with(params=None, **changes):
 def test_a_block_that_is_off_has_no_weight():
     # 0.08, 0.81 and 0.32 of 1.21.
     text = text_of(explainability, content_with(blocks_off=("people",)))
-    assert row(text, "content-based, tuned")[1:] == ["0.07", "0.67", "0.26", "off"]
+    assert row(text, "content-based, tuned")[1:] == ["6.6 %", "66.9 %", "26.4 %", "off"]
 
 
 def test_the_weight_of_statistics_stands_beside_the_four_where_they_are_used(record):
     assert "statistics" not in text_of(explainability, record).lower()
     text = text_of(explainability, content_with(params={"statistics_weight": 1.25}))
     assert row(text, "content-based, tuned")[1:] == [
-        "0.06",
-        "0.61",
-        "0.24",
-        "0.08",
-        "1.25",
+        "6.1 %",
+        "61.4 %",
+        "24.2 %",
+        "8.3 %",
+        "125.0 %",
     ]
     assert "not part of that sum, but relative to it." in text
     plain = {"statistics_weight": 1.25, "predictor": "regression"}
@@ -587,7 +634,7 @@ def test_importance_is_pointed_at_only_where_there_is_some(record):
     assert "importance" not in text_of(explainability, record)
     long = make_study("content", progress=tuple(k / 30 for k in range(31)))
     text = text_of(explainability, make_record(studies={"content": long}))
-    assert "hardly matter (see importance)" in text
+    assert "(see importance)" in text
 
 
 def test_searches_show_counts_best_time_and_settings(record):
@@ -633,8 +680,8 @@ def test_rungs_show_how_many_trials_came_how_far():
 def test_time_is_told_from_the_first_start_to_the_last_end():
     text = text_of(trials, make_study_record())
     # Twelve trials of ten seconds, one after the other.
-    assert row(text, "from the first start")[1] == "2 min 0 s"
-    assert row(text, "of it per trial")[1] == "10.0 s"
+    assert row(text, "search, from first start")[1] == "2 min 0 s"
+    assert row(text, "of which per trial")[1] == "10.0 s"
     assert row(text, "training of the best settings on a fold")[1] == "700 ms"
     assert row(text, "training of the judged settings")[1] == "620 ms"
 

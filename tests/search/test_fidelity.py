@@ -127,7 +127,7 @@ def test_a_sample_without_held_out_ratings_is_refused(small_ratings):
     in_sample = Sample(1 / 16, 0).chosen(small_ratings)
     evaluations = SAMPLED.evaluations(5, 0)
     require_samples(evaluations, small_ratings, fold_of)
-    with pytest.raises(StudyError, match=r"6\.25%.*0 to be scored on"):
+    with pytest.raises(StudyError, match=r"6\.25 %.*0 to be scored on"):
         require_samples(evaluations, small_ratings, np.where(in_sample, 0, fold_of))
 
 

@@ -25,6 +25,7 @@ from harness.data.ratings import Ratings
 from harness.data.wording import counted
 from harness.data.write import new_folder, write_files
 from harness.errors import DataError
+from harness.formatting import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class LinkCounts:
         return [
             f"{counted(self.linked, 'rated title')} linked to the catalogue ({kinds}).",
             (
-                f"{self.n_ratings:,} of {self.n_ratings_before:,} ratings ({share:.1%}) "
+                f"{self.n_ratings:,} of {self.n_ratings_before:,} ratings ({percent(share, 1)}) "
                 "are of linked titles; the others were left out."
             ),
             (

@@ -12,6 +12,7 @@ from harness.data.ratings import Ratings, RatingScale
 from harness.data.readers.columns import IdColumn, join_ids, take_ids
 from harness.data.wording import Places, counted, shorten
 from harness.errors import DataError
+from harness.formatting import percent
 
 __all__ = ["RatingTable", "build_ratings", "stack"]
 
@@ -133,7 +134,7 @@ def _about_codes(stars: npt.NDArray[np.float64]) -> list[str]:
         is_zero = end == 0 and values[0] == 0 and counts[0] >= MANY * counts[1]
         if apart or (is_zero and shares[0] >= 4 * LEAST_SHARE):
             notes.append(
-                f"{shares[end]:.0%} of the ratings are {values[end]:g}, apart from the "
+                f"{percent(shares[end])} of the ratings are {values[end]:g}, apart from the "
                 f"others: is it a code for 'not rated'? --missing {values[end]:g} leaves "
                 "them out."
             )
