@@ -122,10 +122,7 @@ def recommend_to(model: Recommender, users: Iterable[int], n: int) -> TopLists:
         In the order of `users`.
     """
     codes = np.fromiter(users, dtype=np.int32)
-    items = np.full((len(codes), n), NOTHING, dtype=np.int32)
-    for row, user in enumerate(codes.tolist()):
-        best, _ = model.recommend(user, n)
-        items[row, : len(best)] = best
+    items = model.recommend_to_many(codes, n)
     return TopLists(users=codes, items=items, n_items=len(model.item_ids_))
 
 

@@ -383,6 +383,9 @@ class Blend(Recommender):
     def _score_all_items(self, user: int) -> Doubles:
         return _sum(w * part._score_all_items(user) for w, _, part in self._weighted())  # noqa: SLF001 - a part
 
+    def _score_users(self, users: Codes) -> Doubles:
+        return _sum(w * part._score_users(users) for w, _, part in self._weighted())  # noqa: SLF001 - a part
+
     def _score_all_items_at(self, user: int, when: float) -> Doubles:
         return _sum(
             w * part._score_all_items_at(user, when)  # noqa: SLF001 - a part

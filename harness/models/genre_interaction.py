@@ -78,6 +78,13 @@ class GenreInteraction:
         if 0 <= user < len(self.likes):
             scores += self.shares @ self.likes[user]
 
+    def add_to_scores_of(
+        self, scores: npt.NDArray[np.floating[Any]], users: Codes
+    ) -> None:
+        """Add it to the scores of all titles, a row of them for each of some known users."""
+        if len(self.likes):
+            scores += self.likes[users] @ self.shares.T
+
     def explain(self, user: int, item: int) -> tuple[Part, ...]:
         """Say what it adds to one prediction."""
         if not self.likes.size:

@@ -1,9 +1,9 @@
-"""Compiled counting sort: codes into groups."""
+"""Compiled loops that several families share: codes into groups, the best of many scores."""
 
 import numba
 import numpy as np
 
-__all__ = ["group_by_code"]
+__all__ = ["best_of", "best_of_each", "group_by_code"]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -21,3 +21,46 @@ def group_by_code(codes, n_codes):
         order[following[code]] = position
         following[code] += 1
     return offsets, order
+
+
+@numba.njit(nogil=True, cache=True)
+def best_of(scores, excluded, items):
+    """Fill `items` with the titles of the highest scores, best first; return how many.
+
+    Of equals the smaller code comes first. Scores are finite.
+    """
+    n = len(items)
+    best, n_found = np.empty(n, scores.dtype), 0
+    for item in range(len(scores)):
+        score = scores[item]
+        # Most titles end here, before anybody asks whether they are excluded.
+        if (n_found == n and score <= best[n - 1]) or excluded[item]:
+            continue
+        place = min(n_found, n - 1)
+        while place > 0 and best[place - 1] < score:
+            best[place], items[place] = best[place - 1], items[place - 1]
+            place -= 1
+        best[place], items[place] = score, item
+        n_found = min(n_found + 1, n)
+    return n_found
+
+
+@numba.njit(nogil=True, cache=True)
+def best_of_each(scores, users, seen, items):
+    """Fill each row of `items` as `best_of` does, without the titles that a user has seen.
+
+    `seen` are the offsets of users in a list of titles, and that list; users beyond them
+    have seen nothing. What is not filled stays as it is.
+    """
+    offsets, titles = seen
+    excluded = np.zeros(scores.shape[1], np.bool_)
+    for row in range(len(users)):
+        user = users[row]
+        first, last = 0, 0
+        if 0 <= user < len(offsets) - 1:
+            first, last = offsets[user], offsets[user + 1]
+        for place in range(first, last):
+            excluded[titles[place]] = True
+        best_of(scores[row], excluded, items[row])
+        for place in range(first, last):
+            excluded[titles[place]] = False

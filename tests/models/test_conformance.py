@@ -475,6 +475,33 @@ def test_recommends_to_strangers(fitted, stranger):
     assert np.isfinite(scores).all()
 
 
+def test_many_users_get_what_each_would_get_alone(fitted, ratings):
+    users = np.array([3, -1, 0, ratings.n_users, 7, 3])
+    lists = fitted.recommend_to_many(users, 5)
+    assert lists.shape == (6, 5)
+    assert lists.dtype == np.int32
+    known = users[[0, 2, 4, 5]]
+    # With a stranger among them, and all of them known: ways of their own in some families.
+    np.testing.assert_array_equal(
+        lists[[0, 2, 4, 5]], fitted.recommend_to_many(known, 5)
+    )
+    for user, titles in zip(users.tolist(), lists, strict=True):
+        alone, scores = fitted.recommend(user, 5)
+        every, stars = fitted.recommend(user, ratings.n_items)
+        score_of = dict(zip(every.tolist(), stars.tolist(), strict=True))
+        # Titles whose scores differ by rounding only may change places.
+        own = [score_of[title] for title in titles.tolist()]
+        np.testing.assert_allclose(own, scores, rtol=0, atol=1e-5)
+        assert len(set(titles.tolist())) == len(alone)
+
+
+def test_lists_that_end_early_are_filled_up_with_minus_one(fitted, ratings):
+    [titles] = fitted.recommend_to_many(np.array([3]), ratings.n_items)
+    n_seen = int((ratings.users == 3).sum())
+    assert (titles >= 0).sum() == ratings.n_items - n_seen
+    assert (titles[ratings.n_items - n_seen :] == -1).all()
+
+
 # Saving
 
 

@@ -9,6 +9,7 @@ from harness.models.cf.similarity import SimilarityPlan
 from harness.models.content.model import Content
 from harness.models.families import load_family
 from harness.models.hybrid.model import Hybrid
+from harness.models.kernels import best_of
 from harness.models.slope_one.model import SlopeOne
 from harness.models.surprise.families import NMF, CoClustering
 from harness.models.svd.model import SVD
@@ -48,6 +49,11 @@ def assert_ranks_by_predictions(model, ratings):
         expected = model._predict(np.full(n, user), items)
         assert sorted(found) == items.tolist()
         np.testing.assert_allclose(scores, expected[found], rtol=1e-5, atol=1e-4)
+    users = np.array([1, 11])
+    scores = model._score_users(users)
+    for user, row in zip(users, scores, strict=True):
+        expected = model._predict(np.full(n, user), items)
+        np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.fixture
@@ -75,3 +81,16 @@ def test_those_of_cf_too_where_similarities_do_not_all_fit(
     monkeypatch.setattr(CF, "plan", plan)
     model = CF(n_neighbors=3, user_based=user_based)
     assert_ranks_by_predictions(model.fit(train, catalogue), train)
+
+
+@pytest.mark.parametrize("n", [1, 7, 60])
+def test_the_best_are_those_of_a_stable_sort_of_what_is_not_excluded(n):
+    rng = np.random.default_rng(0)
+    # Many ties, and fewer titles left than the longest list has places.
+    scores = rng.integers(0, 9, 80).astype(np.float32)
+    excluded = rng.random(80) < 0.4
+    allowed = np.flatnonzero(~excluded)
+    expected = allowed[np.argsort(-scores[allowed], kind="stable")][:n]
+    found = np.full(n, -1, dtype=np.int32)
+    assert best_of(scores, excluded, found) == len(expected) == min(n, len(allowed))
+    assert found[: len(expected)].tolist() == expected.tolist()

@@ -129,6 +129,11 @@ class Baseline(Recommender):
             users, items
         )
 
+    def _score_all_items(self, user: int) -> npt.NDArray[Any]:
+        [bias] = _look_up(self.user_bias_, np.array([user]))
+        scores: Doubles = (self.mean_ + bias) + self.item_bias_
+        return scores
+
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: mean and biases; see `Recommender.explain`."""
         self._fitted_scale()

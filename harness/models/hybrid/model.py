@@ -284,6 +284,22 @@ class Hybrid(IterativeRecommender):
         line = Calibration(intercept, slope, max(score_slope, _SMALLEST_SLOPE))
         return line(level, score)
 
+    def _score_users(self, users: Codes) -> npt.NDArray[Any]:
+        known = (users >= 0) & (users < len(self.user_bias_))
+        if not known.all():
+            return super()._score_users(users)
+        score = self.user_factors_[users] @ self.item_factors_[:-1].T
+        score += self.item_score_bias_[:-1]
+        score += self.user_score_bias_[users, None]
+        level = self.mean_ + self.user_bias_[users, None]
+        if self.loss == "logistic":
+            stars = Calibration(*self.calibration_)(level + self.item_bias_, score)
+            self.interaction.add_to_scores_of(stars, users)
+            return stars
+        intercept, slope, score_slope = self.ranking_
+        line = Calibration(intercept, slope, max(score_slope, _SMALLEST_SLOPE))
+        return line(level, score)
+
     def explain(self, user: int, item: int) -> HybridExplanation:
         """Take a prediction apart, feature by feature; see `Recommender.explain`."""
         self._fitted_scale()

@@ -422,6 +422,18 @@ class SVD(IterativeRecommender):
         self.interaction.add_to_scores(scores, user)
         return scores
 
+    def _score_users(self, users: Codes) -> npt.NDArray[np.floating[Any]]:
+        known = (users >= 0) & (users < len(self.user_bias_))
+        if not known.all() or not (self.biased or self.new_user_ is not None):
+            return super()._score_users(users)
+        # One product of matrices: a third of the time of one for each user.
+        scores: npt.NDArray[np.floating[Any]] = (
+            self.user_factors_[users] @ self.item_factors_.T
+        )
+        scores += self.item_bias_ + (self.user_bias_[users] + self.level)[:, None]
+        self.interaction.add_to_scores_of(scores, users)
+        return scores
+
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: mean, biases, factors; see `Recommender.explain`."""
         self._fitted_scale()

@@ -226,6 +226,15 @@ class SVDpp(IterativeRecommender):
         total: npt.NDArray[Any] = scores + level + self.user_bias_[user]
         return total
 
+    def _score_users(self, users: Codes) -> npt.NDArray[Any]:
+        known = (users >= 0) & (users < len(self.user_bias_))
+        if not known.all():
+            return super()._score_users(users)
+        scores = self.user_factors_[users] @ self.item_factors_.T
+        total: npt.NDArray[Any] = scores + (self.mean_ + self.item_bias_)
+        total += self.user_bias_[users, None]
+        return total
+
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: mean, biases, factors, and what the user has rated.
 
