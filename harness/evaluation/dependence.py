@@ -20,6 +20,7 @@ from harness.evaluation.statistics import (
 )
 
 __all__ = [
+    "LOSS",
     "SCORES",
     "Score",
     "ScoreIntervals",
@@ -131,6 +132,10 @@ SCORES: Mapping[str, Score] = MappingProxyType(
         "user_rmse": Score(label="mean RMSE of users", fit=_by_user, per_user=True),
     }
 )
+
+
+LOSS = Score(label="mean loss", fit=_mean_of(lambda losses: losses))
+"""Of losses in place of predictions, and a truth of 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -526,9 +531,27 @@ class ScoreIntervals:
         Estimate
             Ends are NaN with a single user.
         """
-        kind = SCORES[name]
-        sums = ScoreSums(self._truth, [predictions], self._groups, kind)
-        found = sums.estimate(0)
+        return self._estimate(SCORES[name], self._truth, predictions)
+
+    def mean_loss(self, losses: Sequence[Floats]) -> Estimate:
+        """Estimate the mean of what each rating costs, such as -ln p.
+
+        Parameters
+        ----------
+        losses : sequence of ndarray of float64, shape (n_ratings,)
+            One for each seed; the score is a mean over the seeds.
+
+        Returns
+        -------
+        Estimate
+            Ends are NaN with a single user.
+        """
+        return self._estimate(LOSS, np.zeros_like(losses[0]), losses)
+
+    def _estimate(
+        self, kind: Score, truth: npt.NDArray[Any], columns: Sequence[npt.NDArray[Any]]
+    ) -> Estimate:
+        found = ScoreSums(truth, [columns], self._groups, kind).estimate(0)
         half = found.uncertainty.half_width(self.confidence)
         low, high = kind.ends(found.value, half)
         return Estimate(value=found.value, low=low, high=high)

@@ -16,10 +16,10 @@ from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by
 from harness.evaluation.comparison import WinnerCorrection, correct_winner
 from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.equivalence import answer_pairs
-from harness.evaluation.measures import Evidence, take_measures
+from harness.evaluation.measures import LOG_LOSS, Evidence, take_measures
 from harness.evaluation.metrics import OBJECTIVE, Metric, rmse
 from harness.evaluation.objective_scores import ObjectiveScores, Scored
-from harness.evaluation.objectives import margin_of
+from harness.evaluation.objectives import losses_of, margin_of
 from harness.evaluation.ranking import LENGTH, rank_lists, recommend_to
 from harness.evaluation.results import (
     BIAS_BASELINE,
@@ -302,7 +302,14 @@ class _Judge:
         ranking, n_ranked_users = rank_lists(
             lists[0], self._train, test, self._catalogue
         )
-        self._objective.scored[entry.name] = Scored(predictions=predicted, lists=lists)
+        found = (losses_of(model, test) for model in fitted.models)
+        losses = [each for each in found if each is not None]
+        self._objective.scored[entry.name] = Scored(
+            predictions=predicted, lists=lists, losses=losses
+        )
+        accuracy = self.intervals.metrics(predicted)
+        if losses:
+            accuracy[LOG_LOSS] = self.intervals.mean_loss(losses)
         evidence = Evidence(
             params=entry.params,
             blocks_off=entry.family.blocks_off(self._catalogue),
@@ -310,7 +317,7 @@ class _Judge:
             test=test,
             catalogue=self._catalogue,
             predictions=predicted,
-            accuracy=self.intervals.metrics(predicted),
+            accuracy=accuracy,
             ranking=ranking,
             depth=rmse_by_depth(self._train, test, predicted),
             coverage=self._coverage,

@@ -26,6 +26,7 @@ from harness.plain import Params
 __all__ = [
     "BLOCK",
     "DEPTH_MEASURES",
+    "LOG_LOSS",
     "MEASURES",
     "DepthMeasure",
     "Evidence",
@@ -35,6 +36,9 @@ __all__ = [
 
 Unit = Literal["rating", "share", "index", "ms", "s", "bytes", "bits", "number"]
 Kind = Literal["accuracy", "ranking", "cold start", "cost", "setting"]
+
+LOG_LOSS = "log_loss"
+"""The one measure that asks for probabilities, which few families give."""
 
 BLOCK = "block."
 """Prefix of a content block: ``block.genre`` is its share of the weights of all four."""
@@ -423,6 +427,13 @@ MEASURES: dict[str, Measure] = _table(
         direction="maximize",
         negligible=0.005,
         definition="Share of predictions off by at most 1.0.",
+    ),
+    _accuracy(
+        LOG_LOSS,
+        "log loss",
+        "number",
+        negligible=0.005,
+        definition="Mean of -ln p, p being how probable the rating that was given was said to be.",
     ),
     _accuracy(
         "user_rmse",

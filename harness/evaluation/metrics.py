@@ -10,6 +10,7 @@ __all__ = [
     "OBJECTIVE",
     "Direction",
     "Metric",
+    "log_losses",
     "rmse",
     "score",
     "user_rmse",
@@ -106,6 +107,46 @@ def user_rmse(
     _, own, counts = np.unique(users, return_inverse=True, return_counts=True)
     squares = np.bincount(own, weights=np.square(_errors(truth, prediction)))
     return float(np.sqrt(squares / counts).mean())
+
+
+LEAST_PROBABILITY = 1e-6
+"""What is thought less probable costs no more than this: 13.8."""
+
+
+def log_losses(
+    truth: Floats, levels: Floats, probabilities: Floats
+) -> npt.NDArray[np.float64]:
+    r"""Loss of each rating by how probable it was said to be: :math:`-\ln p(r)`.
+
+    Parameters
+    ----------
+    truth : ndarray of float, shape (n_ratings,)
+        Ratings in stars.
+    levels : ndarray of float, shape (n_levels,)
+        Different ratings, in ascending order.
+    probabilities : ndarray of float, shape (n_ratings, n_levels)
+        How probable each was said to be.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_ratings,)
+        In nats, 0 for what was certain. Probabilities below 1e-6, and those of ratings
+        that are none of the levels, count as 1e-6.
+
+    Examples
+    --------
+    A rating that was said to be as probable as not, and one that was certain:
+
+    >>> stars = np.array([1.0, 2.0])
+    >>> log_losses(stars, stars, np.array([[0.5, 0.5], [0.0, 1.0]])).round(4).tolist()
+    [0.6931, 0.0]
+    """
+    place = np.searchsorted(levels, truth).clip(max=len(levels) - 1)
+    said = np.where(
+        np.isclose(levels[place], truth), probabilities[np.arange(len(truth)), place], 0
+    )
+    losses: npt.NDArray[np.float64] = 0.0 - np.log(np.maximum(said, LEAST_PROBABILITY))
+    return losses
 
 
 def score(truth: Floats, prediction: Floats) -> dict[str, float]:

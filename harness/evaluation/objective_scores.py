@@ -14,6 +14,7 @@ from harness.errors import StudyError
 from harness.evaluation.clusters import Clusters, Groups
 from harness.evaluation.cold_start import POOLED_DEPTHS, depths_of, depths_of_pairs
 from harness.evaluation.dependence import (
+    LOSS,
     SCORES,
     Score,
     ScoreSums,
@@ -21,7 +22,7 @@ from harness.evaluation.dependence import (
     Uncertain,
     VarianceParts,
 )
-from harness.evaluation.measures import DEPTH_MEASURES
+from harness.evaluation.measures import DEPTH_MEASURES, LOG_LOSS
 from harness.evaluation.metrics import Metric
 from harness.evaluation.objectives import call_function, measure_of
 from harness.evaluation.ranking import TopLists, judge_users
@@ -148,10 +149,13 @@ class Scored:
         Of the test ratings.
     lists : sequence of TopLists
         For the users of the test ratings; none where the objective is not one of lists.
+    losses : sequence of ndarray of float64, shape (n_test,)
+        By how probable it said each rating to be; none where it cannot say.
     """
 
     predictions: Sequence[npt.NDArray[Any]]
     lists: Sequence[TopLists] = ()
+    losses: Sequence[Floats] = ()
 
 
 def check_objective(metric: Metric, train: Ratings, test: SealedTest) -> None:
@@ -196,6 +200,11 @@ class ObjectiveScores:
         """Whether it is a measure of lists."""
         return measure_of(self.metric).kind == "ranking"
 
+    @property
+    def needs_losses(self) -> bool:
+        """Whether it is a measure of probabilities."""
+        return self.metric.name == LOG_LOSS
+
     def estimate(self, name: str, confidence: float) -> Estimate:
         """Estimate the objective of a model, with its interval."""
         found = self._sums([name]).estimate(0)
@@ -227,6 +236,10 @@ class ObjectiveScores:
             return InfluenceSums([[*self._left_out(m)] for m in models])
         if self.needs_lists:
             return InfluenceSums([[*self._of_lists(m)] for m in models])
+        if self.needs_losses:
+            every = Groups.of(self.test.users, self.test.items)
+            of_each, nothing = [m.losses for m in models], np.zeros(len(self.test))
+            return ScoreSums(nothing, of_each, every, LOSS)
         chosen = np.ones(len(self.test), dtype=bool)
         if at is not None:
             depth_of = depths_of_pairs(self.train, self.test)[at.side]
@@ -247,7 +260,7 @@ class ObjectiveScores:
         # Errors keep above 0 on the logarithmic scale.
         return (
             around(value, half)
-            if measure.unit == "rating"
+            if measure.unit == "rating" or self.needs_losses
             else (value - half, value + half)
         )
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,22 +14,30 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.errors import StudyError, UnknownNameError, UnsupportedError
+from harness.errors import (
+    MissingExtraError,
+    StudyError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from harness.evaluation.cold_start import rmse_by_depth
 from harness.evaluation.equivalence import check_margin
-from harness.evaluation.measures import MEASURES, Evidence, Measure
-from harness.evaluation.metrics import Metric, score, user_rmse
+from harness.evaluation.measures import LOG_LOSS, MEASURES, Evidence, Measure
+from harness.evaluation.metrics import Metric, log_losses, score, user_rmse
 from harness.evaluation.ranking import rank_test_users
 from harness.evaluation.results import without_interval
-from harness.models.base import Recommender
-from harness.models.families import import_file
+from harness.models.base import MOST_LEVELS, Recommender, find_levels
+from harness.models.families import family_names, import_file, load_family
 
 __all__ = [
     "OBJECTIVES",
     "Fold",
     "call_function",
+    "can_measure",
+    "check_probabilities",
     "find_objective",
     "is_slow",
+    "losses_of",
     "margin_of",
     "measure_of",
     "measure_on",
@@ -150,6 +159,38 @@ def is_slow(metric: Metric) -> bool:
     return measure_of(metric).kind == "ranking"
 
 
+def can_measure(metric: Metric, family: type[Recommender], ratings: Ratings) -> bool:
+    """Tell whether a measure is defined for a family, and for ratings of this kind."""
+    if metric.name != LOG_LOSS:
+        return True
+    return family.gives_probabilities and len(find_levels(ratings)) > 0
+
+
+def check_probabilities(
+    metric: Metric, families: Mapping[str, type[Recommender]], ratings: Ratings
+) -> None:
+    """Refuse a measure of probabilities where a family, or the data, has none."""
+    without = [n for n, f in families.items() if not can_measure(metric, f, ratings)]
+    if without and len(find_levels(ratings)):
+        raise StudyError(
+            f"{LOG_LOSS} asks how probable each rating is, which {' and '.join(without)} "
+            f"cannot say: choose from {', '.join(_with_probabilities())}, or another "
+            "--metric."
+        )
+    if without:
+        raise StudyError(
+            f"{LOG_LOSS} asks how probable each rating is, but these have more than "
+            f"{MOST_LEVELS} different values: choose another --metric."
+        )
+
+
+def _with_probabilities() -> Iterator[str]:
+    for name in family_names():
+        with suppress(MissingExtraError):
+            if load_family(name).gives_probabilities:
+                yield name
+
+
 def measure_on(
     fold: Fold, metric: Metric, model: Recommender, prediction: npt.NDArray[np.float32]
 ) -> float:
@@ -157,6 +198,9 @@ def measure_on(
     valid, measure = fold.valid, measure_of(metric)
     accuracy = score(valid.values, prediction)
     accuracy["user_rmse"] = user_rmse(valid.users, valid.values, prediction)
+    losses = losses_of(model, valid) if metric.name == LOG_LOSS else None
+    if losses is not None:
+        accuracy[LOG_LOSS] = float(losses.mean())
     ranks, by_depth = measure.kind == "ranking", measure.kind == "cold start"
     evidence = Evidence(
         params=model.hyperparameters(),
@@ -178,6 +222,14 @@ def measure_on(
             "Choose another --metric."
         )
     return found.value
+
+
+def losses_of(model: Recommender, ratings: Ratings) -> npt.NDArray[np.float64] | None:
+    """Judge how probable a fitted model says each rating is; None if it cannot say."""
+    if not model.gives_probabilities or not len(model.levels_):
+        return None
+    asked = ratings.users, ratings.items, ratings.timestamps
+    return log_losses(ratings.values, model.levels_, model.predict_proba(*asked))
 
 
 def call_function(

@@ -14,7 +14,12 @@ from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
 from harness.evaluation.objective_scores import check_objective
-from harness.evaluation.objectives import find_objective, margin_of
+from harness.evaluation.objectives import (
+    can_measure,
+    check_probabilities,
+    find_objective,
+    margin_of,
+)
 from harness.evaluation.requirements import find_requirements
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
@@ -358,6 +363,12 @@ def _prepare(
             for c, space in spaces.items()
         }
     metric = find_objective(spec.search.metric)
+    families = {c: load_family(space.family) for c, space in spaces.items()}
+    for asked in (
+        metric,
+        *(r.metric for r in find_requirements(spec.search.require or ())),
+    ):
+        check_probabilities(asked, families, split.train)
     # An impossible margin is refused before hours of search, and before the test set is opened.
     margin_of(metric, spec.decision.margin, dataset.facts().scale)
     fidelity = choose_fidelity(
@@ -372,7 +383,7 @@ def _prepare(
         candidate: StudyPlan(
             name=names.studies[candidate],
             storage=settings.storage,
-            family=load_family(space.family),
+            family=families[candidate],
             space=space,
             sampler=spec.search.sampler,
             pruner=spec.search.pruner,
@@ -385,7 +396,11 @@ def _prepare(
             metric=metric,
             # Its trials train nothing, and its weights need all folds.
             fidelity=WHOLE if spec.is_blend(candidate) else fidelity,
-            require=spec.requirements(candidate),
+            require=tuple(
+                each
+                for each in spec.requirements(candidate)
+                if can_measure(each.metric, families[candidate], split.train)
+            ),
             warm_start=spec.families[candidate].warm_start,
         )
         for candidate, space in spaces.items()

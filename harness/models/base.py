@@ -24,10 +24,13 @@ from harness.models.hyperparameters import Count, check_hyperparameters
 from harness.plain import Params, ParamValue
 
 __all__ = [
+    "MOST_LEVELS",
     "Growth",
     "IterativeRecommender",
     "Recommender",
     "check_training",
+    "find_levels",
+    "level_probabilities",
 ]
 
 
@@ -141,6 +144,59 @@ def check_training(model: "Recommender", epoch: int, *learnt: Any) -> None:
         )
 
 
+MOST_LEVELS = 20
+"""More different ratings than these are no stars but a measurement."""
+
+
+def find_levels(ratings: Ratings) -> npt.NDArray[np.float64]:
+    """List the different ratings.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What is learnt from.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_levels,)
+        In stars, in ascending order; empty if they are more than 20: a measurement.
+    """
+    levels = np.unique(ratings.values).astype(np.float64)
+    return levels if len(levels) <= MOST_LEVELS else np.empty(0)
+
+
+def level_probabilities(
+    scores: npt.NDArray[Any], cutpoints: npt.NDArray[np.float64], deviation: float
+) -> npt.NDArray[np.float64]:
+    """Say how probably a normal score lies below the first cutpoint, between two, above all.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (n_pairs,)
+        Its means.
+    cutpoints : ndarray of float64, shape (n_levels - 1,)
+        In ascending order.
+    deviation : float
+        Its standard deviation, the same for all.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_pairs, n_levels)
+        Rows add up to 1.
+
+    Examples
+    --------
+    >>> level_probabilities(np.array([3.0]), np.array([2.0, 4.0]), 1.0).round(4).tolist()
+    [[0.1587, 0.6827, 0.1587]]
+    """
+    from scipy.special import ndtr
+
+    below = ndtr((cutpoints - scores[:, None]) / max(deviation, 1e-9))
+    ends = np.zeros((len(scores), 1)), np.ones((len(scores), 1))
+    found: npt.NDArray[np.float64] = np.diff(np.hstack([ends[0], below, ends[1]]))
+    return found
+
+
 class Growth(NamedTuple):
     """What the costs of a fit grow with, in any unit: only ratios count.
 
@@ -174,7 +230,8 @@ class Recommender(ABC):
 
     A subclass defines `name`, `_fit` and `_predict`; the rest follows. One that knows time
     sets `uses_time` and defines `_predict_at` as well, and `_score_all_items_at` where
-    that can be faster.
+    that can be faster. One that knows how probable each rating is sets
+    `gives_probabilities`, learns `levels_`, and defines `_predict_proba_at`.
     """
 
     name: ClassVar[str]
@@ -188,9 +245,13 @@ class Recommender(ABC):
     )
     """Values of the hyperparameters that can do nothing where ratings have no times."""
 
+    gives_probabilities: ClassVar[bool] = False
+    """Whether `predict_proba` can say how probable each rating is."""
+
     scale_: RatingScale | None = field(default=None, init=False, repr=False)
     user_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
     item_ids_: npt.NDArray[np.object_] = field(init=False, repr=False)
+    levels_: npt.NDArray[np.float64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_hyperparameters(self)
@@ -342,6 +403,52 @@ class Recommender(ABC):
         # Clipping would make an honest rating of infinity.
         self._check_prediction(predicted)
         return scale.clip(predicted)
+
+    def predict_proba(
+        self, users: Codes, items: Codes, when: When = None
+    ) -> npt.NDArray[np.float64]:
+        """Predict how probable each rating is, for each pair of user and item.
+
+        Parameters
+        ----------
+        users, items : ndarray of int, shape (n_pairs,)
+            Codes of the pairs, as for `predict`.
+        when : ndarray of int or float, shape (n_pairs,), or one number, optional
+            When the rating would be given, as for `predict`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_pairs, n_levels)
+            A column for each rating in `levels_`, the different ratings it has learnt
+            from in ascending order. Rows add up to 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        UnsupportedError
+            If the family gives no probabilities, or the ratings had more than 20
+            different values.
+        """
+        self._fitted_scale()
+        if not self.gives_probabilities:
+            raise UnsupportedError(
+                f"The family {self.name!r} predicts ratings, but not how probable each is."
+            )
+        if not len(self.levels_):
+            raise UnsupportedError(
+                f"{self.name}: the ratings have more than {MOST_LEVELS} different values: "
+                "a measurement, of which no value has a probability."
+            )
+        users, items = np.asarray(users), np.asarray(items)
+        times = np.nan if when is None else np.asarray(when, dtype=np.float64)
+        return self._predict_proba_at(users, items, np.broadcast_to(times, users.shape))
+
+    def _predict_proba_at(
+        self, users: Codes, items: Codes, when: Times
+    ) -> npt.NDArray[np.float64]:
+        """Predict a probability for each of `levels_`, as of a time for each pair."""
+        raise NotImplementedError
 
     def _check_prediction(self, predicted: npt.NDArray[Any]) -> None:
         if not np.isfinite(predicted).all():

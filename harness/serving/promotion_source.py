@@ -21,7 +21,7 @@ from harness.evaluation.equivalence import (
     non_inferiority,
 )
 from harness.evaluation.measures import Measure
-from harness.evaluation.metrics import Metric
+from harness.evaluation.metrics import Metric, log_losses
 from harness.evaluation.objective_scores import ObjectiveScores, Scored
 from harness.evaluation.objectives import measure_of
 from harness.evaluation.ranking import LENGTH, NOTHING, TopLists, recommend_to
@@ -36,6 +36,7 @@ from harness.experiment.store import (
     read_named,
 )
 from harness.formatting import unit_of_scale
+from harness.models.base import Codes
 from harness.search.openings import (
     SealedRatings,
     promotion_tests_by_now,
@@ -370,7 +371,10 @@ def compare_with_champion(
     for name, model in models.items():
         lists = [_lists(model, pairs)] if scores.needs_lists else []
         predictions = [_predict(model, pairs)]
-        scores.scored[name] = Scored(predictions=predictions, lists=lists)
+        losses = [_losses(model, pairs)] if scores.needs_losses else []
+        scores.scored[name] = Scored(
+            predictions=predictions, lists=lists, losses=losses
+        )
     [pair] = answer_pairs(scores.differences([("newcomer", "champion")]), margin=margin)
     first, second = (metric.sign * x for x in scores.losses([*models]).scores)
     return ChampionComparison(
@@ -399,10 +403,21 @@ def untrained(packaged: PackagedModel, test: Ratings) -> npt.NDArray[np.bool_]:
 
 
 def _predict(packaged: PackagedModel, pairs: Ratings) -> npt.NDArray[np.float32]:
+    return packaged.model.predict(*_codes(packaged, pairs), pairs.timestamps)
+
+
+def _losses(packaged: PackagedModel, pairs: Ratings) -> npt.NDArray[np.float64]:
+    model = packaged.model
+    said = model.predict_proba(*_codes(packaged, pairs), pairs.timestamps)
+    return log_losses(pairs.values, model.levels_, said)
+
+
+def _codes(packaged: PackagedModel, pairs: Ratings) -> tuple[Codes, Codes]:
+    """Translate the codes of the test ratings to those of a model."""
     answerer = Answerer(packaged)
-    users = [answerer.user_code(id_) for id_ in pairs.user_ids]
-    items = [answerer.item_code(id_) for id_ in pairs.item_ids]
-    return answerer.predict(np.array(users)[pairs.users], np.array(items)[pairs.items])
+    users = np.array([answerer.user_code(id_) for id_ in pairs.user_ids])
+    items = np.array([answerer.item_code(id_) for id_ in pairs.item_ids])
+    return users[pairs.users], items[pairs.items]
 
 
 def _lists(packaged: PackagedModel, pairs: Ratings) -> TopLists:

@@ -11,6 +11,7 @@ from harness.evaluation.objectives import (
     OBJECTIVES,
     Fold,
     find_objective,
+    losses_of,
     margin_of,
     measure_on,
 )
@@ -52,6 +53,7 @@ def scores_of(parts, models):
             name: Scored(
                 predictions=[model.predict(test.users, test.items)],
                 lists=[recommend_to(model, users, 10)],
+                losses=[losses_of(model, test)],
             )
             for name, model in models.items()
         }

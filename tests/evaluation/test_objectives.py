@@ -1,11 +1,20 @@
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import HarnessError, StudyError, UnknownNameError
-from harness.evaluation.objectives import OBJECTIVES, Fold, find_objective, measure_on
+from harness.evaluation.objectives import (
+    OBJECTIVES,
+    Fold,
+    check_probabilities,
+    find_objective,
+    measure_on,
+)
 from harness.models.baseline.model import Baseline
+from harness.models.families import load_family
 
 SCALE = RatingScale(1, 5)
 PAIRS = [("a", "x", 5.0), ("a", "y", 4.0), ("b", "x", 2.0), ("b", "z", 5.0)]
@@ -76,6 +85,27 @@ def test_a_measure_is_taken_on_the_held_out_ratings(fold, model, name, value):
     prediction = np.array([3.0, 2.0], dtype=np.float32)
     found = measure_on(fold, find_objective(name), model, prediction)
     assert found == pytest.approx(value)
+
+
+def test_log_loss_is_of_the_probability_of_what_was_given(fold, model):
+    # Levels 2 and 5 were learnt, cut at 3.5; the other rating is none of them.
+    prediction = model.predict(fold.valid.users, fold.valid.items)
+    above = 1 - NormalDist(float(prediction[1]), model.deviation_).cdf(3.5)
+    found = measure_on(fold, find_objective("log_loss"), model, prediction)
+    assert found == pytest.approx(-(np.log(1e-6) + np.log(above)) / 2, abs=1e-6)
+
+
+def test_log_loss_is_refused_where_a_family_or_the_ratings_have_no_probabilities(fold):
+    metric = find_objective("log_loss")
+    families = {"mine": load_family("svd"), "floor": Baseline}
+    with pytest.raises(StudyError, match="mine cannot say: choose from baseline, bfm"):
+        check_probabilities(metric, families, fold.train)
+    check_probabilities(find_objective("rmse"), families, fold.train)
+    check_probabilities(metric, {"floor": Baseline}, fold.train)
+    scale = RatingScale(0, 100)
+    many = Ratings.from_columns(["a"] * 30, range(30), range(30), scale=scale)
+    with pytest.raises(StudyError, match="more than 20"):
+        check_probabilities(metric, {"floor": Baseline}, many)
 
 
 def test_a_measure_without_ratings_that_it_is_of_is_refused(fold, model):

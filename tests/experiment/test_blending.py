@@ -218,6 +218,18 @@ def test_a_blend_costs_the_sum_of_its_members_and_must_meet_what_is_required(pre
     )
 
 
+def test_a_search_for_probabilities_is_for_families_that_give_them(prepare):
+    with pytest.raises(StudyError, match="blend and cf and svd cannot say"):
+        prepare(search={"metric": "log_loss"})
+    with pytest.raises(StudyError, match="blend and cf and svd cannot say"):
+        prepare(search={"require": ["log_loss <= 1"]})
+    criterion = {"metric": "log_loss", "at_most": 1}
+    plans = prepare(criteria=[criterion]).plans
+    required = {c: [str(r) for r in plan.require] for c, plan in plans.items()}
+    assert required.pop("baseline") == ["log_loss <= 1.25"]
+    assert not any(required.values())
+
+
 @pytest.mark.parametrize("metric", ["ndcg_at_10", "user_rmse"])
 def test_weights_are_searched_for_any_objective(prepare, metric):
     study = search(prepare(search={"metric": metric}, budget={"trials": 2}))

@@ -1,6 +1,7 @@
 """The bias model: by hand, against scikit-surprise, and on real ratings."""
 
 from collections import defaultdict
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -48,6 +49,35 @@ def test_as_much_regularization_as_ratings_halves_a_bias():
     # One rating each, 2 above and 2 below the mean of 3.
     np.testing.assert_allclose(model.item_bias_, [1.0, -1.0])
     np.testing.assert_allclose(model.user_bias_, [0.0, 0.0], atol=1e-11)
+
+
+def test_ratings_are_as_probable_as_what_rounds_to_them():
+    ratings = Ratings.from_columns(
+        ["a", "a", "b"], ["x", "y", "x"], [1, 3, 5], scale=RatingScale(1, 5)
+    )
+    model = Baseline(kind="mean").fit(ratings, NOTHING)
+    # (4 + 0 + 4) / (3 - 1): 1 is what lies more than half a deviation below the mean of 3.
+    assert model.deviation_ == 2.0
+    outside = NormalDist().cdf(-0.5)
+    np.testing.assert_allclose(
+        model.predict_proba(np.array([0, -1]), np.array([0, 7])),
+        2 * [[outside, 1 - 2 * outside, outside]],
+    )
+
+
+def test_biases_take_degrees_of_freedom_as_far_as_they_are_not_shrunk():
+    ratings = Ratings.from_columns(
+        ["a", "a", "b", "b"],
+        ["x", "y", "x", "y"],
+        [5, 4, 2, 3],
+        scale=RatingScale(1, 5),
+    )
+    model = Baseline(user_regularization=2, item_regularization=1e12).fit(
+        ratings, NOTHING
+    )
+    # Means of 4.5 and 2.5 are drawn half way to 3.5, two biases of half a degree each;
+    # errors are 1, 0, -1, 0, which leaves 2 over 4 - 1 - 1.
+    assert model.deviation_ == pytest.approx(1.0)
 
 
 def test_the_kind_mean_predicts_the_mean_for_all(ratings):

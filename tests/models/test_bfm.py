@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix, hstack
 from harness.data.catalogue import Catalogue
 from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
+from harness.errors import UnsupportedError
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
 
@@ -74,11 +75,14 @@ def test_predicts_what_myfm_predicts(ratings, catalogue, settings):
         n_kept_samples=8,
         group_shapes=widths,
     )
+    scores = reference.predict(None, blocks)
     np.testing.assert_allclose(
         model.predict(ratings.users, ratings.items, ratings.timestamps),
-        np.clip(0.5 + 1.125 * (reference.predict(None, blocks) - 1), 0.5, 5),
+        np.clip(0.5 + 1.125 * (scores - 1), 0.5, 5),
         atol=1e-4,
     )
+    noise = np.mean([1 / kept.alpha for kept in reference.history_.hypers[2:]])
+    assert model.noise_ == pytest.approx(noise, rel=1e-4)
 
 
 def test_predicts_the_expected_level_of_an_ordered_probit(ratings, catalogue):
@@ -95,22 +99,36 @@ def test_predicts_the_expected_level_of_an_ordered_probit(ratings, catalogue):
         n_kept_samples=55,
         group_shapes=widths,
     )
-    expected = reference.predict_proba(None, blocks) @ levels
-    predicted = model.predict(ratings.users, ratings.items, ratings.timestamps)
-    assert np.isin(model.levels_, levels).all()
+    probable = reference.predict_proba(None, blocks)
+    asked = ratings.users, ratings.items, ratings.timestamps
+    assert np.array_equal(model.levels_, levels)
     # One variance stands for that of each pair.
-    assert np.abs(predicted - expected).mean() < 0.02
+    assert np.abs(model.predict_proba(*asked) - probable).mean() < 0.01
+    assert np.abs(model.predict(*asked) - probable @ levels).mean() < 0.02
 
 
 def test_stars_of_a_score_are_the_expected_level():
     # Two levels: 1 + P(score + noise > 0); half the slope where the variance is 1 + 3.
-    link = Link((1.0, 1.0), np.array([1.0, 2.0]), np.array([0.0]), 0.0)
+    link = Link((1.0, 1.0), np.array([1.0, 2.0]), np.array([0.0]), 0.0, 1.0)
     wide = replace(link, spread=3.0)
     probability = NormalDist().cdf
     np.testing.assert_allclose(
         link(np.array([-1.0, 0, 2])), [1 + probability(s) for s in (-1, 0, 2)]
     )
     np.testing.assert_allclose(wide(np.array([2.0])), [1 + probability(1)])
+    np.testing.assert_allclose(
+        wide.probabilities(np.array([2.0])), [[1 - probability(1), probability(1)]]
+    )
+
+
+def test_ratings_of_a_regression_are_as_probable_as_what_rounds_to_them():
+    # On a scale of 0 to 2, a star is half of one on 1 to 5: 1 is a score of 3, and what
+    # rounds to it lies within 1 of 3. The variance is 3 + 1.
+    link = Link((0.0, 0.5), np.array([0.0, 1.0, 2.0]), np.empty(0), 3.0, 1.0)
+    outside = NormalDist().cdf(-0.5)
+    np.testing.assert_allclose(
+        link.probabilities(np.array([3.0])), [[outside, 1 - 2 * outside, outside]]
+    )
 
 
 def test_many_levels_are_a_regression(ratings):
@@ -119,6 +137,8 @@ def test_many_levels_are_a_regression(ratings):
     model = BFM(n_iterations=3, likelihood="ordered_probit")
     model.fit(replace(ratings, values=values), NOTHING)
     assert len(model.levels_) == len(model.cutpoints_) == 0
+    with pytest.raises(UnsupportedError, match="more than 20"):
+        model.predict_proba(ratings.users, ratings.items)
 
 
 def timed():

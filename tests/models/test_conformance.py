@@ -11,7 +11,13 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.errors import DataError, MissingExtraError, NotFittedError, ParameterError
+from harness.errors import (
+    DataError,
+    MissingExtraError,
+    NotFittedError,
+    ParameterError,
+    UnsupportedError,
+)
 from harness.models.base import IterativeRecommender
 from harness.models.families import family_names, load_family
 from harness.models.hyperparameters import domains
@@ -198,6 +204,22 @@ def test_predictions_are_possible_for_strangers(fitted, ratings):
     users = np.concatenate([STRANGERS, np.zeros(4, int), STRANGERS])
     items = np.concatenate([np.zeros(4, int), STRANGERS, STRANGERS])
     assert_possible(fitted.predict(users, items), ratings, n=12)
+
+
+def test_says_how_probable_each_rating_is_or_that_it_cannot(fitted, ratings):
+    asked = np.append(ratings.users[:20], -1), np.append(ratings.items[:20], 10**6)
+    if not fitted.gives_probabilities:
+        with pytest.raises(UnsupportedError, match=f"'{fitted.name}'"):
+            fitted.predict_proba(*asked)
+        return
+    found = fitted.predict_proba(*asked)
+    assert np.array_equal(fitted.levels_, np.unique(ratings.values))
+    assert found.shape == (21, len(fitted.levels_))
+    assert found.min() >= 0
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    # A rating between its levels, as far as the levels go.
+    gap = np.abs(found @ fitted.levels_ - fitted.predict(*asked))
+    assert gap.max() < np.diff(fitted.levels_).max()
 
 
 def test_predictions_are_possible_without_training_ratings(model, ratings, catalogue):

@@ -8,7 +8,13 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import Codes, Recommender
+from harness.models.base import (
+    Codes,
+    Recommender,
+    Times,
+    find_levels,
+    level_probabilities,
+)
 from harness.models.baseline.kernels import als_biases
 from harness.models.explanation import Explanation, bias_parts
 from harness.models.hyperparameters import Count, NonNegative
@@ -97,9 +103,15 @@ class Baseline(Recommender):
         The global mean :math:`\mu` in stars.
     user_bias_, item_bias_ : ndarray of float64, shapes (n_users,) and (n_items,)
         Biases in stars; 0 without ratings, and for the kind ``"mean"``.
+    levels_ : ndarray of float64, shape (n_levels,)
+        Different ratings in stars; empty if there are more than 20.
+    deviation_ : float
+        Standard deviation of a rating around its prediction, in stars. Probabilities are
+        those of a normal distribution, cut half way between the levels.
     """
 
     name: ClassVar[str] = "baseline"
+    gives_probabilities: ClassVar[bool] = True
 
     kind: Literal["bias", "mean"] = "bias"
     user_regularization: NonNegative = 15.0
@@ -109,6 +121,7 @@ class Baseline(Recommender):
     mean_: float = field(init=False, repr=False)
     user_bias_: Doubles = field(init=False, repr=False)
     item_bias_: Doubles = field(init=False, repr=False)
+    deviation_: float = field(init=False, repr=False)
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         del catalogue
@@ -123,6 +136,25 @@ class Baseline(Recommender):
                 n_epochs=self.n_epochs,
             )
             self.user_bias_, self.item_bias_ = biases.users, biases.items
+        self.levels_ = find_levels(ratings)
+        self.deviation_ = self._deviation(ratings)
+
+    def _deviation(self, ratings: Ratings) -> float:
+        """Estimate the spread of ratings around what is predicted.
+
+        A bias of n ratings that is shrunk by λ takes n / (n + λ) degrees of freedom.
+        """
+        errors = ratings.values - self._predict(ratings.users, ratings.items)
+        taken = 1.0
+        if self.kind == "bias":
+            for codes, shrinkage in (
+                (ratings.users, self.user_regularization),
+                (ratings.items, self.item_regularization),
+            ):
+                n = np.bincount(codes)
+                taken += float((n[n > 0] / (n[n > 0] + shrinkage)).sum())
+        left = max(1.0, len(ratings) - taken)
+        return float(np.sqrt(np.square(errors).sum() / left))
 
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         return Biases(self.mean_, self.user_bias_, self.item_bias_).predict(
@@ -133,6 +165,12 @@ class Baseline(Recommender):
         [bias] = _look_up(self.user_bias_, np.array([user]))
         scores: Doubles = (self.mean_ + bias) + self.item_bias_
         return scores
+
+    def _predict_proba_at(self, users: Codes, items: Codes, when: Times) -> Doubles:
+        del when
+        middles = (self.levels_[1:] + self.levels_[:-1]) / 2
+        predicted = self._predict(users, items)
+        return level_probabilities(predicted, middles, self.deviation_)
 
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: mean and biases; see `Recommender.explain`."""

@@ -73,6 +73,8 @@ class Posterior:
     cutpoints: Doubles
     # Mean variance over the samples of the score of a pair.
     spread: float
+    # Variance of a rating around its score, the mean over the samples.
+    noise: float
 
 
 def sample_machine(
@@ -113,9 +115,10 @@ def sample_machine(
     """
     average = _Average.over(blocks, n_iterations - n_discarded, arguments["rank"])
 
-    def look(i: int, sample: Any, *_: object) -> tuple[bool, None]:
+    def look(i: int, sample: Any, priors: Any, *_: object) -> tuple[bool, None]:
         if i >= n_discarded:
             average.add(sample)
+            average.noise += 1 / priors.alpha
         return False, None
 
     kind = MyFMOrderedProbit if ordered else MyFMRegressor
@@ -161,6 +164,7 @@ class _Average:
     score_squares: Doubles
     n_samples: int = 0
     level: float = 0.0
+    noise: float = 0.0
     cutpoints: Doubles = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
@@ -231,4 +235,5 @@ class _Average:
             sides=tuple(sides),
             cutpoints=self.cutpoints / n,
             spread=float(np.maximum(0, variance).mean()),
+            noise=float(self.noise) / n,
         )

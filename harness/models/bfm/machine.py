@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.models.base import level_probabilities
+
 __all__ = ["Link", "Machine", "reduce_factors", "with_unknown"]
 
 Singles = npt.NDArray[np.float32]
@@ -27,12 +29,26 @@ class Link:
     stands for that of each pair: on ml-100k that costs 0.0001 RMSE, and one score orders
     the titles. Without cutpoints, scores are stars on a scale of 1 to 5, and `unit` is
     what 1 means, and the length of a star.
+
+    `noise` is the variance of a rating around its score: 1 of a probit.
     """
 
     unit: tuple[float, float]
     levels: Doubles
     cutpoints: Doubles
     spread: float
+    noise: float
+
+    def probabilities(self, scores: npt.NDArray[Any]) -> Doubles:
+        """Say how probable each level is; of a regression, what rounds to each level."""
+        cutpoints = self.cutpoints
+        if not len(cutpoints):
+            low, star = self.unit
+            middles = (self.levels[1:] + self.levels[:-1]) / 2
+            cutpoints = 1 + (middles - low) / star
+        return level_probabilities(
+            scores, cutpoints, float(np.sqrt(self.noise + self.spread))
+        )
 
     def __call__(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Turn scores to stars."""

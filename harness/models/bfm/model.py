@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import Codes, Recommender, Times
+from harness.models.base import Codes, Recommender, Times, find_levels
 from harness.models.bfm.features import SideFeatures, describe_sides
 from harness.models.bfm.machine import Link, Machine, reduce_factors, with_unknown
 from harness.models.bfm.moments import Days, Moments
@@ -41,10 +41,6 @@ _N_ITEM_MOMENT_FACTORS = 64
 # The first samples are still far from the posterior, but hardly any: on parts of u1.base
 # throwing away 5 predicts better than 20, 40 or 80 (by 0.0003, 0.0007, 0.0012 RMSE).
 _N_DISCARDED = 5
-
-# Cutpoints are sampled between the ratings beside them. More levels than this are no
-# stars but a measurement, which a regression fits.
-_MOST_LEVELS = 20
 
 
 @dataclass(kw_only=True)
@@ -101,8 +97,12 @@ class BFM(Recommender):
     user_topics_, item_topics_ : ndarray of float64, shape (n + 1, n_topics + 1)
         The biases by what the features are about, as ``..._topic_names_`` say, and last
         what pairs of features of one side add; as scores.
-    levels_, cutpoints_ : ndarray of float64, shapes (n_levels,), (n_levels - 1,)
-        Ratings in stars, and the scores between them; empty for a regression.
+    levels_ : ndarray of float64, shape (n_levels,)
+        Different ratings in stars; empty if there are more than 20.
+    cutpoints_ : ndarray of float64, shape (n_levels - 1,)
+        Scores between the levels; empty for a regression. Probabilities are those of a
+        normal distribution around the score, cut here, or half way between the levels;
+        one variance stands for that of each pair.
 
     References
     ----------
@@ -113,6 +113,7 @@ class BFM(Recommender):
 
     name: ClassVar[str] = "bfm"
     uses_time: ClassVar[bool] = True
+    gives_probabilities: ClassVar[bool] = True
     without_times: ClassVar[Mapping[str, bool | int | str]] = MappingProxyType(
         {"days": "none", "n_age_bins": 1}
     )
@@ -138,7 +139,6 @@ class BFM(Recommender):
     item_topics_: Doubles = field(init=False, repr=False)
     user_topic_names_: npt.NDArray[np.object_] = field(init=False, repr=False)
     item_topic_names_: npt.NDArray[np.object_] = field(init=False, repr=False)
-    levels_: Doubles = field(init=False, repr=False)
     cutpoints_: Doubles = field(init=False, repr=False)
 
     @classmethod
@@ -161,10 +161,10 @@ class BFM(Recommender):
             user_features=self.user_features,
         )
         self._moments = Moments.of(ratings, self.days, self.n_age_bins)
-        levels = np.unique(ratings.values).astype(np.float64)
-        ordered = self.likelihood == "ordered_probit" and (
-            1 < len(levels) <= _MOST_LEVELS
-        )
+        # Cutpoints are sampled between the ratings beside them: a measurement, which has
+        # no levels, is fitted by a regression.
+        levels = find_levels(ratings)
+        ordered = self.likelihood == "ordered_probit" and len(levels) > 1
         # Chains that start a rounding error apart end elsewhere: another unit of the
         # same ratings is to give the same model.
         values = np.round(ratings.on_five_stars().values.astype(np.float64), 5)
@@ -178,9 +178,9 @@ class BFM(Recommender):
             init_stdev=self.init_std,
             random_seed=self.seed,
         )
-        self.levels_ = levels if ordered else np.empty(0)
+        self.levels_ = levels
         self.cutpoints_ = learnt.cutpoints
-        self.spread_ = learnt.spread
+        self.spread_, self.noise_ = learnt.spread, learnt.noise
         self.user_topic_names_ = np.array(sides[0].topics, dtype=object)
         self.item_topic_names_ = np.array(sides[1].topics, dtype=object)
         self._keep(learnt, ratings)
@@ -266,6 +266,7 @@ class BFM(Recommender):
             levels=self.levels_,
             cutpoints=self.cutpoints_,
             spread=self.spread_,
+            noise=self.noise_,
         )
         self._machine = Machine(
             level=self.level_,
@@ -281,10 +282,16 @@ class BFM(Recommender):
         return self._predict_at(users, items, np.full(len(users), np.nan))
 
     def _predict_at(self, users: Codes, items: Codes, when: Times) -> npt.NDArray[Any]:
+        return self._link(self._score(users, items, when))
+
+    def _predict_proba_at(self, users: Codes, items: Codes, when: Times) -> Doubles:
+        return self._link.probabilities(self._score(users, items, when))
+
+    def _score(self, users: Codes, items: Codes, when: Times) -> Doubles:
         users = rows_of(users, len(self.user_bias_) - 1)
         items = rows_of(items, len(self.item_bias_) - 1)
         moments = self._moments.rows(users, items, when)
-        return self._link(self._machine.score(users, items, moments))
+        return self._machine.score(users, items, moments)
 
     def _score_all_items(self, user: int) -> npt.NDArray[Any]:
         return self._score_all_items_at(user, np.nan)
