@@ -26,8 +26,9 @@ from harness.evaluation.measures import LOG_LOSS, MEASURES, Evidence, Measure
 from harness.evaluation.metrics import Metric, log_losses, score, user_rmse
 from harness.evaluation.ranking import rank_test_users
 from harness.evaluation.results import without_interval
-from harness.models.base import MOST_LEVELS, Recommender, find_levels
+from harness.models.base import Recommender
 from harness.models.families import family_names, import_file, load_family
+from harness.models.levels import MOST_LEVELS, find_levels
 
 __all__ = [
     "OBJECTIVES",

@@ -21,33 +21,21 @@ from harness.errors import (
 )
 from harness.models.explanation import Explanation
 from harness.models.hyperparameters import Count, check_hyperparameters
+from harness.models.levels import MOST_LEVELS
 from harness.plain import Params, ParamValue
 
 __all__ = [
-    "MOST_LEVELS",
     "Growth",
     "IterativeRecommender",
     "Recommender",
     "check_training",
-    "find_levels",
-    "level_probabilities",
 ]
 
 
-def write_state(
+def _write_state(
     folder: Path, header: Mapping[str, object], learnt: Mapping[str, object]
 ) -> None:
-    """Write ``model.json`` and ``model.npz``.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it does not exist.
-    header : mapping
-        JSON-like facts about the model, its ``family`` among them.
-    learnt : mapping
-        Attributes: arrays, and JSON-like values.
-    """
+    """Write ``model.json`` and ``model.npz``: JSON-like facts, arrays, JSON-like values."""
     arrays = {k: v for k, v in learnt.items() if isinstance(v, np.ndarray)}
     plain = {k: v for k, v in learnt.items() if k not in arrays}
     arrays |= {k: v.astype(np.str_) for k, v in arrays.items() if v.dtype == np.object_}
@@ -57,26 +45,8 @@ def write_state(
     np.savez(folder / "model.npz", allow_pickle=False, **arrays)
 
 
-def read_state(folder: Path, family: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read what `write_state` has written.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it is.
-    family : str
-        Name of the family that it must be of.
-
-    Returns
-    -------
-    header, learnt : dict
-        As they were written; ids are text again.
-
-    Raises
-    ------
-    DataError
-        If the folder does not hold a model of this family.
-    """
+def _read_state(folder: Path, family: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read header and attributes that `_write_state` has written; ids are text again."""
     path = folder / "model.json"
     try:
         header = json.loads(path.read_text())
@@ -142,59 +112,6 @@ def check_training(model: "Recommender", epoch: int, *learnt: Any) -> None:
             f"{model.name}: the training left the range of numbers by epoch {epoch}. "
             "Its steps are too large: try a lower learning rate, or more regularization."
         )
-
-
-MOST_LEVELS = 20
-"""More different ratings than these are no stars but a measurement."""
-
-
-def find_levels(ratings: Ratings) -> npt.NDArray[np.float64]:
-    """List the different ratings.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        What is learnt from.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_levels,)
-        In stars, in ascending order; empty if they are more than 20: a measurement.
-    """
-    levels = np.unique(ratings.values).astype(np.float64)
-    return levels if len(levels) <= MOST_LEVELS else np.empty(0)
-
-
-def level_probabilities(
-    scores: npt.NDArray[Any], cutpoints: npt.NDArray[np.float64], deviation: float
-) -> npt.NDArray[np.float64]:
-    """Say how probably a normal score lies below the first cutpoint, between two, above all.
-
-    Parameters
-    ----------
-    scores : ndarray of float, shape (n_pairs,)
-        Its means.
-    cutpoints : ndarray of float64, shape (n_levels - 1,)
-        In ascending order.
-    deviation : float
-        Its standard deviation, the same for all.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_pairs, n_levels)
-        Rows add up to 1.
-
-    Examples
-    --------
-    >>> level_probabilities(np.array([3.0]), np.array([2.0, 4.0]), 1.0).round(4).tolist()
-    [[0.1587, 0.6827, 0.1587]]
-    """
-    from scipy.special import ndtr
-
-    below = ndtr((cutpoints - scores[:, None]) / max(deviation, 1e-9))
-    ends = np.zeros((len(scores), 1)), np.ones((len(scores), 1))
-    found: npt.NDArray[np.float64] = np.diff(np.hstack([ends[0], below, ends[1]]))
-    return found
 
 
 class Growth(NamedTuple):
@@ -641,7 +558,7 @@ class Recommender(ABC):
         NotFittedError
             If the model was not fitted.
         """
-        write_state(
+        _write_state(
             folder,
             {
                 "family": self.name,
@@ -676,7 +593,7 @@ class Recommender(ABC):
         DataError
             If the folder does not hold a model of this family.
         """
-        header, learnt = read_state(folder, cls.name)
+        header, learnt = _read_state(folder, cls.name)
         model = cls._revive(header["hyperparameters"])
         model.scale_ = RatingScale(**header["scale"])
         for name, value in learnt.items():

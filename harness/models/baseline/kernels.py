@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-__all__ = ["als_biases"]
+__all__ = ["als_biases", "squared_errors"]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -20,6 +20,16 @@ def als_biases(users, items, values, mean, n_codes, penalties, n_epochs):
         _solve(items, users, values, mean, user_bias, item_weight, item_bias)
         _solve(users, items, values, mean, item_bias, user_weight, user_bias)
     return user_bias, item_bias
+
+
+@numba.njit(nogil=True, cache=True)
+def squared_errors(users, items, values, mean, user_bias, item_bias):
+    """Sum the squares of what mean and biases leave unexplained."""
+    total = 0.0
+    for k in range(len(values)):
+        error = values[k] - mean - user_bias[users[k]] - item_bias[items[k]]
+        total += error * error
+    return total
 
 
 @numba.njit(nogil=True, cache=True)

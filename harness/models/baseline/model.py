@@ -8,16 +8,11 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import (
-    Codes,
-    Recommender,
-    Times,
-    find_levels,
-    level_probabilities,
-)
-from harness.models.baseline.kernels import als_biases
+from harness.models.base import Codes, Recommender, Times
+from harness.models.baseline.kernels import als_biases, squared_errors
 from harness.models.explanation import Explanation, bias_parts
 from harness.models.hyperparameters import Count, NonNegative
+from harness.models.levels import find_levels, level_probabilities
 
 __all__ = ["Baseline", "Biases", "fit_biases"]
 
@@ -144,7 +139,14 @@ class Baseline(Recommender):
 
         A bias of n ratings that is shrunk by λ takes n / (n + λ) degrees of freedom.
         """
-        errors = ratings.values - self._predict(ratings.users, ratings.items)
+        total = squared_errors(
+            np.ascontiguousarray(ratings.users),
+            np.ascontiguousarray(ratings.items),
+            np.ascontiguousarray(ratings.values),
+            self.mean_,
+            self.user_bias_,
+            self.item_bias_,
+        )
         taken = 1.0
         if self.kind == "bias":
             for codes, shrinkage in (
@@ -154,7 +156,7 @@ class Baseline(Recommender):
                 n = np.bincount(codes)
                 taken += float((n[n > 0] / (n[n > 0] + shrinkage)).sum())
         left = max(1.0, len(ratings) - taken)
-        return float(np.sqrt(np.square(errors).sum() / left))
+        return float(np.sqrt(total / left))
 
     def _predict(self, users: Codes, items: Codes) -> npt.NDArray[Any]:
         return Biases(self.mean_, self.user_bias_, self.item_bias_).predict(

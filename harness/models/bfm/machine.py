@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.models.base import level_probabilities
+from harness.models.levels import level_probabilities
 
 __all__ = ["Link", "Machine", "reduce_factors", "with_unknown"]
 

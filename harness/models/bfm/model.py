@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
-from harness.models.base import Codes, Recommender, Times, find_levels
+from harness.models.base import Codes, Recommender, Times
 from harness.models.bfm.features import SideFeatures, describe_sides
 from harness.models.bfm.machine import Link, Machine, reduce_factors, with_unknown
 from harness.models.bfm.moments import Days, Moments
@@ -19,6 +19,7 @@ from harness.models.factors import explain_factors
 from harness.models.hybrid.features import UserFeatures
 from harness.models.hybrid.training import rows_of
 from harness.models.hyperparameters import Count, NonNegative
+from harness.models.levels import find_levels
 
 if TYPE_CHECKING:
     from harness.models.bfm.engine import Block, Posterior
