@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["Part", "as_sentence", "broken_rule", "first_problem", "line_of"]
+__all__ = [
+    "Part",
+    "as_sentence",
+    "broken_rule",
+    "first_problem",
+    "line_of",
+]
 
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?")

@@ -157,8 +157,8 @@ def help_of(command: Callable[..., Any]) -> str:
 
 
 def print_forecast(forecast: "Forecast") -> None:
-    """Print what is to be expected, and refuse it where it does not fit."""
-    for line in forecast.describe():
+    """Print what the data are and what is to be expected; refuse what does not fit."""
+    for line in (*forecast.introduction, *forecast.describe()):
         typer.echo(line)
     forecast.require_room()
 

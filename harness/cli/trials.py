@@ -93,19 +93,24 @@ def _print(frame: "pd.DataFrame") -> None:
     if not len(frame):
         typer.echo("No trials yet.")
         return
+    families = frame["family"].unique()
+    if len(families) > 1:
+        # Side by side each would have the empty columns of all others.
+        for place, family in enumerate(families):
+            typer.echo(f"{'' if place == 0 else chr(10)}{family}")
+            _print(frame[frame["family"] == family].dropna(axis="columns", how="all"))
+        return
     params = [name for name in frame.columns if name.startswith(_PARAM)]
     # Only where something is required of trials.
     feasible = [name for name in ("feasible",) if name in frame.columns]
     names = ["number", "state", "value", *feasible, "seconds", *params]
     shown = frame.assign(seconds=(frame["ended"] - frame["started"]).dt.total_seconds())
-    if len(frame["family"].unique()) > 1:
-        names.insert(0, "family")
     # Where there is no room, the hyperparameters that are sampled last go first.
     columns = [
         Column(
             name=name.removeprefix(_PARAM),
             importance=_MOST_IMPORTANT - place,
-            right=name not in {"family", "state", "feasible"},
+            right=name not in {"state", "feasible"},
         )
         for place, name in enumerate(names)
     ]

@@ -278,6 +278,11 @@ def _validated(path: Path, text: str, content: dict[str, object]) -> Sidecar:
         key = ".".join(map(str, problem["loc"]))
         line = line_of(text, key) or 1
         rule = as_sentence(broken_rule(problem, sidecar_file()))
+        if "families" in content:
+            rule = (
+                "this file has the name of the ratings beside it, and so describes how to "
+                "read them. Give the experiment another name."
+            )
         raise DataError(f"{path}:{line}: {key}: {rule}") from error
     said = checked.model_dump()
     # Paths in the file are meant from where the file is, not from where one works.

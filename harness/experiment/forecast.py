@@ -139,6 +139,8 @@ class Forecast:
         Memory that is free.
     idle : str, optional
         That workers will idle, and what window would occupy them.
+    introduction : tuple of str
+        What the data are, and what was taken for what, line by line.
     """
 
     families: tuple[FamilyForecast, ...]
@@ -150,6 +152,7 @@ class Forecast:
     data_bytes: int
     available_bytes: int
     idle: str | None = None
+    introduction: tuple[str, ...] = ()
 
     @property
     def search_seconds(self) -> float:
@@ -307,6 +310,7 @@ def forecast_experiment(
         data_bytes=_n_bytes(train),
         available_bytes=available_bytes(),
         idle=spec.search.note_on_workers(jobs),
+        introduction=tuple(prepared.dataset.introduction()),
     )
 
 

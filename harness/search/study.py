@@ -21,6 +21,7 @@ from harness.errors import SpaceError, StudyError
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.requirements import Requirement
 from harness.evaluation.splits import SplitFacts, assign_folds
+from harness.evaluation.worker_process import n_cores
 from harness.models.base import Recommender
 from harness.models.families import file_of
 from harness.plain import Params, ParamValue, from_json, to_json
@@ -71,12 +72,13 @@ def environment() -> Environment:
     names = sorted(
         re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed
     )
-    cores = os.cpu_count() or 1
+    usable, there = n_cores(), os.cpu_count() or 1
+    limited = f"{usable} of " if usable < there else ""
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         platform=(
-            f"{platform.system()} {platform.machine()}, {cores} "
-            f"core{'s' if cores > 1 else ''}"
+            f"{platform.system()} {platform.machine()}, {limited}{there} "
+            f"core{'s' if there > 1 else ''}"
         ),
         packages={name: found for name in names if (found := _version(name))},
     )

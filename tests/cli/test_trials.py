@@ -49,6 +49,19 @@ def test_the_table_fits_the_terminal(trials, monkeypatch):
     assert f"{best.value:.4f}" in result.stdout
 
 
+def test_each_family_has_a_table_of_its_own(monkeypatch):
+    done = Experiment(results=make_record(), storage="unused")
+    monkeypatch.setattr("harness.api.load", lambda *_: done)
+    lines = CliRunner().invoke(app, ["trials", "published"]).stdout.splitlines()
+    heads = {
+        family: lines[lines.index(family) + 1].split()
+        for family in done.results.studies
+    }
+    assert "user_based" in heads["cf"]
+    assert "user_based" not in heads["svd"]
+    assert "n_factors" in heads["svd"]
+
+
 def test_hyperparameters_of_several_families_keep_their_types():
     record = make_record()
     frame = Experiment(results=record, storage="unused").trials

@@ -53,6 +53,7 @@ def test_catalogues_in_the_toml_are_found_beside_it(write):
         ("user_column = 3\n", "user_column: must be text, in quotes, but is 3"),
         ('simulated = "yes"\n', "simulated: must be true or false, but is 'yes'"),
         ('catalogue = "t.csv"\n', r"catalogue: must be a list, in \[ \], but is"),
+        ('title = "x"\n[families.svd]\n', "Give the experiment another name"),
         ("scale = [1,\n", "must be a TOML file"),
         ('user_column = "usr"\n', "no column named 'usr'"),
     ],

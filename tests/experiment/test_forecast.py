@@ -197,7 +197,7 @@ def test_more_workers_than_tasks_shorten_nothing_and_are_told_their_window(
     )
     assert fitting.idle is None
     assert "52 of 64 workers" in more.describe()[-1]
-    assert "--window 16" in more.describe()[-1]
+    assert "--window 24" in more.describe()[-1]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +244,7 @@ def test_a_dry_run_tries_the_family_and_writes_nothing(invoke, tmp_path):
     assert result.exit_code == 0, result.output
     assert "search" in result.stdout
     assert "of memory" in result.stdout
+    assert "Columns taken: user 'user'" in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
