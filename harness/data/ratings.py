@@ -16,9 +16,18 @@ __all__ = ["RatingScale", "Ratings", "distinct"]
 def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Give the different values of an array in order, as `numpy.unique` does.
 
-    That puts integers into a hash table since NumPy 2.3: of 4 million different ones it
-    takes 4.6 s, sorting them 0.03 s.
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Numbers or text.
+
+    Returns
+    -------
+    ndarray, shape (n_distinct,)
+        In ascending order.
     """
+    # NumPy puts integers into a hash table since 2.3: of 4 million different ones that
+    # takes 4.6 s, sorting them 0.03 s.
     ordered = np.sort(values)
     is_new = np.ones(len(ordered), dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
