@@ -1,7 +1,7 @@
 """``harness models``: what is registered, how good it is, and what it is in use as."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.options import StorageOption, TrackingOption
 from harness.cli.terminal import Column
+from harness.formatting import in_words
 
 if TYPE_CHECKING:
     from harness.evaluation.opening_budget import OpeningBudget
@@ -110,6 +111,8 @@ def _print(
                 f"{'s' if budget.openings > 1 else ''}: {budget.left:.3g} of the error of "
                 f"{budget.alpha:g} left, the next at level {budget.next_level:.2g}"
             )
+    for line in _forced(versions):
+        console.print(line)
     for name, report in reports.items():
         if report is not None:
             console.print(f"Report of {plain(name)}: {report}")
@@ -131,6 +134,21 @@ def _print(
         )
 
 
+def _forced(versions: "Sequence[RegisteredVersion]") -> Iterator[str]:
+    """Say what was promoted in spite of what."""
+    from harness.cli.terminal import plain
+
+    for version in versions:
+        if version.facts is not None and version.facts.forced:
+            why = in_words([FORCED.get(word, word) for word in version.facts.forced])
+            name = f"{plain(version.name)} {version.version}"
+            yield f"{name} was promoted by force: {why}."
+
+
+FORCED = {
+    "floor": "it is not shown to beat the baselines",
+    "undecided": "it is not shown not to be worse than the champion before it",
+}
 OBJECTIVE = Column(name="objective", importance=8)
 COLUMNS = (
     Column(name="model", importance=9, wraps=True),

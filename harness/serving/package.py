@@ -16,7 +16,7 @@ from harness.evaluation.measures import MEASURES
 from harness.evaluation.splits import SplitFacts
 from harness.evaluation.statistics import Estimate
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import unit_of_scale
+from harness.formatting import setting, unit_of_scale
 from harness.models.base import Recommender
 from harness.models.families import GROUP
 from harness.plain import Params
@@ -62,8 +62,7 @@ curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
   -d '{"dataframe_records": [{"user": "USER", "item": "ITEM"}]}'
 ```
 
-Users and titles that the model does not know get its answer for strangers (the cold
-start), never an error: `known` is false where the user, or the title asked for, has no
+Unknown users and titles get cold-start answers, never an error: `known` is false where the user, or the title asked for, has no
 training ratings. Titles that a user rated in the training part are left out of its
 recommendations, and one question gets at most 100,000 of them. `stars` lie within the rating
 scale; `score` is what titles are ranked by, the prediction before it is clipped to the scale.
@@ -111,7 +110,7 @@ def _list_params(params: Params) -> Iterator[str]:
     yield "| parameter | value |"
     yield "|---|---|"
     for name, value in params.items():
-        shown = f"{value:.6g}" if isinstance(value, float) else value
+        shown = f"{value:.6g}" if isinstance(value, float) else setting(value)
         yield f"| `{name}` | {shown} |"
     yield ""
 
@@ -128,12 +127,15 @@ def _judge(facts: ModelFacts) -> Iterator[str]:
             "ratings, so nothing is left to judge it."
         )
         yield ""
-    elif facts.n_seeds > 1:
+    unit = unit_of_scale(facts.dataset.scale)
+    if facts.trained_on != "all ratings" and facts.n_seeds > 1:
         yield (
-            f"Errors are means over {facts.n_seeds} seeds; this model is the fit with "
-            f"seed {facts.seed}."
+            f"Errors are in {unit}, and means over {facts.n_seeds} seeds; this model is the "
+            f"fit with seed {facts.seed}."
         )
-        yield ""
+    else:
+        yield f"Errors are in {unit}."
+    yield ""
     if facts.verdict:
         yield f"Verdict: {facts.verdict}."
         yield ""

@@ -217,8 +217,8 @@ def check_non_inferiority(
     test, measure, unit = comparison.test, source.measure, source.unit
     less = "" if source.study.metric.direction == "minimize" else "loss of "
     sentence = (
-        f"{measure.label} {measure.format(comparison.score)}, of {champion} "
-        f"{measure.format(comparison.champion_score)} on the same "
+        f"{measure.label} {measure.format(comparison.score)} against "
+        f"{measure.format(comparison.champion_score)} of {champion} on the same "
         f"{comparison.n_pairs:,} test ratings: {less}"
         f"{_signed(measure, test.difference, unit)}, at most "
         f"{_signed(measure, test.upper)} at level {test.alpha:.2g} (required: < "

@@ -477,10 +477,16 @@ def describe_standing(record: ExperimentRecord, candidate: str) -> str:
     """Say what the verdict is on a candidate, and the intervals it is read off."""
     if record.decision is None or record.judging is None:
         return ""
+    decision = record.decision
+    said = _verdict_in_words(decision, candidate)
+    if record.is_study:
+        said = "these are the best settings of the study"
+    if candidate == decision.winner and not decision.beats_floor:
+        said += f", but not shown to beat the {decision.floor} baseline"
     return (
-        _verdict_in_words(record.decision, candidate)
+        said
         + _worse_by(record, candidate, record.judging.margin)
-        + _not_worse(record.decision, candidate)
+        + _not_worse(decision, candidate)
     )
 
 

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -74,6 +75,18 @@ def test_what_is_undecided_says_so_and_can_be_forced(promote):
     forced = promote("bad", *margin, "--force-undecided")
     assert forced.exit_code == 0
     assert "FORCED" in forced.stdout
+    listed = CliRunner().invoke(app, ["models"]).stdout
+    assert re.search(
+        r"^ratings 2 was promoted by force: .*champion", listed, re.MULTILINE
+    )
+    [told] = [
+        each
+        for each in json.loads(
+            CliRunner().invoke(app, ["models", "--format", "json"]).stdout
+        )
+        if each["version"] == 2
+    ]
+    assert told["facts"]["forced"] == ["undecided"]
 
 
 def test_a_refit_on_all_ratings_is_said_to_be_served(promote):

@@ -11,7 +11,12 @@ from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
 from harness.tracking.projection import describe_standing, project_final
 from harness.tracking.store import SyncCounts
-from tests.experiment.records import SPLIT, make_record, make_study
+from tests.experiment.records import (
+    SPLIT,
+    make_record,
+    make_study,
+    make_study_record,
+)
 from tests.experiment.scores import PARAMS, TUNED
 
 N_TRIALS = 2
@@ -287,6 +292,14 @@ def test_a_study_that_was_continued_shows_its_newest_figures(small_record, store
     metrics = MlflowClient(store_uri).get_run(top).data.metrics
     assert metrics["test_rmse"] == pytest.approx(0.56)
     assert sync(again, store_uri) == SyncCounts(unchanged=1 + N_TRIALS + 1)
+
+
+def test_a_standing_says_that_a_baseline_is_not_beaten():
+    record = make_study_record("cf", judged={"tuned": {"cf": 0.67}})
+    said = describe_standing(record, "cf")
+    # 0.66 of the bias baseline.
+    assert "not shown to beat the user and item bias baseline" in said
+    assert "not shown to beat" not in describe_standing(make_study_record(), "svd")
 
 
 def test_a_standing_gives_the_interval_that_it_is_read_off():
