@@ -12,11 +12,13 @@ FROM python:3.12-slim
 # LightFM's own engine (hybrid, engine = "lightfm") needs OpenMP.
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 # All that is written goes to /work, /cache or /tmp: the rest may be read-only.
-RUN useradd --uid 1000 --no-create-home harness && install -d -o harness -g harness /work /cache /artifacts
+# Any user may write there: `docker run --user` makes the files those of whoever calls it.
+RUN useradd --uid 1000 --no-create-home harness && install -d -m 1777 -o harness -g harness /work /cache /artifacts
 COPY --from=build /opt/harness /opt/harness
 ENV PATH=/opt/harness/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
+    USER=harness \
     XDG_CACHE_HOME=/cache \
     MPLCONFIGDIR=/tmp/matplotlib
 USER harness

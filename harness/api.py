@@ -5,12 +5,14 @@ The command line calls exactly this.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.carry_out import carry_out
 from harness.data.dataset import Dataset
 from harness.data.load import FRAME, load_frame
+from harness.data.options import ReadOptions
 from harness.errors import DataError, UnknownNameError
 from harness.experiment.forecast import Forecast, forecast_experiment
 from harness.experiment.run import (
@@ -352,6 +354,32 @@ def _given(
     return dict([*bound.arguments.items()][len(first) :])
 
 
+_CALLED_ELSEWHERE = {
+    "n_trials": "trials",
+    "timeout": "seconds",
+    "n_jobs": "jobs",
+    "study_name": "name",
+    "random_state": "seed",
+    "objective": "metric",
+    "tracking_uri": "location",
+    "experiment": "location",
+}
+"""What other libraries call parameters of `tune`."""
+
+
+def _check_names(reading: Mapping[str, Any]) -> None:
+    """Refuse what is neither a parameter of `tune` nor an option of reading."""
+    options = [field.name for field in fields(ReadOptions)]
+    for name in reading:
+        if name not in options:
+            known = [*inspect.signature(tune).parameters, *options]
+            known.remove("reading")
+            meant = _CALLED_ELSEWHERE.get(name)
+            raise UnknownNameError(
+                "parameter of harness.tune", name, known, [meant] if meant else ()
+            )
+
+
 _SEARCH = ("folds", "sampler", "pruner", "window", "metric", "fidelity")
 """Parameters of `tune` that are keys of the table ``[search]``, too."""
 
@@ -360,6 +388,7 @@ def _prepared_study(
     family: str, data: Any, reading: Mapping[str, Any], **given: Any
 ) -> PreparedExperiment:
     """Prepare what `tune` was asked for."""
+    _check_names(reading)
     spec = study_spec(
         family,
         entry={

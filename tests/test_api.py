@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.data.load import load_frame
+from harness.data.options import ReadOptions
 from harness.errors import DataError, HarnessError, StudyError, UnknownNameError
 from harness.experiment import judge
 from harness.experiment.convergence import unfinished
@@ -198,6 +200,26 @@ def test_an_option_that_does_not_exist_is_an_error_before_anything_runs(
     with pytest.raises((HarnessError, ValueError), match="user_colum"):
         harness.tune("svd", frame, user_colum="user", progress=False)
     assert not (working_folder / "optuna.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("n_trials", "trials"),
+        ("tracking_uri", "location"),
+        ("user_colum", "user_column"),
+    ],
+)
+def test_a_parameter_that_others_call_so_is_named(frame, theirs, ours):
+    with pytest.raises(UnknownNameError, match=f"harness.tune.*mean '{ours}'"):
+        harness.tune("svd", frame, progress=False, **{theirs: 5})
+
+
+def test_a_data_frame_has_the_name_it_is_given(frame):
+    named = frame.copy()
+    named.attrs["name"] = "club"
+    assert load_frame(named, ReadOptions()).name == "club"
+    assert load_frame(frame, ReadOptions()).name == "frame"
 
 
 @pytest.mark.parametrize("module", ["harness", "harness.cli"])

@@ -50,6 +50,15 @@ def test_caches_lie_outside_of_what_is_read_only():
         assert settings[name].startswith(("/tmp", "/cache"))
 
 
+def test_any_user_can_write_where_something_is_written():
+    # `docker run --user` has no name in the container, for which MLflow would ask.
+    assert "USER=harness" in " ".join(arguments("ENV"))
+    [made] = [words for words in arguments("RUN") if "install -d" in words]
+    folders = made.split("install -d")[1].split()
+    assert folders[:2] == ["-m", "1777"]
+    assert {"/work", "/cache"} <= set(folders)
+
+
 def test_services_call_commands_and_options_that_exist():
     import typer.main
     from mlflow.cli import cli as mlflow

@@ -61,7 +61,10 @@ def load_again(facts: DatasetFacts) -> Dataset:
 
 
 def load_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
-    """Load a table as a file of it would be loaded, with all the same checks."""
+    """Load a table as a file of it would be loaded, with all the same checks.
+
+    Its name is that of ``frame.attrs["name"]``, if there is one.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -81,7 +84,8 @@ def load_frame(frame: "pd.DataFrame", options: ReadOptions) -> Dataset:
         except DataError as error:
             # The file is none of the user's, and gone.
             raise DataError(str(error).replace(str(path), FRAME)) from error
-        return replace(dataset, name="frame", source=FRAME)
+        name = str(frame.attrs.get("name") or "frame")
+        return replace(dataset, name=name, source=FRAME)
 
 
 def _embedded(options: ReadOptions) -> Dataset:

@@ -283,6 +283,11 @@ def sync_study(
         study = optuna.load_study(study_name="parabola", storage="sqlite:///study.db")
         sync_study(study, "http://127.0.0.1:5000")
     """
+    if isinstance(study, str):  # as a caller without types may say it
+        raise TrackingError(
+            f"sync_study takes a study, not the name of one: load it with "
+            f"optuna.load_study(study_name={study!r}, storage=...)."
+        )
     place = _Place(locate(tracking_uri, experiment))
     try:
         store = place.open()

@@ -550,6 +550,11 @@ def test_sync_writes_what_is_missing_and_then_nothing(store_uri, storage, read_r
     assert read_runs(store_uri)[0][0].info.status == FINISHED
 
 
+def test_sync_takes_a_study_not_its_name(store_uri):
+    with pytest.raises(TrackingError, match=r"load_study.*'later'"):
+        sync_study("later", store_uri)
+
+
 def test_sync_mends_a_run_that_lacks_something(store_uri, read_runs):
     from mlflow import MlflowClient
 
