@@ -31,32 +31,17 @@ __all__ = [
     "tune",
 ]
 
+
 # Imported when used: `import harness` takes no time, and the callback of an Optuna user
 # needs nothing of the recommenders.
-_MODULES = {
-    **dict.fromkeys(
-        (
-            "Experiment",
-            "Study",
-            "compare",
-            "forecast_run",
-            "forecast_tune",
-            "load",
-            "run",
-            "tune",
-        ),
-        "harness.api",
-    ),
-    "MLflowCallback": "harness.tracking.callback",
-    "sync_study": "harness.tracking.callback",
-}
-
-
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    callback = name in {"MLflowCallback", "sync_study"}
+    return getattr(
+        import_module("harness.tracking.callback" if callback else "harness.api"), name
+    )
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *__all__})

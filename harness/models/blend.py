@@ -409,13 +409,7 @@ class Blend(Recommender):
         return Explanation(parts=tuple(parts))
 
     def save(self, folder: Path) -> None:
-        """Write the blend, and each part in a folder of its own; see `Recommender.save`.
-
-        Parameters
-        ----------
-        folder : Path
-            Made if it does not exist.
-        """
+        """Write the blend, and each part in a folder of its own; see `Recommender.save`."""
         super().save(folder)
         for name, part in self.parts_.items():
             part.save(_folder_of(folder, name))
@@ -428,18 +422,7 @@ class Blend(Recommender):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a blend and its parts; see `Recommender.load`.
-
-        Parameters
-        ----------
-        folder : Path
-            Where it was saved.
-
-        Returns
-        -------
-        Self
-            A fitted blend with equal predictions.
-        """
+        """Read a blend and its parts; see `Recommender.load`."""
         model = super().load(folder)
         model.parts_ = {
             member.name: _load_part(_folder_of(folder, member.name), member.family)

@@ -283,19 +283,7 @@ class CF(Recommender):
     values_: npt.NDArray[np.float32] = field(init=False, repr=False)
 
     def growth(self, ratings: Ratings) -> Growth:
-        """Say what time and memory grow with: the pairs of ratings that are compared.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            What would be learnt from.
-
-        Returns
-        -------
-        Growth
-            Pairs of ratings of one user (user-based: of one title); bytes, where
-            similarities are kept in lists up to the limit of `plan`.
-        """
+        """Say what time and memory grow with: the pairs of ratings that are compared."""
         by_y, n_x = (
             (ratings.items, ratings.n_users)
             if self.user_based

@@ -62,18 +62,7 @@ class SlopeOne(ReferenceRecommender):
     values_: npt.NDArray[np.float32] = field(init=False, repr=False)
 
     def growth(self, ratings: Ratings) -> Growth:
-        """Say what time and memory grow with: pairs of ratings, and of titles.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            What would be learnt from.
-
-        Returns
-        -------
-        Growth
-            Pairs of ratings of one user; pairs of rated titles.
-        """
+        """Say what time and memory grow with: pairs of ratings, and of titles."""
         of_users = np.bincount(ratings.users).astype(np.float64)
         n_rated = len(distinct(ratings.items))
         return Growth(time=float(np.square(of_users).sum()), memory=float(n_rated) ** 2)
