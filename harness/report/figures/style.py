@@ -87,8 +87,14 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     """Write a figure as PNG."""
     # Ticks are made while drawing, so the style must still hold.
     with figure_style(), any_script():
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+        # Otherwise `savefig` makes the layout twice more, and draws twice.
+        figure.set_layout_engine(None)
         # Without the version of matplotlib equal figures are equal files.
         figure.savefig(path, format="png", metadata={"Software": None})
+        figure.set_layout_engine(engine)
     return path
 
 
