@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -38,13 +39,15 @@ _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>\w*)")
 _references: dict[type[Recommender], str] = {}
 
 
-def _entries() -> dict[str, EntryPoint]:
+@cache
+def _entries(path: tuple[str, ...]) -> dict[str, EntryPoint]:  # noqa: ARG001 - a key
+    """Read what is registered: all packages are looked through, which takes 10 ms."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def family_names() -> list[str]:
     """List the registered families."""
-    return sorted(_entries())
+    return sorted(_entries(tuple(sys.path)))
 
 
 def load_family(reference: str) -> type[Recommender]:
@@ -54,7 +57,10 @@ def load_family(reference: str) -> type[Recommender]:
         family = _from_file(reference, Path(in_file["file"]), in_file["name"])
         _references[family] = reference
         return family
-    entries = _entries()
+    entries = _entries(tuple(sys.path))
+    if reference not in entries:
+        _entries.cache_clear()  # it may have been installed since
+        entries = _entries(tuple(sys.path))
     if reference not in entries:
         raise UnknownNameError("family", reference, entries)
     entry = entries[reference]

@@ -8,7 +8,14 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import DataError, IntegrityError
 
-__all__ = ["MAX_TEXT", "read_attributes", "shorten", "why_too_small", "write_attribute"]
+__all__ = [
+    "MAX_TEXT",
+    "read_attribute",
+    "read_attributes",
+    "shorten",
+    "why_too_small",
+    "write_attribute",
+]
 
 
 MAX_TEXT = 30_000
@@ -36,17 +43,19 @@ def write_attribute(study: optuna.Study, key: str, value: Any) -> None:
     study.set_user_attr(key, {"kind": _PIECES, "side": side, "n": len(pieces)})
 
 
+def read_attribute(attributes: Mapping[str, Any], key: str) -> Any:
+    """Read one attribute, put together again where it is in pieces; None without it."""
+    head: Any = attributes.get(key)
+    if not _is_head(head):
+        return head
+    names = [f"{key}:{head['side']}{number}" for number in range(head["n"])]
+    return json.loads("".join(attributes[name] for name in names))
+
+
 def read_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Put attributes together again that were written in pieces."""
-    whole = dict(attributes)
-    for key, head in attributes.items():
-        if _is_head(head):
-            names = [f"{key}:{head['side']}{number}" for number in range(head["n"])]
-            whole[key] = json.loads("".join(attributes[name] for name in names))
-    names = [name for name in whole if _is_piece(name, attributes)]
-    for name in names:
-        del whole[name]
-    return whole
+    """Read all attributes."""
+    names = [name for name in attributes if not _is_piece(name, attributes)]
+    return {name: read_attribute(attributes, name) for name in names}
 
 
 def _is_head(value: Any) -> bool:

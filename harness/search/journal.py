@@ -29,6 +29,7 @@ class Journal(BaseJournalBackend):
         # What of the file was read: operations and bytes.
         self._n_read = 0
         self._position = 0
+        self._last = b""
         # Operations of `one_write`, None outside of it; and how many of them were read.
         self._pending: list[bytes] | None = None
         self._n_pending_read = 0
@@ -81,6 +82,13 @@ class Journal(BaseJournalBackend):
                 read = lines[: self._n_pending_read]
                 self._n_read += len(read)
                 self._position += sum(map(len, read))
+                self._last = read[-1] if read else self._last
+
+    def is_continued(self) -> bool:
+        """Tell whether what was read is still there: not another file by this name."""
+        with self._path.open("rb") as journal:
+            journal.seek(self._position - len(self._last))
+            return journal.read(len(self._last)) == self._last
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add operations: now, or at the end of `one_write`."""
@@ -127,6 +135,7 @@ class Journal(BaseJournalBackend):
             log = self._parse(line)
             self._n_read += 1
             self._position += len(line)
+            self._last = line
             if self._n_read > log_number_from:
                 yield log
 

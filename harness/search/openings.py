@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
+from harness.search.attributes import read_attribute
 from harness.search.storage import (
     MARK,
     attributes_of_all,
@@ -68,7 +69,7 @@ def record_opening(storage: str, name: str, *, promotion: bool = False) -> int:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for key in (OPENINGS, PROMOTION_TESTS) if promotion else (OPENINGS,):
         save_experiment_facts(storage, name, key, [*facts.get(key, ()), now])
-    return len(_times_of(storage, _ratings_of(facts), OPENINGS))
+    return len(_times_of(storage, _ratings_of(facts[MARK]), OPENINGS))
 
 
 def openings_by_now(
@@ -87,15 +88,15 @@ def promotion_tests_by_now(storage: str, sealed: SealedRatings) -> int:
 def _times_of(storage: str, sealed: SealedRatings, key: str) -> list[datetime]:
     return sorted(
         datetime.fromisoformat(time)
-        for _, attrs in attributes_of_all(storage)
-        if MARK in attrs and _ratings_of(attrs).are(sealed)
-        for time in attrs.get(key, ())
+        for attrs in attributes_of_all(storage)
+        if (mark := read_attribute(attrs, MARK)) and _ratings_of(mark).are(sealed)
+        for time in read_attribute(attrs, key) or ()
     )
 
 
-def _ratings_of(attrs: Mapping[str, Any]) -> SealedRatings:
+def _ratings_of(mark: Mapping[str, Any]) -> SealedRatings:
     # Only what is needed: all experiments of the storage are looked through.
-    dataset, split = attrs[MARK]["dataset"], attrs[MARK]["split"]
+    dataset, split = mark["dataset"], mark["split"]
     return SealedRatings(
         dataset=dataset["fingerprint"],
         ratings=dataset["ratings_fingerprint"],

@@ -1,10 +1,12 @@
 """Optuna storages: studies and experiments, opened for one owner and read as records."""
 
+import os
 import secrets
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from harness.evaluation.splits import SplitFacts
 from harness.formatting import hide_password
 from harness.plain import from_json
 from harness.search import records
-from harness.search.attributes import read_attributes, write_attribute
+from harness.search.attributes import read_attribute, read_attributes, write_attribute
 from harness.search.journal import Journal
 from harness.search.records import SearchSettings, StudyRecord, TrialRecord
 
@@ -121,7 +123,55 @@ def _open_journal(path: Path, *, create: bool) -> BaseStorage:
         raise _nothing_there(str(path))
     if path.exists() and _first_byte(path) not in (b"", b"{"):
         raise StudyError(f"{path} is not an Optuna journal: name another --storage.")
-    return JournalStorage(Journal(path))
+    return _JournalStorage(Journal(path))
+
+
+class _JournalStorage(JournalStorage):
+    """Optuna's storage, whose list of studies does not copy what is kept with them.
+
+    Each look at a storage would cost 20 ms for each study in it; nobody changes them here.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.journal = journal
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        with self._thread_lock:
+            self._sync_with_backend()
+            studies = [copy(study) for study in self._replay_result.get_all_studies()]
+            for study in studies:
+                study.user_attrs = dict(study.user_attrs)
+                study.system_attrs = dict(study.system_attrs)
+            return studies
+
+
+_MOST_OPENED = 4
+_opened: dict[tuple[int, int, int], _JournalStorage] = {}
+
+
+def _open_to_read(storage: str) -> BaseStorage:
+    """Open a storage, or take it as it was opened last.
+
+    To open a journal is to read it to the end: what is opened already reads on from where
+    it is. The owner of a study opens its own, whose writes may be collected.
+    """
+    if "://" in storage:
+        return open_storage(storage, create=False)
+    try:
+        facts = Path(storage).stat()
+    except OSError:
+        return open_storage(storage, create=False)
+    key = (os.getpid(), facts.st_dev, facts.st_ino)
+    if key in _opened and _opened[key].journal.is_continued():
+        return _opened[key]
+    opened = open_storage(storage, create=False)
+    assert isinstance(opened, _JournalStorage)
+    _opened.pop(key, None)
+    while len(_opened) >= _MOST_OPENED:
+        del _opened[next(iter(_opened))]
+    _opened[key] = opened
+    return opened
 
 
 def _first_byte(path: Path) -> bytes:
@@ -167,7 +217,7 @@ def _reason_of(error: BaseException) -> str:
 
 def list_studies(storage: str) -> list[str]:
     """List the studies that harness has made in a storage."""
-    return _names_of_studies(open_storage(storage, create=False))
+    return _names_of_studies(_open_to_read(storage))
 
 
 def _names_of_studies(opened: BaseStorage) -> list[str]:
@@ -177,7 +227,7 @@ def _names_of_studies(opened: BaseStorage) -> list[str]:
 
 def read_study(storage: str, name: str) -> StudyRecord:
     """Read a study without changing it."""
-    opened = open_storage(storage, create=False)
+    opened = _open_to_read(storage)
     known = _names_of_studies(opened)
     if name not in known:
         raise UnknownNameError("study", name, known)
@@ -186,8 +236,7 @@ def read_study(storage: str, name: str) -> StudyRecord:
 
 def read_studies(storage: str, names: Iterable[str]) -> dict[str, StudyRecord]:
     """Read those of some studies that are there, without changing them."""
-    # Once for all: to open a journal is to read it to the end.
-    opened = open_storage(storage, create=False)
+    opened = _open_to_read(storage)
     known = set(_names_of_studies(opened))
     return {
         name: study_record(optuna.load_study(study_name=name, storage=opened), storage)
@@ -308,12 +357,12 @@ def _taken(storage: str, name: str, taken: str) -> StudyError:
 
 def list_experiments(storage: str) -> list[str]:
     """List the experiments in a storage, studies of one family included."""
-    return list(_homes(open_storage(storage, create=False)))
+    return list(_homes(_open_to_read(storage)))
 
 
 def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
     """Read what is kept with an experiment."""
-    homes = _homes(open_storage(storage, create=False))
+    homes = _homes(_open_to_read(storage))
     if name not in homes:
         raise UnknownNameError("experiment", name, homes)
     return read_attributes(homes[name].user_attrs)
@@ -321,7 +370,7 @@ def read_experiment_facts(storage: str, name: str) -> dict[str, Any]:
 
 def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None:
     """Keep something with an experiment."""
-    opened = open_storage(storage)
+    opened = _open_to_read(storage)
     with storage_errors(storage):
         home = _homes(opened)[name].study_name
         study = optuna.load_study(study_name=home, storage=opened)
@@ -331,12 +380,10 @@ def save_experiment_facts(storage: str, name: str, key: str, value: Any) -> None
 def _homes(opened: BaseStorage) -> dict[str, FrozenStudy]:
     """Find the studies that experiments are kept with, by name of the experiment."""
     studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
-    marks = [(read_attributes(study.user_attrs).get(MARK), study) for study in studies]
+    marks = [(read_attribute(study.user_attrs, MARK), study) for study in studies]
     return {mark["name"]: study for mark, study in marks if mark is not None}
 
 
-def attributes_of_all(storage: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read the attributes of all studies."""
-    opened = open_storage(storage, create=False)
-    studies = sorted(opened.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001
-    return [(study.study_name, read_attributes(study.user_attrs)) for study in studies]
+def attributes_of_all(storage: str) -> list[Mapping[str, Any]]:
+    """Give the attributes of all studies, as `read_attribute` takes them."""
+    return [study.user_attrs for study in _open_to_read(storage).get_all_studies()]

@@ -25,7 +25,7 @@ from harness.evaluation.worker_process import n_cores
 from harness.models.base import Recommender
 from harness.models.families import file_of
 from harness.plain import Params, ParamValue, from_json, to_json
-from harness.search.attributes import read_attributes, write_attribute
+from harness.search.attributes import read_attribute, read_attributes, write_attribute
 from harness.search.engine import Budget, Engine, SearchPlan
 from harness.search.executors import choose_executor, open_runner, run_here
 from harness.search.fidelity import WHOLE, Evaluation, Fidelity, require_samples
@@ -352,8 +352,10 @@ def _asked(settings: SearchSettings) -> tuple[Requirement, ...]:
 def check_plan(plan: StudyPlan) -> None:
     """Refuse a plan whose study exists and was searched in another way."""
     for study in open_storage(plan.storage).get_all_studies():
-        there = read_attributes(study.user_attrs).get("harness")
-        if study.study_name == plan.name and there is not None:
+        if study.study_name != plan.name:
+            continue
+        there = read_attribute(study.user_attrs, "harness")
+        if there is not None:
             _require_equal(plan, there, ("family", *_SEARCHED))
 
 
