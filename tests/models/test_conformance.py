@@ -23,13 +23,14 @@ from harness.models.families import family_names, load_family
 from harness.models.hyperparameters import domains
 from harness.search.distributions import Categorical, Epochs, Fixed, Float, Int
 from harness.search.space import find_space, load_space
+from tests.models.conftest import make_catalogue, make_ratings
 
 ENDS = {"first": 0, "last": -1}
 STRANGERS = np.array([-1, -7, 10**6, 2**31 - 1])
 MOST_EPOCHS = 3  # at the corners: enough to go wrong, and quick
 
 
-@pytest.fixture(params=family_names())
+@pytest.fixture(scope="module", params=family_names())
 def family(request):
     try:
         return load_family(request.param)
@@ -37,14 +38,22 @@ def family(request):
         pytest.skip(str(error))
 
 
-@pytest.fixture
-def model(family):
-    return family()
+@pytest.fixture(scope="module")
+def quick(family):
+    """Hyperparameters with which a fit takes little time."""
+    return {"n_iterations": 40} if family.name == "bfm" else {}
 
 
 @pytest.fixture
-def fitted(model, ratings, catalogue):
-    return model.fit(ratings, catalogue)
+def model(family, quick):
+    return family(**quick)
+
+
+@pytest.fixture(scope="module")
+def fitted(family):
+    """A model as its defaults make it, for tests that only ask it."""
+    ratings = make_ratings()
+    return family().fit(ratings, make_catalogue(ratings))
 
 
 @pytest.fixture
@@ -267,7 +276,7 @@ UNITS = {
 
 @pytest.mark.parametrize(("factor", "shift"), UNITS.values(), ids=UNITS)
 def test_the_unit_of_the_ratings_does_not_matter(
-    family, ratings, catalogue, factor, shift
+    family, quick, ratings, catalogue, factor, shift
 ):
     """Ratings a r + b give predictions a p + b, to a thousandth of a star.
 
@@ -280,8 +289,8 @@ def test_the_unit_of_the_ratings_does_not_matter(
         scale=RatingScale(*ends),
     )
     pairs = every_pair(ratings)
-    expected = factor * family().fit(ratings, catalogue).predict(*pairs) + shift
-    prediction = family().fit(converted, catalogue).predict(*pairs)
+    expected = factor * family(**quick).fit(ratings, catalogue).predict(*pairs) + shift
+    prediction = family(**quick).fit(converted, catalogue).predict(*pairs)
     star = factor * ratings.scale.star
     np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-3 * star)
 
@@ -355,9 +364,9 @@ def test_recommends_what_it_predicts_highest_at_that_time(timed, ratings):
         )
 
 
-def test_needs_no_timestamps(family, ratings, catalogue):
+def test_needs_no_timestamps(family, quick, ratings, catalogue):
     timeless = replace(ratings, timestamps=None)
-    model = family().fit(timeless, catalogue)
+    model = family(**quick).fit(timeless, catalogue)
     users, items = every_pair(ratings)
     for when in (None, 10.0**9):
         assert_possible(model.predict(users, items, when), ratings, n=len(users))
@@ -383,17 +392,19 @@ def test_fit_and_predict_leave_the_input_as_it_was(model, ratings, catalogue):
     assert catalogue.fingerprint() == before
 
 
-def test_a_second_fit_forgets_the_first(family, ratings, catalogue):
+def test_a_second_fit_forgets_the_first(family, quick, ratings, catalogue):
     other = replace(ratings, values=(5.5 - ratings.values).astype(np.float32))
-    again = family().fit(other, catalogue).fit(ratings, catalogue)
-    once = family().fit(ratings, catalogue)
+    again = family(**quick).fit(other, catalogue).fit(ratings, catalogue)
+    once = family(**quick).fit(ratings, catalogue)
     pairs = every_pair(ratings)
     np.testing.assert_array_equal(again.predict(*pairs), once.predict(*pairs))
 
 
-def test_same_seed_same_numbers(family, ratings, catalogue):
+def test_same_seed_same_numbers(family, quick, ratings, catalogue):
     pairs = every_pair(ratings)
-    one, two = (family().fit(ratings, catalogue).predict(*pairs) for _ in range(2))
+    one, two = (
+        family(**quick).fit(ratings, catalogue).predict(*pairs) for _ in range(2)
+    )
     np.testing.assert_array_equal(one, two)
 
 

@@ -415,9 +415,11 @@ def test_it_beats_the_bias_model_for_rare_titles_of_real_catalogues(
     rmse_of_rare_titles, predictor
 ):
     biases = {"user_regularization": 5.0, "item_regularization": 3.0}
-    baseline = rmse_of_rare_titles(Baseline(**biases), most=4)
-    content = rmse_of_rare_titles(Content(predictor=predictor, **biases), most=4)
-    # Measured: 0.953 of the bias model, and 0.894 and 0.892.
+    baseline = rmse_of_rare_titles(Baseline(**biases), most=4, n_splits=3)
+    content = rmse_of_rare_titles(
+        Content(predictor=predictor, **biases), most=4, n_splits=3
+    )
+    # Measured on eight splits: 0.953 of the bias model, and 0.894 and 0.892.
     assert content < baseline - 0.03
 
 

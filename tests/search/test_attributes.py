@@ -2,6 +2,8 @@ import json
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from harness.errors import StudyError
 from harness.search.attributes import (
@@ -11,7 +13,9 @@ from harness.search.attributes import (
     write_attribute,
 )
 from harness.search.storage import (
+    attributes_of_all,
     create_experiment,
+    list_studies,
     open_storage,
     read_experiment_facts,
     read_study,
@@ -107,3 +111,42 @@ def test_a_long_traceback_is_shortened_not_refused(plan_of, run, shifted, monkey
     error = read_study(plan_of().storage, "toy").trials[0].error
     assert len(error) < MAX_TEXT
     assert error.endswith(" the end\n")
+
+
+def studies_of(storage):
+    return [
+        (s.study_name, s.directions, s.user_attrs, s.system_attrs)
+        for s in storage.get_all_studies()
+    ]
+
+
+def test_a_journal_tells_of_its_studies_what_optuna_tells(tmp_path):
+    path = str(tmp_path / "optuna.log")
+    for name in ("one", "two"):
+        study = optuna.create_study(study_name=name, storage=open_storage(path))
+        write_attribute(study, "large", "x" * 3 * MAX_TEXT)
+    optunas = JournalStorage(JournalFileBackend(path))
+    before = open_storage(path).get_all_studies()
+    assert studies_of(open_storage(path)) == studies_of(optunas)
+    # What was given does not change with the storage.
+    write_attribute(study, "later", 1)
+    assert "later" not in before[1].user_attrs
+
+
+def test_a_reader_sees_what_others_write_and_another_file_by_the_same_name(tmp_path):
+    path = tmp_path / "optuna.log"
+    study = optuna.create_study(study_name="a", storage=open_storage(str(path)))
+    for number in (1, 2):
+        study.set_user_attr("number", number)
+        [attributes] = attributes_of_all(str(path))
+        assert attributes == {"number": number}
+    with path.open("r+b") as file:
+        file.truncate(file.read().find(b"\n") + 1)
+    assert attributes_of_all(str(path)) == [{}]
+    other = tmp_path / "other.log"
+    optuna.create_study(study_name="b", storage=open_storage(str(other)))
+    path.write_bytes(other.read_bytes())
+    assert list_studies(str(path)) == []
+    study = optuna.load_study(study_name="b", storage=open_storage(str(path)))
+    study.set_user_attr("harness", {})
+    assert list_studies(str(path)) == ["b"]

@@ -68,7 +68,7 @@ def test_a_grid_that_is_too_large_is_refused(plan_of, run):
 def test_a_family_without_parameters_says_so(plan_of, run):
     record = run(plan_of(text=FIXED), 20)
     assert len(record.trials) == 1
-    assert "no parameter to search" in why_exhausted(record)
+    assert "no hyperparameters" in why_exhausted(record)
 
 
 def test_a_family_with_nothing_but_epochs_says_so(plan_of, run, descending):
