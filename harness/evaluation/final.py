@@ -1,5 +1,6 @@
 """The final judging: refits with several seeds, scored once on the sealed test set."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +17,24 @@ from harness.evaluation.cold_start import compare_by_depth, known_share, rmse_by
 from harness.evaluation.comparison import WinnerCorrection, correct_winner
 from harness.evaluation.dependence import ScoreIntervals
 from harness.evaluation.equivalence import answer_pairs
-from harness.evaluation.measures import LOG_LOSS, Evidence, take_measures
+from harness.evaluation.measures import (
+    HALF_A_DIGIT,
+    LOG_LOSS,
+    MEASURES,
+    Evidence,
+    take_measures,
+)
 from harness.evaluation.metrics import OBJECTIVE, Metric, rmse
 from harness.evaluation.objective_scores import ObjectiveScores, Scored
 from harness.evaluation.objectives import losses_of, margin_of
-from harness.evaluation.ranking import LENGTH, rank_lists, recommend_to
+from harness.evaluation.ranking import (
+    LENGTH,
+    MEANS_OF_LISTS,
+    TopLists,
+    judge_users,
+    rank_lists,
+    recommend_to,
+)
 from harness.evaluation.results import (
     BIAS_BASELINE,
     MEAN_BASELINE,
@@ -44,6 +58,7 @@ from harness.version import code_version
 __all__ = [
     "Entry",
     "FittedEntry",
+    "choose_listed_users",
     "describe_residuals",
     "fit_entries",
     "fit_entry",
@@ -234,6 +249,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     # What little is known of is compared by RMSE, whatever the objective is.
     of_errors = margin_of(OBJECTIVE, margin if metric == OBJECTIVE else None, scale)[0]
     judge = _Judge(train, ratings, catalogue, metric)
+    judge.choose_users([each.models[0] for each in fitted])
     models = []
     for each in fitted:
         models.append(judge.score(each))
@@ -247,7 +263,8 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
         code_version=code_version(),
         seeds=tuple(seeds),
         n_test=len(ratings),
-        n_test_users=len(distinct(ratings.users)),
+        n_test_users=judge.intervals.n_users,
+        n_listed_users=judge.n_listed_users,
         test_variance=float(ratings.values.var(dtype=np.float64)),
         confidence=confidence,
         margin=width,
@@ -267,6 +284,57 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     )
 
 
+LISTED_ALWAYS = 20_000
+"""Up to so many users of a test set all get lists."""
+N_PILOT_USERS = 2_000
+_SAFETY = 1.2
+"""A standard error known from a pilot may be that much too small."""
+
+
+def choose_listed_users(
+    models: Sequence[Recommender],
+    train: Ratings,
+    test: Ratings,
+    catalogue: Catalogue,
+    *,
+    at_least: int = LISTED_ALWAYS,
+) -> npt.NDArray[np.int32]:
+    """Choose the users whose lists are judged, the same for all models: all, or a sample.
+
+    Of many users as many are drawn as it takes that the mean over them differs from that
+    over all by a standard error below half of the last digit that is written, for each
+    model and each mean; how many these are is known from a pilot. Fewer than
+    `at_least` are not drawn.
+    """
+    users = distinct(test.users)
+    if len(users) <= at_least:
+        return users
+    drawn = np.random.default_rng(0).permutation(users)
+    share = max(
+        _share_needed(
+            recommend_to(model, drawn[:N_PILOT_USERS], LENGTH), train, test, catalogue
+        )
+        for model in models
+    )
+    return np.sort(drawn[: max(at_least, math.ceil(share * len(users)))])
+
+
+def _share_needed(
+    pilot: TopLists, train: Ratings, test: Ratings, catalogue: Catalogue
+) -> float:
+    r"""Find the share f of N users with :math:`\sigma^2 (1 - f) / (f N) \le h^2`."""
+    n_users, n_pilot, needed = len(distinct(test.users)), len(pilot.users), 0.0
+    for name in MEANS_OF_LISTS:
+        if name == "intra_list_diversity" and not len(catalogue):
+            continue
+        _, influence = judge_users(name, pilot, train, test, catalogue)
+        # Of the mean over the pilot, times its users: the variance of one user.
+        variance = _SAFETY**2 * float(np.square(influence).sum()) * n_pilot
+        half_a_digit = HALF_A_DIGIT[MEASURES[name].unit]
+        needed = max(needed, variance / (variance + n_users * half_a_digit**2))
+    return needed
+
+
 class _Judge:
     """Scores one model after the other on the same test ratings."""
 
@@ -282,9 +350,23 @@ class _Judge:
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
+        self._listed = distinct(test.users)
         self._objective = ObjectiveScores(
             metric=metric, train=train, test=test, catalogue=catalogue
         )
+
+    def choose_users(self, models: Sequence[Recommender]) -> None:
+        """Choose who gets lists: everybody, where the decision rests on them."""
+        if not self._objective.needs_lists:
+            self._listed = choose_listed_users(
+                models, self._train, self._test, self._catalogue
+            )
+
+    @property
+    def n_listed_users(self) -> int | None:
+        """How many users get lists; None for all."""
+        n_listed = len(self._listed)
+        return None if n_listed == self.intervals.n_users else n_listed
 
     def score(self, fitted: FittedEntry) -> ModelResult:
         """Measure a model by everything in the table of measures."""
@@ -297,8 +379,7 @@ class _Judge:
         self.predictions[entry.name] = predicted
         # One seed will do, if nothing is decided by them: they are means over users.
         ranked = fitted.models if self._objective.needs_lists else fitted.models[:1]
-        users = distinct(test.users)
-        lists = [recommend_to(model, users, LENGTH) for model in ranked]
+        lists = [recommend_to(model, self._listed, LENGTH) for model in ranked]
         ranking, n_ranked_users = rank_lists(
             lists[0], self._train, test, self._catalogue
         )

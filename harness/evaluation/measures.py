@@ -288,6 +288,10 @@ _FORMATS: Mapping[Unit, Callable[[float], str]] = {
 }
 
 
+HALF_A_DIGIT: Mapping[Unit, float] = {"index": 0.0005, "bits": 0.05}
+"""Half of the last digit that is written of a mean over lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class DepthMeasure:
     """Which test pairs an error is of: those of which little is known.

@@ -18,6 +18,7 @@ from harness.models.base import Recommender
 
 __all__ = [
     "LENGTH",
+    "MEANS_OF_LISTS",
     "TopLists",
     "catalogue_coverage",
     "intra_list_diversity",
@@ -36,6 +37,14 @@ __all__ = [
 NOTHING = -1
 LENGTH = 10
 """Titles in a list that is judged: measures are named for it."""
+MEANS_OF_LISTS = (
+    f"ndcg_at_{LENGTH}",
+    f"recall_at_{LENGTH}",
+    "serendipity",
+    "intra_list_diversity",
+    "novelty",
+)
+"""Measures of lists that are means over users."""
 _TWO_SIDED = 1.96
 """How many standard errors a mean may be off by chance, 19 times of 20."""
 
@@ -393,7 +402,7 @@ def rank_lists(
     Parameters
     ----------
     lists : TopLists
-        For all users of the test part.
+        For users of the test part.
     train, test : Ratings
         The two parts, with the same codes.
     catalogue : Catalogue
@@ -453,7 +462,7 @@ def judge_users(
     name : str
         Name of a measure of lists.
     lists : TopLists
-        For all users of the test part.
+        For users of the test part.
     train, test : Ratings
         The two parts, with the same codes.
     catalogue : Catalogue

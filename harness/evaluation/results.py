@@ -392,6 +392,8 @@ class Judging:
         Seeds of the refits.
     n_test, n_test_users : int
         Number of test ratings, and of users who gave them.
+    n_listed_users : int or None
+        How many of these users got lists, if not all: a sample, the same for all models.
     test_variance : float
         Of the test ratings.
     confidence : float
@@ -430,6 +432,7 @@ class Judging:
     differences: tuple[Difference, ...] = ()
     depth_differences: tuple[DepthDifference, ...] = ()
     picked: WinnerCorrection | None = None
+    n_listed_users: int | None = None
 
     def model(self, candidate: str, role: Role = "tuned") -> ModelResult | None:
         """Find the model of a candidate."""

@@ -9,7 +9,7 @@ from typing import Literal
 from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.ranking import liked_from
-from harness.evaluation.results import ModelResult
+from harness.evaluation.results import Judging, ModelResult
 from harness.experiment.decision import beats_bias_of, may_be_chance
 from harness.experiment.measured import estimate, measured
 from harness.experiment.results import ExperimentRecord
@@ -521,16 +521,28 @@ def lists(context: Context) -> str:
     models = [m for m in rivals(record) if any(n.name in m.measures for n in measures)]
     if not models or not measures or record.judging is None:
         return ""
-    n_asked, n_all = models[0].n_ranked_users, record.judging.n_test_users
+    n_asked = models[0].n_ranked_users
     return paragraphs(
         "## Quality of the lists",
-        f"The top 10 of the {n_all:,} users of the test set. Measures of hits are means over "
+        f"The top 10 of {_listed_users(record.judging)}. Measures of hits are means over "
         f"the {n_asked:,} of them who like a title there, which is to rate it "
         f"{setting(liked_from(*record.dataset.scale))} or higher. Low values are usual: most "
         "titles that a user would like have no rating there. "
         f"{BOLD}",
         models_by_measure(record, models, measures),
         definitions(measures),
+    )
+
+
+def _listed_users(judging: Judging) -> str:
+    """Say whose lists were judged."""
+    n_all, n_listed = judging.n_test_users, judging.n_listed_users
+    if n_listed is None:
+        return f"the {n_all:,} users of the test set"
+    return (
+        f"{n_listed:,} of the {n_all:,} users of the test set, drawn at random, the same "
+        "for all models and enough for the digits of all means; catalogue coverage is "
+        "that of their lists alone"
     )
 
 

@@ -5,12 +5,22 @@ import numpy as np
 import pytest
 
 from harness.data.catalogue import Catalogue
+from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation import compare_predictions
-from harness.evaluation.final import Entry, fit_entries, fit_entry, judge_entries
-from harness.evaluation.measures import MEASURES, Measure
+from harness.evaluation import final as judging
+from harness.evaluation.final import (
+    Entry,
+    choose_listed_users,
+    fit_entries,
+    fit_entry,
+    judge_entries,
+)
+from harness.evaluation.measures import HALF_A_DIGIT, MEASURES, Measure
 from harness.evaluation.metrics import rmse
+from harness.evaluation.ranking import LENGTH, judge_users, recommend_to
 from harness.evaluation.splits import SealedTest
 from harness.models.base import Recommender
+from harness.models.baseline.model import Baseline
 
 NOTHING = Catalogue.empty()
 
@@ -87,6 +97,71 @@ def final(parts):
 def test_the_size_of_the_test_set_is_told(final, parts):
     assert final.n_test == len(parts[1])
     assert final.n_test_users == len(np.unique(parts[1].users))
+
+
+def test_of_few_users_all_get_lists(final, parts):
+    assert final.n_listed_users is None
+    users = choose_listed_users([Mean()], *parts, NOTHING)
+    assert users.tolist() == np.unique(parts[1].users).tolist()
+
+
+@pytest.fixture
+def many_users():
+    """Each of 6,000 users has rated three of thirty titles in both parts."""
+    rng = np.random.default_rng(0)
+    titles = np.argsort(rng.random((6_000, 30)), axis=1)[:, :6].ravel()
+    users = np.repeat(np.arange(6_000), 6)
+    ratings = Ratings.from_codes(
+        (users, np.arange(6_000).astype(str).astype(object)),
+        (titles, np.arange(30).astype(str).astype(object)),
+        rng.integers(1, 6, len(users)).astype(np.float32),
+        scale=RatingScale(1, 5),
+    )
+    in_test = np.arange(len(users)) % 2 == 0
+    return ratings.take(~in_test), ratings.take(in_test)
+
+
+def test_of_many_users_as_many_get_lists_as_the_digits_take(many_users, monkeypatch):
+    train, test = many_users
+    half = 0.008
+    monkeypatch.setitem(HALF_A_DIGIT, "index", half)
+    models = [Baseline(kind=kind).fit(train, NOTHING) for kind in ("bias", "mean")]
+    chosen = choose_listed_users(models, train, test, NOTHING, at_least=100)
+    everybody = np.unique(test.users)
+    assert 100 < len(chosen) < len(everybody)
+    errors = []
+    for model in models:
+        lists = recommend_to(model, everybody, LENGTH)
+        for name in ("ndcg_at_10", "recall_at_10", "serendipity"):
+            whole, influence = judge_users(name, lists, train, test, NOTHING)
+            found, _ = judge_users(
+                name, recommend_to(model, chosen, LENGTH), train, test, NOTHING
+            )
+            share = len(chosen) / len(everybody)
+            # Of a mean over the users drawn, about that over all (without replacement).
+            errors.append(np.sqrt((influence**2).sum() * (1 - share) / share))
+            assert abs(found - whole) < 4 * half
+    # Enough for the widest of them, and little more than that.
+    assert half / 1.5 < max(errors) <= half
+    fewer = choose_listed_users(models[1:], train, test, NOTHING, at_least=100)
+    assert set(fewer) <= set(chosen)
+    every = choose_listed_users(models, train, test, NOTHING, at_least=len(everybody))
+    assert every.tolist() == everybody.tolist()
+
+
+def test_the_same_users_get_the_lists_of_all_models(parts, monkeypatch, request):
+    some = np.unique(parts[1].users)[::2]
+    monkeypatch.setattr(judging, "choose_listed_users", lambda *_: some)
+    asked = []
+
+    def spy(model, users, n):
+        asked.append(users.tolist())
+        return recommend_to(model, users, n)
+
+    monkeypatch.setattr(judging, "recommend_to", spy)
+    final = request.getfixturevalue("final")
+    assert asked == [some.tolist(), some.tolist()]
+    assert final.n_listed_users == len(some)
 
 
 def test_a_family_with_a_seed_is_refitted_for_each_and_scored_by_the_mean(final, parts):

@@ -544,6 +544,11 @@ def test_the_highest_value_of_a_column_is_bold(record):
     assert "means over the 480 of them who like a title there" in text
 
 
+def test_it_is_said_where_a_sample_of_the_users_got_lists(make_record):
+    record = make_record(judged={"changes": {"n_listed_users": 500}})
+    assert "500 of the 520 users of the test set" in text_of(lists, record)
+
+
 def test_costs_stand_in_one_row_and_the_front_is_named(record, monkeypatch):
     monkeypatch.setattr(Context, "figure", lambda *_: "a picture")
     text = text_of(costs, record)
