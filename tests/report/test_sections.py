@@ -544,7 +544,7 @@ def test_the_highest_value_of_a_column_is_bold(record):
     assert "means over the 480 of them who like a title there" in text
 
 
-def test_it_is_said_where_a_sample_of_the_users_got_lists(make_record):
+def test_it_is_said_where_a_sample_of_the_users_got_lists():
     record = make_record(judged={"changes": {"n_listed_users": 500}})
     assert "500 of the 520 users of the test set" in text_of(lists, record)
 
