@@ -153,7 +153,9 @@ def _storage(storage: str) -> Check:
         return _problem("storage", error, "start it, or name another with --storage")
     except Exception as error:  # noqa: BLE001 - drivers raise what they like
         return _problem("storage", error, "start it, or name another with --storage")
-    return _ok("stores", "storage", f"{shown}, {len(names)} studies and experiments")
+    n = len(names)
+    count = "1 study or experiment" if n == 1 else f"{n} studies and experiments"
+    return _ok("stores", "storage", f"{shown}, {count}")
 
 
 def _tracking(location: Location) -> Check:

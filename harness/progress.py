@@ -136,9 +136,9 @@ class TrialCounts:
     def states(self) -> list[str]:
         """How many there are of each state: ``["5 complete", "3 pruned"]``.
 
-        Infeasible ones are among them.
+        Infeasible ones are among them: ``"2 of them infeasible"``.
         """
-        shown = {**self.by_state, "infeasible": self.n_refused}
+        shown = {**self.by_state, "of them infeasible": self.n_refused}
         return [f"{count} {state}" for state, count in shown.items() if count]
 
     @property

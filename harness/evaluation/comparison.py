@@ -310,13 +310,13 @@ class Comparison:
         pair = self.pair(one, other)
         need = self.users_to_detect(one, other)
         enough = (
-            "No number of users would tell the margin from 0: titles or seeds are too few."
+            "No number of users would detect the margin: titles or seeds are too few."
             if need is None
-            else f"To tell the margin from 0 takes {need:,} users like these."
+            else f"Detecting the margin takes {need:,} users like these."
         )
         found = (
-            f"Between {one} and {other} these ratings tell a true difference of "
-            f"{pair.detectable:.4f} from 0 with 80 % power. {enough}"
+            f"With 80 % power these ratings detect a true difference of "
+            f"{pair.detectable:.4f} between {one} and {other}. {enough}"
         )
         lines = [found]
         if pair.two_way_ratio is not None:
