@@ -252,13 +252,11 @@ class Measure:
             return text
         return f"{'-' if gap < 0 else '+'}{text}"
 
-    def tolerance(self, value: float) -> str:
+    def tolerance(self, value: float, unit_of_ratings: str = "") -> str:
         """Write how large a difference may be."""
-        return (
-            f"{100 * value:.6g} percentage points"
-            if self.unit == "share"
-            else self.given(value)
-        )
+        if self.unit == "share":
+            return f"{100 * value:.6g} percentage points"
+        return self.given(value, unit_of_ratings)
 
     def estimate(self, evidence: Evidence) -> Estimate | None:
         """Measure a model; None where the measure is not defined for it."""

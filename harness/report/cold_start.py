@@ -141,19 +141,20 @@ def _about_ends(
     at = {m.name: _errors_by_depth(m, side) for m in models}
     best = min(models, key=lambda m: at[m.name][coldest])
     worst = max(models, key=lambda m: at[m.name][coldest])
-    here = f"{at[best.name][coldest]:.3f} {unit(record)}"
-    if warmest is not None:
-        here += f"; {at[best.name][warmest]:.3f} with {_amount(warmest)}"
+    warm = (
+        ""
+        if warmest is None
+        else f"; {at[best.name][warmest]:.3f} with {_amount(warmest)}"
+    )
     sentence = (
         f"With {_amount(coldest)} training ratings of the {_SIDES[side]} the lowest RMSE is "
-        f"that of {name_of(record, best)} ({here})"
+        f"{at[best.name][coldest]:.3f} {unit(record)} ({name_of(record, best)}{warm})"
     )
     if best is worst:
         return sentence + "."
     sure = _how_sure(record, (worst, best), side=side, depth=coldest)
     return (
-        f"{sentence}, the highest that of {name_of(record, worst)} "
-        f"({at[worst.name][coldest]:.3f}); "
+        f"{sentence}, the highest {at[worst.name][coldest]:.3f} ({name_of(record, worst)}); "
         f"{sure}."
     )
 
@@ -194,9 +195,10 @@ def _how_sure(
         return "they were not compared, so this may be chance"
     found = as_comparison(record, difference)
     size = f"on the same pairs they differ by {size_cell(found, MEASURES['rmse'])} {unit(record)}"
+    p = f"adjusted p {found.p_text}" if found.n_compared > 1 else f"p {found.p_text}"
     if found.outcome == "tied":
-        return f"{size}, which may be chance (p {found.p_text})"
-    return f"{size}, beyond chance (p {found.p_text})"
+        return f"{size}, which may be chance ({p})"
+    return f"{size}, beyond chance ({p})"
 
 
 def _amount(depth: str) -> str:

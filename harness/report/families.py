@@ -173,7 +173,7 @@ def _how(record: ExperimentRecord) -> str:
         f"{judging.n_test_users:,} users. Models were trained on the whole training part, "
         f"with {len(judging.seeds)} seeds where they draw random numbers. Intervals allow "
         "for ratings that share a user or a title, and for seeds. Models are compared on "
-        f"the same ratings, so differences are known better than each {name}. "
+        "the same ratings, so differences are known better than each score. "
         f"{_about_answers(record)}"
     )
 
@@ -207,7 +207,7 @@ def _about_answers(record: ExperimentRecord) -> str:
     whose = "the file's" if judging.margin_declared else "the default"
     n_pairs = sum(found.group == "families" for found in judging.differences)
     return (
-        f"Differences up to {objective(record).given(judging.margin, unit(record))} do not "
+        f"Differences up to {objective(record).tolerance(judging.margin, unit(record))} do not "
         f"matter ({whose} "
         "margin). The answer is read off the interval of the difference: worse where all of "
         "it lies above the margin, equivalent where all of it lies within, else undecided: "

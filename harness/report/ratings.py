@@ -11,7 +11,6 @@ from harness.report.context import (
     better,
     label,
     listed,
-    margin,
     objective,
     paragraphs,
     unit,
@@ -119,7 +118,7 @@ def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
         "Intervals after Nadeau and Bengio (2003): they allow for splits that share most of "
         "their training ratings, and for searches that end elsewhere. They are adjusted for "
         f"these {len(rows)} pairs (Holm), and answers are read off them by the margin of "
-        f"{margin(record)}: the probability that any of "
+        f"{objective(record).tolerance(record.judging.margin, unit(record))}: the probability that any of "
         f"them is false is at most {percent(1 - record.judging.confidence)}. How other ratings "
         "would differ, no number of splits of these can tell.",
     )

@@ -544,6 +544,7 @@ def opening(context: Context) -> str:
     return paragraphs(
         f"# {_heading(record)}{' (SIMULATED ratings)' if simulated else ''}",
         title,
+        escape(record.spec.about, longest=LONGEST) if record.spec.about else "",
         SIMULATED if simulated else "",
         f"**{first}**",
         *more,
@@ -551,7 +552,6 @@ def opening(context: Context) -> str:
         _list(verdict.reasons),
         "**What limits it**" if verdict.caveats else "",
         _list(verdict.caveats),
-        escape(record.spec.about, longest=LONGEST) if record.spec.about else "",
     )
 
 

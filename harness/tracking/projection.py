@@ -249,8 +249,8 @@ def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
     data = study.dataset
     summary = (
         f"Search of `{study.family}` on **{data.name}**: "
-        f"{data.n_ratings} ratings, {data.n_users} users, "
-        f"{data.n_items} titles; split `{study.split.method}`."
+        f"{data.n_ratings:,} ratings, {data.n_users:,} users, "
+        f"{data.n_items:,} titles; split `{study.split.method}`."
     )
     lines = [summary]
     if data.simulated:
@@ -286,7 +286,8 @@ def project_experiment(record: ExperimentRecord) -> RunImage:
         tags |= _opening_tags(record) | _verdict_tags(record, decision)
         points = _verdict_points(record, decision)
         score = _score(record, _winner(record, decision))
-        name = f"{record.name}: {decision.winner} wins, test {score}"
+        found = "chosen" if decision.beats_floor else "not above the baselines"
+        name = f"{record.name}: {decision.winner} {found}, test {score}"
     return RunImage(
         name=name,
         status="RUNNING" if decision is None else "FINISHED",
@@ -352,7 +353,7 @@ def _experiment_params(record: ExperimentRecord) -> dict[str, str]:
         "test_share": spec.split.test_share,
         "seed": spec.seed,
         "final_seeds": spec.final_seeds,
-        "prefer_among_ties": ", ".join(spec.decision.prefer),
+        "prefer": ", ".join(spec.decision.prefer),
     }
     return {key: as_text(value) for key, value in facts.items() if value is not None}
 
@@ -405,8 +406,8 @@ def _experiment_note(record: ExperimentRecord) -> str:
     data, n = record.dataset, len(record.spec.families)
     summary = (
         f"{n} {'family' if n == 1 else 'families'} on **{data.name}**: "
-        f"{data.n_ratings} ratings, {data.n_users} users, "
-        f"{data.n_items} titles; split `{record.split.method}`."
+        f"{data.n_ratings:,} ratings, {data.n_users:,} users, "
+        f"{data.n_items:,} titles; split `{record.split.method}`."
     )
     lines = [f"**{record.spec.title}**", summary]
     if data.simulated:
@@ -419,9 +420,14 @@ def _experiment_note(record: ExperimentRecord) -> str:
 def _chosen(record: ExperimentRecord, decision: Decision) -> str:
     measure = measure_of(record.metric)
     value = measure.format(record.score(decision.winner))
+    but = (
+        ""
+        if decision.beats_floor
+        else f", but not shown to beat the {decision.floor} baseline"
+    )
     return (
-        f"Chosen: `{decision.winner}`, {measure.label} {value} on the sealed test set. The "
-        "report is among the artifacts."
+        f"Chosen: `{decision.winner}`, {measure.label} {value} on the sealed test set{but}. "
+        "The report is among the artifacts."
     )
 
 
@@ -448,8 +454,8 @@ def _final_tags(
         "seeds": ", ".join(map(str, record.judging.seeds)),
         "mlflow.note.content": (
             f"The best settings of `{record.spec.label(candidate)}` (trial {trial}), fitted "
-            f"on {record.split.n_train} training ratings with each seed, and judged "
-            f"on {record.split.n_test} sealed test ratings: "
+            f"on {record.split.n_train:,} training ratings with each seed, and judged "
+            f"on {record.split.n_test:,} sealed test ratings: "
             f"{describe_standing(record, candidate)}."
         ),
     }
@@ -532,8 +538,8 @@ def _verdict_points(record: ExperimentRecord, decision: Decision) -> list[Metric
     points = list(_final_points(record, decision.winner, _winner(record, decision)))
     for model in record.models:
         name = model.candidate if model.role == "tuned" else model.name
-        # MLflow allows dashes, dots and blanks: fewer names become the same.
-        key = "test_rmse_of_" + re.sub(r"[^\w.\- ]+", "_", str(name))
+        # Without blanks, which would have to be quoted in every filter.
+        key = "test_rmse_of_" + re.sub(r"[^\w.\-]+", "_", str(name))
         points.append(_point(record, key, model.rmse.value))
     return points
 

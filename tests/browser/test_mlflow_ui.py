@@ -84,7 +84,7 @@ def paths():
     finals = quote(str([runs[name] for name in FINALS]).replace("'", '"'))
     trials = [run for name, run in runs.items() if name.startswith("published-svd #")]
     trials = quote(str(trials).replace("'", '"'))
-    top = runs["published: svd wins, test rmse 0.5720"]
+    top = runs["published: svd chosen, test rmse 0.5720"]
     return {
         "finals": f"{views}harness-finals-ott",
         "nested": f"{views}harness-nested",
@@ -142,7 +142,7 @@ def test_the_final_models_are_listed_with_what_decides(pages):
 
 def test_an_experiment_is_one_row_that_its_studies_and_models_are_folded_into(pages):
     page = pages["nested"]
-    assert "published: svd wins, test rmse 0.5720" in page
+    assert "published: svd chosen, test rmse 0.5720" in page
     assert not {piece for piece in page if piece.startswith(("published-", "svd #"))}
 
 

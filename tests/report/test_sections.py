@@ -250,7 +250,7 @@ def test_groups_of_a_few_pairs_have_no_interval():
     assert row(text, "SVD")[1:3] == ["0.745", "0.659 [0.535, 0.783]"]
     assert (
         text.count(
-            "With 1 to 5 training ratings of the user the lowest RMSE is that of SVD"
+            "With 1 to 5 training ratings of the user the lowest RMSE is 0.659 stars (SVD"
         )
         == 1
     )
@@ -472,9 +472,9 @@ def test_cold_start_shows_every_family_and_how_sure_it_is(record):
     assert len(re.findall(r"^\| hybrid", text, re.MULTILINE)) == 2 + 1
     # One of ten pairs, give or take 2.807 * 0.02.
     assert (
-        "With no training ratings of the user the lowest RMSE is that of SVD (0.745 stars; "
-        "0.556 with more than 20), the highest that of content-based (0.886); on the same "
-        "pairs they differ by 0.1407 [0.0846, 0.1969] stars, beyond chance (p < 0.001)."
+        "With no training ratings of the user the lowest RMSE is 0.745 stars (SVD; 0.556 "
+        "with more than 20), the highest 0.886 (content-based); on the same pairs they "
+        "differ by 0.1407 [0.0846, 0.1969] stars, beyond chance (adjusted p < 0.001)."
         in text
     )
 
@@ -483,7 +483,7 @@ def test_cold_start_admits_chance():
     text = text_of(cold_start, make_record(judged={"depth_error": 0.1}))
     # 0.1407 is 1.41 standard errors.
     assert (
-        "they differ by 0.1407 [-0.1400, 0.4214] stars, which may be chance (p = 1.000)."
+        "they differ by 0.1407 [-0.1400, 0.4214] stars, which may be chance (adjusted p = 1.000)."
         in text
     )
     untested = make_record(judged={"changes": {"depth_differences": ()}})
@@ -493,8 +493,8 @@ def test_cold_start_admits_chance():
 ALL_COLD = (
     "All test pairs have a title with no training ratings: all that this report says of "
     "errors is about cold start. With no training ratings of the title the lowest RMSE is "
-    "that of SVD (0.760 stars), the highest that of content-based (0.904); on the same "
-    "pairs they differ by 0.1435 [0.0874, 0.1997] stars, beyond chance (p < 0.001)."
+    "0.760 stars (SVD), the highest 0.904 (content-based); on the same pairs they differ by "
+    "0.1435 [0.0874, 0.1997] stars, beyond chance (adjusted p < 0.001)."
 )
 ALL_WARM = (
     "All but a few test pairs have a title with more than 20 training ratings: this split "

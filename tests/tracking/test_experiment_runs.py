@@ -9,7 +9,11 @@ from harness.evaluation.measures import MEASURES, Measure
 from harness.tracking import runs as tracking
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import locate
-from harness.tracking.projection import describe_standing, project_final
+from harness.tracking.projection import (
+    describe_standing,
+    project_experiment,
+    project_final,
+)
 from harness.tracking.store import SyncCounts
 from tests.experiment.records import (
     SPLIT,
@@ -69,7 +73,7 @@ def test_studies_and_final_models_stand_below_their_experiment(
     log(small_record(), store_uri)
     runs = runs_of()
     [top] = [run for run in runs.values() if parent_of(run) is None]
-    assert top.info.run_name == "published: svd wins, test rmse 0.5720"
+    assert top.info.run_name == "published: svd chosen, test rmse 0.5720"
     below = [name for name, run in runs.items() if parent_of(run) == top.info.run_id]
     assert sorted(below) == [
         "published-cf final, test rmse 0.6000",
@@ -216,7 +220,7 @@ def test_the_report_is_among_the_artefacts_of_the_experiment(
     (folder / "figures" / "rmse.png").write_bytes(b"png")
     logged = log(small_record(), store_uri)
     tracking.attach_report(logged.experiment, folder, locate(store_uri))
-    run_id = runs_of()["published: svd wins, test rmse 0.5720"].info.run_id
+    run_id = runs_of()["published: svd chosen, test rmse 0.5720"].info.run_id
     client = MlflowClient(store_uri)
     found = [f.path for f in client.list_artifacts(run_id, "report")]
     assert found == ["report/figures", "report/report.md"]
@@ -230,7 +234,7 @@ def test_a_store_that_is_down_is_one_sentence(small_record):
 def test_the_runs_that_hold_the_numbers_are_told(small_record, store_uri, runs_of):
     logged = log(small_record(judged={"best_trials": {"cf": 1, "svd": 1}}), store_uri)
     runs = {run.info.run_id: run for run in runs_of().values()}
-    assert runs[logged.experiment].info.run_name.startswith("published: svd wins")
+    assert runs[logged.experiment].info.run_name.startswith("published: svd chosen")
     svd = logged.candidates["svd"]
     assert runs[svd.trial_run].data.tags["trial"] == "1"
     assert runs[svd.trial_run].info.run_name.startswith("published-svd #1")
@@ -292,6 +296,18 @@ def test_a_study_that_was_continued_shows_its_newest_figures(small_record, store
     metrics = MlflowClient(store_uri).get_run(top).data.metrics
     assert metrics["test_rmse"] == pytest.approx(0.56)
     assert sync(again, store_uri) == SyncCounts(unchanged=1 + N_TRIALS + 1)
+
+
+def test_a_run_does_not_call_chosen_what_beats_no_baseline():
+    shown = project_experiment(
+        make_record(judged={"tuned": dict.fromkeys(TUNED, 0.67)})
+    )
+    assert "not above the baselines" in shown.name
+    assert "not shown to beat" in shown.tags["mlflow.note.content"]
+    good = project_experiment(make_record())
+    assert "svd chosen" in good.name
+    assert "not shown" not in good.tags["mlflow.note.content"]
+    assert not any(" " in point.key for point in good.points)
 
 
 def test_a_standing_says_that_a_baseline_is_not_beaten():
