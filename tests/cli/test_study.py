@@ -221,10 +221,10 @@ def test_a_study_with_other_settings_is_not_mixed_into_an_old_one(invoke):
 def test_killed_at_random_moments_nothing_is_missing_or_twice_in_mlflow(folder):
     luck = random.Random(3)
     command = [sys.executable, "-c", "from harness.cli import main; main()"]
-    command += [*map(str, STUDY), "--trials", "40", "--pruner", "none"]
+    command += [*map(str, STUDY), "--trials", "20", "--pruner", "none"]
     storage = folder / "optuna.log"
     n_kills = 0
-    for n_folds in (10, 60):
+    for n_folds in (5, 30):
         study = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -240,7 +240,7 @@ def test_killed_at_random_moments_nothing_is_missing_or_twice_in_mlflow(folder):
     assert done.returncode == 0, done.stderr
     record = read_study(str(storage), "svd-mine")
     states = Counter(trial.state for trial in record.trials)
-    assert states["complete"] + states["pruned"] == 40
+    assert states["complete"] + states["pruned"] == 20
     assert states["running"] == 0
     runs = runs_of(folder)
     trials = [run for run in runs if "trial" in run.data.tags]
