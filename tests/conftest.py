@@ -26,10 +26,18 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) + 1
 
 
+_LONGEST = (
+    *("test_readme.py", "test_callback.py", "test_study.py", "test_mlflow_ui.py"),
+    *("test_api.py", "test_promotion.py", "test_failures.py", "test_workers.py"),
+    *("test_run.py", "test_new_database.py", "test_server.py", "test_content.py"),
+    *("test_conformance.py", "test_cf.py", "test_report.py", "test_determinism.py"),
+)
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with the longest tests: at the end, one worker would wait for the other."""
-    long = {"test_readme.py", "test_study.py", "test_api.py"}
-    items.sort(key=lambda item: item.path.name not in long)
+    """Begin with the longest files: at the end, one worker would wait for the other."""
+    place = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope="session")
