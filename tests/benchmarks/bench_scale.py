@@ -1,21 +1,36 @@
-"""What the trial engine costs, and how many workers it keeps busy.
+"""What the trial engine costs, how many workers it keeps busy, and what a study consists of.
 
 usage: python tests/benchmarks/bench_scale.py busy    workers busy, trials needed
        python tests/benchmarks/bench_scale.py owner   cost of a trial of no work
        python tests/benchmarks/bench_scale.py start   until all workers are up
        python tests/benchmarks/bench_scale.py record FOLDER
+       python tests/benchmarks/bench_scale.py study DATA [--family svd] [--trials 100]
+       python tests/benchmarks/bench_scale.py hand FOLDER [--trials 100]
+       python tests/benchmarks/bench_scale.py hybrid
 
 ``busy`` replays fold tasks of real trainings (`recorded_tasks.csv`: 256 settings of svd,
 drawn at random, on the five folds of ml-100k) through the real engine, with workers that
 take the recorded CPU seconds on a clock that does not wait. ``record`` makes that file
 from a folder with ml-100k, in some 15 minutes of one core.
+
+``study`` tunes a family on ratings (`bench_fidelity.py simulate` makes large ones), prints
+the CPU seconds of each step, in this process and in its workers, and what was forecast;
+``hand`` puts the same study, of svd on ml-100k, beside a twentieth of the trials of the
+hand-written script (``../bench`` beside ``$HARNESS_TEST_DATA``); ``hybrid`` is all of
+`bench_hybrid.py`: an epoch beside LightFM, 100 trials on ml-100k, 20 on a million ratings.
+All are CPU seconds: others may use the machine.
 """
 
 import argparse
 import csv
 import heapq
+import json
 import os
+import resource
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 import warnings
 from contextlib import contextmanager, suppress
@@ -24,8 +39,10 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import psutil
 
 from harness.models.svd.model import SVD
+from harness.progress import SearchProgress
 from harness.search.engine import Budget, Engine, SearchPlan
 from harness.search.executors import (
     InlineExecutor,
@@ -382,13 +399,130 @@ def record(folder, n_settings=256):
                 )
 
 
+class CpuSeconds(threading.Thread):
+    """Follows the CPU seconds of this process and of all that it has started."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self._process, self._workers = psutil.Process(), {}
+        self._lock = threading.Lock()
+
+    def run(self):
+        """Look often: what a worker takes after the last look before its end is lost."""
+        while True:
+            self.now()
+            time.sleep(0.2)
+
+    def now(self):
+        """Tell the seconds of this process, and of the others."""
+        with self._lock:
+            for worker in self._process.children(recursive=True):
+                with suppress(psutil.Error):
+                    self._workers[worker.pid] = sum(worker.cpu_times()[:2])
+            return sum(self._process.cpu_times()[:2]), sum(self._workers.values())
+
+
+class Steps(SearchProgress):
+    """Notes what each step of a study has taken."""
+
+    def __init__(self):
+        self._seconds = CpuSeconds()
+        self._seconds.start()
+        # From the start of the process: importing is a part of it.
+        self._marks = [("start", 0.0, 0.0)]
+
+    def begin(self, prepared, candidates):
+        """Hear that the search begins."""
+        del prepared, candidates
+        self.step("search")
+
+    def step(self, what):
+        """Hear what is done now."""
+        self._marks.append((what, *self._seconds.now()))
+
+    def warn(self, what):
+        """Print the forecast of large data, among others."""
+        print(what)
+
+    def show(self):
+        """Print the seconds of each step, and give those of start, search and the rest."""
+        self.step("end")
+        totals = {"start": 0.0, "search": 0.0, "judging and report": 0.0}
+        part = "start"
+        for (what, own, others), (_, own_then, others_then) in zip(
+            self._marks, self._marks[1:], strict=False
+        ):
+            took = own_then - own, others_then - others
+            print(f"{took[0]:8.1f} {took[1]:8.1f}  {what}")
+            part = {"search": "search", "judging": "judging and report"}.get(what, part)
+            part = "judging and report" if what.startswith("logging") else part
+            totals[part] += sum(took)
+        print(", ".join(f"{part} {seconds:.1f}" for part, seconds in totals.items()))
+        return totals
+
+
+def study(data, family, n_trials, *, split="random"):
+    """Tune a family with two workers, print its steps, and give its CPU seconds."""
+    from harness import tune
+
+    data, steps = str(Path(data).resolve()), Steps()
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        print("CPU seconds here, of workers, of")
+        tune(
+            family,
+            data,
+            trials=n_trials,
+            split=split,
+            jobs=2,
+            name="study",
+            progress=steps,
+        )
+        os.chdir(before)
+    return sum(steps.show().values())
+
+
+def hand(folder, n_trials):
+    """Print the CPU seconds of the hand-written script beside those of the same study."""
+    folder = Path(folder).resolve()
+    script = folder.parent.parent / "bench" / "handwritten_svd.py"
+    n_of_script = max(1, n_trials // 20)
+    with tempfile.TemporaryDirectory() as name:
+        words = script, folder / "u.data", n_of_script, name
+        command = [sys.executable, *map(str, words)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    best = json.loads(done.stdout.splitlines()[-1])["best_rmse"]
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    by_hand = (used.ru_utime + used.ru_stime) / n_of_script * n_trials
+    print(f"by hand: {by_hand:.0f}, from {n_of_script} trials (best {best})")
+    ours = study(folder, "svd", n_trials, split="none")
+    print(f"study svd: {ours:.1f}, a {by_hand / ours:.0f}th of it")
+
+
+def hybrid():
+    """Print what the hybrid takes: beside LightFM, on ml-100k, on a million ratings."""
+    import bench_hybrid
+
+    bench_hybrid.epochs()
+    study(bench_hybrid.DATA / "ml-100k", "hybrid", 100)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "million.csv"
+        bench_hybrid.simulate(path)
+        study(path, "hybrid", 20)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["busy", "owner", "record", "start"])
+    parser.add_argument(
+        "what", choices=["busy", "hand", "hybrid", "owner", "record", "start", "study"]
+    )
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--trials", type=int)
+    parser.add_argument("--family", default="svd")
+    parser.add_argument("--split", default="random")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--windows", type=int, nargs="+", default=[WINDOW, 16])
     parser.add_argument("--scale", type=float, default=1.0)
@@ -397,6 +531,17 @@ if __name__ == "__main__":
         owner(arguments.trials or 10_000)
     elif arguments.what == "start":
         start()
+    elif arguments.what == "hybrid":
+        hybrid()
+    elif arguments.what == "hand":
+        hand(arguments.folder, arguments.trials or 100)
+    elif arguments.what == "study":
+        study(
+            arguments.folder,
+            arguments.family,
+            arguments.trials or 100,
+            split=arguments.split,
+        )
     elif arguments.what == "record":
         record(arguments.folder)
     else:
