@@ -62,7 +62,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
     sampler: str = "tpe",
     pruner: str = "race",
     window: int = WINDOW,
-    metric: str = "rmse",
+    metric: str | Sequence[str] = "rmse",
     require: str | Sequence[str] = (),
     enqueue: str | Path | Params | Sequence[Params] = (),
     warm_start: str | None = None,
@@ -105,9 +105,11 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         See ``harness study --help``.
     window : int, default 8
         Trials under way at a time. More keep more workers busy, and show the sampler less.
-    metric : str, default "rmse"
+    metric : str or sequence of str, default "rmse"
         What the search improves: a measure of a fold, such as ``"ndcg_at_10"``, or
-        ``"my_metrics.py:name"``, a function of true and predicted ratings.
+        ``"my_metrics.py:name"``, a function of true and predicted ratings. Up to three,
+        such as ``["rmse", "latency_p95_ms"]``, give a Pareto front
+        (``results.fronts``): the first is judged on the test set.
     require : str or sequence of str, optional
         What a trial must meet to be the best: ``"latency_p95_ms <= 8"``.
     enqueue : mapping, sequence of mappings, str or Path, optional

@@ -8,6 +8,7 @@ from harness.errors import SearchFailedError
 from harness.experiment.blending import require_members, search_blend
 from harness.experiment.convergence import unfinished, why_stopped
 from harness.experiment.forecast import forecast_where_large
+from harness.experiment.front import NOT_PRUNED
 from harness.experiment.judge import JudgedExperiment, judge_experiment
 from harness.experiment.run import PreparedExperiment, prepare_repeat
 from harness.experiment.store import keep_split, read_experiment
@@ -100,6 +101,9 @@ def _search(
 ) -> None:
     # One after the other: each has the runs of one study.
     top = with_project_run(location) if prepared.is_study else location
+    plan, asked = prepared.plans[candidate], prepared.spec.search.pruner
+    if len(plan.objectives) > 1 and asked != plan.pruner:
+        progress.warn(NOT_PRUNED)
     with MLflowTracker(top, warn=progress.warn) as tracker:
         listener = progress.listener(candidate)
         listeners = Listeners(*(each for each in (listener, tracker) if each))

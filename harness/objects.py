@@ -30,7 +30,7 @@ __all__ = ["Best", "Comparison", "Experiment", "Picture", "Study"]
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best trial of a search.
+    """The best trial of a search; of several objectives the one picked on the front.
 
     Parameters
     ----------
@@ -40,16 +40,20 @@ class Best:
         All its hyperparameters, those found on the way, fixed, or left to the family
         included: ``family(**params)`` is the model.
     score : float
-        Mean over the folds of the objective; RMSE in the unit of the ratings by default.
+        Mean over the folds of the (first) objective; RMSE in the unit of the ratings by
+        default.
     trial : int
         Number of the trial in its Optuna study. ``study.best_params`` of Optuna lacks
         what was not sampled, such as ``n_epochs``.
+    scores : dict of str to float
+        Mean over the folds of each objective, by name; of a latency the least.
     """
 
     family: str
     params: dict[str, ParamValue]
     score: float
     trial: int
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,11 +145,21 @@ class Experiment:
             params={**study.settings.defaults, **trial.params},
             score=trial.value,
             trial=trial.number,
+            scores={
+                metric.name: value
+                for metric, value in zip(
+                    study.objectives, study.measured(trial), strict=True
+                )
+            },
         )
 
     @property
     def trials(self) -> "pd.DataFrame":
-        """All trials, a row each: family, number, state, value, measures, times, settings."""
+        """All trials, a row each: family, number, state, value, measures, times, settings.
+
+        Where there are several objectives, ``value`` is that of the first, the others are
+        among the measures, and ``on_front`` and ``picked`` say where a trial stands.
+        """
         import pandas as pd
 
         trials = [
@@ -154,6 +168,7 @@ class Experiment:
             for trial in study.trials
         ]
         objective = self.results.metric.name
+        standing = {c: self._standing(c) for c in self.results.studies}
         rows = [
             {
                 "family": candidate,
@@ -161,6 +176,7 @@ class Experiment:
                 "state": trial.state,
                 "value": math.nan if trial.value is None else trial.value,
                 **({"feasible": trial.is_feasible} if trial.violations else {}),
+                **standing[candidate](trial.number),
                 **{k: value for k, value in trial.metrics.items() if k != objective},
                 "started": trial.started,
                 "ended": trial.ended,
@@ -263,6 +279,17 @@ class Experiment:
                 path.stem: Picture(path.name, path.read_bytes())
                 for path in sorted(report.parent.glob("*.png"))
             }
+
+    def _standing(self, candidate: str) -> Callable[[int], dict[str, bool]]:
+        """Tell where a trial stands, if its search has a Pareto front."""
+        front = self.results.fronts.get(candidate)
+        if front is None:
+            return lambda _: {}
+        on_front = {point.trial for point in front.points}
+        return lambda number: {
+            "on_front": number in on_front,
+            "picked": number == front.picked,
+        }
 
     def _chosen_study(self) -> StudyRecord:
         winner = self.winner

@@ -116,6 +116,8 @@ class TrialCounts:
         self._best: TrialRecord | None = None
         self.n_refused = 0
         self.sign = 1.0
+        # Of several objectives the one that the best value is of.
+        self.of = ""
 
     @property
     def n_done(self) -> int:
@@ -146,7 +148,7 @@ class TrialCounts:
         """The best value and its trial: ``"best 0.9034 (#42)"``; empty without one."""
         if self._best is None:
             return ""
-        return f"best {self._best.value:.4f} (#{self._best.number})"
+        return f"best {self.of}{self._best.value:.4f} (#{self._best.number})"
 
 
 class Pace(NamedTuple):
@@ -372,6 +374,8 @@ class _CandidateProgress:
 
     def on_study_start(self, study: StudyRecord) -> None:
         self._counts.sign = study.metric.sign
+        if len(study.objectives) > 1:
+            self._counts.of = f"{study.metric.name} "
         for trial in study.trials:
             self._counts.add(trial)
         self._n_before = self._counts.n_done

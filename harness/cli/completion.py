@@ -80,7 +80,13 @@ def complete_metrics(incomplete: str) -> list[str]:
     # It takes a tenth of a second, for NumPy: the table of measures has no names alone.
     from harness.evaluation.objectives import OBJECTIVES
 
-    return _starting(OBJECTIVES, incomplete)
+    if "," not in incomplete:
+        return _starting(OBJECTIVES, incomplete)
+    from harness.evaluation.requirements import MEASURED_IN_A_TRIAL
+
+    given, _, begun = incomplete.rpartition(",")
+    others = (name for name in MEASURED_IN_A_TRIAL if name not in given.split(","))
+    return [f"{given},{name}" for name in _starting(others, begun)]
 
 
 def complete_spaces(incomplete: str) -> list[str]:

@@ -84,7 +84,7 @@ class Changes:
         _change(
             "--metric",
             "Measure to optimise; see `harness study --help`.",
-            metavar="NAME|FILE.py:FUNCTION",
+            metavar="NAME|FILE.py:FUNCTION[,NAME...]",
             autocompletion=complete_metrics,
         ),
     ] = None

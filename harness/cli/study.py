@@ -85,7 +85,7 @@ class SearchOptions:
         _option(
             "--sampler",
             "How Optuna chooses settings.",
-            metavar="tpe|gp|auto|cmaes|qmc|random|grid",
+            metavar="tpe|gp|auto|nsgaii|cmaes|qmc|random|grid",
         ),
     ] = "tpe"
     pruner: Annotated[
@@ -111,8 +111,10 @@ class SearchOptions:
         _option(
             "--metric",
             "Measure to optimise: rmse, mae, user_rmse, within_half_star, ndcg_at_10, "
-            "recall_at_10 or another measure of a fold, or a function of your own.",
-            metavar="NAME|FILE.py:FUNCTION",
+            "recall_at_10 or another measure of a fold, or a function of your own. Up to "
+            "three with commas, as in rmse,latency_p95_ms, give a Pareto front: the first is "
+            "judged on the test set, the others may be costs of --require.",
+            metavar="NAME|FILE.py:FUNCTION[,NAME...]",
             autocompletion=complete_metrics,
         ),
     ] = "rmse"
@@ -221,6 +223,8 @@ def study(
 
       harness study hybrid --metric ndcg_at_10
 
+      harness study svd --metric rmse,latency_p95_ms
+
       harness study cf --require 'latency_p95_ms <= 8' --require 'model_bytes <= 5e6'
 
       harness study cf --data ratings.csv --dry-run
@@ -265,6 +269,7 @@ def study(
 
 def _print_result(done: "Study") -> None:
     from harness.evaluation.objectives import measure_of
+    from harness.experiment.front import describe_pick
 
     record = done.results
     [study] = record.studies.values()
@@ -278,16 +283,17 @@ def _print_result(done: "Study") -> None:
     counts["of them infeasible"] = refused
     typer.echo(", ".join(f"{n} {state}" for state, n in counts.items() if n))
     objective = measure_of(study.metric)
-    typer.echo(
-        f"Best:    trial {best.number}, {objective.label} {objective.format(best.value)} "
-        "over the folds"
-    )
+    scores = zip(map(measure_of, study.objectives), study.measured(best), strict=True)
+    shown = ", ".join(f"{each.label} {each.format(value)}" for each, value in scores)
+    typer.echo(f"Best:    trial {best.number}, {shown} over the folds")
+    for front in record.fronts.values():
+        typer.echo(f"           {describe_pick(front, record.dataset.scale)}")
     for each in study.settings.require:
         found = measure_of(each.metric).format(best.metrics.get(each.metric.name))
         typer.echo(f"           {each} is met: {found}")
     for key, value in best.params.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else value
-        typer.echo(f"           {key} = {shown}")
+        setting = f"{value:.4g}" if isinstance(value, float) else value
+        typer.echo(f"           {key} = {setting}")
     for model in record.models:
         name = model.role if model.candidate else model.name
         typer.echo(f"Test:    {_scores(model, objective)}  {name}")

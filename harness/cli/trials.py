@@ -51,9 +51,10 @@ def trials(
     from harness.api import load
 
     name = name or only_experiment(storage)
-    frame = load(name, storage).trials
+    loaded = load(name, storage)
+    frame = loaded.trials
     if output is Format.TABLE:
-        _print(frame)
+        _print(frame, [metric.name for metric in loaded.results.objectives])
     elif output is Format.PARQUET and sys.stdout.isatty():
         raise StudyError(
             "Parquet cannot be shown on a terminal: add `> trials.parquet`, or choose --format "
@@ -87,7 +88,7 @@ _PARAM = "param_"
 _MOST_IMPORTANT = 1000
 
 
-def _print(frame: "pd.DataFrame") -> None:
+def _print(frame: "pd.DataFrame", objectives: list[str]) -> None:
     from rich.console import Console
 
     if not len(frame):
@@ -98,19 +99,26 @@ def _print(frame: "pd.DataFrame") -> None:
         # Side by side each would have the empty columns of all others.
         for place, family in enumerate(families):
             typer.echo(f"{'' if place == 0 else chr(10)}{family}")
-            _print(frame[frame["family"] == family].dropna(axis="columns", how="all"))
+            own = frame[frame["family"] == family].dropna(axis="columns", how="all")
+            _print(own, objectives)
         return
     params = [name for name in frame.columns if name.startswith(_PARAM)]
     # Only where something is required of trials.
     feasible = [name for name in ("feasible",) if name in frame.columns]
-    names = ["number", "state", "value", *feasible, "seconds", *params]
     shown = frame.assign(seconds=(frame["ended"] - frame["started"]).dt.total_seconds())
+    front: list[str] = []
+    if "on_front" in frame.columns:
+        # Only where there are several objectives.
+        front = [*objectives[1:], "front"]
+        standing = frame["on_front"].map({True: "yes", False: "no"})
+        shown["front"] = standing.mask(frame["picked"].eq(other=True), "picked")
+    names = ["number", "state", "value", *front, *feasible, "seconds", *params]
     # Where there is no room, the hyperparameters that are sampled last go first.
     columns = [
         Column(
             name=name.removeprefix(_PARAM),
             importance=_MOST_IMPORTANT - place,
-            right=name not in {"state", "feasible"},
+            right=name not in {"state", "feasible", "front"},
         )
         for place, name in enumerate(names)
     ]
@@ -123,11 +131,15 @@ def _print(frame: "pd.DataFrame") -> None:
 
 
 def _cell(name: str, value: object) -> str:
+    from harness.evaluation.measures import MEASURES
+
     # Of a missing value only that it is not itself is known to all of pandas' types.
     if value is None or str(value) in {"nan", "<NA>", "NaT"}:
         return "-"
     if name == "feasible":
         return "yes" if value else "no"
+    if name in MEASURES and isinstance(value, float):
+        return MEASURES[name].format(value)
     if isinstance(value, float):
         digits = {"value": ".4f", "seconds": ".1f"}.get(name, ".4g")
         return format(value, digits)

@@ -1,4 +1,4 @@
-"""Requirements: what the settings of a trial must meet to be accepted."""
+"""What is asked of a trial: objectives, and requirements that it must meet to be accepted."""
 
 import math
 import re
@@ -15,12 +15,15 @@ from harness.evaluation.objectives import OBJECTIVES, find_objective, measure_of
 __all__ = [
     "COSTS_OF_A_TRIAL",
     "MEASURED_IN_A_TRIAL",
+    "MOST_OBJECTIVES",
     "Requirement",
     "find_measure",
+    "find_objectives",
     "find_requirements",
     "is_scattered",
     "over_folds",
     "requirement_of_criterion",
+    "told_value",
 ]
 
 
@@ -88,6 +91,53 @@ def over_folds(name: str, values: Sequence[float]) -> float:
     """
     is_latency = name in MEASURES and MEASURES[name].unit == "ms"
     return float(np.min(values) if is_latency else np.mean(values))
+
+
+STEPS_OF_A_DECADE = 10
+"""Times are told as objectives on a scale of ten steps for each factor of 10, each 26 %
+above the one before (Renard's R10): a millisecond more or less on a busy machine must not
+put settings on the Pareto front, and what is near enough in two runs is equal in both."""
+
+
+def told_value(name: str, value: float) -> float:
+    """Say with what value an objective is told to the sampler: times in steps."""
+    if not is_scattered(name) or value <= 0:
+        return value
+    step = round(STEPS_OF_A_DECADE * math.log10(value))
+    return float(f"{10 ** (step / STEPS_OF_A_DECADE):.3g}")
+
+
+MOST_OBJECTIVES = 3
+"""With more, hardly any trial beats another one, and the front is nearly all of them."""
+
+
+def find_objectives(text: str) -> tuple[Metric, ...]:
+    """Read what a search shall improve: measures with commas, the one to be judged by first."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise StudyError(
+            "The metric must be one measure, or several with commas between them as in "
+            f"'rmse,latency_p95_ms', but is {text!r}."
+        )
+    if len(names) > MOST_OBJECTIVES:
+        raise StudyError(
+            f"A study has at most {MOST_OBJECTIVES} objectives, but {text!r} names "
+            f"{len(names)}: require the others instead, with --require."
+        )
+    if names[0] in COSTS_OF_A_TRIAL:
+        raise StudyError(
+            f"{names[0]} does not say how good a model is, so it cannot be the only "
+            "objective or the first one: name a measure before it, as in "
+            f"'rmse,{names[0]}'."
+        )
+    found = (find_objective(names[0]), *map(find_measure, names[1:]))
+    known = [metric.name for metric in found]
+    twice = next((name for name in known if known.count(name) > 1), None)
+    if twice is not None:
+        raise StudyError(
+            f"{twice} must be named once only among the objectives, but is twice in {text!r}."
+        )
+    return found
 
 
 _FORM = re.compile(

@@ -118,7 +118,7 @@ def search_blend(
         on_step(f"out-of-fold predictions of {', '.join(best)}")
         # Criteria may have changed since: it goes on by those that it began with.
         require = plan.require if study is None else study.settings.require
-        measures = (plan.metric, *(each.metric for each in require))
+        measures = (*plan.objectives, *(each.metric for each in require))
         scorer = _hold_out_all(prepared, text, best, measures)
     return prepared.search(candidate, listener, scorer=scorer, n_before=n_before)
 

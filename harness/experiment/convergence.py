@@ -57,8 +57,10 @@ def drawn_values(study: StudyRecord) -> list[float]:
     no_better = max if study.metric.direction == "minimize" else min
     refused = {trial.number for trial in study.trials if not trial.is_feasible}
     worst = no_better(v for n, v in values.items() if n not in refused)
+    # Of several objectives the best trial need not have the best value of the first one.
+    _, least = best_so_far(study)[-1]
     return [
-        worst if number in refused else no_better(values[number], best.value)
+        worst if number in refused else no_better(values[number], least)
         for number in sorted(values)
     ]
 

@@ -11,6 +11,7 @@ from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.repeats import compare_repeats
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE, ModelResult
 from harness.experiment.claims import find_contradictions, judge_claims
+from harness.experiment.front import front_of
 from harness.experiment.measured import DATA, estimate, measure_named, measured
 from harness.experiment.results import (
     BlendGain,
@@ -52,6 +53,11 @@ def conclude(record: ExperimentRecord) -> ExperimentRecord:
         contradictions=tuple(find_contradictions(record.spec)),
         changed_since_opened=_changed_since_opened(record),
         blends=tuple(_blend_gains(record)),
+        fronts={
+            candidate: front
+            for candidate, study in record.studies.items()
+            if (front := front_of(study)) is not None
+        },
     )
 
 

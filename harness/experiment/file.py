@@ -18,7 +18,7 @@ from harness.errors import (
     UnsupportedError,
 )
 from harness.evaluation.measures import MEASURES
-from harness.evaluation.requirements import find_requirements
+from harness.evaluation.requirements import find_objectives, find_requirements
 from harness.evaluation.results import BIAS_BASELINE, MEAN_BASELINE
 from harness.experiment.claims import NO_FIGURE
 from harness.experiment.measured import DATA, PARAM, check_metric
@@ -57,7 +57,7 @@ def complaints(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     yield from _about_blends(spec)
     yield from _about_variants(spec)
     yield from _about_decision(spec)
-    yield from _about_requirements(spec)
+    yield from _about_search(spec)
     for position, criterion in enumerate(spec.criteria):
         for key, rule in _about_criterion(spec, criterion):
             yield f"criteria.{position}.{key}", rule
@@ -137,11 +137,15 @@ def _about_decision(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
             yield f"decision.negligible.{name}", str(error)
 
 
-def _about_requirements(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
-    try:
-        find_requirements(spec.search.require or ())
-    except HarnessError as error:
-        yield "search.require", str(error)
+def _about_search(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    for key, find in (
+        ("search.metric", lambda: find_objectives(spec.search.metric)),
+        ("search.require", lambda: find_requirements(spec.search.require or ())),
+    ):
+        try:
+            find()
+        except HarnessError as error:
+            yield key, str(error)
 
 
 def _about_criterion(

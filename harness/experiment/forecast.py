@@ -535,7 +535,13 @@ def _tasks(plan: StudyPlan) -> list[FoldTask]:
     # Folds of a split in time grow: the last one has most to learn from.
     fold, metric = plan.n_folds - 1, plan.metric
     tasks = [
-        FoldTask(params=plan.space.initial, seed=plan.seed, fold=fold, metric=metric)
+        FoldTask(
+            params=plan.space.initial,
+            seed=plan.seed,
+            fold=fold,
+            metric=metric,
+            also=plan.more_metrics,
+        )
     ]
     for params in drawn:
         own = {} if epochs is None else {"n_epochs": epochs.high}
@@ -546,6 +552,7 @@ def _tasks(plan: StudyPlan) -> list[FoldTask]:
                 fold=fold,
                 patience=None if epochs is None else epochs.patience,
                 metric=metric,
+                also=plan.more_metrics,
             )
         )
     return tasks

@@ -10,7 +10,6 @@ from harness.data.catalogue import Catalogue
 from harness.errors import StudyError
 from harness.evaluation.costs import measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
-from harness.evaluation.objectives import find_objective
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.evaluation.splits import TIMED, assign_folds
 from harness.experiment.blending import initial_settings
@@ -195,7 +194,7 @@ class _Judge:
             self._prepared.spec.search,
             self._prepared.spec.seed + FRESH_SEED_OFFSET,
         )
-        metric = find_objective(search.metric)
+        metric, *_ = search.objectives
         if not self._is_large:
             found = fitter.fresh_scores(
                 wanted, seed=seed, n_folds=search.folds, metric=metric
@@ -210,7 +209,7 @@ class _Judge:
     def _tune_floor(self, fitter: Fitter) -> Params:
         self._on_step(f"tuning of {BIAS_BASELINE}")
         search = self._prepared.spec.search
-        floor, done = tune_floor(fitter, search.folds, find_objective(search.metric))
+        floor, done = tune_floor(fitter, search.folds, search.objectives[0])
         self._save("floor", to_json(done))
         return floor
 
@@ -344,7 +343,7 @@ class _Judge:
             seeds=self._seeds,
             margin=self._prepared.spec.decision.margin,
             confidence=1 - self._prepared.spec.decision.significance,
-            metric=find_objective(self._prepared.spec.search.metric),
+            metric=self._prepared.spec.search.objectives[0],
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
         best_trials = {c: trial.number for c, trial in self._best.items()}

@@ -23,6 +23,7 @@ from harness.evaluation.results import (
     Role,
 )
 from harness.evaluation.splits import SplitFacts
+from harness.experiment.front import Front
 from harness.experiment.spec import WINNER, Claim, Criterion, ExperimentSpec
 from harness.search.records import Environment, StudyRecord
 
@@ -376,6 +377,8 @@ class ExperimentRecord:
         What the file says otherwise than before the first opening: "decision rule".
     blends : tuple of BlendGain
         What each blend gains over the best single family.
+    fronts : mapping of str to Front
+        Candidate to its Pareto front, where there are several objectives.
     """
 
     name: str
@@ -408,6 +411,7 @@ class ExperimentRecord:
     contradictions: tuple[Contradiction, ...] = ()
     changed_since_opened: tuple[str, ...] = ()
     blends: tuple[BlendGain, ...] = ()
+    fronts: Mapping[str, Front] = field(default_factory=dict)
 
     @property
     def is_study(self) -> bool:
@@ -432,8 +436,13 @@ class ExperimentRecord:
 
     @property
     def metric(self) -> Metric:
-        """What the searches improved; they all improve the same."""
-        return next((s.metric for s in self.studies.values()), OBJECTIVE)
+        """What the searches improved, the first of several; they all improve the same."""
+        return self.objectives[0]
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All that the searches improved."""
+        return next((s.objectives for s in self.studies.values()), (OBJECTIVE,))
 
     def score(self, candidate: str, role: Role = "tuned") -> float | None:
         """Look up the objective of a candidate on the test set."""
@@ -490,5 +499,6 @@ class ExperimentRecord:
             repeated=None,
             contradictions=(),
             blends=(),
+            fronts={c: front for c, front in self.fronts.items() if c == candidate},
             criteria=tuple(c for c in self.criteria if c.criterion in spec.criteria),
         )

@@ -14,12 +14,7 @@ from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
 from harness.evaluation.objective_scores import check_objective
-from harness.evaluation.objectives import (
-    can_measure,
-    check_probabilities,
-    find_objective,
-    margin_of,
-)
+from harness.evaluation.objectives import can_measure, check_probabilities
 from harness.evaluation.requirements import find_requirements
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
@@ -37,11 +32,18 @@ from harness.plain import to_json
 from harness.search.attributes import MAX_TEXT, why_too_small
 from harness.search.engine import Budget
 from harness.search.executors import choose_executor
-from harness.search.fidelity import WHOLE, choose_fidelity, require_samples
+from harness.search.fidelity import (
+    AUTO,
+    FULL,
+    WHOLE,
+    choose_fidelity,
+    require_samples,
+)
 from harness.search.ownership import own_study
+from harness.search.pareto import margins_of
 from harness.search.pruners import make_pruner
 from harness.search.records import StudyListener, StudyRecord, busy_seconds
-from harness.search.samplers import SamplerSequence
+from harness.search.samplers import SamplerSequence, require_sampler
 from harness.search.space import SearchSpace
 from harness.search.storage import (
     MARK,
@@ -125,9 +127,9 @@ class PreparedExperiment:
             seed=self.spec.seed,
             method=self.spec.split.method,
         )
-        objective = find_objective(self.spec.search.metric)
+        objectives = self.spec.search.objectives
         if self.split.test is not None:
-            check_objective(objective, self.split.train, self.split.test)
+            check_objective(objectives[0], self.split.train, self.split.test)
         for plan in self.plans.values():
             require_samples(plan.evaluations, self.split.train, fold_of)
             check_plan(plan)
@@ -140,7 +142,7 @@ class PreparedExperiment:
                 "room, or name another --storage."
             )
         facts, there = self._facts(), dict[str, Any]()
-        if not create_experiment(storage, self.name, facts, objective):
+        if not create_experiment(storage, self.name, facts, objectives):
             there = read_experiment_facts(storage, self.name)
             _require_equal(self.name, there[MARK], facts)
             self._add_families(there[MARK])
@@ -362,22 +364,29 @@ def _prepare(
             c: space.without_times(load_family(space.family).without_times)
             for c, space in spaces.items()
         }
-    metric = find_objective(spec.search.metric)
     families = {c: load_family(space.family) for c, space in spaces.items()}
+    objectives = spec.search.objectives
     for asked in (
-        metric,
+        *objectives,
         *(r.metric for r in find_requirements(spec.search.require or ())),
     ):
         check_probabilities(asked, families, split.train)
     # An impossible margin is refused before hours of search, and before the test set is opened.
-    margin_of(metric, spec.decision.margin, dataset.facts().scale)
+    margins = margins_of(
+        objectives,
+        declared=spec.decision.margin,
+        noticeable=spec.decision.noticeable,
+        scale=dataset.facts().scale,
+    )
+    # Optuna prunes by one objective only.
+    pruner = spec.search.pruner if len(objectives) == 1 else "none"
     fidelity = choose_fidelity(
         spec.search.fidelity,
         split.train,
         n_folds=spec.search.folds,
         method=split.facts.method,
-        metric=metric,
-        pruner=spec.search.pruner,
+        metric=objectives[0],
+        pruner=pruner,
     )
     plans = {
         candidate: StudyPlan(
@@ -386,14 +395,16 @@ def _prepare(
             family=families[candidate],
             space=space,
             sampler=spec.search.sampler,
-            pruner=spec.search.pruner,
+            pruner=pruner,
             window=spec.search.window,
             n_folds=spec.search.folds,
             seed=spec.seed,
             dataset=dataset.facts(),
             split=split.facts,
             code_version=code_version(),
-            metric=metric,
+            metric=objectives[0],
+            more_metrics=objectives[1:],
+            margins=margins,
             # Its trials train nothing, and its weights need all folds.
             fidelity=WHOLE if spec.is_blend(candidate) else fidelity,
             require=tuple(
@@ -414,6 +425,24 @@ def _prepare(
         split=split,
         plans=plans,
     )
+
+
+def _require_possible(spec: ExperimentSpec) -> None:
+    """Refuse what a search for several objectives cannot be asked for."""
+    objectives = spec.search.objectives
+    require_sampler(spec.search.sampler, objectives)
+    if len(objectives) == 1:
+        return
+    if spec.budget.patience is not None:
+        raise ExperimentError(
+            "Patience asks how much the best has gained, and several objectives have a "
+            "front in place of a best: leave --patience out, or name one --metric."
+        )
+    if spec.search.fidelity not in {AUTO, FULL}:
+        raise ExperimentError(
+            "Samples are there to drop trials, and no trial is dropped where there are "
+            f"several objectives: leave --fidelity {spec.search.fidelity} out."
+        )
 
 
 def _warm_spaces(
@@ -445,7 +474,7 @@ def _checked(
     with choice.entry.open(choice, __name__) as workers:
         n_workers = workers.count()
     make_pruner(spec.search.pruner)
-    find_objective(spec.search.metric)
+    _require_possible(spec)
     find_requirements(spec.search.require or ())
     for space in spaces.values():
         SamplerSequence(spec.search.sampler, seed=spec.seed, space=space)

@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 
 from harness.data.options import sidecar_file
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.requirements import MOST_OBJECTIVES
 from harness.evaluation.splits import SPLIT_METHODS
 from harness.experiment.file import EXTENDS
 from harness.experiment.measured import DATA_NAMES, PARAM
@@ -64,6 +65,8 @@ def _experiment() -> JsonSchemaValue:
     tables = schema["$defs"]
     search, split = tables["SearchSpec"], tables["SplitSpec"]
     search["properties"]["sampler"]["enum"] = list(SAMPLERS)
+    several = {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1}
+    search["properties"]["metric"] |= several | {"maxItems": MOST_OBJECTIVES}
     search["properties"]["pruner"]["enum"] = list(PRUNERS)
     # Without a test set there would be no verdict.
     methods = [method for method in SPLIT_METHODS if method != "none"]

@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harness.data.options import ReadOptions, with_read_options
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.metrics import Metric
 from harness.evaluation.requirements import (
     Requirement,
+    find_objectives,
     find_requirements,
     requirement_of_criterion,
 )
@@ -162,6 +164,14 @@ class SplitSpec(Part):
         return self
 
 
+def _with_commas(metric: object) -> object:
+    """Write a list of objectives as the command line has them."""
+    if not isinstance(metric, list | tuple):
+        return metric
+    # A list that names nothing is refused as an empty text is.
+    return ",".join(metric) if all(isinstance(m, str) for m in metric) else metric
+
+
 class SearchSpec(Part):
     """How every family is searched.
 
@@ -173,8 +183,10 @@ class SearchSpec(Part):
         Their names.
     window : int, default 8
         Trials under way at a time. More keep more workers busy, and show the sampler less.
-    metric : str, default "rmse"
-        What the searches improve: a measure of a fold, or ``my_metrics.py:name``.
+    metric : str or list of str, default "rmse"
+        What the searches improve: a measure of a fold, or ``my_metrics.py:name``. Up to three,
+        as a list or with commas, make a Pareto front: the first is judged on the test set;
+        the others may be ``latency_p95_ms``, ``model_bytes`` and the like, too.
     fidelity : str or int, default "auto"
         Whether trials are raced on samples of the users first: ``auto`` above two million
         training ratings, ``full`` never, a number above so many.
@@ -187,7 +199,7 @@ class SearchSpec(Part):
     sampler: str = "tpe"
     pruner: str = "race"
     window: Annotated[int, Field(ge=1)] = WINDOW
-    metric: str = "rmse"
+    metric: Annotated[str, BeforeValidator(_with_commas)] = "rmse"
     require: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     fidelity: str | int = AUTO
 
@@ -204,6 +216,11 @@ class SearchSpec(Part):
                 f"{fidelity!r}"
             )
         return text
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """What the searches improve; the first is what models are judged by."""
+        return find_objectives(self.metric)
 
     @property
     def n_tasks(self) -> int:
@@ -448,6 +465,7 @@ class ExperimentSpec(Part):
         if self.search.require is not None:
             return find_requirements(self.search.require)
         found: dict[str, Requirement] = {}
+        searched = {metric.name for metric in self.search.objectives}
         for criterion in self.criteria:
             if criterion.candidate not in {WINNER, candidate}:
                 continue
@@ -457,7 +475,7 @@ class ExperimentSpec(Part):
                 at_least=criterion.at_least,
             )
             # What is searched for anyway needs no steering, and no veto.
-            if new is None or criterion.metric == self.search.metric:
+            if new is None or criterion.metric in searched:
                 continue
             old = found.setdefault(criterion.metric, new)
             if new.metric.sign * (new.bound - old.bound) < 0:

@@ -61,6 +61,7 @@ StatementKind = Literal[
     "no trial",
     # How much better, and how sure.
     "objective",
+    "front",
     "error",
     "gain",
     "certainty",

@@ -17,6 +17,7 @@ from harness.experiment.convergence import (
     still_falling,
     why_stopped,
 )
+from harness.experiment.front import NOT_PRUNED
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import duration, percent, setting
@@ -230,11 +231,13 @@ def _budget(record: ExperimentRecord) -> str:
     shared = "" if record.is_study else "the same "
     fewer = spec.own_budgets() if same and not record.is_study else {}
     budget += "".join(f", but {label(record, c)} of {n}" for c, n in fewer.items())
+    prunes = len(record.objectives) == 1
+    pruner = f", pruner {code(spec.search.pruner)}" if prunes else ""
+    pruned = _PRUNED.get(spec.search.pruner, "") if prunes else NOT_PRUNED
     return (
         f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
-        f"{code(spec.search.sampler)}, pruner {code(spec.search.pruner)}. Trial 0 has the "
-        f"initial settings. {_given(record)}{_required(record)}"
-        f"{_PRUNED.get(spec.search.pruner, '')}"
+        f"{code(spec.search.sampler)}{pruner}. Trial 0 has the initial settings. "
+        f"{_given(record)}{_required(record)}{pruned}"
     )
 
 

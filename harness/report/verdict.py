@@ -14,6 +14,7 @@ from harness.evaluation.results import (
     ModelResult,
 )
 from harness.experiment.decision import FLOOR
+from harness.experiment.front import Front, describe_pick
 from harness.experiment.measured import estimate, measure_named
 from harness.experiment.results import (
     BlendGain,
@@ -132,11 +133,17 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
     measure = measure_of(metric)
     which = "Lowest" if metric.direction == "minimize" else "Highest"
     of = f" {unit(record)}" if measure.unit == "rating" else ""
+    score = f"{measure.format(value)}{of}"
+    found = (
+        f"Picked on the Pareto front so far: {record.spec.label(first)}, trial #{number} "
+        f"with {measure.label} {score} over the folds"
+        if first in record.fronts
+        else f"{which} {measure.label} over the folds so far: {record.spec.label(first)}, "
+        f"{score} (trial #{number})"
+    )
     yield Statement(
         kind="so far",
-        text=f"{which} {measure.label} over the folds so far: "
-        f"{record.spec.label(first)}, {measure.format(value)}{of} (trial #{number}); optimistic, because "
-        "the settings were chosen by it.",
+        text=f"{found}; optimistic, because the settings were chosen by it.",
         facts={"candidate": first, "trial": number, metric.name: value},
     )
 
@@ -158,6 +165,8 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
         )
     if record.metric != OBJECTIVE:
         yield _objective(record, winner)
+    if decision.winner in record.fronts:
+        yield _picked_point(record, record.fronts[decision.winner])
     found, metric = compare(record, winner, floor), record.metric.name
     score = winner.measures[metric].value
     here = (
@@ -249,6 +258,17 @@ def _objective(record: ExperimentRecord, winner: ModelResult) -> Statement:
         text=f"The search was for {objective(record).label}: {better(record).comparative} "
         f"is better. The RMSE is {error(rmse)} {unit(record)}{beside}.",
         facts={"objective": record.metric.name, "rmse": rmse},
+    )
+
+
+def _picked_point(record: ExperimentRecord, front: Front) -> Statement:
+    """Say that the best settings are one point of a front, and by which rule."""
+    *others, last = (measure_of(metric).label for metric in front.objectives)
+    return Statement(
+        kind="front",
+        text=f"The search was for {', '.join(others)} and {last}. "
+        f"{describe_pick(front, record.dataset.scale)}",
+        facts={"trial": front.picked, "on_front": len(front.points)},
     )
 
 

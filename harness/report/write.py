@@ -15,6 +15,7 @@ from harness.report.claims import claims, criteria
 from harness.report.cold_start import cold_start
 from harness.report.context import Context, paragraphs
 from harness.report.families import comparison, costs, lists, pairs
+from harness.report.fronts import fronts
 from harness.report.page import write_html
 from harness.report.ratings import ratings, splits
 from harness.report.reproduction import ENQUEUE, SPACE, reproduction, traces
@@ -36,6 +37,7 @@ FIGURES = (
     "pareto.png",
     "blocks.png",
     "histories.png",
+    "fronts.png",
     "importance.png",
 )
 SECTIONS = (
@@ -50,6 +52,7 @@ SECTIONS = (
     costs,
     explainability,
     searches,
+    fronts,
     optimism,
     claims,
     reproduction,

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import SearchFailedError
 from harness.evaluation.metrics import OBJECTIVE, Metric
-from harness.evaluation.requirements import Requirement, over_folds
+from harness.evaluation.requirements import Requirement, over_folds, told_value
 from harness.plain import Params, ParamValue
 from harness.search.executors import TaskRunner
 from harness.search.fidelity import Evaluation
@@ -42,14 +42,16 @@ __all__ = ["Budget", "Engine", "SearchPlan", "Stopped"]
 class SearchPlan:
     """What fixes the trials, besides space, sampler and pruner.
 
-    `given` are settings of all trials of this session which earlier ones may have had
-    otherwise: the members of a blend.
+    `metric` is the first objective, by which epochs are found and folds are told;
+    `more_metrics` are the others. `given` are settings of all trials of this session which
+    earlier ones may have had otherwise: the members of a blend.
     """
 
     seed: int
     evaluations: tuple[Evaluation, ...]
     window: int
     metric: Metric = OBJECTIVE
+    more_metrics: tuple[Metric, ...] = ()
     require: tuple[Requirement, ...] = ()
     given: Params = field(default_factory=dict)
 
@@ -61,11 +63,15 @@ class SearchPlan:
     @property
     def also(self) -> tuple[Metric, ...]:
         """What is measured besides the metric."""
-        return tuple(
-            requirement.metric
-            for requirement in self.require
-            if requirement.metric.name != self.metric.name
-        )
+        required = (requirement.metric for requirement in self.require)
+        also = {metric.name: metric for metric in (*self.more_metrics, *required)}
+        also.pop(self.metric.name, None)
+        return tuple(also.values())
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All that the search improves."""
+        return (self.metric, *self.more_metrics)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -180,13 +186,19 @@ class RunningTrial:
         on_everything = self.plan.evaluations[last].sample is None
         require = self.plan.require if on_everything else ()
         found = {str(each): means[each.metric.name] for each in require}
-        unknown = [text for text, value in found.items() if not np.isfinite(value)]
+        values = {each.name: means.get(each.name) for each in self.plan.objectives}
+        asked = found if pruned else {**found, **values}
+        unknown = [
+            n for n, value in asked.items() if value is None or not np.isfinite(value)
+        ]
         if unknown:
-            self.fail(f"What is required by {unknown[0]!r} is not a finite number.")
+            self.fail(f"What is asked for by {unknown[0]!r} is not a finite number.")
             return
         self.outcome = Outcome(
             state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-            value=None if pruned else means[self.plan.metric.name],
+            values=()
+            if pruned
+            else tuple(told_value(name, means[name]) for name in values),
             steps=dict(self.steps),
             attributes={
                 "params": params,
@@ -214,7 +226,6 @@ class RunningTrial:
         """End the trial as failed."""
         self.outcome = Outcome(
             state=TrialState.FAIL,
-            value=None,
             steps=dict(self.steps),
             attributes={
                 "params": self.params,
@@ -245,7 +256,7 @@ class RunningTrial:
         self.steps = dict(outcome.steps)
         self.outcome = Outcome(
             state=outcome.state,
-            value=outcome.value,
+            values=outcome.values,
             steps=outcome.steps,
             attributes={**outcome.attributes, "duplicate_of": number},
             violations=outcome.violations,
@@ -339,7 +350,7 @@ class Engine:
         self._name = study.study_name
         self._store = TrialStore(study, space)
         self._history = History(
-            direction=study.direction,
+            directions=study.directions,
             space=space,
             samplers=samplers,
             window=plan.window,
@@ -424,9 +435,7 @@ class Engine:
                 most = None if is_blamed else MAX_KILLS
                 is_blamed = True
                 if not self._store.put_back(number, most_kills=most):
-                    outcome = Outcome(
-                        state=TrialState.FAIL, value=None, steps={}, attributes={}
-                    )
+                    outcome = Outcome(state=TrialState.FAIL)
                     self._store.end(number, outcome)
                     self._history.tell(number, outcome)
                     self._ended.append(number)
@@ -446,7 +455,7 @@ class Engine:
         is_complete = trial.state == TrialState.COMPLETE
         outcome = Outcome(
             state=trial.state,
-            value=trial.value if is_complete else None,
+            values=tuple(trial.values) if is_complete else (),
             steps=trial.intermediate_values,
             attributes=trial.user_attrs,
             violations=trial.constraints,

@@ -9,16 +9,19 @@ never read by a sampler.
 
 import math
 from collections import deque
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.plain import Params
+from harness.search.pareto import crowding_distances, domination_ranks
 from harness.search.pruners import EndedTrials
 from harness.search.samplers import SamplerSequence
 from harness.search.space import SearchSpace
@@ -28,22 +31,23 @@ __all__ = ["CONSTRAINT", "Drawn", "History", "Outcome", "constraints_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a trial has ended; `value` is that of a complete one, `steps` are its folds.
+    """How a trial has ended; a complete one has `values`, one for each objective.
 
-    `violations` say of each requirement how far it is from being met: 0 or less is met.
+    `steps` are its folds, by the first objective. `violations` say of each requirement how
+    far it is from being met: 0 or less is met.
     """
 
     state: TrialState
-    value: float | None
-    steps: Mapping[int, float]
-    attributes: Mapping[str, Any]
+    values: tuple[float, ...] = ()
+    steps: Mapping[int, float] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     violations: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accepted_value(self) -> float | None:
-        """Its value, if it meets what is required."""
+        """Its value of the first objective, if it meets what is required."""
         is_feasible = all(value <= 0 for value in self.violations.values())
-        return self.value if is_feasible else None
+        return self.values[0] if self.values and is_feasible else None
 
 
 _STUDY_ATTRIBUTES = "harness:study"
@@ -84,7 +88,7 @@ class _Memory(InMemoryStorage):
         self._old: list[FrozenTrial] = []
         self._n_old = 0
 
-    def forget(self, sign: float) -> None:
+    def forget(self, signs: Sequence[float]) -> None:
         """Sort out what is older than the limit."""
         trials = self._studies[0].trials
         while self._n_remembered and self._n_old < len(trials) - self._n_remembered:
@@ -94,8 +98,7 @@ class _Memory(InMemoryStorage):
             self._n_old += 1
             if trial.state != TrialState.FAIL:
                 self._old.append(trial)
-                self._old.sort(key=lambda t: _rank(t, sign))
-                del self._old[_N_GOOD:]
+                self._old = _best_first(self._old, signs)[:_N_GOOD]
 
     def get_all_trials(
         self,
@@ -111,19 +114,42 @@ class _Memory(InMemoryStorage):
         return [t for t in shown if states is None or t.state in states]
 
 
-def _rank(trial: FrozenTrial, sign: float) -> tuple[int, int, float, int]:
-    """Sort as TPE does: complete ones by value, then pruned ones by how far they came.
+def _best_first(
+    trials: Sequence[FrozenTrial], signs: Sequence[float]
+) -> list[FrozenTrial]:
+    """Sort as TPE does: complete ones by front, then pruned ones by how far they came.
 
-    Those that do not meet what is required come last, the nearest first.
+    Those that do not meet what is required come last, the nearest first. On one front
+    those that have neighbours close by come after the others.
     """
-    beyond = sum(value for value in trial.constraints.values() if value > 0)
-    if beyond:
-        return 2, 0, beyond, trial.number
-    if trial.state == TrialState.COMPLETE:
-        return 0, 0, sign * (trial.value or 0.0), trial.number
-    step = max(trial.intermediate_values, default=-1)
-    value = trial.intermediate_values.get(step, math.inf)
-    return 1, -step, sign * value, trial.number
+    beyond = {
+        t.number: sum(value for value in t.constraints.values() if value > 0)
+        for t in trials
+    }
+    complete = [
+        t for t in trials if t.state == TrialState.COMPLETE and not beyond[t.number]
+    ]
+    losses = np.array([t.values for t in complete]).reshape(-1, len(signs)) * signs
+    ranks, distances = domination_ranks(losses), np.zeros(len(losses))
+    for rank in set(ranks.tolist()):
+        distances[ranks == rank] = crowding_distances(losses[ranks == rank])
+    places = {
+        t.number: (float(rank), -float(distance))
+        for t, rank, distance in zip(complete, ranks, distances, strict=True)
+    }
+
+    def key(trial: FrozenTrial) -> tuple[int, float, float, int]:
+        number = trial.number
+        if beyond[number]:
+            return 2, 0.0, beyond[number], number
+        if number in places:
+            return 0, *places[number], number
+        step = max(trial.intermediate_values, default=-1)
+        value = trial.intermediate_values.get(step, math.inf)
+        # There are pruned ones only where there is one objective.
+        return 1, -step, signs[0] * value, number
+
+    return sorted(trials, key=key)
 
 
 class History:
@@ -132,7 +158,7 @@ class History:
     def __init__(
         self,
         *,
-        direction: optuna.study.StudyDirection,
+        directions: Sequence[StudyDirection],
         space: SearchSpace,
         samplers: SamplerSequence,
         window: int,
@@ -140,20 +166,22 @@ class History:
         self._space = space
         self._samplers = samplers
         self._window = window
-        self._sign = 1.0 if direction == optuna.study.StudyDirection.MINIMIZE else -1.0
+        self._signs = [
+            1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in directions
+        ]
         self._storage = _Memory(samplers.n_remembered)
         # Without the words that Optuna has for each study that is made.
-        self._storage.create_new_study([direction], "history")
+        self._storage.create_new_study(directions, "history")
         self._study = optuna.load_study(study_name="history", storage=self._storage)
         # Told, but not yet shown.
         self._told: deque[tuple[int, Outcome]] = deque()
-        self.ended = EndedTrials(direction)
+        self.ended = EndedTrials(directions[0])
 
     def tell(self, number: int, outcome: Outcome) -> None:
         """Note how a trial has ended; trials are told in the order of their numbers."""
         self._told.append((number, outcome))
         trial = copy(self._storage.get_trial(number))
-        trial.state, trial.value = outcome.state, outcome.value
+        trial.state, trial.values = outcome.state, outcome.values or None
         trial.intermediate_values = dict(outcome.steps)
         trial.system_attrs = trial.system_attrs | constraints_of(outcome)
         self.ended.add(trial)
@@ -205,6 +233,7 @@ class History:
                 self._storage.set_trial_intermediate_value(id_, step, value)
             for key, value in constraints_of(outcome).items():
                 self._storage.set_trial_system_attr(id_, key, value)
-            values = [outcome.value] if outcome.value is not None else None
-            self._storage.set_trial_state_values(id_, outcome.state, values)
-        self._storage.forget(self._sign)
+            self._storage.set_trial_state_values(
+                id_, outcome.state, outcome.values or None
+            )
+        self._storage.forget(self._signs)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
+import numpy as np
+
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.objectives import measure_of
@@ -14,6 +16,7 @@ from harness.evaluation.splits import SplitFacts
 from harness.plain import Params
 from harness.search.distributions import Distribution
 from harness.search.fidelity import WHOLE, Fidelity
+from harness.search.pareto import Margin, is_on_front, left_by_margins
 
 __all__ = [
     "LEFT_BEHIND",
@@ -51,9 +54,9 @@ class TrialRecord:
     state: TrialState
     # Hyperparameters of the model, those found on the way (n_epochs) included.
     params: Params
-    # Mean over the folds of the objective; None unless complete.
+    # Mean over the folds of the first objective; None unless complete.
     value: float | None
-    # Objective on each fold that was evaluated, in the order of the folds.
+    # First objective on each fold that was evaluated, in the order of the folds.
     fold_values: tuple[float, ...]
     metrics: Mapping[str, float]
     seed: int
@@ -69,6 +72,8 @@ class TrialRecord:
     sample_values: tuple[float, ...] = ()
     # Requirement, as it is written, to how far it is from being met; 0 or less is met.
     violations: Mapping[str, float] = field(default_factory=dict)
+    # Of the other objectives, as they were told to Optuna: times in steps.
+    more_values: tuple[float, ...] = ()
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -98,7 +103,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How a study is searched: all but the last three fix its trials."""
+    """How a study is searched: all but the margins and the last three fix its trials."""
 
     # Hyperparameter to distribution, in the order of sampling.
     space: Mapping[str, Distribution] = field(default_factory=dict)
@@ -116,7 +121,10 @@ class SearchSettings:
     seed: int = 0
     # Trials that are under way at a time.
     window: int = WINDOW
+    # The first objective, the others, and by how much each may be worse than the best.
     metric: Metric = OBJECTIVE
+    more_metrics: tuple[Metric, ...] = ()
+    margins: tuple[Margin, ...] = ()
     fidelity: Fidelity = WHOLE
     # What trials must meet to be the best.
     require: tuple[Requirement, ...] = ()
@@ -126,6 +134,11 @@ class SearchSettings:
     reference: str | None = None
     jobs: int | None = None
     environment: Environment = field(default_factory=Environment)
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All that the search improves."""
+        return (self.metric, *self.more_metrics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +173,13 @@ class StudyRecord:
 
     @property
     def metric(self) -> Metric:
-        """What it improves."""
+        """What it improves: the first objective, by which the model is judged."""
         return self.settings.metric
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All that it improves."""
+        return self.settings.objectives
 
     @property
     def n_judged(self) -> int:
@@ -170,18 +188,61 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The feasible complete trial with the best value; the earliest of equals."""
-        return next(iter(self.ranked), None)
+        """The point of the front that the margins pick; the earliest of equals.
+
+        Of one objective it is the feasible complete trial with the best value.
+        """
+        rounds = self.rounds
+        return rounds[-1][0] if rounds else None
+
+    @property
+    def front(self) -> list[TrialRecord]:
+        """The feasible complete trials that no other beats, by the first objective."""
+        known = self._accepted
+        on_front = is_on_front([self._losses(t) for t in known])
+        return [t for t, is_on in zip(known, on_front, strict=True) if is_on]
+
+    @property
+    def rounds(self) -> list[list[TrialRecord]]:
+        """The points of the front that each objective in turn leaves in question."""
+        front = self.front
+        if not front:
+            return []
+        margins = self.settings.margins or (Margin(0.0),) * len(self.objectives)
+        losses = np.array([self._losses(trial) for trial in front])
+        return [[front[k] for k in left] for left in left_by_margins(losses, margins)]
 
     @property
     def ranked(self) -> list[TrialRecord]:
-        """The feasible complete trials, the best first; of equals the earliest."""
-        known = [
-            (self.metric.sign * value, t.number, t)
-            for t in self.trials
-            if (value := t.accepted_value) is not None
+        """The feasible complete trials: the best, the rest of the front, the others.
+
+        Each by the first objective; of equals the earliest is first.
+        """
+        best, on_front = self.best, {trial.number for trial in self.front}
+        return sorted(
+            self._accepted,
+            key=lambda trial: (trial is not best, trial.number not in on_front),
+        )
+
+    @property
+    def _accepted(self) -> list[TrialRecord]:
+        """The trials that may be the best, by the first objective and their numbers."""
+        known = [t for t in self.trials if t.accepted_value is not None]
+        return sorted(known, key=lambda t: (self._losses(t)[0], t.number))
+
+    def measured(self, trial: TrialRecord) -> tuple[float, ...]:
+        """Give what was measured of a complete trial, by objective: times not in steps."""
+        assert trial.value is not None
+        others = self.settings.more_metrics
+        return (trial.value, *(trial.metrics[metric.name] for metric in others))
+
+    def _losses(self, trial: TrialRecord) -> list[float]:
+        assert trial.value is not None
+        values = (trial.value, *trial.more_values)
+        return [
+            metric.sign * value
+            for metric, value in zip(self.objectives, values, strict=True)
         ]
-        return [t for _, _, t in sorted(known, key=lambda each: each[:2])]
 
 
 def why_exhausted(study: StudyRecord) -> str | None:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -24,11 +24,18 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from harness.errors import MissingExtraError, SpaceError, UnknownNameError
+from harness.evaluation.metrics import Metric
 from harness.plain import Params, ParamValue
 from harness.search.distributions import Value
 from harness.search.space import SearchSpace
 
-__all__ = ["SAMPLERS", "SamplerSequence", "draw_settings", "trial_seed"]
+__all__ = [
+    "SAMPLERS",
+    "SamplerSequence",
+    "draw_settings",
+    "require_sampler",
+    "trial_seed",
+]
 
 
 Arguments = dict[str, Any]
@@ -164,6 +171,13 @@ def _cmaes(
             "install it with pip install 'recommender-harness[cmaes]'."
         ) from error
     return optuna.samplers.CmaEsSampler(seed=seeds.trial, **arguments)
+
+
+def _nsgaii(
+    seeds: _Seeds, arguments: Arguments, space: SearchSpace
+) -> optuna.samplers.BaseSampler:
+    del space
+    return optuna.samplers.NSGAIISampler(seed=seeds.trial, **arguments)
 
 
 def _gp(
@@ -354,6 +368,15 @@ SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
             },
         ),
         "auto": (_auto, {}),
+        "nsgaii": (
+            _nsgaii,
+            {
+                # Optuna's 50 would leave a hundred trials one generation of children.
+                "population_size": 20,
+                "crossover_prob": 0.9,
+                "swapping_prob": 0.5,
+            },
+        ),
         "qmc": (
             _qmc,
             {
@@ -368,6 +391,18 @@ SAMPLERS: Mapping[str, tuple[Build, Arguments]] = MappingProxyType(
 )
 """Name to constructor and its arguments."""
 
+_OF_ONE_OBJECTIVE = ("cmaes",)
+
+
+def require_sampler(name: str, objectives: Sequence[Metric]) -> None:
+    """Refuse a sampler that cannot improve so many objectives."""
+    if name in _OF_ONE_OBJECTIVE and len(objectives) > 1:
+        able = [f"'{other}'" for other in SAMPLERS if other not in _OF_ONE_OBJECTIVE]
+        raise SpaceError(
+            f"The sampler {name!r} improves one objective, but {len(objectives)} are given: "
+            f"choose another with --sampler, one of {', '.join(able)}."
+        )
+
 
 # What other tools call them.
 _OTHER_NAMES = {
@@ -379,6 +414,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("gridsearch", "exhaustive"), ("grid",)),
     **dict.fromkeys(("uniform", "randomsearch"), ("random",)),
     **dict.fromkeys(("autosampler", "optunahub"), ("auto",)),
+    **dict.fromkeys(("nsga", "nsga2", "nsga-ii", "genetic"), ("nsgaii",)),
 }
 
 

@@ -4,7 +4,7 @@ import os
 import secrets
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
@@ -32,9 +32,10 @@ from harness.search.records import SearchSettings, StudyRecord, TrialRecord
 __all__ = [
     "attributes_of_all",
     "create_experiment",
+    "create_study",
     "list_experiments",
     "list_studies",
-    "name_objective",
+    "name_objectives",
     "open_storage",
     "owner_of_tables",
     "read_experiment_facts",
@@ -279,7 +280,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         state=state,
         params=attrs.get("params", trial.params),
-        value=trial.value if state == "complete" else None,
+        value=trial.values[0] if state == "complete" else None,
         fold_values=tuple(attrs.get("fold_values", ())),
         metrics=attrs.get("metrics", {}),
         seed=attrs.get("seed", 0),
@@ -290,6 +291,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         rung=attrs.get("rung"),
         sample_values=tuple(attrs.get("sample_values", ())),
         violations=trial.constraints,
+        more_values=tuple(trial.values[1:]) if state == "complete" else (),
     )
 
 
@@ -298,11 +300,23 @@ def _as_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def name_objective(study: optuna.Study, metric: Metric) -> None:
-    """Let Optuna's dashboard write the name of the metric instead of "Objective 0"."""
+def create_study(
+    storage: BaseStorage, name: str, objectives: Sequence[Metric]
+) -> optuna.Study:
+    """Make a study with its directions, or find the one that is there."""
+    return optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=[metric.direction for metric in objectives],
+        load_if_exists=True,
+    )
+
+
+def name_objectives(study: optuna.Study, objectives: Sequence[Metric]) -> None:
+    """Let Optuna's dashboard write the names of the metrics instead of "Objective 0"."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([metric.name])
+        study.set_metric_names([metric.name for metric in objectives])
 
 
 MARK = "harness_experiment"
@@ -314,7 +328,10 @@ optuna-dashboard, without trials.
 
 
 def create_experiment(
-    storage: str, name: str, facts: Mapping[str, Any], metric: Metric = OBJECTIVE
+    storage: str,
+    name: str,
+    facts: Mapping[str, Any],
+    objectives: Sequence[Metric] = (OBJECTIVE,),
 ) -> bool:
     """Make an experiment, unless it exists; ``facts["studies"]`` names its studies."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -329,15 +346,10 @@ def create_experiment(
     clash = next((n for n in {name, *names} & ({*taken, *homes} - {home})), None)
     if clash is not None:
         raise _taken(storage, name, clash)
-    study = optuna.create_study(
-        study_name=home,
-        storage=opened,
-        direction=metric.direction,
-        load_if_exists=True,
-    )
+    study = create_study(opened, home, objectives)
     if study.trials or study.user_attrs:
         raise _taken(storage, name, home)
-    name_objective(study, metric)
+    name_objectives(study, objectives)
     own = {
         "name": name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -31,6 +31,7 @@ from harness.search.executors import choose_executor, open_runner, run_here
 from harness.search.fidelity import WHOLE, Evaluation, Fidelity, require_samples
 from harness.search.folds import FoldResult, FoldTask, TrainingData
 from harness.search.ownership import own_study
+from harness.search.pareto import Margin
 from harness.search.pruners import describe_pruner, make_pruner
 from harness.search.records import (
     WINDOW,
@@ -41,11 +42,12 @@ from harness.search.records import (
     StudyRecord,
     stopped_at,
 )
-from harness.search.samplers import SamplerSequence
+from harness.search.samplers import SamplerSequence, require_sampler
 from harness.search.space import SearchSpace
 from harness.search.storage import (
     PATIENCE,
-    name_objective,
+    create_study,
+    name_objectives,
     open_storage,
     read_studies,
     read_study,
@@ -117,12 +119,21 @@ class StudyPlan:
     split: SplitFacts
     code_version: str
     window: int = WINDOW
+    # The first objective, by which the model is judged, the others, and by how much each
+    # may be worse than the best where one of the front is picked.
     metric: Metric = OBJECTIVE
+    more_metrics: tuple[Metric, ...] = ()
+    margins: tuple[Margin, ...] = ()
     fidelity: Fidelity = WHOLE
     # What trials must meet to be the best.
     require: tuple[Requirement, ...] = ()
     # The study whose best settings are among those enqueued in the space.
     warm_start: str | None = None
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """All that it improves."""
+        return (self.metric, *self.more_metrics)
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -144,6 +155,8 @@ class StudyPlan:
             seed=self.seed,
             window=self.window,
             metric=self.metric,
+            more_metrics=self.more_metrics,
+            margins=self.margins,
             fidelity=self.fidelity,
             require=self.require,
             n_points=samplers.n_points,
@@ -227,6 +240,7 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     # Names and numbers are found to be right before anything is written.
     choice = choose_executor(executor, jobs=jobs)
     make_pruner(plan.pruner)
+    require_sampler(plan.sampler, plan.objectives)
     SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
     fold_of = assign_folds(
         train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split.method
@@ -305,6 +319,7 @@ def _engine(
             evaluations=plan.evaluations,
             window=plan.window,
             metric=plan.metric,
+            more_metrics=plan.more_metrics,
             given=given,
             require=plan.require,
         ),
@@ -316,12 +331,7 @@ def _create_or_continue(
     plan: StudyPlan, storage: optuna.storages.BaseStorage, jobs: int | None
 ) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        study_name=plan.name,
-        storage=storage,
-        direction=plan.metric.direction,
-        load_if_exists=True,
-    )
+    study = create_study(storage, plan.name, plan.objectives)
     wanted = {
         "family": plan.family.name,
         "settings": to_json(plan.settings(jobs)),
@@ -338,9 +348,14 @@ def _create_or_continue(
                 "choose another name with --name."
             )
         write_attribute(study, "harness", {**wanted, "identity": secrets.token_hex(8)})
-        name_objective(study, plan.metric)
+        name_objectives(study, plan.objectives)
     else:
         _require_equal(plan, there, ("family", "dataset", "split", *_SETTINGS))
+        margins = to_json(plan.margins)
+        if there["settings"].get("margins") != margins:
+            # They change no trial, only which of the front is picked.
+            settings = {**there["settings"], "margins": margins}
+            write_attribute(study, "harness", {**there, "settings": settings})
     return study
 
 
@@ -368,6 +383,7 @@ def _require_equal(
         "dataset": (there["dataset"]["fingerprint"], plan.dataset.fingerprint),
         "split": (there["split"]["fingerprint"], plan.split.fingerprint),
         **{key: (getattr(kept, key), getattr(wanted, key)) for key in _SETTINGS},
+        "metric": (kept.objectives, wanted.objectives),
         "require": (_asked(kept), _asked(wanted)),
     }
     different = [key for key in keys if pairs[key][0] != pairs[key][1]]

@@ -174,8 +174,8 @@ class TrialStore:
 
 
 def _values(outcome: Outcome) -> list[float] | None:
-    if outcome.value is not None:
-        return [outcome.value]
+    if outcome.values:
+        return [*outcome.values]
     on_everything = outcome.attributes.get("rung", EVERYTHING) == EVERYTHING
     if outcome.state == TrialState.PRUNED and outcome.steps and on_everything:
         # As Optuna's own tell does; but the score on a sample is no value of a trial.

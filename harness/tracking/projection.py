@@ -6,11 +6,13 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.objectives import measure_of
 from harness.evaluation.results import Difference, ModelResult
+from harness.experiment.front import describe_pick, front_of
 from harness.experiment.results import Decision, ExperimentRecord
 from harness.formatting import unit_of_scale
 from harness.plain import to_json
@@ -41,6 +43,7 @@ __all__ = [
     "project_final",
     "project_study",
     "project_trial",
+    "standings",
     "study_identity",
 ]
 
@@ -48,6 +51,7 @@ STUDY_TAG = "harness.study_id"
 TRIAL_TAG = "trial"
 EXPERIMENT_TAG = "harness.experiment_id"
 CANDIDATE_TAG = "candidate"
+FRONT_TAG = "pareto_front"
 
 _STATUS: dict[str, RunStatus] = {
     "running": "RUNNING",
@@ -73,8 +77,27 @@ def experiment_identity(record: ExperimentRecord) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
-    """Show a trial as a run."""
+def standings(study: StudyRecord) -> dict[int, str]:
+    """Say of the trials whether they are on the Pareto front, and which is picked.
+
+    Of one objective nothing: there is a best one.
+    """
+    best = study.best
+    if len(study.objectives) == 1 or best is None:
+        return {}
+    on_front = {trial.number: "yes" for trial in study.front}
+    complete = [t.number for t in study.trials if t.state == "complete"]
+    return dict.fromkeys(complete, "no") | on_front | {best.number: "picked"}
+
+
+def project_trial(
+    study: StudyRecord,
+    trial: TrialRecord,
+    standing: Mapping[int, str] = MappingProxyType({}),
+) -> RunImage:
+    """Show a trial as a run; `standing` is what is known of the Pareto front."""
+    front = standing.get(trial.number)
+    tags = {} if front is None else {FRONT_TAG: front}
     ended = as_milliseconds(trial.ended or trial.started)
     return RunImage(
         name=f"{study.name} #{trial.number} {_outcome(study, trial)}",
@@ -82,7 +105,7 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
         started=as_milliseconds(trial.started),
         ended=ended,
         params={key: as_text(value) for key, value in trial.params.items()},
-        tags=_trial_tags(study, trial),
+        tags=_trial_tags(study, trial) | tags,
         points=tuple(_trial_points(study, trial, ended)),
         datasets=(logged_dataset(study.dataset),),
     )
@@ -91,8 +114,18 @@ def project_trial(study: StudyRecord, trial: TrialRecord) -> RunImage:
 def _outcome(study: StudyRecord, trial: TrialRecord) -> str:
     if trial.state == "complete" and trial.value is not None:
         tail = "" if trial.is_feasible else ", infeasible"
-        return f"{study.metric.name} {trial.value:.4f}{tail}"
+        return f"{_scores_of(study, trial)}{tail}"
     return trial.state
+
+
+def _scores_of(study: StudyRecord, trial: TrialRecord) -> str:
+    """Write the objectives of a complete trial, as short as MLflow's lists need it."""
+    first, *others = zip(study.objectives, study.measured(trial), strict=True)
+    beside = (
+        f", {metric.name} {measure_of(metric).format(value)}"
+        for metric, value in others
+    )
+    return f"{first[0].name} {first[1]:.4f}{''.join(beside)}"
 
 
 def _trial_points(
@@ -147,7 +180,8 @@ def project_study(
     """
     name = f"{study.name} study"
     if status != "RUNNING" and study.best is not None:
-        name += f", best {study.metric.name} {study.best.value:.4f}"
+        which = "best" if len(study.objectives) == 1 else "picked"
+        name += f", {which} {_scores_of(study, study.best)}"
     started = [as_milliseconds(t.started) for t in study.trials]
     ended = [as_milliseconds(t.ended) for t in study.trials if t.ended is not None]
     tags, points = _study_tags(study), list(_study_points(study))
@@ -172,7 +206,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
     params = {"family": study.family}
     settings = study.settings
     facts = {
-        "metric": settings.metric.name,
+        "metric": ", ".join(metric.name for metric in settings.objectives),
         "sampler": settings.sampler.get("name"),
         "pruner": settings.pruner.get("name"),
         "require": ", ".join(map(str, settings.require)) or None,
@@ -197,6 +231,9 @@ def _study_tags(study: StudyRecord) -> dict[str, str]:
     }
     if study.best is not None:
         tags["best_trial"] = str(study.best.number)
+        if len(study.objectives) > 1:
+            numbers = ", ".join(str(trial.number) for trial in study.front)
+            tags[FRONT_TAG] = numbers[:LONGEST_VALUE]
         tags |= {f"best_{key}": as_text(v) for key, v in study.best.params.items()}
     return tags
 
@@ -256,10 +293,13 @@ def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
     if data.simulated:
         lines.append("These ratings are **simulated**.")
     if study.best is not None:
+        front = front_of(study)
         lines.append(
             f"Best: trial {study.best.number}, {_described_best(study)} "
             "(mean over the folds)."
         )
+        if front is not None:
+            lines.append(describe_pick(front, data.scale))
     if judged is not None and judged.decision is not None:
         lines.append(_chosen(judged, judged.decision))
     return "\n\n".join(lines)
@@ -268,9 +308,13 @@ def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
 def _described_best(study: StudyRecord) -> str:
     assert study.best is not None
     assert study.best.value is not None
-    measure = measure_of(study.metric)
-    unit = unit_of_scale(study.dataset.scale)
-    return f"{measure.label} {measure.sentence(study.best.value, unit)}"
+    unit, values = unit_of_scale(study.dataset.scale), study.measured(study.best)
+    return ", ".join(
+        f"{measure.label} {measure.sentence(value, unit)}"
+        for measure, value in zip(
+            map(measure_of, study.objectives), values, strict=True
+        )
+    )
 
 
 def project_experiment(record: ExperimentRecord) -> RunImage:

@@ -18,6 +18,7 @@ from harness.tracking.projection import (
     project_final,
     project_study,
     project_trial,
+    standings,
     study_identity,
 )
 from harness.tracking.run_image import RunImage, RunStatus
@@ -74,6 +75,8 @@ class StudyRuns:
         self._above = above
         self._judged = judged
         self._study = study
+        # Of the trials that it has: one that ends later may put others off the front.
+        self._standings = standings(study)
         self._parent: Run | None = None
         self._trials: dict[int, list[Run]] = {}
         self._trial_ids: dict[int, str] = {}
@@ -128,7 +131,7 @@ class StudyRuns:
 
     def write_trial(self, trial: TrialRecord) -> Outcome:
         """Write the run of a trial that has ended, below that of its study."""
-        image = project_trial(self._study, trial)
+        image = project_trial(self._study, trial, self._standings)
         found = self._trials.pop(trial.number, [])
         kept = next((run for run in found if can_become(run, image)), None)
         for run in found:

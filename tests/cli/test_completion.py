@@ -55,6 +55,7 @@ def test_names_of_studies_and_experiments_are_completed(complete, storage):
 def test_measures_are_completed(complete, command):
     assert complete(f"harness {command} --metric ndc") == ["ndcg_at_10"]
     assert set(complete(f"harness {command} --metric ")) == set(OBJECTIVES)
+    assert complete(f"harness {command} --metric rmse,model") == ["rmse,model_bytes"]
 
 
 def test_families_and_files_are_completed(complete, tmp_path):

@@ -1,6 +1,7 @@
 """``harness study`` from end to end, and killed on the way."""
 
 import csv
+import json
 import os
 import random
 import signal
@@ -142,6 +143,58 @@ def test_what_is_required_decides_which_trial_is_best(invoke, folder):
     assert not (folder / "reports" / "none").exists()
 
 
+def test_several_objectives_have_a_front_of_which_one_is_picked(invoke, folder):
+    asked = ("--metric", "rmse,model_bytes", "--sampler", "random", "--seed", 1)
+    done = invoke(*STUDY, *asked, "--trials", 14)
+    assert done.exit_code == 0, done.output
+    assert "several objectives: every trial sees all folds" in done.output
+    record = read_experiment("optuna.log", "svd-mine")
+    [study], [front] = record.studies.values(), record.fronts.values()
+    points = {t.number: (t.value, t.metrics["model_bytes"]) for t in study.trials}
+    assert len(points) == 14
+    on_front = {
+        number
+        for number, (rmse, size) in points.items()
+        if not any(
+            a <= rmse and b <= size and (a, b) != (rmse, size)
+            for a, b in points.values()
+        )
+    }
+    assert {point.trial for point in front.points} == on_front
+    # The rule, by hand: the smallest of those within 0.005 of the lowest RMSE.
+    lowest = min(rmse for rmse, _ in points.values())
+    close = {n for n in on_front if points[n][0] <= lowest + 0.005}
+    picked = min(close, key=lambda number: points[number][1])
+    assert points[picked][0] > lowest
+    assert study.best.number == front.picked == picked
+    assert f"Trial #{picked} is picked from {len(on_front)}" in done.stdout
+    assert record.judging.best_trials == {"svd": picked}
+    assert record.judging.model("svd").params == study.best.params
+    report = folder / "reports" / "svd-mine" / "report.md"
+    assert f"**#{picked} (picked)**" in report.read_text()
+    assert report.with_name("fronts.png").is_file()
+    written = json.loads(report.with_suffix(".json").read_text())
+    assert written["fronts"]["svd"]["picked"] == picked
+    table = csv.DictReader(invoke("trials", "--format", "csv").stdout.splitlines())
+    assert {int(r["number"]) for r in table if r["on_front"] == "True"} == on_front
+    assert "picked" in invoke("trials").stdout
+    runs = [run.data for run in runs_of(folder)]
+    tags = {r.tags["trial"]: r.tags["pareto_front"] for r in runs if "trial" in r.tags}
+    expected = {n: "yes" if n in on_front else "no" for n in points} | {
+        picked: "picked"
+    }
+    assert tags == {str(number): standing for number, standing in expected.items()}
+    sizes = {
+        r.tags["trial"]: r.metrics["model_bytes"] for r in runs if "trial" in r.tags
+    }
+    assert sizes == {
+        str(number): pytest.approx(size, rel=1e-5)
+        for number, (_, size) in points.items()
+    }
+    again = invoke("sync", "svd-mine")
+    assert "0 runs created, 0 repaired" in again.output
+
+
 def test_without_a_test_set_the_report_says_so(invoke, folder):
     result = invoke(*STUDY, "--trials", 3, "--split", "none")
     assert result.exit_code == 0, result.output
@@ -185,6 +238,13 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
             "no measure of a trial named 'latency'",
         ),
         ((*STUDY, "--require", "rmse >= 8"), "a requirement is 'rmse <= 8'"),
+        ((*STUDY, "--metric", "rmse,latency"), "named 'latency'"),
+        ((*STUDY, "--metric", "rmse,rmse"), "named once only"),
+        ((*STUDY, "--metric", "mae,rmse,r2,model_bytes"), "at most 3 objectives"),
+        ((*STUDY, "--metric", "model_bytes,rmse"), "'rmse,model_bytes'"),
+        ((*STUDY, "--metric", "rmse,mae", "--patience", 5), "leave --patience out"),
+        ((*STUDY, "--metric", "rmse,mae", "--fidelity", 5), "leave --fidelity 5 out"),
+        ((*STUDY, "--metric", "rmse,mae", "--sampler", "cmaes"), "choose another"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(

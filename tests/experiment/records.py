@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from harness.evaluation.measures import MEASURES
+from harness.evaluation.metrics import Metric
 from harness.evaluation.objectives import find_objective
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor
 from harness.experiment.decision import conclude
 from harness.experiment.results import ExperimentRecord, LoggedCandidate, LoggedRuns
 from harness.experiment.spec import ExperimentSpec
+from harness.search.pareto import Margin
 from harness.search.records import Environment, StudyRecord, TrialRecord
 from tests.experiment.scores import INITIAL, PARAMS, TUNED, make_judging, metrics
 from tests.facts import dataset_facts, search_settings, split_facts
@@ -232,6 +234,26 @@ def make_study(candidate, *, initial=None, best=None, progress=PROGRESS, **chang
         "identity": f"{candidate}-0123",
     }
     return StudyRecord(**(facts | changes))
+
+
+def make_front_study(candidate, sizes, *, margins=(0.005, 0.05), **changes):
+    """A search for RMSE and a small model; `sizes` are bytes of its complete trials."""
+    study, left = make_study(candidate, **changes), list(sizes)
+    trials = [
+        replace(
+            trial,
+            more_values=(size := left.pop(0),),
+            metrics={**trial.metrics, "model_bytes": size},
+        )
+        for trial in study.trials
+        if trial.state == "complete"
+    ]
+    settings = replace(
+        study.settings,
+        more_metrics=(Metric("model_bytes", "minimize"),),
+        margins=(Margin(margins[0]), Margin(margins[1], is_share=True)),
+    )
+    return replace(study, trials=tuple(trials), settings=settings)
 
 
 def make_costs(p95=None, **changes):

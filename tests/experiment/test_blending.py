@@ -15,6 +15,7 @@ from harness.experiment.file import complaints
 from harness.experiment.fitting import open_fitter
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_experiment, study_spec
+from harness.experiment.store import read_experiment
 from harness.models.blend import read_members
 from harness.models.families import make_model
 from harness.progress import NoProgress
@@ -228,6 +229,29 @@ def test_a_search_for_probabilities_is_for_families_that_give_them(prepare):
     required = {c: [str(r) for r in plan.require] for c, plan in plans.items()}
     assert required.pop("baseline") == ["log_loss <= 1.25"]
     assert not any(required.values())
+
+
+def test_a_blend_of_points_picked_on_fronts_has_a_front_of_its_own(prepare):
+    search_for = {"metric": ["rmse", "model_bytes"], "sampler": "random"}
+    prepared = prepare(search=search_for, budget={"trials": 6})
+    blend = search(prepared)
+    record = read_experiment("o.log", "toy")
+    assert set(record.fronts) == {"blend", "cf", "svd", "baseline"}
+    sizes = {}
+    for member in read_members(blend.trials[0].params["members"]):
+        [picked] = [
+            trial
+            for trial in record.studies[member.name].trials
+            if trial.number == record.fronts[member.name].picked
+        ]
+        assert dict(member.params) == dict(picked.params)
+        sizes[member.name] = picked.metrics["model_bytes"]
+    for trial in blend.trials:
+        assert trial.state == "complete"
+        there = [name for name in sizes if name in trial.params["weights"]]
+        total = sum(sizes[name] for name in there)
+        # Folds may leave out another member than all of them together.
+        assert trial.more_values[0] == pytest.approx(total, rel=0.1) or len(there) < 2
 
 
 @pytest.mark.parametrize("metric", ["ndcg_at_10", "user_rmse"])

@@ -23,6 +23,7 @@ from harness.report.figures.results import (
     star_names,
 )
 from harness.report.figures.search import (
+    draw_fronts,
     draw_histories,
     draw_importance,
     draw_slices,
@@ -30,6 +31,7 @@ from harness.report.figures.search import (
 from tests.experiment.records import (
     make_claims,
     make_costs,
+    make_front_study,
     make_record,
     make_spec,
     make_study,
@@ -526,3 +528,12 @@ def test_slices_show_the_parameters_that_were_searched(tmp_path):
     )
     assert not draw_slices(fixed, tmp_path / "none.png", unit="stars")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_a_front_is_drawn_where_there_are_several_objectives(tmp_path):
+    sizes = [5e6, 4e6, 9e6, 8e6, 6e6, 70e6, 7e6, 6.5e6, 9e6]
+    study = make_front_study("svd", sizes)
+    path = tmp_path / "fronts.png"
+    assert draw_fronts(make_study_record(study=study), path)
+    assert matplotlib.image.imread(path).std() > 0
+    assert not draw_fronts(make_record(), tmp_path / "none.png")

@@ -21,10 +21,12 @@ from harness.report.families import (
     pairs,
     traits,
 )
+from harness.report.fronts import fronts
 from harness.report.ratings import ratings
 from harness.report.reproduction import reproduction, traces
 from harness.report.searches import optimism, searches, trials
 from harness.report.tables import change_cells, difference_cells, size_cell
+from harness.report.verdict import verdict_lines
 from harness.search.fidelity import Fidelity
 from tests.experiment.records import (
     DATASET,
@@ -32,6 +34,7 @@ from tests.experiment.records import (
     for_ndcg,
     make_claims,
     make_costs,
+    make_front_study,
     make_record,
     make_spec,
     make_study,
@@ -810,3 +813,41 @@ def test_the_report_says_what_the_test_set_can_show():
     none = tuple(replace(d, users_needed=None) for d in differences)
     record = replace(plain, judging=replace(plain.judging, differences=none))
     assert "no number of test users" in text_of(comparison, record)
+
+
+# From 1 star to 0.9: nine trials are complete, at these shares of the way.
+STEPS = (0.0, 0.3, 0.5, 0.4, 0.7, 1.0, 0.9, 0.8, 0.95)
+SIZES = (10e6, 40e6, 50e6, 41e6, 30e6, 80e6, 70e6, 20e6, 60e6)
+
+
+def make_front_record(**changes):
+    study = make_front_study("svd", SIZES, initial=1.0, best=0.9, **changes)
+    return make_study_record(study=study)
+
+
+def test_a_front_is_listed_with_the_rule_that_picks_one():
+    """On it are 10 MB (1.00), 20 MB (0.92), 60 MB (0.905) and 80 MB (0.90)."""
+    record = make_front_record(progress=STEPS)
+    [front] = record.fronts.values()
+    assert [point.trial for point in front.points] == [5, 8, 7, 0]
+    assert [round(point.values[0], 3) for point in front.points] == [
+        0.9,
+        0.905,
+        0.92,
+        1.0,
+    ]
+    # 0.905 is not 0.005 from 0.9 for a computer; with more room the smallest wins.
+    wide = make_front_record(progress=STEPS, margins=(0.006, 0.05))
+    assert wide.studies["svd"].best.number == 8
+    text = text_of(fronts, wide)
+    assert "**#8 (picked)**" in text
+    assert text.count("| #") == 3
+    assert (
+        "picked from 4 on the Pareto front: 2 have RMSE within 0.006 stars of the lowest "
+        "(0.9000), 1 of these has model size within 5 % of the lowest (60 MB)" in text
+    )
+    assert any("Trial #8 is picked from 4" in line for line in verdict_lines(wide))
+    said = text_of(searches, wide)
+    assert "every trial sees all folds" in said
+    assert "pruner" not in said
+    assert text_of(fronts, make_record()) == ""

@@ -309,16 +309,14 @@ def test_a_limited_memory_shows_the_latest_trials_and_the_best(space_of, shifted
     space = space_of(SPACE, shifted)
     samplers = SamplerSequence("tpe", seed=0, space=space)
     history = History(
-        direction=StudyDirection.MINIMIZE, space=space, samplers=samplers, window=2
+        directions=[StudyDirection.MINIMIZE], space=space, samplers=samplers, window=2
     )
     rng = np.random.default_rng(0)
     values = {}
     for number in range(180):
         history.ask(number, fixed={})
         values[number] = float(rng.random())
-        outcome = Outcome(
-            state=TrialState.COMPLETE, value=values[number], steps={}, attributes={}
-        )
+        outcome = Outcome(state=TrialState.COMPLETE, values=(values[number],))
         history.tell(number, outcome)
     shown = [t.number for t in history._storage.get_all_trials(0, deepcopy=False)]
     # 100 before the last one, and the last one itself.

@@ -1,9 +1,17 @@
 import json
 import math
+from dataclasses import replace
 
+from harness.evaluation.metrics import Metric
 from harness.plain import from_json
+from harness.search.pareto import Margin
 from harness.search.records import SearchSettings
-from harness.tracking.projection import project_study, project_trial, study_identity
+from harness.tracking.projection import (
+    project_study,
+    project_trial,
+    standings,
+    study_identity,
+)
 
 
 def test_a_pruned_trial_has_folds_but_no_mean_that_could_be_ranked(
@@ -109,3 +117,32 @@ def test_the_identity_is_that_of_the_storage(make_study):
     one = study_identity(make_study(identity="a"))
     assert one == study_identity(make_study(identity="a", name="renamed"))
     assert one != study_identity(make_study(identity="b"))
+
+
+def test_trials_say_whether_they_are_on_the_front(make_study, make_trial):
+    sizes = [Metric("model_bytes", "minimize")]
+    values = [(0.9, 100.0), (0.903, 60.0), (0.92, 50.0), (0.95, 70.0)]
+    trials = [
+        make_trial(
+            number,
+            value=rmse,
+            more_values=(size,),
+            metrics={"rmse": rmse, "model_bytes": size},
+        )
+        for number, (rmse, size) in enumerate(values)
+    ]
+    study = make_study(trials)
+    margins = (Margin(0.005), Margin(0.05, is_share=True))
+    settings = replace(study.settings, more_metrics=tuple(sizes), margins=margins)
+    study = replace(study, settings=settings)
+    # Within 0.005 of the lowest are the first two, of which the second is smaller.
+    found = standings(study)
+    assert found == {0: "yes", 1: "picked", 2: "yes", 3: "no"}
+    image = project_trial(study, trials[1], found)
+    assert image.tags["pareto_front"] == "picked"
+    assert image.latest["model_bytes"] == 60.0
+    parent = project_study(study, status="FINISHED")
+    assert parent.tags["best_trial"] == "1"
+    assert parent.tags["pareto_front"] == "0, 1, 2"
+    assert parent.params["metric"] == "rmse, model_bytes"
+    assert standings(make_study([make_trial(0), make_trial(1)])) == {}

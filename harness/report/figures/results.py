@@ -41,6 +41,7 @@ from harness.report.figures.style import (
     place_labels,
     save_figure,
 )
+from harness.search.pareto import is_on_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -205,14 +206,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     >>> pareto_front([(1, 5), (2, 6), (3, 2), (3, 4)])
     [0, 2]
     """
-    return sorted(
-        (
-            place
-            for place, (x, y) in enumerate(points)
-            if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points)
-        ),
-        key=lambda place: points[place],
-    )
+    on_front = [place for place, is_on in enumerate(is_on_front(points)) if is_on]
+    return sorted(on_front, key=lambda place: points[place])
 
 
 def draw_pareto(record: ExperimentRecord, path: Path) -> bool:
