@@ -148,7 +148,7 @@ class _JournalStorage(JournalStorage):
 
 
 _MOST_OPENED = 4
-_opened: dict[tuple[int, int, int], _JournalStorage] = {}
+_opened: dict[tuple[int, Path, int, int], _JournalStorage] = {}
 
 
 def _open_to_read(storage: str) -> BaseStorage:
@@ -163,7 +163,8 @@ def _open_to_read(storage: str) -> BaseStorage:
         facts = Path(storage).stat()
     except OSError:
         return open_storage(storage, create=False)
-    key = (os.getpid(), facts.st_dev, facts.st_ino)
+    # A path that was relative leads nowhere from another folder.
+    key = (os.getpid(), Path.cwd(), facts.st_dev, facts.st_ino)
     if key in _opened and _opened[key].journal.is_continued():
         return _opened[key]
     opened = open_storage(storage, create=False)
