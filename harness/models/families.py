@@ -39,15 +39,19 @@ _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>\w*)")
 _references: dict[type[Recommender], str] = {}
 
 
+def _entries() -> dict[str, EntryPoint]:
+    return _entries_on(tuple(sys.path))
+
+
 @cache
-def _entries(path: tuple[str, ...]) -> dict[str, EntryPoint]:  # noqa: ARG001 - a key
+def _entries_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:  # noqa: ARG001 - a key
     """Read what is registered: all packages are looked through, which takes 10 ms."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def family_names() -> list[str]:
     """List the registered families."""
-    return sorted(_entries(tuple(sys.path)))
+    return sorted(_entries())
 
 
 def load_family(reference: str) -> type[Recommender]:
@@ -57,10 +61,10 @@ def load_family(reference: str) -> type[Recommender]:
         family = _from_file(reference, Path(in_file["file"]), in_file["name"])
         _references[family] = reference
         return family
-    entries = _entries(tuple(sys.path))
+    entries = _entries()
     if reference not in entries:
-        _entries.cache_clear()  # it may have been installed since
-        entries = _entries(tuple(sys.path))
+        _entries_on.cache_clear()  # it may have been installed since
+        entries = _entries()
     if reference not in entries:
         raise UnknownNameError("family", reference, entries)
     entry = entries[reference]

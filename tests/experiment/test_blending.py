@@ -27,6 +27,7 @@ from harness.tracking.location import locate
 from tests.costs import COSTS
 from tests.experiment.records import make_spec
 from tests.experiment.test_leakage import permute_test
+from tests.listeners import StopAfter
 
 FILE = """\
 title = "toy"
@@ -139,16 +140,6 @@ def test_the_test_ratings_reach_no_weight(prepare, small_dataset):
         prepare(storage="b.log", dataset=permute_test(small_dataset, seed=1))
     )
     assert outcome(one) == outcome(other)
-
-
-class StopAfter(NoListener):
-    def __init__(self, n):
-        self.n = n
-
-    def on_trial_end(self, *_):
-        self.n -= 1
-        if not self.n:
-            raise Stopped(2)
 
 
 def test_a_search_that_was_stopped_is_continued_as_if_it_had_not_been(prepare):

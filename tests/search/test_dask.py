@@ -22,7 +22,7 @@ from harness.search import dask_cluster
 from harness.search.dask_cluster import _SharedData, open_cluster
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData
-from harness.search.records import NoListener
+from tests.listeners import After
 from tests.search.conftest import slow
 
 SPACE = """
@@ -54,17 +54,6 @@ def executor(cluster):
     return f"dask={cluster.address}"
 
 
-class At(NoListener):
-    def __init__(self, number, action):
-        self.number = number
-        self.action = action
-
-    def on_trial_end(self, study, trial):
-        del study
-        if trial.number == self.number:
-            self.action()
-
-
 def pids(cluster):
     with open_cluster(cluster.address) as opened:
         return set(opened._client.run(os.getpid, on_error="ignore").values())
@@ -81,7 +70,11 @@ def test_killed_workers_lose_only_their_tasks_which_are_done_again(
 
     before = pids(cluster)
     record = run(
-        plan_of(SVD, SPACE), 10, jobs=None, executor=executor, listener=At(2, kill_all)
+        plan_of(SVD, SPACE),
+        10,
+        jobs=None,
+        executor=executor,
+        listener=After(2, kill_all),
     )
     assert values_of(record) == here
     assert not before & pids(cluster)
@@ -136,7 +129,7 @@ def test_a_scheduler_that_is_gone_is_one_sentence_and_the_same_command_goes_on(
     cluster, executor, here, plan_of, run
 ):
     plan = plan_of(SVD, SPACE)
-    stop = At(3, lambda: cluster.kill(cluster.scheduler))
+    stop = After(3, lambda: cluster.kill(cluster.scheduler))
     with pytest.raises(StudyError, match=f"{cluster.address} is gone") as error:
         run(plan, 10, jobs=None, executor=executor, listener=stop)
     assert "\n" not in str(error.value)

@@ -14,10 +14,10 @@ from harness.models.svd.model import SVD
 from harness.search import executors, journal
 from harness.search.engine import MAX_KILLS, Stopped
 from harness.search.history import History, Outcome
-from harness.search.records import NoListener
 from harness.search.samplers import SAMPLERS, SamplerSequence, trial_seed
 from harness.search.space import SearchSpace
 from harness.search.storage import open_storage, read_study
+from tests.listeners import After
 
 SPACE = """
 family = "shifted"
@@ -189,16 +189,14 @@ def test_lost_workers_are_blamed_on_no_trial_however_often(study_of, monkeypatch
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_a_study_between_trials(plan_of, run, study_of, name):
-    class Stopping(NoListener):
-        def on_trial_end(self, study, trial):
-            del study
-            if trial.number == 3:
-                signal.raise_signal(getattr(signal, name))
-
     plan = plan_of(text=SPACE, storage=plan_of().storage)
     before = signal.getsignal(getattr(signal, name))
     with pytest.raises(Stopped) as stopped:
-        run(plan, 12, listener=Stopping())
+        run(
+            plan,
+            12,
+            listener=After(3, lambda: signal.raise_signal(getattr(signal, name))),
+        )
     assert stopped.value.signal == getattr(signal, name)
     assert signal.getsignal(getattr(signal, name)) == before
     kept = optuna.load_study(study_name="toy", storage=open_storage(plan.storage))

@@ -22,8 +22,8 @@ from harness.evaluation.worker_process import THREAD_VARIABLES, WorkerDiedError
 from harness.models.base import Recommender
 from harness.search.executors import EXECUTORS, choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData, Workbench
-from harness.search.records import NoListener
 from harness.search.storage import read_study
+from tests.listeners import After
 
 pytestmark = pytest.mark.parametrize("name", list(EXECUTORS))
 
@@ -157,17 +157,11 @@ def test_a_trial_that_kills_its_worker_fails_alone(name, asked, plan_of, run):
     assert all("worker process died" in t.error for t in failed)
 
 
-class Interrupting(NoListener):
-    def on_trial_end(self, study, trial):
-        del study
-        if trial.number == 2:
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(name, asked, plan_of, run):
     plan = plan_of(Fragile, SPACE % (-0.5, 0.5), sampler="random")
+    press = After(2, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        run(plan, 200, jobs=JOBS[name], executor=asked, listener=Interrupting())
+        run(plan, 200, jobs=JOBS[name], executor=asked, listener=press)
     kept = read_study(plan.storage, "toy").trials
     assert 3 <= len(kept) < 30
     assert {t.state for t in kept} <= {"complete", "pruned"}

@@ -7,6 +7,7 @@ from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.search.engine import Budget, Stopped
 from harness.search.records import NoListener, Patience, Stagnation, stopped_at
 from harness.search.study import run_study
+from tests.listeners import StopAfter
 
 
 @pytest.mark.parametrize(
@@ -35,19 +36,6 @@ def test_patience_follows_the_direction_and_may_count_from_a_later_trial():
     for number, value in enumerate([1, 2, 3, 0, 0]):
         found.add(number, value)
     assert found.number == 4
-
-
-class StopAfter(NoListener):
-    """Stops a search as a signal does, when it has heard of some trials."""
-
-    def __init__(self, n_trials):
-        self.left = n_trials
-
-    def on_trial_end(self, study, trial):
-        del study, trial
-        self.left -= 1
-        if not self.left:
-            raise Stopped(15)
 
 
 @pytest.fixture

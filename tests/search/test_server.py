@@ -23,12 +23,12 @@ from harness.errors import StudyError
 from harness.experiment.store import read_experiment
 from harness.search.attributes import why_too_small
 from harness.search.ownership import own_study
-from harness.search.records import NoListener
 from harness.search.storage import (
     open_storage,
     read_study,
 )
 from tests.facts import dataset_facts
+from tests.listeners import After
 from tests.search.conftest import free_port, slow
 
 PASSWORD = "geheim"
@@ -168,17 +168,6 @@ def values_of(record):
     return [(t.number, t.state, t.params, t.fold_values) for t in record.trials]
 
 
-class At(NoListener):
-    def __init__(self, number, action):
-        self.number = number
-        self.action = action
-
-    def on_trial_end(self, study, trial):
-        del study
-        if trial.number == self.number:
-            self.action()
-
-
 def test_a_study_on_a_server_is_the_study_in_a_file(server, plan_of, run):
     there = plan_of(storage=server.url, name="same")
     run(there, 5)
@@ -243,7 +232,7 @@ def test_the_lock_of_a_killed_owner_is_gone(server):
 
 
 def test_an_owner_that_lost_its_lock_stops(server, plan_of, run):
-    cut = At(4, lambda: server.cut(server.lock_holders))
+    cut = After(4, lambda: server.cut(server.lock_holders))
     plan = plan_of(storage=server.url, name="lost")
     with pytest.raises(StudyError, match="connection that locks the study 'lost' was"):
         run(plan, 12, listener=cut)
@@ -251,7 +240,7 @@ def test_an_owner_that_lost_its_lock_stops(server, plan_of, run):
 
 
 def test_connections_that_are_cut_end_the_search_in_one_sentence(server, plan_of, run):
-    cut = At(4, lambda: server.cut(server.others))
+    cut = After(4, lambda: server.cut(server.others))
     plan = plan_of(storage=server.url, name="cut")
     with pytest.raises(StudyError, match="same command goes on") as error:
         run(plan, 12, listener=cut)

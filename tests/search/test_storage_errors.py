@@ -7,19 +7,8 @@ import pytest
 
 from harness.errors import StudyError
 from harness.search import journal, storage
-from harness.search.records import NoListener
 from harness.search.storage import read_study
-
-
-class After(NoListener):
-    def __init__(self, number, action):
-        self.number = number
-        self.action = action
-
-    def on_trial_end(self, study, trial):
-        del study
-        if trial.number == self.number:
-            self.action()
+from tests.listeners import After
 
 
 def one_sentence(error):

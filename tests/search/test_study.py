@@ -17,6 +17,7 @@ from harness.search.storage import (
     without_password,
 )
 from tests.facts import dataset_facts, split_facts
+from tests.listeners import After
 
 FAILING = """
 family = "shifted"
@@ -84,19 +85,6 @@ def test_a_continued_study_is_the_one_that_was_not_interrupted(plan_of, run, tmp
     assert continued == [t.params for t in whole.trials]
 
 
-class Stopping(NoListener):
-    """Stops the study in the middle, as Ctrl-C or something worse does."""
-
-    def __init__(self, stop, after):
-        self.stop = stop
-        self.after = after
-
-    def on_trial_end(self, study, trial):
-        del study
-        if trial.number == self.after:
-            self.stop()
-
-
 def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
@@ -115,7 +103,7 @@ def test_interrupted_trials_are_done_again_as_if_nothing_had_happened(
     whole = run(plan_of(storage=storage.format(tmp_path / "whole")), 16)
     plan = plan_of(storage=storage.format(tmp_path / "parts"))
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        run(plan, 16, listener=Stopping(stop, after))
+        run(plan, 16, listener=After(after, stop))
     kept = read_study(plan.storage, "toy").trials
     assert len(kept) < 16
     assert as_values(run(plan, 16)) == as_values(whole)
@@ -138,7 +126,7 @@ def test_every_sampler_goes_on_after_a_kill_with_what_it_had_drawn(
         for name in ("whole", "parts")
     )
     with pytest.raises(SystemExit):
-        run(parts, 12, listener=Stopping(die, 5))
+        run(parts, 12, listener=After(5, die))
     assert as_values(run(parts, 12)) == as_values(run(whole, 12))
 
 
