@@ -525,7 +525,7 @@ def lists(context: Context) -> str:
     return paragraphs(
         "## Quality of the lists",
         f"The top 10 of {_listed_users(record.judging)}. Measures of hits are means over "
-        f"the {n_asked:,} of them who like a title there, which is to rate it "
+        f"the {n_asked:,} of them who rated a title there "
         f"{setting(liked_from(*record.dataset.scale))} or higher. Low values are usual: most "
         "titles that a user would like have no rating there. "
         f"{BOLD}",

@@ -544,7 +544,7 @@ def test_the_highest_value_of_a_column_is_bold(record):
     assert row(text, "SVD")[1] == "**0.178**"
     assert row(text, "content-based")[4] == "**0.686**"
     assert "top 10 of the 520 users of the test set" in text
-    assert "means over the 480 of them who like a title there" in text
+    assert "means over the 480 of them who rated a title there" in text
 
 
 def test_it_is_said_where_a_sample_of_the_users_got_lists():
