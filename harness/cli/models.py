@@ -108,7 +108,7 @@ def _print(
         if budget is not None and budget.openings:
             console.print(
                 f"  decided {budget.openings} promotion"
-                f"{'s' if budget.openings > 1 else ''}: {budget.left:.3g} of the error of "
+                f"{'s' if budget.openings > 1 else ''}: {budget.left:.3g} of the error budget of "
                 f"{budget.alpha:g} left, the next at level {budget.next_level:.2g}"
             )
     for line in _forced(versions):

@@ -260,7 +260,7 @@ def _print_fairness(promotion: "Promotion") -> None:
         typer.echo(
             f"The test set was opened for this: opening no. {promotion.opening}. After "
             f"{budget.openings} promotion{'s' if budget.openings > 1 else ''} decided on "
-            f"it, {budget.left:.3g} of the error of {budget.alpha:g} is left; the next is "
+            f"it, {budget.left:.3g} of the error budget of {budget.alpha:g} is left; the next is "
             f"tested at level {budget.next_level:.2g}."
         )
     if comparison is None or before is None:

@@ -78,7 +78,7 @@ def test_shows_what_a_test_set_is_still_good_for(harness):
     assert "left" not in harness("models").stdout
     harness("promote", "good", "--dry-run")
     [line] = [s for s in harness("models").stdout.splitlines() if "left" in s]
-    assert "1 promotion: 0.025 of the error of 0.05 left" in line
+    assert "1 promotion: 0.025 of the error budget of 0.05 left" in line
     # Without the storage, what the versions know: nothing of a dry run.
     assert "left" not in harness("models", "--storage", "nowhere.log").stdout
 

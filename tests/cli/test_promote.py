@@ -33,7 +33,7 @@ def test_a_champion_is_made_challenged_and_rolled_back(promote):
     second = promote("good").stdout.splitlines()
     assert "opening no. 3." in second[-3]
     # 0.05 / 2 is left after one, and the second is at 0.05 / (2 * 3 * 2).
-    assert "0.025 of the error of 0.05 is left" in second[-3]
+    assert "0.025 of the error budget of 0.05 is left" in second[-3]
     assert "level 0.0042" in second[-3]
     assert second[-1] == ("Version 2 of ratings is @champion; version 1 is @previous.")
     third = promote("good")
