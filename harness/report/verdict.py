@@ -278,6 +278,8 @@ def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
     if picked is None:
         return
     measure = objective(record)
+    if measure.format(picked.score) == measure.format(picked.corrected):
+        return  # nothing that could be seen
     yield Statement(
         kind="picked",
         text=f"Picking the {_extreme(record)} of {picked.n_close} families makes it look too "

@@ -404,6 +404,9 @@ def test_the_lowest_of_several_close_ones_is_given_as_corrected():
     assert said.facts["corrected"] == 0.5743
     assert "0.5743" in "\n".join(verdict_lines(record))
     assert "picked" not in kinds(verdict_of(make_record()).reasons)
+    unseen = replace(picked, corrected=picked.score + 1e-6)
+    judged["changes"] = {"picked": unseen}
+    assert "picked" not in kinds(verdict_of(make_record(judged=judged)).reasons)
     report = json.loads(as_json(record))
     assert report["judging"]["picked"]["n_close"] == 3
 
