@@ -381,7 +381,7 @@ def _of_family(
     n_fitted = 1 if is_blend else n_trials
     most = n_fitted * sum(each.share for each in plan.evaluations) * of_fold
     usual = _usual_folds(n_fitted, plan) * of_fold
-    if spec.search.pruner == "none":
+    if plan.pruner == "none":
         usual = most
     # Of large data one fold, with two seeds.
     judging = (2 if plan.fidelity.one_fold else n_folds) * of_fold

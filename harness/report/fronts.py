@@ -6,7 +6,7 @@ from harness.experiment.front import Front, FrontPoint, describe_pick
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import setting
 from harness.report.context import Context, label, paragraphs
-from harness.report.figures.search import draw_fronts
+from harness.report.figures.trade_offs import draw_fronts
 from harness.report.markdown import code, escape, table
 from harness.search.distributions import Fixed
 from harness.search.records import StudyRecord

@@ -94,13 +94,10 @@ def test_samples_and_one_fold_take_their_share_of_the_time(prepared, exact):
     exact(lambda n: 0.01 * n)
     [plan] = prepared.plans.values()
     fidelity = Fidelity(samples=(1 / 16, 1 / 4), one_fold=True)
-    search = prepared.spec.search.model_copy(update={"pruner": "race"})
     raced = replace(
         prepared,
-        plans={"baseline": replace(plan, fidelity=fidelity)},
-        spec=prepared.spec.model_copy(
-            update={"search": search, "budget": BudgetSpec(trials=100)}
-        ),
+        plans={"baseline": replace(plan, fidelity=fidelity, pruner="race")},
+        spec=prepared.spec.model_copy(update={"budget": BudgetSpec(trials=100)}),
     )
     [family] = forecast_experiment(raced).families
     of_fold = 0.01 * 720

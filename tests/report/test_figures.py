@@ -23,11 +23,11 @@ from harness.report.figures.results import (
     star_names,
 )
 from harness.report.figures.search import (
-    draw_fronts,
     draw_histories,
     draw_importance,
     draw_slices,
 )
+from harness.report.figures.trade_offs import draw_fronts
 from tests.experiment.records import (
     make_claims,
     make_costs,
