@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import harness
 from harness.cli import app
-from harness.errors import ExperimentError, StudyError
+from harness.errors import StudyError, UnknownNameError
 from harness.experiment import forecast
 from harness.experiment.forecast import (
     FamilyForecast,
@@ -276,7 +276,7 @@ def test_the_front_door_takes_the_options_of_tune_and_names_what_fails(
     assert set(n_folds) == {3}
     assert found.families == ()
     assert found.failed == {"svd": "ValueError: odd numbers"}
-    with pytest.raises(ExperimentError, match="fold"):
+    with pytest.raises(UnknownNameError, match="'folds'"):
         harness.forecast_tune("svd", small_dataset, fold=3)
     run = harness.forecast_run("quick", small_dataset, only="svd", jobs=1)
     assert list(run.failed) == ["svd"]
