@@ -109,8 +109,16 @@ class TopLists:
         ndarray of bool, shape (n_users, n)
             True where the user has rated the title there.
         """
-        pairs = ratings.users.astype(np.int64) * self.n_items + ratings.items
+        own = self.own_among(ratings)
+        pairs = ratings.users[own].astype(np.int64) * self.n_items + ratings.items[own]
         return np.isin(self.places(np.arange(self.n_items)), pairs)
+
+    def own_among(self, ratings: Ratings) -> npt.NDArray[np.bool_]:
+        """Tell which ratings are of users with a list: of a sample, few to sort."""
+        has_list = np.zeros(ratings.n_users, dtype=bool)
+        has_list[self.users] = True
+        own: npt.NDArray[np.bool_] = has_list[ratings.users]
+        return own
 
 
 def recommend_to(model: Recommender, users: Iterable[int], n: int) -> TopLists:
@@ -321,7 +329,9 @@ def _in_the_charts(lists: TopLists, train: Ratings) -> npt.NDArray[np.bool_]:
     n_raters = np.bincount(train.items, minlength=lists.n_items)
     rank = np.empty(lists.n_items, dtype=np.int64)
     rank[np.argsort(-n_raters, kind="stable")] = np.arange(lists.n_items)
-    seen = np.sort(train.users.astype(np.int64) * lists.n_items + rank[train.items])
+    own = lists.own_among(train)
+    users, places = train.users[own].astype(np.int64), rank[train.items[own]]
+    seen = np.sort(users * lists.n_items + places)
     # A title moves up by one place for each more popular one that the user has rated.
     before = np.searchsorted(seen, lists.places(rank))
     first = np.searchsorted(seen, lists.users.astype(np.int64) * lists.n_items)
