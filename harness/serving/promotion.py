@@ -132,6 +132,7 @@ def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
             gain = source.measure.amount(-found.value, source.unit)
             parts.append(f"{gain} over {name} (p {p})")
     forced = force and not decision.beats_floor
+    refused = not (force or decision.beats_floor)
     return [
         Check(
             passed=decision.beats_floor,
@@ -139,6 +140,7 @@ def check_floor(source: PromotionSource, *, force: bool) -> list[Check]:
             sentence=(
                 f"gain over the baselines{_by(source)}: "
                 f"{', '.join(parts) or 'not measured'} (required: above 0, p < {source.significance:g})"
+                f"{'; --force promotes it all the same' if refused else ''}"
             ),
         )
     ]
@@ -236,9 +238,10 @@ def check_non_inferiority(
         return Check(
             passed=False, sentence=f"{sentence}: worse by more than the margin"
         )
+    hint = "" if force_undecided else "; --force-undecided promotes it all the same"
     return Check(
         passed=False,
-        sentence=f"{sentence}: undecided, {_what_would_decide(comparison)}",
+        sentence=f"{sentence}: undecided, {_what_would_decide(comparison)}{hint}",
         forced_by="undecided" if force_undecided else None,
     )
 

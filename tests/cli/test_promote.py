@@ -72,6 +72,7 @@ def test_what_is_undecided_says_so_and_can_be_forced(promote):
     assert refused.exit_code == 1
     assert "undecided" in refused.stdout
     assert "test users" in refused.stdout
+    assert "--force-undecided" in refused.stdout
     forced = promote("bad", *margin, "--force-undecided")
     assert forced.exit_code == 0
     assert "FORCED" in forced.stdout
