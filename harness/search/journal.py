@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
@@ -13,6 +13,9 @@ from optuna.storages.journal import BaseJournalBackend
 from harness.errors import StudyError
 
 __all__ = ["Journal"]
+
+Operation: TypeAlias = dict[str, Any]
+"""A line of the file: a code for what is done, and its arguments."""
 
 
 class Journal(BaseJournalBackend):
@@ -90,7 +93,7 @@ class Journal(BaseJournalBackend):
             journal.seek(self._position - len(self._last))
             return journal.read(len(self._last)) == self._last
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[Operation]) -> None:
         """Add operations: now, or at the end of `one_write`."""
         lines = [
             json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs
@@ -115,7 +118,7 @@ class Journal(BaseJournalBackend):
                 os.truncate(self._path, before)
                 raise
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+    def read_logs(self, log_number_from: int) -> Iterator[Operation]:
         """Read operations from a number on, those of `one_write` included."""
         if log_number_from < self._n_read:
             self._n_read, self._position = 0, 0
@@ -128,7 +131,7 @@ class Journal(BaseJournalBackend):
 
     def _read_lines(
         self, lines: Iterable[bytes], log_number_from: int
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Operation]:
         for line in lines:
             if not line.endswith(b"\n"):
                 return  # somebody is writing it
@@ -139,7 +142,7 @@ class Journal(BaseJournalBackend):
             if self._n_read > log_number_from:
                 yield log
 
-    def _parse(self, line: bytes) -> dict[str, Any]:
+    def _parse(self, line: bytes) -> Operation:
         try:
             log = json.loads(line)
         except ValueError:
