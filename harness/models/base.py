@@ -348,11 +348,7 @@ class Recommender(ABC):
             different values.
         """
         self._fitted_scale()
-        if not self.gives_probabilities:
-            raise UnsupportedError(
-                f"The family {self.name!r} predicts ratings, but not how probable each is."
-            )
-        if not len(self.levels_):
+        if self.gives_probabilities and not len(self.levels_):
             raise UnsupportedError(
                 f"{self.name}: the ratings have more than {MOST_LEVELS} different values: "
                 "a measurement, of which no value has a probability."
@@ -365,7 +361,10 @@ class Recommender(ABC):
         self, users: Codes, items: Codes, when: Times
     ) -> npt.NDArray[np.float64]:
         """Predict a probability for each of `levels_`, as of a time for each pair."""
-        raise NotImplementedError
+        del users, items, when
+        raise UnsupportedError(
+            f"The family {self.name!r} predicts ratings, but not how probable each is."
+        )
 
     def _check_prediction(self, predicted: npt.NDArray[Any]) -> None:
         if not np.isfinite(predicted).all():

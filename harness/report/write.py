@@ -19,7 +19,8 @@ from harness.report.fronts import fronts
 from harness.report.page import write_html
 from harness.report.ratings import ratings, splits
 from harness.report.reproduction import ENQUEUE, SPACE, reproduction, traces
-from harness.report.searches import optimism, searches, trials
+from harness.report.searches import optimism, searches
+from harness.report.trial_tables import trials
 from harness.report.verdict import opening, verdict_of
 
 __all__ = ["write_folder", "write_report"]

@@ -24,8 +24,9 @@ from harness.report.families import (
 from harness.report.fronts import fronts
 from harness.report.ratings import ratings
 from harness.report.reproduction import reproduction, traces
-from harness.report.searches import optimism, searches, trials
+from harness.report.searches import optimism, searches
 from harness.report.tables import change_cells, difference_cells, size_cell
+from harness.report.trial_tables import trials
 from harness.report.verdict import verdict_lines
 from harness.search.fidelity import Fidelity
 from tests.experiment.records import (
