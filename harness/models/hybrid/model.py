@@ -276,13 +276,10 @@ class Hybrid(IterativeRecommender):
         score += self.item_score_bias_[:-1] + self.user_score_bias_[row]
         known = row < len(self.user_bias_)
         level = self.mean_ + (self.user_bias_[row] if known else 0.0)
+        stars = self._to_stars(level, score)
         if self.loss == "logistic":
-            stars = Calibration(*self.calibration_)(level + self.item_bias_, score)
             self.interaction.add_to_scores(stars, user)
-            return stars
-        intercept, slope, score_slope = self.ranking_
-        line = Calibration(intercept, slope, max(score_slope, _SMALLEST_SLOPE))
-        return line(level, score)
+        return stars
 
     def _score_users(self, users: Codes) -> npt.NDArray[Any]:
         known = (users >= 0) & (users < len(self.user_bias_))
@@ -292,10 +289,15 @@ class Hybrid(IterativeRecommender):
         score += self.item_score_bias_[:-1]
         score += self.user_score_bias_[users, None]
         level = self.mean_ + self.user_bias_[users, None]
+        stars = self._to_stars(level, score)
         if self.loss == "logistic":
-            stars = Calibration(*self.calibration_)(level + self.item_bias_, score)
             self.interaction.add_to_scores_of(stars, users)
-            return stars
+        return stars
+
+    def _to_stars(self, level: Any, score: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Bring scores of all titles to stars, or to what orders them as stars do."""
+        if self.loss == "logistic":
+            return Calibration(*self.calibration_)(level + self.item_bias_, score)
         intercept, slope, score_slope = self.ranking_
         line = Calibration(intercept, slope, max(score_slope, _SMALLEST_SLOPE))
         return line(level, score)
