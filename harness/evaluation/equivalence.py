@@ -159,10 +159,13 @@ def answer_pairs(
     The answer is read off the interval of the difference: better or worse where all of it
     lies beyond the margin, equivalent where all of it lies within, else undecided. The
     intervals are stepped down after Holm [1]_: with :math:`\alpha` = 1 - `confidence` and
-    m pairs, all begin with the confidence :math:`1 - \alpha / m`; those that get an answer
-    keep theirs, the k that are left begin again with :math:`1 - \alpha / k`, until a step
-    answers none. So the chance that any answer of the question is false, of whatever kind,
-    is at most :math:`\alpha`. An interval within the margin is two one-sided tests [2]_.
+    m pairs, all begin with the confidence :math:`1 - \alpha / m`; those shown to be better
+    or worse keep theirs, the k that are left begin again with :math:`1 - \alpha / k`, until
+    a step shows none. So the chance that any answer of the question is false, of whatever
+    kind, is at most :math:`\alpha`, and so is that of a small p-value for any two models
+    that do not differ at all: equivalent pairs must go on counting for that, since these
+    may be the very ones that do not. An interval within the margin is two one-sided tests
+    [2]_.
 
     p-values are adjusted by the same number of pairs, so that each is at most
     :math:`\alpha` exactly if the interval says so, too.
@@ -199,17 +202,17 @@ def answer_pairs(
 def _step_down(
     estimates: Sequence[Uncertain], margin: float, level: float
 ) -> list[int]:
-    """Count the pairs that were left in the step in which each was answered, or the last."""
+    """Count the pairs that were left when each was shown to differ, or in the last step."""
     n_left = [0] * len(estimates)
     left = list(range(len(estimates)))
     while left:
         for k in left:
             n_left[k] = len(left)
+        confidence = 1 - level / len(left)
         still = [
             k
             for k in left
-            if _read(estimates[k].interval(1 - level / len(left)), margin)
-            == "undecided"
+            if _read(estimates[k].interval(confidence), margin) not in OPPOSITE
         ]
         if len(still) == len(left):
             break
@@ -442,6 +445,8 @@ def _users_needed(pair: PairComparison, n_users: int, factor: float) -> int | No
 
 def _probabilities(uncertain: Uncertain, margin: float) -> Probabilities:
     uncertainty = uncertain.uncertainty
+    if math.isnan(uncertainty.standard_error):
+        return Probabilities(better=math.nan, equivalent=math.nan, worse=math.nan)
     if uncertainty.standard_error == 0:
         lower, higher = uncertain.value < -margin, uncertain.value > margin
         return Probabilities(

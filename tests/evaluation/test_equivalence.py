@@ -78,17 +78,31 @@ def test_answers_of_one_question_are_adjusted_together():
     assert found[0].difference.high == pytest.approx(-0.007 + half)
 
 
-def test_pairs_that_are_answered_leave_their_level_to_the_others():
-    # The first step, at 0.05 / 4, answers the two that are far from the margin, on either
-    # side of it; the second, at 0.05 / 2, one more; the last, at 0.05, none.
+def test_pairs_that_differ_leave_their_level_to_the_others():
+    # The first step, at 0.05 / 4, shows the one far from the margin to differ; the second,
+    # at 0.05 / 3, one more; the last, at 0.05 / 2, none.
     z = scipy.stats.norm
-    second = 0.005 + 0.001 * z.isf(0.05 / 2 / 2) + 1e-6
+    second = 0.005 + 0.001 * z.isf(0.05 / 3 / 2) + 1e-6
     assert second < 0.005 + 0.001 * z.isf(0.05 / 4 / 2)
     values = (0.02, 0.0, second, 0.0068)
     found = answer_pairs([("a", str(v), uncertain(v)) for v in values], margin=0.005)
     assert [p.answer for p in found] == ["worse", "equivalent", "worse", "undecided"]
     levels = [1 - p.confidence for p in found]
-    assert levels == pytest.approx([0.0125, 0.0125, 0.025, 0.05])
+    assert levels == pytest.approx([0.05 / 4, 0.05 / 2, 0.05 / 3, 0.05 / 2])
+
+
+def test_equivalent_pairs_do_not_make_a_difference_significant():
+    # Holm: of six pairs, none of which is significant, the smallest p counts six times.
+    equivalent = [("a", name, uncertain(0.0)) for name in "bcdef"]
+    found = answer_pairs(
+        [*equivalent, ("a", "g", uncertain(0.021, 0.01))], margin=0.005
+    )
+    assert [p.answer for p in found] == [*["equivalent"] * 5, "undecided"]
+    assert found[-1].p_difference == pytest.approx(6 * 2 * scipy.stats.norm.sf(2.1))
+
+
+def test_of_a_single_user_nothing_is_probable():
+    assert np.isnan([*asdict(answer(0.1, se=math.nan).probability).values()]).all()
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.005])
