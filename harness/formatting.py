@@ -220,6 +220,13 @@ class Comparison:
         return p_relation(self.p_value)
 
     @property
+    def apart(self) -> tuple[float, float, float]:
+        """How far the two are apart, and the ends of its interval: from the better one."""
+        if self.value < 0:
+            return -self.value, -self.high, -self.low
+        return self.value, self.low, self.high
+
+    @property
     def outcome(self) -> Literal["better", "worse", "tied"]:
         """How the one does; tied if the difference may be chance."""
         if self.p_value >= self.significance:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.data.dataset import Dataset
 from harness.data.load import FRAME
 from harness.errors import StudyError
+from harness.evaluation.objectives import measure_of
 from harness.experiment.across import AcrossDataSets, compare_experiments
 from harness.experiment.export import Export, TableFormat, export_judged
 from harness.experiment.refit import refit_best
@@ -390,9 +391,13 @@ class Comparison:
         StudyError
             As `across`.
         """
-        found = self.across.comparison
+        found = self.across
         with tempfile.TemporaryDirectory() as folder:
-            path = draw_ranks(found, Path(folder) / "ranks.png")
+            path = draw_ranks(
+                found.comparison,
+                Path(folder) / "ranks.png",
+                measure=measure_of(found.objective).label,
+            )
             return Picture(path.name, path.read_bytes())
 
     def _repr_html_(self) -> str:

@@ -236,7 +236,7 @@ def _family_row(
     if decision is not None and tuned is not None and candidate != decision.best:
         found = record.difference(f"{candidate}, tuned", f"{decision.best}, tuned")
         # Without a blank: scripts tell the columns apart by blanks.
-        if found is not None:
+        if found is not None and not math.isnan(found.low):
             worse_by = f"{measure.signed(found.low)}..{measure.signed(found.high)}"
     is_chosen = decision is not None and candidate == decision.winner
     cells = (

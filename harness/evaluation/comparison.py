@@ -309,8 +309,9 @@ class Comparison:
         one, other = (model.name for model in self.ranked[:2])
         pair = self.pair(one, other)
         need = self.users_to_detect(one, other)
+        why = ": titles or seeds are too few" if self.margin else ""
         enough = (
-            "No number of users would detect the margin: titles or seeds are too few."
+            f"No number of users would detect the margin{why}."
             if need is None
             else f"Detecting the margin takes {need:,} users like these."
         )
@@ -518,11 +519,14 @@ def correct_winner(
     Returns
     -------
     WinnerCorrection or None
-        None where fewer than three models are close.
+        None where fewer than three models are close, or a single user leaves nothing to
+        estimate noise from.
     """
     if len(close) < 3:
         return None
     places = [names.index(name) for name in close]
+    if math.isnan(sums.estimate(places[0]).parts.total):
+        return None
     scores = sums.scores[places]
     optimism = _optimism(scores, sums.covariance(places), np.random.default_rng(seed))
     return WinnerCorrection(
@@ -573,6 +577,8 @@ def _columns(
         several = isinstance(given, Sequence) and len(given) and np.ndim(given[0]) == 1
         array = isinstance(given, np.ndarray) and given.ndim == 2
         each = list(given) if several or array else [given]  # type: ignore[arg-type]
+        if not each:
+            raise DataError(f"prediction of {name!r} must be given, but there is none.")
         models.append([_column(f"prediction of {name!r}", one) for one in each])
         for column in models[-1]:
             _check_length(f"prediction of {name!r}", column, n_ratings)

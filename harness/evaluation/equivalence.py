@@ -388,7 +388,8 @@ def users_to_detect(pair: PairComparison, *, n_users: int) -> int | None:
     Returns
     -------
     int or None
-        At least 2; None where no number of users would do: titles or seeds are too few.
+        At least 2; None where no number of users would do, because titles or seeds are
+        too few, and where a single user leaves nothing to tell it from.
     """
     return _users_needed(
         pair, n_users, _factor(pair.degrees_of_freedom, pair.confidence)
@@ -438,7 +439,8 @@ def check_margin(
 def _users_needed(pair: PairComparison, n_users: int, factor: float) -> int | None:
     parts = pair.parts
     left = (pair.margin / factor) ** 2 - (parts.total - parts.users)
-    if left <= 0 or parts.splits:
+    # Of a single user nothing is known: NaN.
+    if not left > 0 or parts.splits:
         return None
     return max(2, math.ceil(n_users * parts.users / left))
 

@@ -71,9 +71,11 @@ def _few_users(record: ExperimentRecord) -> Iterator[Statement]:
     if n_users < FEWEST_USERS:
         yield Statement(
             kind="few users",
-            text=f"The test set has ratings of only {n_users} user"
-            f"{'' if n_users == 1 else 's'}: intervals from so few are somewhat too "
-            "narrow, and p-values somewhat too small.",
+            text="The test set has ratings of only 1 user: there are no intervals, and no "
+            "difference is shown to be more than chance."
+            if n_users == 1
+            else f"The test set has ratings of only {n_users} users: intervals from so few "
+            "are somewhat too narrow, and p-values somewhat too small.",
             facts={"users": n_users},
         )
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.evaluation.measures import MEASURES
+from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.results import ModelResult
 from harness.experiment.decision import describe_bounds
 from harness.experiment.measured import DATA, PARAM, measure_named, measured
@@ -20,18 +20,23 @@ from harness.formatting import Comparison, percent, setting
 from harness.report.context import (
     LONGEST,
     Context,
+    amount_unit,
     compare,
     error,
     error_of,
     label,
+    level,
     listed,
+    objective,
     paragraphs,
+    side_of,
     tuned_models,
     unit,
+    with_unit,
     write,
 )
 from harness.report.markdown import code, escape, table
-from harness.report.tables import difference_cells, size_cell
+from harness.report.tables import change_cells, size_cell
 
 __all__ = [
     "Published",
@@ -182,8 +187,9 @@ def variants(context: Context) -> str:
     record, found = context.record, _scored(context.record)
     if not found:
         return ""
-    head = ["variant", "of", "changed", "RMSE, initial", "RMSE, variant"]
-    head += [f"difference in {unit(record)} [adjusted]", "p (adjusted)"]
+    name = objective(record).label
+    head = ["variant", "of", "changed", f"{name}, initial", f"{name}, variant"]
+    head += [f"difference{amount_unit(record)} [adjusted]", "p (adjusted)"]
     lines = [_worth(record, each) + _share_of_gap(record, each) for each in found]
     return paragraphs(
         table(head, [_variant_row(record, each) for each in found], align="lllrrrr"),
@@ -209,32 +215,36 @@ def _variant_row(record: ExperimentRecord, scored: _Scored) -> list[str]:
         escape(scored.variant.name),
         label(record, scored.variant.candidate),
         code(", ".join(changes)),
-        error(error_of(scored.initial)),
-        error(error_of(scored.model)),
-        *difference_cells(scored.difference, MEASURES["rmse"]),
+        level(record, scored.initial),
+        level(record, scored.model),
+        *change_cells(scored.difference, objective(record)),
     ]
 
 
 def _worth(record: ExperimentRecord, scored: _Scored) -> str:
-    found, name = scored.difference, escape(scored.variant.name)
-    about = f"{name} shows what {escape(scored.variant.shows)} does"
-    size = f"{size_cell(found, MEASURES['rmse'])} {unit(record)}"
+    found, measure = scored.difference, objective(record)
+    about = (
+        f"{escape(scored.variant.name)} shows what {escape(scored.variant.shows)} does"
+    )
+    size = with_unit(record, size_cell(found, measure))
     if found.outcome == "tied":
         return f"{about}: {size}, which may be chance (p {found.p_text})."
-    verb = "lowers" if found.outcome == "better" else "raises"
-    return f"{about}: it {verb} the RMSE by {size} (p {found.p_text})."
+    is_lower = side_of(record, found.value).comparative == "lower"
+    verb = "lowers" if is_lower else "raises"
+    return f"{about}: it {verb} the {measure.label} by {size} (p {found.p_text})."
 
 
 def _share_of_gap(record: ExperimentRecord, scored: _Scored) -> str:
     """Hold the gain against the gap to the family with the lowest published RMSE."""
     candidate, published = scored.variant.candidate, published_rmse(record)
-    if scored.difference.outcome != "better" or candidate not in published:
+    is_better = record.metric == OBJECTIVE and scored.difference.outcome == "better"
+    if not is_better or candidate not in published:
         return ""
     best = next(iter(published))
-    level = measured(record, "rmse", best, "initial")
-    if best == candidate or level is None:
+    lowest = measured(record, "rmse", best, "initial")
+    if best == candidate or lowest is None:
         return ""
-    gap = error_of(scored.initial) - level
+    gap = error_of(scored.initial) - lowest
     if gap <= 0:
         return ""
     share = -scored.difference.value / gap

@@ -43,6 +43,7 @@ __all__ = [
     "tuned_models",
     "unit",
     "with_interval",
+    "with_unit",
     "worse",
     "write",
 ]
@@ -184,6 +185,11 @@ def amount_unit(record: ExperimentRecord) -> str:
     """Name the unit of differences in the objective, for a heading: ", in stars"."""
     found = objective(record).unit_of_amounts(unit(record))
     return f", in {found}" if found else ""
+
+
+def with_unit(record: ExperimentRecord, gap: str) -> str:
+    """Write the unit of differences in the objective behind one."""
+    return f"{gap} {objective(record).unit_of_amounts(unit(record))}".rstrip()
 
 
 def level(record: ExperimentRecord, model: ModelResult) -> str:

@@ -37,6 +37,7 @@ from harness.report.context import (
     tuned_models,
     unit,
     with_interval,
+    with_unit,
     worse,
 )
 from harness.report.figures.results import (
@@ -230,8 +231,7 @@ def _about_bias(record: ExperimentRecord) -> str:
         chance = ", which may be chance" if found.outcome == "tied" else ""
         how = (
             f"its {objective(record).label} is {side} by "
-            f"{size_cell(found, objective(record))}"
-            f"{amount_unit(record).replace(', in', '')}{chance} "
+            f"{with_unit(record, size_cell(found, objective(record)))}{chance} "
             f"(p {found.p_text})"
         )
         name = name_of(record, model)
@@ -491,7 +491,7 @@ def _pair_row(
         p_value(difference.p_value),
         _share_of_gap(record, found.value),
         "-"
-        if found.probability is None
+        if found.probability is None or math.isnan(found.probability.better)
         else " / ".join(
             percent(
                 min(max(p, 1e-12), 1 - 1e-12), 1

@@ -1,6 +1,7 @@
 """Tables of measures: a row for each model, or a row for each measure."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.evaluation.measures import Measure
@@ -90,8 +91,8 @@ def measures_by_model(
 
 def difference_cells(found: Comparison, measure: Measure) -> list[str]:
     """Write how much worse a model is, with interval and p-value, a cell for each."""
-    value, low, high = map(measure.signed, (found.value, found.low, found.high))
-    return [f"{value} [{low}, {high}]", p_value(found.p_value)]
+    ends = _ends(found.low, found.high, measure.signed)
+    return [measure.signed(found.value) + ends, p_value(found.p_value)]
 
 
 def change_cells(found: Comparison, measure: Measure) -> list[str]:
@@ -104,11 +105,13 @@ def change_cells(found: Comparison, measure: Measure) -> list[str]:
 
 def size_cell(found: Comparison, measure: Measure) -> str:
     """Write how far two models are apart, with its interval."""
-    low, high = sorted((found.low, found.high))
-    if found.value < 0:
-        low, high = -high, -low
-    value, low_text, high_text = map(measure.amount, (abs(found.value), low, high))
-    return f"{value} [{low_text}, {high_text}]"
+    value, low, high = found.apart
+    return measure.amount(value) + _ends(low, high, measure.amount)
+
+
+def _ends(low: float, high: float, write: Callable[[float], str]) -> str:
+    """Write an interval behind its value; a single test user leaves none."""
+    return "" if math.isnan(low) else f" [{write(low)}, {write(high)}]"
 
 
 def definitions(measures: Sequence[Measure]) -> str:

@@ -207,12 +207,11 @@ def _about_blend(record: ExperimentRecord, blend: BlendGain) -> Statement:
         "undecided": f"undecided, for it may be more or less than {limit}",
     }[found.answer]
     name, single = (record.spec.label(c) for c in (blend.candidate, blend.single))
-    way, to, low, high = "gains", "over", -found.high, -found.low
-    if found.value > 0:
-        way, to, low, high = "loses", "to", found.low, found.high
+    value, low, high = as_comparison(record, found).apart
+    way, to = ("loses", "to") if found.value > 0 else ("gains", "over")
     return Statement(
         kind="blend",
-        text=f"{name} {way} {amount(record, abs(found.value))} "
+        text=f"{name} {way} {amount(record, value)} "
         f"({measure.amount(low)} to {measure.amount(high)}) {to} {single}, the best single "
         f"family: {matters}.",
         facts={
@@ -298,6 +297,13 @@ def _picked(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]
 def _certainty(record: ExperimentRecord, found: Comparison) -> Statement:
     judging = record.judging
     assert judging is not None
+    if math.isnan(found.low):
+        return Statement(
+            kind="certainty",
+            text=f"Whether that is chance, the {judging.n_test:,} ratings of a single test "
+            "user cannot say.",
+            facts={"comparisons": found.n_compared},
+        )
     sure = {
         "better": "The gain is beyond chance",
         "worse": "The loss is beyond chance",
@@ -369,15 +375,11 @@ def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statemen
 
 
 def _size(record: ExperimentRecord, found: Comparison) -> str:
-    """Write the size of a difference, with its interval."""
-    low, high = sorted((found.low, found.high))
-    if found.value < 0:
-        low, high = -high, -low
-    measure = objective(record)
-    return (
-        f"{amount(record, abs(found.value))} (interval {measure.amount(low)} to "
-        f"{measure.amount(high)}; p {found.p_text})"
-    )
+    """Write the size of a difference, with its interval; a single user leaves none."""
+    (value, low, high), measure = found.apart, objective(record)
+    ends = f"interval {measure.amount(low)} to {measure.amount(high)}; "
+    known = "" if math.isnan(low) else ends
+    return f"{amount(record, value)} ({known}p {found.p_text})"
 
 
 def _next_best(
@@ -416,6 +418,9 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
     found = record.difference(one.name, other.name)
     if found is None:
         text = f"{best} and {name} were not compared."
+        return Statement(kind="undecided", text=text, facts={"candidate": candidate})
+    if math.isnan(found.low):
+        text = f"{name}, undecided: ratings of a single test user leave no interval to tell by."
         return Statement(kind="undecided", text=text, facts={"candidate": candidate})
     above = _above(record, as_comparison(record, found), of=best)
     facts: dict[str, int | float | str] = {

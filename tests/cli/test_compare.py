@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import harness
 from harness.cli import app
 from harness.errors import UnknownNameError
+from harness.report.figures.ranks import draw_ranks
 from tests.experiment.records import on_data_sets
 from tests.experiment.scores import TUNED
 
@@ -72,3 +73,14 @@ def test_the_front_door_gives_table_ranks_and_figure():
     assert "svd" in str(found)
     assert found.across.comparison.leaders == ("svd",)
     assert found.figure()._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("invoke")
+def test_the_figure_names_the_measure_that_families_are_ranked_by(
+    monkeypatch, tmp_path
+):
+    drawn = "harness.report.figures.ranks.save_figure"
+    monkeypatch.setattr(drawn, lambda figure, _: figure.get_suptitle())
+    found = harness.compare("films", "books").across.comparison
+    title = draw_ranks(found, tmp_path, measure="NDCG@10")
+    assert title.startswith("Mean rank of NDCG@10 over 2 data sets")

@@ -8,7 +8,9 @@ import pytest
 
 from harness.errors import DataError, ParameterError, UnknownNameError
 from harness.evaluation import compare_predictions
-from harness.evaluation.comparison import _optimism
+from harness.evaluation.clusters import Groups
+from harness.evaluation.comparison import _optimism, correct_winner
+from harness.evaluation.dependence import SCORES, ScoreSums
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,26 @@ def test_the_documented_example_prints_what_is_printed():
     found = doctest.testfile(str(page), module_relative=False)
     assert found.attempted > 8
     assert not found.failed
+
+
+def test_a_single_user_leaves_no_noise_to_correct_the_winner_for():
+    rng = np.random.default_rng(0)
+    models = [[rng.normal(size=30)] for _ in "abc"]
+    groups = Groups.of(np.zeros(30, int), np.arange(30))
+    sums = ScoreSums(np.zeros(30), models, groups, SCORES["rmse"])
+    assert correct_winner("abc", sums, "abc") is None
+
+
+@pytest.mark.parametrize("of_no_seed", [[], np.empty((0, 60))])
+def test_a_model_needs_predictions(of_no_seed):
+    with pytest.raises(DataError, match="'a'"):
+        compare_predictions(
+            np.arange(60) % 5, {"a": of_no_seed, "b": np.ones(60)}, np.arange(60)
+        )
+
+
+def test_without_a_margin_titles_are_not_blamed():
+    truth = np.arange(60) % 5
+    models = {"a": truth + np.arange(60) / 60, "b": truth + 0.4}
+    text = str(compare_predictions(truth, models, np.arange(60), margin=0))
+    assert "too few" not in text.split("With 80 % power")[1].splitlines()[0]

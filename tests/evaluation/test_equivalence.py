@@ -101,8 +101,10 @@ def test_equivalent_pairs_do_not_make_a_difference_significant():
     assert found[-1].p_difference == pytest.approx(6 * 2 * scipy.stats.norm.sf(2.1))
 
 
-def test_of_a_single_user_nothing_is_probable():
-    assert np.isnan([*asdict(answer(0.1, se=math.nan).probability).values()]).all()
+def test_of_a_single_user_nothing_is_probable_or_foreseen():
+    pair = answer(0.1, se=math.nan)
+    assert np.isnan([*asdict(pair.probability).values()]).all()
+    assert users_to_detect(pair, n_users=1) is None
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.005])

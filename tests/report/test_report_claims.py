@@ -9,6 +9,7 @@ from harness.report.context import Context
 from tests.experiment.records import (
     DATASET,
     PROFILE,
+    for_ndcg,
     make_claims,
     make_record,
     make_spec,
@@ -141,6 +142,30 @@ def test_a_change_that_does_not_close_the_gap_is_not_said_to(text):
     # k-NN without biases: 0.905 against 0.893, one of two: 2.241 * 0.004, p = 2 * 0.0027.
     assert "it raises the RMSE by 0.0120 [0.0030, 0.0210] stars (p = 0.005)." in text
     assert "closes" not in text
+
+
+def test_variants_are_compared_by_the_objective_of_the_searches():
+    variants = [
+        {
+            "name": "k-NN around biases",
+            "candidate": "cf",
+            "params": {"centering": "baseline"},
+            "shows": "the handling of biases",
+        }
+    ]
+    scores = {"k-NN around biases": ("cf", 0.640)}
+    record = for_ndcg(
+        make_record(spec=make_spec(variants=variants), judged={"variants": scores})
+    )
+    text = text_of(record)
+    # NDCG is 0.05 + 0.3 * (1 - RMSE), of 0.893 and of 0.640.
+    cells = row(text, "k-NN around biases")[3:6]
+    assert cells[:2] == ["0.082", "0.158"]
+    assert cells[2].startswith("+0.0759 [")
+    assert "NDCG@10, initial" in text
+    [said] = [line for line in text.splitlines() if line.startswith("- k-NN around")]
+    assert "raises the NDCG@10" in said
+    assert not re.search(r"RMSE|stars|published gap", said)
 
 
 def test_variants_are_shown_where_nothing_was_published():

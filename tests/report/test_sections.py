@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import replace
 from itertools import combinations
@@ -27,7 +28,8 @@ from harness.report.reproduction import reproduction, traces
 from harness.report.searches import optimism, searches
 from harness.report.tables import change_cells, difference_cells, size_cell
 from harness.report.trial_tables import trials
-from harness.report.verdict import verdict_lines
+from harness.report.verdict import verdict_lines, verdict_of
+from harness.report.write import APPENDIX, SECTIONS
 from harness.search.fidelity import Fidelity
 from tests.experiment.records import (
     DATASET,
@@ -206,6 +208,24 @@ def test_differences_of_shares_are_in_percentage_points_in_tables_as_in_sentence
     assert change_cells(found, share) == ["+0.60 [+0.10, +1.10]", "0.020"]
     assert size_cell(found, share) == "0.60 [0.10, 1.10]"
     assert share.amount(0.006, "stars") == "0.60 percentage points"
+
+
+def test_a_single_test_user_leaves_no_intervals():
+    alone = make_record(
+        judged={
+            "error": math.nan,
+            "depth_error": math.nan,
+            "margin": 0.005,
+            "changes": {"n_test_users": 1},
+        }
+    )
+    parts = [text_of(part, alone) for part in (*SECTIONS, *APPENDIX)]
+    assert not re.findall(r".*\bnan\b.*", "\n".join([*parts, *verdict_lines(alone)]))
+    above = row(text_of(comparison, alone), "collaborative filtering")[5]
+    assert re.fullmatch(r"[+-]\d\.\d{4}|-", above)
+    said = {each.kind for each in verdict_of(alone).lines}
+    assert {"use none", "certainty"} <= said
+    assert "few users" in {each.kind for each in verdict_of(alone).caveats}
 
 
 def test_settings_that_are_the_same_have_no_difference():

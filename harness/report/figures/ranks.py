@@ -23,8 +23,8 @@ _FIRST_BAR, _BAR_STEP, _CD_BAR = 0.5, 0.34, -0.95
 _LONGEST = 24
 
 
-def draw_ranks(found: DataSetComparison, path: Path) -> Path:
-    """Draw mean ranks on a line as in Demšar's paper, the best at the left.
+def draw_ranks(found: DataSetComparison, path: Path, *, measure: str) -> Path:
+    """Draw mean ranks by a measure on a line as in Demšar's paper, the best at the left.
 
     Bars join families that are not told apart.
     """
@@ -44,14 +44,14 @@ def draw_ranks(found: DataSetComparison, path: Path) -> Path:
         _draw_groups(axes, found)
         axes.set_xlim(0.98, right + 0.02)
         axes.set_ylim(depth + 0.5, _CD_BAR - 0.75)
-        figure.suptitle(_title(found), x=0.01, ha="left", fontsize=11)
+        figure.suptitle(_title(found, measure), x=0.01, ha="left", fontsize=11)
         return save_figure(figure, path)
 
 
-def _title(found: DataSetComparison) -> str:
+def _title(found: DataSetComparison, measure: str) -> str:
     n_data_sets, p = len(found.data_sets), p_relation(found.friedman.p_value)
     title = (
-        f"Mean rank of RMSE over {n_data_sets} data sets (Friedman, p {p}).\n"
+        f"Mean rank of {measure} over {n_data_sets} data sets (Friedman, p {p}).\n"
         "Thick bars join families that are not told apart."
     )
     return f"{title} Description, not proof." if found.is_description else title
