@@ -155,17 +155,21 @@ def _choose_latest(
 def _random_positions(
     ratings: Ratings, test_share: float, seed: int
 ) -> npt.NDArray[np.bool_]:
-    from sklearn.model_selection import train_test_split
-
+    """Choose what scikit-learn's ``train_test_split(random_state=seed)`` would."""
+    n_test = math.ceil(test_share * len(ratings))
     chosen = np.zeros(len(ratings), dtype=bool)
-    # As scikit-learn rounds it, which refuses to take everything.
-    if math.ceil(test_share * len(ratings)) >= len(ratings):
-        return ~chosen
-    _, test_rows = train_test_split(
-        np.arange(len(ratings)), test_size=test_share, random_state=seed
-    )
-    chosen[_in_source_order(ratings)[test_rows]] = True
+    chosen[_shuffled_rows(ratings, seed)[:n_test]] = True
     return chosen
+
+
+def _shuffled_rows(ratings: Ratings, seed: int) -> npt.NDArray[np.intp]:
+    """Shuffle ratings that are in the order of the source, as scikit-learn does.
+
+    Its `model_selection` does so in one line, and brings 900 modules, scipy.stats among
+    them, into every process that splits.
+    """
+    rng = np.random.RandomState(seed)  # the generator of scikit-learn
+    return _in_source_order(ratings)[rng.permutation(len(ratings))]
 
 
 def _in_source_order(ratings: Ratings) -> npt.NDArray[np.intp]:
@@ -293,13 +297,11 @@ def assign_folds(
 
 
 def _deal_ratings(train: Ratings, n_folds: int, seed: int) -> npt.NDArray[np.int16]:
-    from sklearn.model_selection import KFold
-
-    in_source_order = _in_source_order(train)
     fold_of = np.empty(len(train), dtype=np.int16)
-    splitter = KFold(n_folds, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(in_source_order)):
-        fold_of[in_source_order[held_out]] = fold
+    # The first folds have one rating more where they cannot all be of one size.
+    parts = np.array_split(_shuffled_rows(train, seed), n_folds)
+    for fold, held_out in enumerate(parts):
+        fold_of[held_out] = fold
     return fold_of
 
 

@@ -90,12 +90,29 @@ def test_cold_splits_take_all_ratings_of_whoever_they_take(small_ratings, method
     assert len(cold) == round(0.2 * len(set(getattr(small_ratings, axis))))
 
 
-def test_random_test_part_is_that_of_scikit_learn(small_ratings):
+@pytest.mark.parametrize("share", [0.001, 0.2, 0.3334, 0.99])
+@pytest.mark.parametrize("seed", [0, 4, 2**31 - 1])
+def test_random_test_part_is_that_of_scikit_learn(small_ratings, share, seed):
     from sklearn.model_selection import train_test_split
 
-    _, expected = train_test_split(range(900), test_size=0.2, random_state=4)
-    split = split_off_test(dataset_of(small_ratings), seed=4)
+    _, expected = train_test_split(range(900), test_size=share, random_state=seed)
+    split = split_off_test(dataset_of(small_ratings), test_share=share, seed=seed)
     assert sorted(split.test.open().rows) == sorted(expected)
+
+
+@pytest.mark.parametrize("n_folds", [2, 5, 7, 900])
+@pytest.mark.parametrize("seed", [0, 4, 2**31 - 1])
+def test_folds_are_those_of_scikit_learn_in_the_order_of_the_source(
+    small_ratings, n_folds, seed
+):
+    from sklearn.model_selection import KFold
+
+    in_source_order = np.argsort(small_ratings.rows)
+    fold_of = assign_folds(small_ratings, n_folds=n_folds, seed=seed)
+    splitter = KFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(range(900))):
+        ours = np.flatnonzero(fold_of[in_source_order] == fold)
+        np.testing.assert_array_equal(ours, held_out)
 
 
 def test_folds_are_those_of_scikit_surprise_over_the_file(small_ratings):
