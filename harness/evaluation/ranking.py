@@ -10,7 +10,7 @@ import numpy.typing as npt
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, distinct
 from harness.evaluation.results import without_interval
-from harness.evaluation.statistics import Estimate
+from harness.evaluation.statistics import Estimate, Uncertainty
 from harness.features.genres_people import GENRE_COLUMNS
 from harness.features.parts import read_membership
 from harness.features.titles import release_year
@@ -45,8 +45,6 @@ MEANS_OF_LISTS = (
     "novelty",
 )
 """Measures of lists that are means over users."""
-_TWO_SIDED = 1.96
-"""How many standard errors a mean may be off by chance, 19 times of 20."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -386,7 +384,7 @@ def rank_test_users(
         for `n`), ``serendipity``; see `ndcg`, `recall` and `serendipity`. Over all users
         of the test part: ``catalogue_coverage``, ``intra_list_diversity`` (by genre and
         decade; only with a catalogue that has them), ``novelty`` in bits. What is not
-        defined is left out. Only ``ndcg_at_10`` has an interval, of 95 %.
+        defined is left out. The first three have an interval, of 95 % (Student's t).
     n_users : int
         Number of users with a relevant title.
 
@@ -506,9 +504,11 @@ def judge_users(
 
 def _about_mean(values: Doubles, of: Bools) -> tuple[float, Doubles]:
     """Give a mean, and its deviations over their number; 0 of users it is not over."""
-    if not len(values):
-        return float("nan"), np.zeros(len(of))
-    mean, deviations = float(values.mean()), np.zeros(len(of))
+    mean = float(values.mean()) if len(values) else float("nan")
+    # That a single user does not deviate from the mean is not to say that none would.
+    if len(values) < 2:
+        return mean, np.full(len(of), np.nan)
+    deviations = np.zeros(len(of))
     deviations[of] = (values - mean) / len(values)
     return mean, deviations
 
@@ -593,14 +593,12 @@ def recall(hits: Bools, n_relevant: npt.NDArray[np.integer[Any]]) -> Doubles:
     return shares
 
 
-def _mean(values: Doubles) -> float | None:
-    return float(values.mean()) if len(values) else None
-
-
 def _with_error(values: Doubles) -> Estimate:
-    """Estimate a mean from as many users as there are, by its standard error."""
-    mean = float(values.mean())
-    if len(values) < 2:
+    """Estimate a mean from as many users as there are, with an interval of 95 %."""
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
         return without_interval(mean)
-    half = _TWO_SIDED * float(values.std(ddof=1) / np.sqrt(len(values)))
+    error = float(values.std(ddof=1) / np.sqrt(n))
+    known = Uncertainty(standard_error=error, degrees_of_freedom=n - 1)
+    half = known.half_width(0.95)
     return Estimate(value=mean, low=mean - half, high=mean + half)

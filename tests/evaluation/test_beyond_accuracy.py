@@ -13,6 +13,7 @@ from harness.evaluation.ranking import (
     TopLists,
     catalogue_coverage,
     intra_list_diversity,
+    judge_users,
     novelty,
     serendipity,
     title_traits,
@@ -98,6 +99,17 @@ def test_titles_of_which_nothing_is_known_are_left_out():
     # The first list has one pair that can be compared, the second one has none.
     assert intra_list_diversity(lists, traits) == 1.0
     assert intra_list_diversity(lists_of([0, 1], n_items=4), traits) is None
+
+
+def test_one_list_that_can_be_compared_does_not_tell_how_lists_differ():
+    catalogue = catalogue_of(["Drama", None, "War", None])
+    lists = lists_of([0, 1, 2], [0, 1, 3], n_items=4)
+    nobody = rated([], n_items=4)
+    value, influence = judge_users(
+        "intra_list_diversity", lists, nobody, nobody, catalogue
+    )
+    assert value == 1.0
+    assert np.isnan(influence).all()
 
 
 def test_a_catalogue_without_genre_and_year_tells_nothing():
