@@ -165,13 +165,13 @@ def champion_store():
 @pytest.fixture(scope="session")
 def judged_template(small_ratings, tmp_path_factory):
     """A working folder with judged studies; see `tests.serving.promotion_workspace`."""
-    from tests.costs import COSTS
+    from tests.costs import MEASURED
     from tests.serving.promotion_workspace import build
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
         patch.setattr(
-            "harness.experiment.judge.measure_efficiency", lambda *_, **__: COSTS
+            "harness.experiment.judge.measure_efficiency", lambda *_, **__: MEASURED
         )
         return build(tmp_path_factory.mktemp("judged"), small_ratings)

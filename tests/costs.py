@@ -1,8 +1,9 @@
 """Costs as measured: what a test gives where fresh processes would take too long."""
 
+from harness.evaluation.cost_probe import Measured
 from harness.evaluation.results import Costs
 
-__all__ = ["COSTS"]
+__all__ = ["COSTS", "MEASURED"]
 
 COSTS = Costs(
     fit_seconds=0.1,
@@ -14,3 +15,4 @@ COSTS = Costs(
     peak_memory_bytes=1000,
     model_bytes=100,
 )
+MEASURED = Measured(costs=COSTS)

@@ -14,7 +14,7 @@ from harness.errors import DataError, HarnessError, StudyError, UnknownNameError
 from harness.experiment import judge
 from harness.experiment.convergence import unfinished
 from harness.models.families import load_family
-from tests.costs import COSTS
+from tests.costs import MEASURED
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_patience_ends_a_study_and_the_same_call_does_not_go_on(frame, folder, c
     def again():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            patch.setattr(judge, "measure_efficiency", lambda *_, **__: COSTS)
+            patch.setattr(judge, "measure_efficiency", lambda *_, **__: MEASURED)
             return harness.tune(
                 *("baseline", frame),
                 name="patient",
@@ -178,7 +178,7 @@ def test_a_stop_between_judging_and_logging_costs_no_model(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(judge, "measure_efficiency", lambda *_, **__: COSTS)
+    monkeypatch.setattr(judge, "measure_efficiency", lambda *_, **__: MEASURED)
     with monkeypatch.context() as patch:
         patch.setattr("harness.carry_out.log_report", stop)
         with pytest.raises(KeyboardInterrupt):

@@ -4,8 +4,8 @@ import ctypes
 import gc
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from harness.data.ratings import Ratings, distinct
 from harness.errors import HarnessError
 from harness.evaluation.final import Entry, fit_entry
 from harness.evaluation.results import Costs
-from harness.evaluation.worker_process import end_with_parent
+from harness.evaluation.worker_process import end_with_parent, pack
 from harness.models.base import Recommender
 from harness.models.families import load_family
 from harness.plain import Params
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CostTask",
+    "Measured",
     "peak_bytes",
     "report_costs",
     "restart_peak",
@@ -114,6 +115,14 @@ class CostTask:
     n_calls: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """What a model costs, and the models that were fitted to find out, packed, by seed."""
+
+    costs: Costs
+    models: Mapping[int, bytes] = field(default_factory=dict)
+
+
 def report_costs(answers: Connection, task: CostTask) -> None:
     """Measure, and tell the process that has asked: the main function of the probe."""
     end_with_parent()
@@ -126,7 +135,7 @@ def report_costs(answers: Connection, task: CostTask) -> None:
         answers.send(f"{type(error).__name__}: {first_line.rstrip('.')}.")
 
 
-def _measure(task: CostTask) -> Costs:
+def _measure(task: CostTask) -> Measured:
     entry = Entry(
         name=task.family,
         family=load_family(task.family),
@@ -141,7 +150,7 @@ def _measure(task: CostTask) -> Costs:
     )
     p50, p95, p99 = time_lists(model, task.train, task.n_calls)
     after = peak_bytes()
-    return Costs(
+    costs = Costs(
         fit_seconds=fit_seconds,
         latency_p50_ms=p50,
         latency_p95_ms=p95,
@@ -151,6 +160,10 @@ def _measure(task: CostTask) -> Costs:
         peak_memory_bytes=None if before is None or after is None else after - before,
         model_bytes=size_on_disk(model),
     )
+    try:
+        return Measured(costs=costs, models={task.seed: pack(model, task.train)})
+    except Exception:  # noqa: BLE001 - a class that cannot be sent: it is fitted again
+        return Measured(costs=costs)
 
 
 def _load_code(entry: Entry, task: CostTask) -> None:

@@ -5,12 +5,13 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 from typing import Any
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError, StudyError
-from harness.evaluation.cost_probe import CostTask, report_costs
+from harness.evaluation.cost_probe import CostTask, Measured, report_costs
 from harness.evaluation.results import Costs
 from harness.evaluation.worker_process import (
     context_of_workers,
@@ -19,15 +20,15 @@ from harness.evaluation.worker_process import (
 )
 from harness.plain import Params
 
-__all__ = ["measure_efficiency", "n_cost_processes", "summarize"]
+__all__ = ["add_up", "measure_efficiency", "n_cost_processes", "summarize"]
 
 SETTING = "HARNESS_COST_PROCESSES"
 """Variable of the environment: how many processes measure, where nobody says."""
 
 N_PROCESSES = 5
 
-ENOUGH_SECONDS = 20.0
-"""After the first process no other is started that would end later than this."""
+LONG_SECONDS = 20.0
+"""Where the first process takes longer than this, it is the only one."""
 
 SCATTERED = (
     "fit_seconds",
@@ -55,19 +56,19 @@ def measure_efficiency(  # noqa: PLR0913 - a model, its data, and how often
     family: str,
     params: Params,
     *,
-    seed: int,
+    seeds: Sequence[int],
     train: Ratings,
     catalogue: Catalogue,
     n_calls: int = 300,
     n_processes: int | None = None,
-) -> Costs:
+) -> Measured:
     """Measure what a model costs, in processes that do nothing else.
 
     What is given is the median over `n_processes` of them (see `n_cost_processes`), one
     after the other, with the range: on a machine that does other things, too, a time is
-    now and then half as long again. What comes after the first one takes some
-    `ENOUGH_SECONDS` at most: where a model takes long, as with large data, there are
-    fewer, or there is only the first.
+    now and then half as long again. Where the first takes more than `LONG_SECONDS`, as
+    with large data, it is the only one. They take the seeds in turn, and their models are
+    given, too: whoever judges need not fit them again.
 
     All families are measured the same way: a process is started, with one thread for
     linear algebra and compiled loops; it is given the data, fits a model that is thrown
@@ -82,25 +83,50 @@ def measure_efficiency(  # noqa: PLR0913 - a model, its data, and how often
     allowed, and on macOS, it is by how much the peak of the whole life of the process has
     grown, which is less if loading the data took more than fitting.
     """
-    task = CostTask(
-        family=family,
-        params=dict(params),
-        seed=seed,
-        train=train,
-        catalogue=catalogue,
-        n_calls=n_calls,
-    )
-    found, start = list[Costs](), time.monotonic()
-    for _ in range(n_cost_processes(n_processes)):
-        answer = _ask(task)
+    found, models, start = list[Costs](), dict[int, bytes](), time.monotonic()
+    for seed in islice(cycle(seeds), n_cost_processes(n_processes)):
+        answer = _ask(
+            CostTask(
+                family=family,
+                params=dict(params),
+                seed=seed,
+                train=train,
+                catalogue=catalogue,
+                n_calls=n_calls,
+            )
+        )
         if isinstance(answer, str):
             raise StudyError(f"What {family} costs cannot be measured: {answer}")
-        found.append(answer)
-        took = time.monotonic() - start
-        # With one more there would be as many after the first as there are now in all.
-        if took > ENOUGH_SECONDS:
+        found.append(answer.costs)
+        models |= answer.models
+        if len(found) == 1 and time.monotonic() - start > LONG_SECONDS:
             break
-    return summarize(found)
+    return Measured(costs=summarize(found), models=models)
+
+
+def add_up(parts: Sequence[Costs]) -> Costs:
+    """Add up what the parts of a blend cost.
+
+    Training times and sizes are sums. Percentiles and peaks of the parts are not reached
+    together, so that their sums, and those of the ends of ranges, are upper bounds.
+    """
+    sums: dict[str, Any] = {
+        name: None if None in values else sum(values)
+        for name in (*SCATTERED, "model_bytes")
+        if (values := [getattr(part, name) for part in parts])
+    }
+    ranges = {
+        name: (
+            sum(part.ranges[name][0] for part in parts),
+            sum(part.ranges[name][1] for part in parts),
+        )
+        for name in SCATTERED
+        if all(name in part.ranges for part in parts)
+    }
+    n_processes = min(part.n_processes for part in parts)
+    return replace(
+        parts[0], n_processes=n_processes, ranges=ranges, is_sum=True, **sums
+    )
 
 
 def summarize(found: Sequence[Costs]) -> Costs:
@@ -119,7 +145,7 @@ def summarize(found: Sequence[Costs]) -> Costs:
     return replace(found[0], n_processes=len(found), ranges=ranges, **changes)
 
 
-def _ask(task: CostTask) -> Costs | str:
+def _ask(task: CostTask) -> Measured | str:
     """Let a fresh process measure; what it says is a reason where it could not."""
     context = context_of_workers()
     receiver, sender = context.Pipe(duplex=False)
@@ -129,7 +155,7 @@ def _ask(task: CostTask) -> Costs | str:
             process.start()
         # The other end is open only there: when that process dies, waiting ends.
         sender.close()
-        answer: Costs | str = receiver.recv()
+        answer: Measured | str = receiver.recv()
     except (EOFError, BrokenPipeError):
         process.join()
         return (

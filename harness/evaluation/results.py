@@ -181,6 +181,8 @@ class Costs:
     ranges : mapping of str to tuple of float
         Name of a field to the lowest and the highest that a process has measured; of one
         process none.
+    is_sum : bool
+        Whether it was not measured, but added up: a blend's costs are its parts'.
     """
 
     fit_seconds: float
@@ -193,6 +195,7 @@ class Costs:
     model_bytes: int
     n_processes: int = 1
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    is_sum: bool = False
 
     def estimate(self, name: str) -> Estimate | None:
         """Give a field with its range; None where it was not measured."""

@@ -1,8 +1,10 @@
-"""Processes that work for this one: how they start, and that they end with it."""
+"""Processes that work for this one: how they start, end with it, and send models back."""
 
+import io
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -11,7 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.data.ratings import Ratings
+    from harness.models.base import Recommender
 
 __all__ = [
     "THREAD_VARIABLES",
@@ -22,6 +28,8 @@ __all__ = [
     "environment_of_workers",
     "main_module",
     "n_cores",
+    "pack",
+    "unpack",
 ]
 
 
@@ -205,3 +213,40 @@ def _exit_after_parent() -> None:
     assert owner is not None
     owner.join()
     os._exit(1)
+
+
+_SHARED = ("users", "items", "values", "rows", "timestamps", "user_ids", "item_ids")
+
+
+class _Pickler(pickle.Pickler):
+    """Names arrays of the training part, which the reader has, instead of copying them."""
+
+    def __init__(self, file: io.BytesIO, train: "Ratings") -> None:
+        super().__init__(file, protocol=5)
+        arrays = {name: getattr(train, name) for name in _SHARED}
+        self._names = {id(a): name for name, a in arrays.items() if a is not None}
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return self._names.get(id(obj))
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, train: "Ratings") -> None:
+        super().__init__(file)
+        self._train = train
+
+    def persistent_load(self, pid: Any) -> Any:
+        return getattr(self._train, pid)
+
+
+def pack(model: "Recommender", train: "Ratings") -> bytes:
+    """Write a model as bytes, without the arrays of the training part."""
+    file = io.BytesIO()
+    _Pickler(file, train).dump(model)
+    return file.getvalue()
+
+
+def unpack(model: bytes, train: "Ratings") -> "Recommender":
+    """Read what `pack` has written of a model fitted to the same training part."""
+    found: Recommender = _Unpickler(io.BytesIO(model), train).load()
+    return found

@@ -1,8 +1,6 @@
 """What is fitted after the search: fresh folds, the bias floor, and the models judged."""
 
-import io
 import json
-import pickle
 import tempfile
 import time
 import traceback
@@ -13,19 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.ratings import Ratings
 from harness.errors import StudyError
+from harness.evaluation.cost_probe import Measured
 from harness.evaluation.final import Entry, seeds_of
 from harness.evaluation.metrics import OBJECTIVE, Metric
 from harness.evaluation.results import FloorTuning
-from harness.evaluation.worker_process import WorkerDiedError, n_cores
+from harness.evaluation.worker_process import WorkerDiedError, n_cores, pack, unpack
 from harness.models.base import Recommender
-from harness.models.blend import Blend, predict_held_out, read_members
+from harness.models.blend import Blend, predict_held_out
 from harness.models.families import load_family, make_model, reference_of
 from harness.plain import Params, ParamValue
 from harness.search.executors import ProcessExecutor
@@ -48,14 +47,16 @@ __all__ = [
     "Settings",
     "choose_jobs",
     "hold_out",
+    "made_of_others",
     "open_fitter",
-    "pack",
+    "settings_key",
     "tune_floor",
 ]
 
 T = TypeVar("T")
 Call = Callable[[Workbench], T]
 Settings = tuple[type[Recommender], Params]
+Fits = tuple[list[Recommender], float]
 Floats = npt.NDArray[np.float64]
 
 # Far from the seeds of the search: the fresh folds must not be its folds.
@@ -118,7 +119,7 @@ class Fitter:
         metric: Metric,
     ) -> dict[str, list[float]]:
         """Score settings on some folds of the bench, in the order of the folds."""
-        mixed = _made_of_others(settings) if metric == OBJECTIVE else {}
+        mixed = made_of_others(settings) if metric == OBJECTIVE else {}
         members = {name for shares in mixed.values() for name in shares}
         alone = [name for name in settings if name not in mixed]
         # Fold by fold, so that each is cut once for all settings.
@@ -157,14 +158,22 @@ class Fitter:
         return values
 
     def fit(
-        self, entries: Sequence[Entry], seeds: Sequence[int]
-    ) -> Iterator[tuple[list[Recommender], float]]:
+        self,
+        entries: Sequence[Entry],
+        seeds: Sequence[int],
+        known: Mapping[str, Measured] = MappingProxyType({}),
+    ) -> Iterator[Fits]:
         """Fit each entry with each seed; yield its models and the mean seconds of one.
 
-        A blend takes the models of entries before it that are its members.
+        Entries with the same settings have the same models. Those of a blend are made of
+        models of entries before it, where its members are among them. Of the settings in
+        `known`, by `settings_key`, some models were fitted while they were measured.
         """
-        alone = [entry for entry in entries if entry.family is not Blend]
-        wanted = [(entry, seed) for entry in alone for seed in seeds_of(entry, seeds)]
+        alone = {
+            settings_key(entry.family, entry.params): entry
+            for entry in entries
+            if entry.family is not Blend
+        }
         calls = [
             partial(
                 _fit,
@@ -173,23 +182,61 @@ class Fitter:
                 seed=seed,
                 packed=self.executor is not None,
             )
-            for entry, seed in wanted
+            for key, entry in alone.items()
+            for seed in seeds_of(entry, seeds)
+            if key not in known or seed not in known[key].models
         ]
         fitted = self.map(calls)
-        blends = [entry for entry in entries if entry.family is Blend]
-        members = _Members([entry.params for entry in blends])
+        found = dict[str, Fits]()
         for entry in entries:
             if entry.family is Blend:
-                yield members.blend(entry.params, seeds, self.bench)
+                yield self._blends(entry.params, seeds, found)
                 continue
-            answers = [
-                self._unpacked(next(fitted), entry, seed)
-                for seed in seeds_of(entry, seeds)
-            ]
-            seconds = float(np.mean([each[1] for each in answers]))
-            models = [each[0] for each in answers]
-            members.keep(models, seconds)
-            yield models, seconds
+            key = settings_key(entry.family, entry.params)
+            if key not in found:
+                found[key] = self._fits(entry, seeds, fitted, known.get(key))
+            yield found[key]
+
+    def _fits(
+        self,
+        entry: Entry,
+        seeds: Sequence[int],
+        fitted: Iterator["_Fitted | None"],
+        known: Measured | None,
+    ) -> Fits:
+        """Take models of one entry from where they are known, else the next ones fitted."""
+        models, took = list[Recommender](), list[float]()
+        for seed in seeds_of(entry, seeds):
+            if known is not None and seed in known.models:
+                model = unpack(known.models[seed], self.bench.train)
+                seconds = known.costs.fit_seconds
+            else:
+                model, seconds = self._unpacked(next(fitted), entry, seed)
+            models.append(model)
+            took.append(seconds)
+        return models, float(np.mean(took))
+
+    def _blends(
+        self, params: Params, seeds: Sequence[int], found: Mapping[str, Fits]
+    ) -> Fits:
+        """Make a blend for each seed, and say what its members took to fit."""
+        blends, total = list[Recommender](), 0.0
+        for position, seed in enumerate(seeds):
+            start = time.perf_counter()
+            blend = Blend(**{**params, "seed": seed})  # type: ignore[arg-type]
+            there, before = dict[str, Recommender](), 0.0
+            for member in blend.read():
+                key = settings_key(load_family(member.family), member.params)
+                models, seconds = found.get(key, ([], 0.0))
+                if models:
+                    # One without randomness is the same for all seeds.
+                    there[member.name] = models[min(position, len(models) - 1)]
+                    before += seconds if blend.shares()[member.name] else 0.0
+            blends.append(
+                blend.fit_around(self.bench.train, self.bench.catalogue, there)
+            )
+            total += before + time.perf_counter() - start
+        return blends, total / len(seeds)
 
     def _unpacked(
         self, answer: "_Fitted | None", entry: Entry, seed: int
@@ -202,8 +249,14 @@ class Fitter:
             model.fit(train, self.bench.catalogue)
             return model, time.perf_counter() - start
         if isinstance(answer.model, bytes):
-            return _unpack(answer.model, train), answer.seconds
+            return unpack(answer.model, train), answer.seconds
         return answer.model, answer.seconds
+
+
+def settings_key(family: type[Recommender], params: Params) -> str:
+    """Name a family with its settings, defaults filled in, so that equal ones are found."""
+    settings = make_model(family, params, 0).hyperparameters()
+    return json.dumps([reference_of(family), settings], sort_keys=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,46 +297,6 @@ def choose_jobs(seconds: float, asked: int | None) -> int:
     return asked or n_cores()
 
 
-class _Members:
-    """Keeps the fitted models that blends are made of, so that none is fitted twice."""
-
-    def __init__(self, blends: Sequence[Params]) -> None:
-        self._wanted = {
-            self._key(member.make(0))
-            for params in blends
-            for member in read_members(str(params["members"]))
-        }
-        self._found: dict[str, tuple[list[Recommender], float]] = {}
-
-    @staticmethod
-    def _key(model: Recommender) -> str:
-        settings = {n: v for n, v in model.hyperparameters().items() if n != "seed"}
-        return json.dumps([reference_of(type(model)), settings], sort_keys=True)
-
-    def keep(self, models: list[Recommender], seconds: float) -> None:
-        if (key := self._key(models[0])) in self._wanted:
-            self._found[key] = models, seconds
-
-    def blend(
-        self, params: Params, seeds: Sequence[int], bench: Workbench
-    ) -> tuple[list[Recommender], float]:
-        """Make a blend for each seed, and say what its members took to fit."""
-        blends, total = list[Recommender](), 0.0
-        for position, seed in enumerate(seeds):
-            start = time.perf_counter()
-            blend = Blend(**{**params, "seed": seed})  # type: ignore[arg-type]
-            there, before = dict[str, Recommender](), 0.0
-            for member in blend.read():
-                models, seconds = self._found.get(self._key(member.make(0)), ([], 0.0))
-                if models:
-                    # One without randomness is the same for all seeds.
-                    there[member.name] = models[min(position, len(models) - 1)]
-                    before += seconds if blend.shares()[member.name] else 0.0
-            blends.append(blend.fit_around(bench.train, bench.catalogue, there))
-            total += before + time.perf_counter() - start
-        return blends, total / len(seeds)
-
-
 def _taken(futures: list[Future[T]]) -> Iterator[Future[T]]:
     futures.reverse()
     while futures:
@@ -310,7 +323,7 @@ def _loaded(family: type[Recommender] | str) -> type[Recommender]:
     return load_family(family) if isinstance(family, str) else family
 
 
-def _made_of_others(settings: Mapping[str, Settings]) -> dict[str, dict[str, float]]:
+def made_of_others(settings: Mapping[str, Settings]) -> dict[str, dict[str, float]]:
     """Find the blends that are made of other settings here, and what each of these weighs."""
     found = {}
     for name, (family, params) in settings.items():
@@ -369,42 +382,6 @@ def _fit(
         return _Fitted(pack(model, bench.train), time.perf_counter() - start)
     except Exception:  # noqa: BLE001 - the owner fits it again, and sees the error
         return None
-
-
-_SHARED = ("users", "items", "values", "rows", "timestamps", "user_ids", "item_ids")
-
-
-class _Pickler(pickle.Pickler):
-    """Names arrays of the training part, which the reader has, instead of copying them."""
-
-    def __init__(self, file: io.BytesIO, train: Ratings) -> None:
-        super().__init__(file, protocol=5)
-        arrays = {name: getattr(train, name) for name in _SHARED}
-        self._names = {id(a): name for name, a in arrays.items() if a is not None}
-
-    def persistent_id(self, obj: Any) -> str | None:
-        return self._names.get(id(obj))
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, train: Ratings) -> None:
-        super().__init__(file)
-        self._train = train
-
-    def persistent_load(self, pid: Any) -> Any:
-        return getattr(self._train, pid)
-
-
-def pack(model: Recommender, train: Ratings) -> bytes:
-    """Write a model as bytes, without the arrays of the training part."""
-    file = io.BytesIO()
-    _Pickler(file, train).dump(model)
-    return file.getvalue()
-
-
-def _unpack(model: bytes, train: Ratings) -> Recommender:
-    found: Recommender = _Unpickler(io.BytesIO(model), train).load()
-    return found
 
 
 BIAS_REGULARIZATIONS = (1.0, 3.0, 10.0, 30.0)

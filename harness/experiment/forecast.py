@@ -16,14 +16,14 @@ import psutil
 from harness.data.ratings import Ratings
 from harness.errors import StudyError
 from harness.evaluation.cost_probe import peak_bytes, restart_peak
-from harness.evaluation.costs import ENOUGH_SECONDS, n_cost_processes
+from harness.evaluation.costs import LONG_SECONDS, n_cost_processes
 from harness.evaluation.splits import assign_folds
 from harness.evaluation.worker_process import (
     WorkerDiedError,
     available_bytes,
     n_cores,
+    pack,
 )
-from harness.experiment.fitting import pack
 from harness.experiment.run import PreparedExperiment
 from harness.formatting import duration, size
 from harness.models.base import Recommender
@@ -388,11 +388,12 @@ def _of_family(
     if prepared.split.test is not None:
         # On all folds, not all but one.
         refit = tried.seconds * n_folds / (n_folds - 1)
-        n_more = n_cost_processes(spec.cost_processes) - 1
-        costs = refit + min(n_more * refit, ENOUGH_SECONDS)
-        # A blend is made of members that were refitted.
-        n_refits = 0 if is_blend else 2 * spec.final_seeds
-        judging += n_refits * refit / at_once + costs
+        n_costs = n_cost_processes(spec.cost_processes) if refit < LONG_SECONDS else 1
+        # The tuned models come from where costs are measured.
+        n_refits = spec.final_seeds + max(0, spec.final_seeds - n_costs)
+        # A blend is made of members that were refitted and measured.
+        if not is_blend:
+            judging += n_refits * refit / at_once + n_costs * refit
     if spec.budget.seconds is not None:
         most, usual = min(most, spec.budget.seconds), min(usual, spec.budget.seconds)
     n_whole = len(plan.evaluations) - len(plan.fidelity.samples)

@@ -1,6 +1,6 @@
 """Judging, after the searches: fresh folds, costs, refits, and the test set, opened once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from harness.data.catalogue import Catalogue
 from harness.errors import StudyError
-from harness.evaluation.costs import measure_efficiency
+from harness.evaluation.cost_probe import Measured
+from harness.evaluation.costs import add_up, measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.evaluation.splits import TIMED, assign_folds
@@ -20,7 +21,9 @@ from harness.experiment.fitting import (
     Fitter,
     Settings,
     choose_jobs,
+    made_of_others,
     open_fitter,
+    settings_key,
     tune_floor,
 )
 from harness.experiment.refit import baselines
@@ -29,7 +32,7 @@ from harness.experiment.run import PreparedExperiment
 from harness.experiment.store import keep, read_experiment
 from harness.models.base import Recommender
 from harness.models.factors import interpret_factor, read_traits, turn_to_principal_axes
-from harness.models.families import reference_of
+from harness.models.families import load_family, reference_of
 from harness.plain import Params, from_json, to_json
 from harness.search.folds import TrainingData
 from harness.search.openings import record_opening
@@ -118,11 +121,11 @@ class _Judge:
                 self._save("judged_for", self._judged)
                 return {}
             floor = self._tune_floor(fitter)
-            costs = self._measure_costs(floor)
+            costs, known = self._measure_costs(floor)
             entries = self._entries(floor)
             fitted = fit_entries(
                 entries,
-                fitter.fit(entries, self._seeds),
+                fitter.fit(entries, self._seeds, known),
                 costs=costs,
                 on_fitted=lambda name: self._on_step(f"fitted {name}"),
             )
@@ -233,27 +236,34 @@ class _Judge:
         gaps = [self._kept[f"fresh_folds/{c}"]["seed_gap"] for c in seeded]
         return all(gap is not None and gap < HALF_A_DIGIT * star for gap in gaps)
 
-    def _measure_costs(self, floor: Params) -> dict[str, Costs]:
-        """Measure the tuned models and the floor; give costs by name of the entry."""
-        measured = {
-            c: (reference_of(self._prepared.plans[c].family), dict(best.params))
-            for c, best in self._best.items()
-        }
-        measured[BIAS_BASELINE] = ("baseline", dict(floor))
-        costs = {}
-        for candidate, (family, params) in measured.items():
+    def _measure_costs(
+        self, floor: Params
+    ) -> tuple[dict[str, Costs], dict[str, Measured]]:
+        """Measure the tuned models and the floor.
 
-            def measure(family: str = family, params: Any = params) -> Any:
-                return to_json(
-                    measure_efficiency(
-                        family,
-                        params,
-                        seed=self._prepared.spec.seed,
-                        train=self._prepared.split.train,
-                        catalogue=self._prepared.dataset.catalogue,
-                        n_processes=self._prepared.spec.cost_processes,
-                    )
-                )
+        Gives costs by name of the entry, and what was measured now by `settings_key`.
+        """
+        settings: dict[str, Settings] = {
+            candidate: (self._prepared.plans[candidate].family, best.params)
+            for candidate, best in self._best.items()
+        }
+        settings[BIAS_BASELINE] = (load_family("baseline"), floor)
+        costs, known = dict[str, Costs](), dict[str, Measured]()
+        mixed = made_of_others(settings)
+        for candidate in sorted(settings, key=mixed.__contains__):
+            family, params = settings[candidate]
+            # A blend costs what those cost that it is made of, if they were measured.
+            parts = [costs.get(member) for member in mixed.get(candidate, ())]
+
+            def measure(
+                settings: Settings = (family, params),
+                parts: Sequence[Costs | None] = parts,
+            ) -> Any:
+                there = [part for part in parts if part is not None]
+                if there and len(there) == len(parts):
+                    return to_json(add_up(there))
+                found = known[settings_key(*settings)] = self._measured(*settings)
+                return to_json(found.costs)
 
             try:
                 kept = self._keep("costs", candidate, params, measure)
@@ -263,9 +273,19 @@ class _Judge:
                 self._on_step(f"not measured: {error}")
                 self._save(f"costs/{candidate}", {"value": None, "problem": str(error)})
                 continue
-            entry = candidate if candidate == BIAS_BASELINE else f"{candidate}, tuned"
-            costs[entry] = from_json(Costs, kept)
-        return costs
+            costs[candidate] = from_json(Costs, kept)
+        names = {c: c if c == BIAS_BASELINE else f"{c}, tuned" for c in costs}
+        return {names[c]: each for c, each in costs.items()}, known
+
+    def _measured(self, family: type[Recommender], params: Params) -> Measured:
+        return measure_efficiency(
+            reference_of(family),
+            dict(params),
+            seeds=self._seeds if _is_seeded(family) else self._seeds[:1],
+            train=self._prepared.split.train,
+            catalogue=self._prepared.dataset.catalogue,
+            n_processes=self._prepared.spec.cost_processes,
+        )
 
     def _keep(
         self, kind: str, candidate: str, params: Any, measure: Callable[[], Any]

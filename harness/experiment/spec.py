@@ -388,8 +388,7 @@ class ExperimentSpec(Part):
         Number of seeds of the final refits.
     cost_processes : int, optional
         How many fresh processes measure what each model costs; else 5, or what
-        ``HARNESS_COST_PROCESSES`` says. Fewer where those
-        after the first would take more than 20 s.
+        ``HARNESS_COST_PROCESSES`` says. One where it takes more than 20 s.
     data, split, search, budget : see the classes
         The same for all families.
     families : mapping

@@ -591,6 +591,12 @@ def _how_measured(record: ExperimentRecord) -> str:
     )
     if fewer:
         how += f" Fewer where one took long: {', '.join(fewer)}."
+    sums = [label(record, key) for key, found in record.costs.items() if found.is_sum]
+    if sums:
+        how += (
+            f" The costs of {', '.join(sums)} are the sums of its parts', which for "
+            "percentiles and peaks is an upper bound."
+        )
     return (
         f"{how} Bold: the best median; ranges that overlap do not tell models apart. Warmed "
         "up, one after the other on the same machine. Latency: time of one user's top 10 of "

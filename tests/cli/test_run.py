@@ -8,7 +8,7 @@ from harness.cli import app
 from harness.experiment import judge as judgement
 from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
-from tests.costs import COSTS
+from tests.costs import MEASURED
 
 FILE = """\
 title = "toy"
@@ -65,7 +65,7 @@ def folder(small_ratings, working_folder):
 @pytest.fixture
 def quick(monkeypatch):
     """Costs without a process for each model."""
-    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: COSTS)
+    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: MEASURED)
 
 
 @pytest.fixture(scope="module")

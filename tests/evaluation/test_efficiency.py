@@ -5,6 +5,7 @@ import textwrap
 import threading
 import time
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -14,14 +15,21 @@ from harness.errors import ParameterError, StudyError
 from harness.evaluation import cost_probe, costs
 from harness.evaluation.cost_probe import (
     CostTask,
+    Measured,
     peak_bytes,
     report_costs,
     restart_peak,
 )
-from harness.evaluation.costs import measure_efficiency, n_cost_processes, summarize
+from harness.evaluation.costs import (
+    add_up,
+    measure_efficiency,
+    n_cost_processes,
+    summarize,
+)
 from harness.evaluation.statistics import Estimate
-from harness.evaluation.worker_process import environment_of_workers
+from harness.evaluation.worker_process import environment_of_workers, unpack
 from harness.models.baseline.model import Baseline
+from harness.models.svd.model import SVD
 
 NOTHING_KNOWN = Catalogue.empty()
 TOYS = """
@@ -71,12 +79,12 @@ def measured(small_ratings):
     return measure_efficiency(
         "baseline",
         {"n_epochs": 3},
-        seed=0,
+        seeds=[0],
         train=small_ratings,
         catalogue=NOTHING_KNOWN,
         n_calls=40,
         n_processes=1,
-    )
+    ).costs
 
 
 class Answers:
@@ -106,7 +114,7 @@ def probe(monkeypatch, small_ratings):
         )
         report_costs(answers, task)
         [answer] = answers.sent
-        return answer
+        return answer if isinstance(answer, str) else answer.costs
 
     return measure
 
@@ -149,23 +157,33 @@ def test_several_processes_give_a_median_and_a_range(measured):
     assert summarize(unknown).estimate("peak_memory_bytes") is None
 
 
-def test_processes_end_where_the_time_does_and_their_number_can_be_set(
-    small_ratings, measured, monkeypatch
+@pytest.mark.parametrize(("seconds", "n_processes"), [(19, 5), (21, 1)])
+def test_one_process_is_enough_of_what_takes_long_else_they_take_seeds_in_turn(
+    small_ratings, measured, monkeypatch, seconds, n_processes
 ):
-    answers = iter([measured] * 9)
-    monkeypatch.setattr(costs, "_ask", lambda _: next(answers))
-    clock = iter(range(0, 1000, 8))
+    asked = []
+
+    def ask(task):
+        asked.append(task.seed)
+        return Measured(costs=measured, models={task.seed: b"model"})
+
+    monkeypatch.setattr(costs, "_ask", ask)
+    clock = count(step=seconds)
     monkeypatch.setattr(costs.time, "monotonic", lambda: next(clock))
     found = measure_efficiency(
-        "baseline",
+        "svd",
         {},
-        seed=0,
+        seeds=[7, 8],
         train=small_ratings,
         catalogue=NOTHING_KNOWN,
         n_processes=5,
     )
-    # 8 s each: after the first one two more end within 20 s, and a third does not.
-    assert found.n_processes == 3
+    assert found.costs.n_processes == n_processes
+    assert asked == [7, 8, 7, 8, 7][:n_processes]
+    assert set(found.models) == set(asked)
+
+
+def test_the_number_of_processes_can_be_set(monkeypatch):
     monkeypatch.delenv("HARNESS_COST_PROCESSES", raising=False)
     assert (n_cost_processes(), n_cost_processes(7)) == (5, 7)
     monkeypatch.setenv("HARNESS_COST_PROCESSES", "0")
@@ -173,12 +191,53 @@ def test_processes_end_where_the_time_does_and_their_number_can_be_set(
         n_cost_processes()
 
 
+def test_the_model_of_a_probe_is_the_one_that_is_fitted_here(small_ratings):
+    found = measure_efficiency(
+        "svd",
+        {"n_epochs": 2, "n_factors": 3},
+        seeds=[4],
+        train=small_ratings,
+        catalogue=NOTHING_KNOWN,
+        n_calls=2,
+        n_processes=1,
+    )
+    here = SVD(n_epochs=2, n_factors=3, seed=4).fit(small_ratings, NOTHING_KNOWN)
+    users, items = small_ratings.users, small_ratings.items
+    np.testing.assert_array_equal(
+        unpack(found.models[4], small_ratings).predict(users, items),
+        here.predict(users, items),
+    )
+
+
+def test_a_blend_costs_the_sum_of_its_parts(measured):
+    ranges = {"fit_seconds": (0.1, 0.4), "latency_p95_ms": (1.0, 2.0)}
+    one = replace(
+        measured,
+        fit_seconds=0.2,
+        latency_p95_ms=1.5,
+        peak_memory_bytes=10,
+        model_bytes=7,
+        n_processes=5,
+        ranges=ranges,
+    )
+    other = replace(
+        one, model_bytes=3, n_processes=3, ranges={"fit_seconds": (0.2, 0.3)}
+    )
+    found = add_up([one, other])
+    assert (found.fit_seconds, found.latency_p95_ms) == (0.4, 3.0)
+    assert (found.peak_memory_bytes, found.model_bytes) == (20, 10)
+    assert found.ranges == {"fit_seconds": (pytest.approx(0.3), pytest.approx(0.7))}
+    assert (found.n_processes, found.is_sum) == (3, True)
+    unknown = replace(one, peak_memory_bytes=None)
+    assert add_up([one, unknown]).peak_memory_bytes is None
+
+
 def test_a_process_that_dies_is_an_error_that_says_so(toy, small_ratings):
     with pytest.raises(StudyError, match=r"costs cannot .* died .*exit code 7\)\.$"):
         measure_efficiency(
             toy,
             {"ending": "death"},
-            seed=0,
+            seeds=[0],
             train=small_ratings,
             catalogue=NOTHING_KNOWN,
         )
@@ -192,7 +251,7 @@ def test_what_a_model_raises_is_told_in_one_sentence_and_it_has_one_thread(
         measure_efficiency(
             toy,
             {"ending": "error"},
-            seed=5,
+            seeds=[5],
             train=small_ratings,
             catalogue=NOTHING_KNOWN,
         )

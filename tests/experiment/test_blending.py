@@ -24,7 +24,7 @@ from harness.search.folds import TrainingData
 from harness.search.records import NoListener
 from harness.search.storage import read_studies, read_study
 from harness.tracking.location import locate
-from tests.costs import COSTS
+from tests.costs import MEASURED
 from tests.experiment.records import make_spec
 from tests.experiment.test_leakage import permute_test
 from tests.listeners import StopAfter
@@ -51,7 +51,7 @@ initial = { n_epochs = 3, n_factors = 16 }
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy.toml").write_text(FILE)
-    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: COSTS)
+    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: MEASURED)
     return tmp_path
 
 
@@ -276,6 +276,8 @@ def test_the_judged_blend_is_made_of_the_judged_models(prepare):
         record.model("blend").rmse.value - singles[gain.single]
     )
     assert set(gain.weights) == {"cf", "svd"}
+    # It costs what its parts do.
+    assert record.costs["blend"].fit_seconds == 2 * record.costs["svd"].fit_seconds
 
 
 def test_fresh_folds_of_a_blend_are_made_of_those_of_its_members(prepare):

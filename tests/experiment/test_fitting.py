@@ -1,5 +1,6 @@
 """What is fitted after a search is the same in workers, and the floor is the best one."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import StudyError, TrainingError
+from harness.evaluation.cost_probe import Measured
 from harness.evaluation.final import Entry, fit_entry
 from harness.evaluation.splits import assign_folds, cut_fold
-from harness.experiment.fitting import open_fitter, tune_floor
+from harness.evaluation.worker_process import pack
+from harness.experiment.fitting import open_fitter, settings_key, tune_floor
 from harness.models.baseline.model import Baseline
 from harness.models.svd.model import SVD
 from harness.search.folds import TrainingData
+from tests.costs import COSTS
 
 PARAMS = {"n_factors": 3, "n_epochs": 2}
 
@@ -53,6 +57,29 @@ def test_workers_give_what_this_process_gives_and_share_its_arrays():
             assert model.user_ids_ is data.train.user_ids
     assert scores[0] == scores[1]
     assert floors[0] == floors[1]
+
+
+def test_equal_settings_are_fitted_once_and_not_at_all_where_their_models_are_known():
+    data = training_data()
+    settings = {"initial": {}, "tuned": {"n_factors": SVD().n_factors}, "other": PARAMS}
+    entries = [
+        Entry(name=name, family=SVD, params=params, role="variant")
+        for name, params in settings.items()
+    ]
+    with open_fitter(data, jobs=1) as fitter:
+        initial, tuned, other = fitter.fit(entries, [3, 4])
+        # One of the two seeds is known.
+        models = {4: pack(other[0][1], data.train)}
+        costs = replace(COSTS, fit_seconds=1000.0)
+        known = {settings_key(SVD, PARAMS): Measured(costs=costs, models=models)}
+        *_, again = fitter.fit(entries, [3, 4], known)
+    assert tuned is initial
+    users, items = data.train.users, data.train.items
+    for model, same in zip(again[0], other[0], strict=True):
+        np.testing.assert_array_equal(
+            model.predict(users, items), same.predict(users, items)
+        )
+    assert 500 < again[1] < 510
 
 
 @pytest.mark.parametrize(("noise", "n_folds_scored"), [(0.2, 1), (2.0, 3)])

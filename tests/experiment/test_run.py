@@ -43,7 +43,7 @@ from harness.search.storage import (
     read_studies,
     save_experiment_facts,
 )
-from tests.costs import COSTS
+from tests.costs import MEASURED
 
 FILE = """\
 title = "toy"
@@ -92,7 +92,7 @@ def measured(monkeypatch):
 
     def measure(family, params, **_):
         calls.append((family, dict(params)))
-        return COSTS
+        return MEASURED
 
     monkeypatch.setattr(judgement, "measure_efficiency", measure)
     return calls
@@ -571,7 +571,7 @@ def test_a_probe_that_dies_costs_the_others_nothing(monkeypatch):
     def die(family, _params, **_):
         if family == "svd":
             raise StudyError("What svd costs cannot be measured: its process died.")
-        return COSTS
+        return MEASURED
 
     monkeypatch.setattr(judgement, "measure_efficiency", die)
     record = run().record
@@ -580,7 +580,7 @@ def test_a_probe_that_dies_costs_the_others_nothing(monkeypatch):
     assert "died" in record.not_measured["svd"]
     assert "latency_p95_ms" not in record.model("svd").measures
     assert record.decision is not None
-    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: COSTS)
+    monkeypatch.setattr(judgement, "measure_efficiency", lambda *_, **__: MEASURED)
     again = run(changes={"budget": {"trials": 5}}).record
     assert again.not_measured == {}
 

@@ -44,7 +44,7 @@ from harness.serving.registry import (
     roll_back,
 )
 from harness.tracking.location import locate
-from tests.costs import COSTS
+from tests.costs import MEASURED
 from tests.serving.promotion_workspace import copy, judge_study
 
 
@@ -81,7 +81,7 @@ def openings(name):
 def _known_costs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "harness.experiment.judge.measure_efficiency", lambda *_, **__: COSTS
+            "harness.experiment.judge.measure_efficiency", lambda *_, **__: MEASURED
         )
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
