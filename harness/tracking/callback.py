@@ -83,7 +83,8 @@ class MLflowCallback:
     ------
     TrackingError
         If the URI is not one that MLflow can keep runs at, or `metric_name` does not
-        name each objective of a study.
+        name each objective of a study: when the callback is made with `study`, else at
+        the first trial.
 
     See Also
     --------
@@ -114,8 +115,7 @@ class MLflowCallback:
         self._options = _options(nested, metric_name, tags)
         self._writer = _Writer(_Place(locate(tracking_uri, experiment)), self._options)
         if study is not None:
-            self._check(study)
-            self._writer.remember(study)
+            self._take_on(study)
 
     def __call__(self, study: "Study", trial: "FrozenTrial") -> None:
         """Log a trial that has ended; returns at once.
@@ -133,8 +133,7 @@ class MLflowCallback:
                 "The callback takes a trial that has ended: the FrozenTrial that "
                 f"study.tell() returns, but got {type(trial).__name__}."
             )
-        if self._writer.remember(study):
-            self._check(study)
+        self._take_on(study)
         self._writer.put(study, trial)
 
     @contextmanager
@@ -167,6 +166,7 @@ class MLflowCallback:
                         mlflow.log_text(str(x), "x.txt")
                     return x**2
         """
+        self._take_on(trial.study)
         active = self._writer.open_run(trial)
         if active is None:
             yield None
@@ -223,13 +223,11 @@ class MLflowCallback:
         # thread there.
         return _make, self._given
 
-    def _check(self, study: "Study") -> None:
-        names, n = self._options.metric_names, len(study.directions)
-        if names and len(names) != n:
-            raise TrackingError(
-                f"metric_name must name each objective of the study, which has {n}, "
-                f"but got {list(names)}."
-            )
+    def _take_on(self, study: "Study") -> None:
+        """Take note of a study, unless `metric_name` does not fit it."""
+        if not self._writer.knows(study):
+            self._options.names_for(study)
+            self._writer.remember(study)
 
 
 def _make(
@@ -304,8 +302,12 @@ def _options(
     metric_name: str | Sequence[str] | None,
     tags: Mapping[str, str] | None,
 ) -> ProjectionOptions:
-    names = (metric_name,) if isinstance(metric_name, str) else tuple(metric_name or ())
-    return ProjectionOptions(nested=nested, metric_names=names, tags=dict(tags or {}))
+    names = (metric_name,) if isinstance(metric_name, str) else metric_name
+    if not isinstance(names, Sequence | None):
+        raise TrackingError(f"metric_name must be a name or a list, but is {names!r}.")
+    return ProjectionOptions(
+        nested=nested, metric_names=tuple(names or ()), tags=dict(tags or {})
+    )
 
 
 @dataclass(frozen=True)
@@ -416,15 +418,14 @@ class _Writer:
 
     # ---- called by the threads of the study
 
-    def remember(self, study: "Study") -> bool:
-        """Take note of a study; say whether it is new."""
+    def knows(self, study: "Study") -> bool:
         if self._pid != os.getpid():  # a fork: the thread has stayed behind
             self._start()
-        if id(study) in self._states:
-            return False
+        return id(study) in self._states
+
+    def remember(self, study: "Study") -> None:
         self._states.setdefault(id(study), _StudyState(study))
         self._ensure_thread()
-        return True
 
     def put(self, study: "Study", trial: "FrozenTrial") -> None:
         self._queue.put((study, trial))
@@ -480,7 +481,6 @@ class _Writer:
 
     def open_run(self, trial: "Trial") -> "ActiveRun | None":
         """Find or create the run of a trial for its objective."""
-        self.remember(trial.study)
         try:
             self._place.check_answer()
             runs = self._runs(self._states[id(trial.study)])

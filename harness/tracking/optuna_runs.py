@@ -71,6 +71,27 @@ class ProjectionOptions:
     metric_names: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = self.metric_names
+        is_text = all(isinstance(name, str) and name.strip() for name in names)
+        if not is_text or len(set(names)) < len(names):
+            raise TrackingError(
+                "metric_name must be a name, or a list of different names, one for each "
+                f"objective, but is {list(names)}."
+            )
+
+    def names_for(self, study: "Study") -> list[str]:
+        """Name the objectives of a study as metrics."""
+        n = len(study.directions)
+        if self.metric_names and len(self.metric_names) != n:
+            raise TrackingError(
+                f"metric_name must name each objective of the study {study.study_name!r}: "
+                f"give it {n} {'name' if n == 1 else 'names'} instead of "
+                f"{list(self.metric_names)}, or leave it out."
+            )
+        default = ["value"] if n == 1 else [f"value_{k}" for k in range(n)]
+        return list(self.metric_names) or list(study.metric_names or default)
+
 
 class TrialStore(RunStore):
     """A store that writes a run in three requests, of whatever size it is."""
@@ -229,17 +250,8 @@ class Projection:
         self.study = study
         self.study_id = identify(study)
         self._options = options
-
-    def _metric_names(self) -> list[str]:
-        n = len(self.study.directions)
-        given = self._options.metric_names or tuple(self.study.metric_names or ())
-        if given and len(given) != n:
-            raise TrackingError(
-                f"metric_name must name each of the {n} objectives of the study "
-                f"{self.study.study_name!r}, but got {list(given)}."
-            )
-        default = ["value"] if n == 1 else [f"value_{k}" for k in range(n)]
-        return list(given) or default
+        # Here, before any run is written.
+        self._objective_names = options.names_for(study)
 
     def _tags(self) -> dict[str, str]:
         tags = {key: _text(value) for key, value in self._options.tags.items()}
@@ -292,7 +304,7 @@ class Projection:
 
     def _metrics(self, trial: "FrozenTrial", moment: int) -> Iterator[MetricPoint]:
         names = Names()
-        objectives = [names.give(name) for name in self._metric_names()]
+        objectives = [names.give(name) for name in self._objective_names]
         # Optuna calls the last intermediate value of a pruned trial its value; it would
         # be ranked among those of trials that were finished.
         if trial.state.name == "COMPLETE" and trial.values is not None:
@@ -349,7 +361,7 @@ class Projection:
         numbers a point that was logged could become wrong.
         """
         sign = 1 if self.study.directions[0].name == "MINIMIZE" else -1
-        name = allowed_name(f"best_{self._metric_names()[0]}")
+        name = allowed_name(f"best_{self._objective_names[0]}")
         done = [t for t in ended if t.state.name == "COMPLETE" and t.datetime_complete]
         done.sort(key=lambda t: (t.datetime_complete, t.number))
         best = None

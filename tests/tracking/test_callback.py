@@ -655,10 +655,33 @@ def test_passwords_are_in_no_run_and_no_message(store_uri, read_runs, caplog):
     assert secret not in f"{said}{raised.value}{wrong.value}"
 
 
-def test_metric_names_must_fit_the_objectives(store_uri):
+@pytest.mark.parametrize("names", ["", ["a", "a"], ["a", ""], [1], 5, {"a": 1}])
+def test_what_names_no_metric_is_refused_at_once(store_uri, names):
+    with pytest.raises(TrackingError, match="metric_name must be"):
+        MLflowCallback(store_uri, metric_name=names)
+
+
+def test_metric_names_must_fit_the_objectives(store_uri, read_runs, caplog):
     study = optuna.create_study(directions=["minimize", "minimize"])
-    with pytest.raises(TrackingError, match=r"has 2, but got \['loss'\]"):
+    with pytest.raises(TrackingError, match=r"2 names instead of \['loss'\]"):
         MLflowCallback(store_uri, metric_name="loss", study=study)
+    callback = MLflowCallback(store_uri, metric_name="loss")
+    for _ in range(2):
+        with pytest.raises(TrackingError, match="2 names"):
+            study.optimize(lambda _: (1, 2), 1, callbacks=[callback])
+
+    def inside(trial):
+        with callback.run(trial):
+            raise AssertionError("not reached")
+
+    with pytest.raises(TrackingError, match="2 names"):
+        study.optimize(inside, 1)
+    # Nothing waits to be written, so nothing is promised.
+    assert callback.flush()
+    assert not [r for r in caplog.records if r.name == "harness.callback"]
+    with pytest.raises(TrackingError, match="2 names"):
+        sync_study(study, store_uri, metric_name="loss")
+    assert sync_study(study, store_uri, metric_name=["a", "b"]).created == 4
 
 
 def test_a_study_whose_first_trial_waits_cannot_be_logged(store_uri):
