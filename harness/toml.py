@@ -1,8 +1,10 @@
 """TOML files checked by pydantic, and the place of a key in their text."""
 
+import difflib
+import json
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "Habits",
     "Part",
     "as_sentence",
     "broken_rule",
@@ -54,7 +57,19 @@ def line_of(text: str, key: str) -> int | None:
     return best[1] if best else None
 
 
-class Part(BaseModel):
+class Habits:
+    """What people write from habit in a table, and in the tables below it.
+
+    `HABITS` leads from a key to the one that is meant: ``low``, or ``budget.trials`` where
+    it belongs in another table, or to a sentence. A key of the table itself may be there,
+    too, for a value that stands where a table should. `OTHER_KEYS` is said of all others.
+    """
+
+    HABITS: ClassVar[Mapping[str, str]] = {}
+    OTHER_KEYS: ClassVar[str] = ""
+
+
+class Part(Habits, BaseModel):
     """A table of the file: unknown keys are errors, so is "5" for 5; nothing changes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -72,11 +87,8 @@ def first_problem(error: "ValidationError") -> "ErrorDetails":
 
 def broken_rule(problem: "ErrorDetails", model: type[BaseModel]) -> str:
     """Say which rule a value breaks."""
-    *above, key = problem["loc"] or ("",)
     if problem["type"] == _UNKNOWN:
-        found = _model_at(model, above)
-        known = found.model_fields if found is not None else ()
-        return str(UnknownNameError("key", str(key), known))
+        return _unknown_key(problem, model)
     kind, value, facts = problem["type"], problem["input"], problem.get("ctx", {})
     if kind == "union_tag_invalid":
         value = facts["tag"]
@@ -85,13 +97,89 @@ def broken_rule(problem: "ErrorDetails", model: type[BaseModel]) -> str:
     )
     if kind not in _COMPLETE and isinstance(value, bool | int | float | str):
         rule += f", but is {value!r}"
-    return rule
+    remedy = _as_table(problem, model) if kind in _NO_TABLE else ""
+    return f"{rule}. {remedy}" if remedy else rule
+
+
+def _unknown_key(problem: "ErrorDetails", model: type[BaseModel]) -> str:
+    *above, last = problem["loc"] or ("",)
+    key, found = str(last), _model_at(model, above)
+    table: Any = found or Part
+    known = table.model_fields
+    own = _habits(table).get(key, "")
+    if own in known:
+        return str(UnknownNameError("key", key, known, [own]))
+    meant = _habits(model).get(key, "")
+    place, _, name = meant.rpartition(".")
+    if place and place == ".".join(map(str, above)):
+        return str(UnknownNameError("key", key, known, [name]))
+    remedy = _remedy(meant or _place_of(key, model), problem["input"])
+    if not remedy and not difflib.get_close_matches(key, known, n=1):
+        remedy = getattr(table, "OTHER_KEYS", "")
+    if remedy:
+        where = "" if meant else " here"
+        return f"There is no key named {key!r}{where}. {remedy}"
+    return str(UnknownNameError("key", key, known))
+
+
+def _as_table(problem: "ErrorDetails", model: type[BaseModel]) -> str:
+    """Say how a value would be written that stands where tables are expected."""
+    *above, key = problem["loc"] or ("",)
+    value = problem["input"]
+    names = [value] if isinstance(value, str) else value
+    meant = _habits(model).get(str(key), "")
+    if meant and not above:
+        return _remedy(meant, value)
+    is_list = isinstance(names, list) and all(isinstance(n, str) for n in names)
+    if problem["type"] == "dict_type" and is_list and names:
+        headers = ", ".join(f"[{key}.{name}]" for name in names)
+        return f"Write a header for each: {headers}."
+    return ""
+
+
+def _habits(model: Any) -> Mapping[str, str]:
+    found: Mapping[str, str] = getattr(model, "HABITS", {})
+    return found
+
+
+def _remedy(meant: str, value: object) -> str:
+    """Say where a key belongs, with the value that it was given."""
+    if not meant or " " in meant:
+        return meant
+    table, _, name = meant.rpartition(".")
+    # JSON's texts, numbers and lists are TOML's, too.
+    is_plain = isinstance(value, bool | int | float | str | list)
+    line = f"{name} = {json.dumps(value, default=str) if is_plain else '...'}"
+    if not table:
+        return f"Write it at the top, above the first [table]: {line}."
+    return f"Write it below [{table}]: {line}."
+
+
+def _place_of(key: str, model: type[BaseModel]) -> str:
+    """Find the one place of a file that has a key, as ``budget.trials``."""
+    if key in model.model_fields:
+        return key
+    places: dict[int, list[str]] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        for below in _models_in(kind):
+            if key not in below.model_fields:
+                continue
+            if kind is below:
+                places.setdefault(0, []).append(f"{name}.{key}")
+            elif get_origin(kind) is tuple:
+                places.setdefault(2, []).append(f"[{name}].{key}")
+            else:
+                places.setdefault(1, []).append(f"{name}.NAME.{key}")
+    nearest = places[min(places)] if places else []
+    return nearest[0] if len(nearest) == 1 else ""
 
 
 def _without_prefix(problem: "ErrorDetails") -> str:
     return problem["msg"].removeprefix("Value error, ")
 
 
+_NO_TABLE = frozenset({"dict_type", "model_type", "tuple_type"})
 _COMPLETE = frozenset({"missing", "too_short", "union_tag_not_found", "value_error"})
 # Pydantic speaks of inputs, tuples, tags and dictionaries, which TOML does not have.
 _RULES = {
@@ -105,7 +193,7 @@ _RULES = {
     "list_type": "must be a list, in [ ]",
     "dict_type": "must be a table, in {{ }} or with a header of its own",
     "model_type": "must be a table, in {{ }} or with a header of its own",
-    "model_attributes_type": "must be a table, in {{ }} or with a header of its own",
+    "model_attributes_type": 'must be a table, such as {{ type = "fixed", value = 1 }}',
     "literal_error": "must be {expected}",
     "union_tag_invalid": "type must be one of {expected_tags}",
     "union_tag_not_found": "must have a type, as in {{ type = ... }}",

@@ -6,7 +6,16 @@ from dataclasses import Field as DeclaredField
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeVar,
+    get_type_hints,
+)
 
 from harness.errors import DataError
 
@@ -258,6 +267,20 @@ def sidecar_file() -> Any:
         notes : tuple of str
             What readers of a report should know of the data.
         """
+
+        HABITS: ClassVar[Mapping[str, str]] = {
+            "data": "Write its keys at the top of this file, without a header.",
+            "source": "This file is beside its ratings, and is found by their name.",
+            "title": "name",
+            "rating_scale": "scale",
+            "user": "user_column",
+            "item": "item_column",
+            "rating": "rating_column",
+            "time": "timestamp_column",
+            "timestamp": "timestamp_column",
+            "separator": "The separator is found out from the ratings.",
+            "delimiter": "The separator is found out from the ratings.",
+        }
 
         name: str | None = None
         simulated: bool = False

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -271,6 +272,11 @@ class FamilySpec(Part):
         other blends.
     """
 
+    OTHER_KEYS: ClassVar[str] = (
+        "Hyperparameters belong below [families.NAME.parameters], or below "
+        "[families.NAME.initial] for trial 0."
+    )
+
     family: str | None = None
     label: str | None = None
     space: str | None = None
@@ -371,6 +377,52 @@ class Claim(Part):
     label: str | None = None
 
 
+_OF_THE_COMMAND = "It is an option of the command line: --{}."
+_SAID_OTHERWISE = MappingProxyType(
+    {
+        # Values where a table is expected.
+        "data": "data.source",
+        "split": "split.method",
+        "budget": "budget.trials",
+        # The words of Optuna, scikit-learn, MLflow, and of our own options.
+        "name": "title",
+        "description": "about",
+        "random_state": "seed",
+        "n_trials": "budget.trials",
+        "timeout": "budget.seconds",
+        "objective": "search.metric",
+        "optimize": "search.metric",
+        "measure": "search.metric",
+        "constraints": "search.require",
+        "cv": "search.folds",
+        "n_folds": "search.folds",
+        "n_splits": "search.folds",
+        "test_size": "split.test_share",
+        "path": "data.source",
+        "file": "data.source",
+        "dataset": "data.source",
+        "ratings": "data.source",
+        "models": "Write a header for each family, such as [families.svd].",
+        "family": "Write a header for each family, such as [families.svd].",
+        "n_seeds": "final_seeds",
+        "seeds": "final_seeds",
+        "alpha": "decision.significance",
+        **{
+            key: _OF_THE_COMMAND.format(option)
+            for key, option in {
+                "jobs": "jobs",
+                "n_jobs": "jobs",
+                "executor": "executor",
+                "storage": "storage",
+                "tracking_uri": "tracking-uri",
+                "experiment": "experiment",
+                "reports": "reports",
+            }.items()
+        },
+    }
+)
+
+
 class ExperimentSpec(Part):
     """An experiment file.
 
@@ -402,6 +454,8 @@ class ExperimentSpec(Part):
     claims : tuple of Claim
         What was published.
     """
+
+    HABITS: ClassVar[Mapping[str, str]] = _SAID_OTHERWISE
 
     title: str
     about: str | None = None

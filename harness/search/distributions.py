@@ -1,11 +1,12 @@
 """The distributions a hyperparameter can be sampled from, as written in TOML."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from harness.plain import Params
+from harness.toml import Part
 
 if TYPE_CHECKING:
     import optuna
@@ -30,8 +31,13 @@ Choices = Annotated[tuple[Value, ...], Field(strict=False)]
 Condition = Mapping[str, Value | Choices]
 
 
-class _Base(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _Base(Part):
+    HABITS: ClassVar[Mapping[str, str]] = {
+        "min": "low",
+        "max": "high",
+        "values": "choices",
+        "options": "choices",
+    }
 
     when: Condition | None = None
 

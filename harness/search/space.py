@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import optuna
 import tomli_w
@@ -27,12 +27,12 @@ from harness.search.distributions import (
     Value,
     is_multiple,
 )
-from harness.toml import as_sentence, broken_rule, first_problem, line_of
+from harness.toml import Habits, as_sentence, broken_rule, first_problem, line_of
 
 __all__ = ["SearchSpace", "find_space", "load_space", "read_settings", "space_toml"]
 
 
-class StudyFile(BaseModel):
+class StudyFile(Habits, BaseModel):
     """A search space: what a study samples, and where it starts.
 
     Parameters
@@ -46,6 +46,17 @@ class StudyFile(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    HABITS: ClassVar[Mapping[str, str]] = {
+        "model": "family",
+        "space": "parameters",
+        "trials": "It is an option of the command line: --trials.",
+        "seed": "It is an option of the command line: --seed.",
+        "metric": "It is an option of the command line: --metric.",
+    }
+    OTHER_KEYS: ClassVar[str] = (
+        "Hyperparameters belong below [parameters], or below [initial] for trial 0."
+    )
 
     family: str
     parameters: Mapping[str, Distribution]

@@ -72,7 +72,7 @@ class ProjectionOptions:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = self.metric_names
+        names: tuple[object, ...] = self.metric_names  # as given, without types
         is_text = all(isinstance(name, str) and name.strip() for name in names)
         if not is_text or len(set(names)) < len(names):
             raise TrackingError(

@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.options import sidecar_file
 from harness.errors import ExperimentError, UnknownNameError
 from harness.experiment.file import find_experiment, find_spaces, load_experiment
+from harness.experiment.spec import ExperimentSpec
+from harness.search.space import StudyFile
 from harness.toml import line_of
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("experiments/*.toml"))
@@ -81,6 +84,50 @@ def test_a_mistake_names_file_line_and_key(path, old, new, message):
     path.write_text(MINIMAL.replace(old, new, 1))
     with pytest.raises(ExperimentError, match=message):
         load_experiment(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ('data = "x.csv"', r'below \[data\]: source = "x.csv"\.$'),
+        ("budget = 20", r"below \[budget\]: trials = 20\.$"),
+        ("trials = 20", r"below \[budget\]: trials = 20\.$"),
+        ("n_trials = 20", r"below \[budget\]: trials = 20\.$"),
+        ('metric = ["rmse", "mae"]', r'below \[search\]: metric = \["rmse", "mae"\]'),
+        ("scale = [1, 5]", r"below \[data\]: scale = \[1, 5\]"),
+        ('space = "svd_cold"', r'below \[families.NAME\]: space = "svd_cold"'),
+        ('quotation = "0.9"', r'below \[\[claims\]\]: quotation = "0.9"'),
+        ('families = ["svd", "cf"]', r": \[families.svd\], \[families.cf\]\.$"),
+        ("jobs = 2", r"command line: --jobs\.$"),
+        ('name = "x"', r"Did you mean 'title'\?$"),
+        ("budget.n_trials = 2", r"Did you mean 'trials'\?$"),
+        ("search.seed = 1", r"at the top, .*: seed = 1\.$"),
+        ("families.svd.n_factors = 8", r"\[families.NAME.parameters\]"),
+        ("families.svd.parameters.n_factors = 8", r'type = "fixed"'),
+        (
+            'families.svd.parameters.n_factors = { type = "int", min = 8 }',
+            r"Did you mean 'low'\?$",
+        ),
+    ],
+)
+def test_what_is_written_from_habit_is_sent_where_it_belongs(path, line, remedy):
+    families = "" if line.startswith("families") else "[families.svd]\n"
+    path.write_text(f'title = "x"\n{line}\n{families}')
+    with pytest.raises(ExperimentError, match=rf"mine.toml:2: [\w.]+: .*{remedy}"):
+        load_experiment(path)
+
+
+@pytest.mark.parametrize("model", [ExperimentSpec, StudyFile, sidecar_file()])
+def test_habits_lead_to_keys_that_are_there(model):
+    schema = model.model_json_schema()
+    for meant in model.HABITS.values():
+        if " " in meant:
+            continue
+        table, _, key = meant.rpartition(".")
+        here = schema
+        if table:
+            here = schema["$defs"][here["properties"][table]["$ref"].split("/")[-1]]
+        assert key in here["properties"]
 
 
 def test_settings_enqueued_in_a_file_are_checked_against_the_space(path):

@@ -661,7 +661,7 @@ def test_what_names_no_metric_is_refused_at_once(store_uri, names):
         MLflowCallback(store_uri, metric_name=names)
 
 
-def test_metric_names_must_fit_the_objectives(store_uri, read_runs, caplog):
+def test_metric_names_must_fit_the_objectives(store_uri, caplog):
     study = optuna.create_study(directions=["minimize", "minimize"])
     with pytest.raises(TrackingError, match=r"2 names instead of \['loss'\]"):
         MLflowCallback(store_uri, metric_name="loss", study=study)
