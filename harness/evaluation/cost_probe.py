@@ -189,12 +189,16 @@ def _small_part(train: Ratings, catalogue: Catalogue) -> tuple[Ratings, Catalogu
         scale=part.scale,
         timestamps=part.timestamps,
     )
-    frame, people = catalogue.frame, catalogue.users
-    if len(frame):
-        frame = _rows_of(frame, train.item_ids, small.item_ids)
-    if people is not None:
-        people = _rows_of(people, train.user_ids, small.user_ids)
-    return small, Catalogue(frame, people)
+
+    def rows() -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+        frame, people = catalogue.frame, catalogue.users
+        if len(frame):
+            frame = _rows_of(frame, train.item_ids, small.item_ids)
+        if people is not None:
+            people = _rows_of(people, train.user_ids, small.user_ids)
+        return frame, people
+
+    return small, Catalogue.later(rows)
 
 
 def _rows_of(

@@ -51,8 +51,13 @@ def context_of_workers() -> Any:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # The main functions of its processes, by name: who imports them imports this.
-    preloaded = ["harness.search.executors", "harness.evaluation.cost_probe"]
+    # The main functions of its processes, by name: who imports them imports this. And
+    # what each of them would else do for its first model.
+    preloaded = [
+        "harness.search.executors",
+        "harness.evaluation.cost_probe",
+        "harness.models.forked",
+    ]
     context.set_forkserver_preload(preloaded)
     return context
 

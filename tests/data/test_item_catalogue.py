@@ -1,5 +1,9 @@
+import pickle
+
+import pandas as pd
 import pytest
 
+from harness.data.catalogue import Catalogue
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
 from harness.errors import DataError
@@ -140,3 +144,32 @@ def test_a_catalogue_that_matches_nothing_is_refused_with_a_remedy(load_with, wr
 def test_ids_that_are_there_twice_are_refused(load_with, write):
     with pytest.raises(DataError, match=r"show_id 's1' is there several times"):
         load_with(write(hulu(1, 2), "hulu.csv"), write(hulu(1), "netflix.csv"))
+
+
+def test_a_catalogue_is_read_once_and_when_somebody_asks():
+    asked = []
+
+    def load():
+        asked.append("once")
+        return pd.DataFrame({"title": ["One", None]}), None
+
+    catalogue = Catalogue.later(load)
+    assert not asked
+    assert len(catalogue) == 2
+    assert catalogue.has("title")
+    assert catalogue.users is None
+    assert catalogue.frame is catalogue.frame
+    assert asked == ["once"]
+    with pytest.raises(AttributeError, match="titles"):
+        _ = catalogue.titles
+
+
+@pytest.mark.parametrize("n_times", [1, 2])
+def test_a_catalogue_that_was_sent_is_the_same(n_times):
+    people = pd.DataFrame({"age": [30.0, None]})
+    sent = catalogue = Catalogue(pd.DataFrame({"title": ["One", None]}), people)
+    for _ in range(n_times):
+        sent = pickle.loads(pickle.dumps(sent))
+    assert sent.fingerprint() == catalogue.fingerprint()
+    pd.testing.assert_frame_equal(sent.frame, catalogue.frame)
+    pd.testing.assert_frame_equal(sent.users, people)

@@ -1,11 +1,20 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.errors import TrainingError
+from harness.evaluation import cost_probe
 from harness.evaluation.splits import assign_folds
 from harness.models.svd.model import SVD
-from harness.search.folds import FoldTask, Workbench
+from harness.search.executors import ProcessExecutor
+from harness.search.folds import (
+    FoldTask,
+    TrainingData,
+    Workbench,
+    run_with_shared_data,
+    share,
+)
 
 
 def test_training_stops_so_many_epochs_after_the_best(descending, small_ratings):
@@ -59,3 +68,46 @@ def test_a_training_that_explodes_at_once_fails_with_its_reason(small_ratings):
     reason = result.error.strip().splitlines()[-1]
     assert reason.startswith("harness.errors.TrainingError: svd: ")
     assert "by epoch 1." in reason
+
+
+HEAVY = {
+    *("lightfm", "matplotlib", "mlflow", "myfm", "optuna", "pandas", "pyarrow"),
+    *("sklearn", "sqlalchemy", "scipy.stats", "surprise", "typer"),
+}
+
+
+def test_a_process_that_fits_imports_only_what_its_family_needs(
+    small_ratings, tmp_path
+):
+    titles = pd.DataFrame({"title": [f"title {k}" for k in range(40)]})
+    data = TrainingData(
+        family=SVD,
+        train=small_ratings,
+        catalogue=Catalogue(titles),
+        fold_of=assign_folds(small_ratings),
+    )
+    costs = cost_probe.CostTask(
+        family="svd",
+        params={},
+        seed=0,
+        train=small_ratings,
+        catalogue=data.catalogue,
+        n_calls=5,
+    )
+    share(data, tmp_path)
+    with ProcessExecutor(1, imports_main=False) as worker:
+
+        def imported():
+            listed = worker.submit(eval, "list(__import__('sys').modules)").result()
+            return set(listed)
+
+        # The process that it was forked from has made Numba ready.
+        assert "numba.np.arraymath" in imported()
+        task = FoldTask(params={}, seed=0, fold=0)
+        result = worker.submit(run_with_shared_data, str(tmp_path), task).result()
+        assert result.error is None
+        assert (
+            result.metrics["rmse"] == Workbench(**vars(data)).run(task).metrics["rmse"]
+        )
+        assert worker.submit(cost_probe._measure, costs).result()
+        assert sorted(imported() & HEAVY) == []
