@@ -137,7 +137,7 @@ def recommend_to(model: Recommender, users: Iterable[int], n: int) -> TopLists:
         In the order of `users`.
     """
     codes = np.fromiter(users, dtype=np.int32)
-    items = model.recommend_to_many(codes, n)
+    items, _ = model.recommend_to_many(codes, n)
     return TopLists(users=codes, items=items, n_items=len(model.item_ids_))
 
 

@@ -135,6 +135,20 @@ _SCORES_AT_ONCE = 2_000_000
 """Of many users: 8 MB, which stay in the processor's cache."""
 
 
+def _best(
+    scores: Floats, excluded: npt.NDArray[np.bool_], n: int
+) -> npt.NDArray[np.int32]:
+    """Find the titles of the n highest scores, best first; ties go to the smaller code."""
+    if n > _MOST_INSERTED:
+        allowed = np.flatnonzero(~excluded)
+        order = np.argsort(-scores[allowed], kind="stable")
+        return allowed[order][:n].astype(np.int32)
+    from harness.models.kernels import best_of
+
+    best = np.empty(n, dtype=np.int32)
+    return best[: best_of(scores, excluded, best) if n else 0]
+
+
 @dataclass(kw_only=True)
 class Recommender(ABC):
     """A model that predicts ratings.
@@ -421,21 +435,17 @@ class Recommender(ABC):
         excluded = np.zeros(len(scores), dtype=bool) if among is None else ~among
         if exclude_seen:
             excluded[self.seen(user)] = True
-        n = max(0, min(n, len(scores)))
-        if n > _MOST_INSERTED:
-            allowed = np.flatnonzero(~excluded)
-            order = np.argsort(-scores[allowed], kind="stable")
-            best = allowed[order][:n].astype(np.int32)
-        else:
-            from harness.models.kernels import best_of
-
-            best = np.empty(n, dtype=np.int32)
-            best = best[: best_of(scores, excluded, best) if n else 0]
+        best = _best(scores, excluded, max(0, min(n, len(scores))))
         return best, scores[best]
 
     def recommend_to_many(
-        self, users: npt.NDArray[np.integer[Any]], n: int = 10
-    ) -> npt.NDArray[np.int32]:
+        self,
+        users: npt.NDArray[np.integer[Any]],
+        n: int = 10,
+        *,
+        among: npt.NDArray[np.bool_] | None = None,
+        when: float | None = None,
+    ) -> tuple[npt.NDArray[np.int32], Floats]:
         """Rank the titles that they have not rated for many users.
 
         Parameters
@@ -444,12 +454,16 @@ class Recommender(ABC):
             Codes of the users, known or not.
         n : int, default 10
             How many titles each.
+        among, when : optional
+            As for `recommend`.
 
         Returns
         -------
-        ndarray of int32, shape (n_users, n)
-            Codes of the titles as of `recommend`, but for titles whose scores differ by
-            rounding only; -1 after the end of a list that is shorter.
+        items : ndarray of int32, shape (n_users, n)
+            Codes of the titles, those of `recommend` in its order; -1 after the end of a
+            list that is shorter.
+        scores : ndarray of float32, shape (n_users, n)
+            What they are ranked by; NaN after the end.
 
         Raises
         ------
@@ -457,24 +471,57 @@ class Recommender(ABC):
             If the model was not fitted.
         """
         self._fitted_scale()
-        from harness.models.kernels import best_of_each
-
         users = np.ascontiguousarray(users, dtype=np.int32)
-        seen = self._seen_offsets_, np.ascontiguousarray(self._seen_items_)
-        lists = np.full((len(users), n), -1, dtype=np.int32)
-        size = max(1, _SCORES_AT_ONCE // max(1, len(self.item_ids_)))
+        n_items = len(self.item_ids_)
+        barred = np.zeros(n_items, dtype=bool) if among is None else ~among
+        items = np.full((len(users), n), -1, dtype=np.int32)
+        best = np.full((len(users), n), np.nan, dtype=np.float32)
+        size = max(1, _SCORES_AT_ONCE // max(1, n_items))
         for first in range(0, len(users), size):
             part = slice(first, first + size)
             scores = np.ascontiguousarray(
-                self._score_users(users[part]), dtype=np.float32
+                self._score_users(users[part])
+                if when is None
+                else self._score_users_at(users[part], when),
+                dtype=np.float32,
             )
             self._check_prediction(scores)
-            best_of_each(scores, users[part], seen, lists[part])
-        return lists
+            self._rank_rows(scores, users[part], barred, items[part])
+            rows, places = np.nonzero(items[part] >= 0)
+            best[part][rows, places] = scores[rows, items[part][rows, places]]
+        return items, best
+
+    def _rank_rows(
+        self,
+        scores: Floats,
+        users: Codes,
+        barred: npt.NDArray[np.bool_],
+        items: npt.NDArray[np.int32],
+    ) -> None:
+        if items.shape[1] > _MOST_INSERTED:
+            for user, row, filled in zip(users.tolist(), scores, items, strict=True):
+                excluded = barred.copy()
+                excluded[self.seen(user)] = True
+                best = _best(row, excluded, min(len(filled), len(row)))
+                filled[: len(best)] = best
+        elif items.size:
+            from harness.models.kernels import best_of_each
+
+            seen = self._seen_offsets_, np.ascontiguousarray(self._seen_items_)
+            best_of_each(scores, users, seen, barred, items)
 
     def _score_users(self, users: Codes) -> npt.NDArray[Any]:
-        """Score every item for some users; a family overrides it where it can be faster."""
+        """Score every item for some users; a family overrides it where it can be faster.
+
+        Each row has the bits of `_score_all_items`: a user's list is the same however many
+        ask beside.
+        """
         return np.stack([self._score_all_items(user) for user in users.tolist()])
+
+    def _score_users_at(self, users: Codes, when: float) -> npt.NDArray[Any]:
+        """Score every item for some users as of a time."""
+        rows = [self._score_all_items_at(user, when) for user in users.tolist()]
+        return np.stack(rows)
 
     def _score_all_items(self, user: int) -> npt.NDArray[Any]:
         """Score every item for one user; a family overrides it where it can be faster."""

@@ -13,6 +13,7 @@ from harness.features.pairs import equal_genre_shares, trusted_genre_preferences
 from harness.models.base import Codes
 from harness.models.cf.similarity import SHARED, Arrays
 from harness.models.explanation import Part
+from harness.models.kernels import products
 from harness.models.svd.kernels import predict_pairs
 
 __all__ = ["GenreInteraction", "no_genres"]
@@ -76,14 +77,14 @@ class GenreInteraction:
     def add_to_scores(self, scores: npt.NDArray[np.floating[Any]], user: int) -> None:
         """Add it to the scores of all titles."""
         if 0 <= user < len(self.likes):
-            scores += self.shares @ self.likes[user]
+            scores += products(self.likes[user : user + 1], self.shares)[0]
 
     def add_to_scores_of(
         self, scores: npt.NDArray[np.floating[Any]], users: Codes
     ) -> None:
         """Add it to the scores of all titles, a row of them for each of some known users."""
         if len(self.likes):
-            scores += self.likes[users] @ self.shares.T
+            scores += products(self.likes[users], self.shares)
 
     def explain(self, user: int, item: int) -> tuple[Part, ...]:
         """Say what it adds to one prediction."""

@@ -51,7 +51,7 @@ def _as_id(value: Any, kind: str, row: int) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
-    """Titles for one user, best first."""
+    """Titles for one user, best first, or for one user after the other."""
 
     items: npt.NDArray[np.int32]
     stars: npt.NDArray[np.float32]
@@ -131,12 +131,31 @@ class Answerer:
         Titles that nobody has rated there are left out, unless `unrated` asks for them:
         a catalogue may know many that do not belong to the ratings at all.
         """
-        among = None if unrated else self._item_is_known[:-1]
+        among = self._nameable(unrated=unrated)
         items, scores = self._model.recommend(user, n, among=among, when=when)
         # Not the clipped scores: the same pair gets the same stars, however it is asked.
         users = np.full(len(items), user, dtype=np.int32)
         stars = self._model.predict(users, items, when)
         return Ranking(items=items, stars=stars, scores=scores)
+
+    def recommend_to_many(
+        self, users: Codes, n: int, when: float | None = None, *, unrated: bool = False
+    ) -> tuple[Codes, Ranking]:
+        """Rank for many users as `recommend` does; one list, with the position in `users`."""
+        items, scores = self._model.recommend_to_many(
+            users,
+            min(n, self.n_items),
+            among=self._nameable(unrated=unrated),
+            when=when,
+        )
+        filled = items >= 0
+        rows, _ = np.nonzero(filled)
+        items, scores = items[filled], scores[filled]
+        stars = self._model.predict(users[rows], items, when)
+        return rows, Ranking(items=items, stars=stars, scores=scores)
+
+    def _nameable(self, *, unrated: bool) -> npt.NDArray[np.bool_] | None:
+        return None if unrated else self._item_is_known[:-1]
 
 
 def shortest(values: npt.NDArray[np.float32]) -> list[float]:

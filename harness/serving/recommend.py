@@ -255,17 +255,16 @@ def _rank_batch(answerer: Answerer, users: range, asked: Asked) -> "pa.Table":
     import pyarrow as pa
 
     model, (n, when, unrated) = answerer.packaged.model, asked
-    lists = [answerer.recommend(user, n, when, unrated=unrated) for user in users]
-    lengths = [len(ranking.items) for ranking in lists]
-    codes = np.repeat(np.arange(users.start, users.stop, dtype=np.int32), lengths)
-    items = np.concatenate([ranking.items for ranking in lists])
+    codes = np.arange(users.start, users.stop, dtype=np.int32)
+    rows, found = answerer.recommend_to_many(codes, n, when, unrated=unrated)
+    begins = np.searchsorted(rows, rows)
     columns = {
-        "user": model.user_ids_[codes].tolist(),
-        "rank": np.concatenate([np.arange(1, k + 1) for k in lengths]),
-        "item": model.item_ids_[items].tolist(),
-        "title": answerer.titles_of(items),
-        "stars": np.concatenate([ranking.stars for ranking in lists]),
-        "score": np.concatenate([ranking.scores for ranking in lists]),
+        "user": model.user_ids_[codes[rows]].tolist(),
+        "rank": np.arange(len(rows)) - begins + 1,
+        "item": model.item_ids_[found.items].tolist(),
+        "title": answerer.titles_of(found.items),
+        "stars": found.stars,
+        "score": found.scores,
     }
     return pa.table(columns, schema=_top_schema())
 

@@ -508,31 +508,23 @@ def test_recommends_to_strangers(fitted, stranger):
     assert np.isfinite(scores).all()
 
 
-def test_many_users_get_what_each_would_get_alone(fitted, ratings):
+@pytest.mark.parametrize("n", [5, 250])
+@pytest.mark.parametrize("when", [None, 946_598_400.0])
+def test_many_users_get_what_each_would_get_alone(fitted, ratings, n, when):
     users = np.array([3, -1, 0, ratings.n_users, 7, 3])
-    lists = fitted.recommend_to_many(users, 5)
-    assert lists.shape == (6, 5)
-    assert lists.dtype == np.int32
-    known = users[[0, 2, 4, 5]]
+    among = np.arange(ratings.n_items) % 4 > 0
+    asked = {"when": when, "among": among} if n == 5 else {"when": when}
     # With a stranger among them, and all of them known: ways of their own in some families.
-    np.testing.assert_array_equal(
-        lists[[0, 2, 4, 5]], fitted.recommend_to_many(known, 5)
-    )
-    for user, titles in zip(users.tolist(), lists, strict=True):
-        alone, scores = fitted.recommend(user, 5)
-        every, stars = fitted.recommend(user, ratings.n_items)
-        score_of = dict(zip(every.tolist(), stars.tolist(), strict=True))
-        # Titles whose scores differ by rounding only may change places.
-        own = [score_of[title] for title in titles.tolist()]
-        np.testing.assert_allclose(own, scores, rtol=0, atol=1e-5)
-        assert len(set(titles.tolist())) == len(alone)
-
-
-def test_lists_that_end_early_are_filled_up_with_minus_one(fitted, ratings):
-    [titles] = fitted.recommend_to_many(np.array([3]), ratings.n_items)
-    n_seen = int((ratings.users == 3).sum())
-    assert (titles >= 0).sum() == ratings.n_items - n_seen
-    assert (titles[ratings.n_items - n_seen :] == -1).all()
+    for codes in (users, users[[0, 2, 4, 5]]):
+        items, scores = fitted.recommend_to_many(codes, n, **asked)
+        assert (items.shape, items.dtype) == ((len(codes), n), np.int32)
+        for user, titles, stars in zip(codes.tolist(), items, scores, strict=True):
+            alone = fitted.recommend(user, n, **asked)
+            n_found = len(alone[0])
+            np.testing.assert_array_equal(titles[:n_found], alone[0])
+            np.testing.assert_array_equal(stars[:n_found], alone[1])
+            assert (titles[n_found:] == -1).all()
+            assert np.isnan(stars[n_found:]).all()
 
 
 # Saving

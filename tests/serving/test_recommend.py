@@ -9,12 +9,15 @@ from harness.serving import recommend
 from harness.serving.answers import Answerer, give_reason
 from harness.serving.recommend import recommend_titles, recommend_to_all
 
+BLENDED = write_members([Member(name=n, family=n) for n in ("svd", "slope_one")])
+
 
 @pytest.mark.parametrize(
     ("family", "params", "when"),
     [
         ("cf", {"n_neighbors": 5}, None),
         ("bfm", {"n_factors": 2, "n_iterations": 5}, 946_598_400.0),
+        ("blend", {"members": BLENDED, "weights": "svd 0.4, slope_one 0.6"}, None),
     ],
 )
 def test_batches_in_processes_are_what_each_user_gets_alone(

@@ -34,6 +34,7 @@ from harness.models.hybrid.training import (
     set_aside,
 )
 from harness.models.hyperparameters import Count, NonNegative, Positive
+from harness.models.kernels import products
 
 __all__ = ["Hybrid"]
 
@@ -272,8 +273,9 @@ class Hybrid(IterativeRecommender):
 
     def _score_all_items(self, user: int) -> npt.NDArray[Any]:
         row = int(rows_of(np.array([user]), len(self.user_bias_))[0])
-        score = self.item_factors_[:-1] @ self.user_factors_[row]
-        score += self.item_score_bias_[:-1] + self.user_score_bias_[row]
+        [score] = products(self.user_factors_[row : row + 1], self.item_factors_[:-1])
+        score += self.item_score_bias_[:-1]
+        score += self.user_score_bias_[row]
         known = row < len(self.user_bias_)
         level = self.mean_ + (self.user_bias_[row] if known else 0.0)
         stars = self._to_stars(level, score)
@@ -285,7 +287,7 @@ class Hybrid(IterativeRecommender):
         known = (users >= 0) & (users < len(self.user_bias_))
         if not known.all():
             return super()._score_users(users)
-        score = self.user_factors_[users] @ self.item_factors_[:-1].T
+        score = products(self.user_factors_[users], self.item_factors_[:-1])
         score += self.item_score_bias_[:-1]
         score += self.user_score_bias_[users, None]
         level = self.mean_ + self.user_bias_[users, None]

@@ -23,6 +23,7 @@ from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factors import explain_factors
 from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.hyperparameters import Count, NonNegative, Positive
+from harness.models.kernels import products
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.time import TimeBiases, TimeTraining, span_of
 from harness.models.svd.training import Descent, Latents, rates_of
@@ -413,8 +414,10 @@ class SVD(IterativeRecommender):
             bias, factors = self.new_user_[0], self.new_user_[1:]
         else:
             bias, factors = 0.0, np.zeros_like(self.item_factors_, shape=self.n_factors)
-        # One matrix-vector product: a tenth of the time of predicting pair by pair.
-        scores: npt.NDArray[np.floating[Any]] = self.item_factors_ @ factors
+        # A tenth of the time of predicting pair by pair.
+        scores: npt.NDArray[np.floating[Any]] = products(
+            factors[None], self.item_factors_
+        )[0]
         scores += self.item_bias_ + (bias + self.level)
         if not self.biased and self.new_user_ is None:
             rated = known and self.rated_user_[user]
@@ -426,9 +429,8 @@ class SVD(IterativeRecommender):
         known = (users >= 0) & (users < len(self.user_bias_))
         if not known.all() or not (self.biased or self.new_user_ is not None):
             return super()._score_users(users)
-        # One product of matrices: a third of the time of one for each user.
-        scores: npt.NDArray[np.floating[Any]] = (
-            self.user_factors_[users] @ self.item_factors_.T
+        scores: npt.NDArray[np.floating[Any]] = products(
+            self.user_factors_[users], self.item_factors_
         )
         scores += self.item_bias_ + (self.user_bias_[users] + self.level)[:, None]
         self.interaction.add_to_scores_of(scores, users)

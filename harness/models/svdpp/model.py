@@ -17,6 +17,7 @@ from harness.models.base import (
 from harness.models.explanation import Explanation, Part, bias_parts
 from harness.models.factors import explain_factors
 from harness.models.hyperparameters import Count, NonNegative, Positive
+from harness.models.kernels import products
 from harness.models.svd.kernels import predict_pairs
 from harness.models.svd.training import rates_of
 from harness.models.svdpp.kernels import add_up_implicit, sgd_epoch
@@ -218,19 +219,16 @@ class SVDpp(IterativeRecommender):
         return out
 
     def _score_all_items(self, user: int) -> npt.NDArray[Any]:
-        level = self.mean_ + self.item_bias_
         if not 0 <= user < len(self.user_bias_):
-            return level
-        # One matrix-vector product, which streams through the factors.
-        scores = self.item_factors_ @ self.user_factors_[user]
-        total: npt.NDArray[Any] = scores + level + self.user_bias_[user]
-        return total
+            return self.mean_ + self.item_bias_
+        scores: npt.NDArray[Any] = self._score_users(np.array([user]))[0]
+        return scores
 
     def _score_users(self, users: Codes) -> npt.NDArray[Any]:
         known = (users >= 0) & (users < len(self.user_bias_))
         if not known.all():
             return super()._score_users(users)
-        scores = self.user_factors_[users] @ self.item_factors_.T
+        scores = products(self.user_factors_[users], self.item_factors_)
         total: npt.NDArray[Any] = scores + (self.mean_ + self.item_bias_)
         total += self.user_bias_[users, None]
         return total
