@@ -42,3 +42,10 @@ def no_test(**changes):
 def search_settings(**facts):
     """Settings of a search, of plain data."""
     return from_json(SearchSettings, facts)
+
+
+def difference_of(intervals, one, other):
+    """RMSE of one model minus that of the other, with its interval and p-value."""
+    found = intervals.sums([one, other]).estimate(0, minus=1)
+    p_value = found.uncertainty.p_value(found.value)
+    return found.interval(intervals.confidence), p_value

@@ -496,11 +496,6 @@ class ScoreIntervals:
         """Number of users with test ratings."""
         return len(self._groups.users)
 
-    @property
-    def n_effective_users(self) -> float:
-        """Number of equally active users that would tell as much."""
-        return self._groups.users.n_effective
-
     def metrics(self, predictions: Sequence[npt.NDArray[Any]]) -> dict[str, Estimate]:
         """Estimate the scores of one model.
 
@@ -556,27 +551,6 @@ class ScoreIntervals:
         low, high = kind.ends(found.value, half)
         return Estimate(value=found.value, low=low, high=high)
 
-    def difference(
-        self, one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]
-    ) -> tuple[Estimate, float]:
-        """Estimate by how many stars the RMSE of two models differs.
-
-        Parameters
-        ----------
-        one, other : sequence of ndarray of float, shape (n_ratings,)
-            Predictions, one for each seed. Seeds of the two are taken as independent.
-
-        Returns
-        -------
-        difference : Estimate
-            RMSE of `one` minus RMSE of `other`; negative if `one` is better.
-        p_value : float
-            Of no difference, two-sided; 1 with a single user.
-        """
-        found = self.uncertain_difference(one, other)
-        p_value = found.uncertainty.p_value(found.value)
-        return found.interval(self.confidence), p_value
-
     def differences(
         self,
         predictions: Mapping[str, Sequence[npt.NDArray[Any]]],
@@ -619,23 +593,6 @@ class ScoreIntervals:
             Of the RMSE.
         """
         return ScoreSums(self._truth, models, self._groups, SCORES["rmse"])
-
-    def uncertain_difference(
-        self, one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]
-    ) -> Uncertain:
-        """Estimate the difference in RMSE with all parts of its variance.
-
-        Parameters
-        ----------
-        one, other : sequence of ndarray of float, shape (n_ratings,)
-            As for `difference`.
-
-        Returns
-        -------
-        Uncertain
-            RMSE of `one` minus RMSE of `other`.
-        """
-        return self.sums([one, other]).estimate(0, minus=1)
 
 
 def _square(sums: Floats, clusters: Clusters) -> float:

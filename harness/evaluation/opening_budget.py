@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.errors import ParameterError
 
-__all__ = ["OpeningBudget", "ladder", "opening_level"]
+__all__ = ["OpeningBudget", "opening_level"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def opening_level(opening: int, *, alpha: float = 0.05, answers: int = 2) -> flo
     the tenth test 3.7 and 4.8 standard errors instead of the 2.0 of the first.
 
     It holds if nothing but the answer is told. A printed score is one of many answers:
-    tell scores by `ladder`, or start with fresh test ratings.
+    then start with fresh test ratings.
 
     Parameters
     ----------
@@ -129,45 +129,3 @@ def opening_level(opening: int, *, alpha: float = 0.05, answers: int = 2) -> flo
         raise ParameterError(f"alpha must be between 0 and 1, but got {alpha}.")
     planned = math.log(alpha) - math.log(opening) - math.log(opening + 1)
     return math.exp(planned - (opening - 1) * math.log(answers))
-
-
-def ladder(lowest: float | None, score: float, *, step: float) -> float:
-    """Tell a score only as far as it is a new low, and no finer than a step.
-
-    The ladder mechanism: what is told about later models does not follow the noise of the
-    test ratings, so it cannot be climbed by guessing.
-
-    Parameters
-    ----------
-    lowest : float or None
-        Lowest score told so far; None if none was.
-    score : float
-        Score of the model just tested; lower is better.
-    step : float
-        Smallest improvement worth telling, for example the margin.
-
-    Returns
-    -------
-    float
-        `score` rounded to a multiple of `step` if it is below `lowest` by at least
-        `step`; else `lowest`.
-
-    Raises
-    ------
-    ParameterError
-        If `step` is not positive.
-
-    Examples
-    --------
-    >>> round(ladder(None, 0.9234, step=0.005), 4)
-    0.925
-    >>> ladder(0.925, 0.9214, step=0.005)
-    0.925
-    >>> round(ladder(0.925, 0.9173, step=0.005), 4)
-    0.915
-    """
-    if not step > 0:
-        raise ParameterError(f"step must be above 0, but got {step}.")
-    if lowest is None or score <= lowest - step:
-        return step * round(score / step)
-    return lowest

@@ -1,7 +1,6 @@
 """Comparison of models over repeated outer splits of the same ratings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -10,33 +9,7 @@ from harness.errors import DataError, ParameterError
 from harness.evaluation.dependence import Uncertain, VarianceParts
 from harness.evaluation.equivalence import PairComparison, answer_pairs
 
-__all__ = ["RepeatedComparison", "compare_repeats", "repeated_difference"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatedComparison:
-    """What several splits of the same ratings say about models.
-
-    Parameters
-    ----------
-    n_repeats : int
-        Number of splits.
-    test_share : float
-        Share of the ratings that is in each test set.
-    mean : dict of str to float
-        Mean score of each model.
-    chosen : dict of str to int
-        In how many splits each model had the lowest score; equal scores are counted for
-        the model given first.
-    pairs : tuple of PairComparison
-        Every pair of models once; all of them are one question.
-    """
-
-    n_repeats: int
-    test_share: float
-    mean: dict[str, float]
-    chosen: dict[str, int]
-    pairs: tuple[PairComparison, ...]
+__all__ = ["compare_repeats", "repeated_difference"]
 
 
 def repeated_difference(
@@ -110,7 +83,7 @@ def compare_repeats(
     test_share: float,
     margin: float,
     confidence: float = 0.95,
-) -> RepeatedComparison:
+) -> tuple[PairComparison, ...]:
     """Compare models by their scores in several splits, with the same answers.
 
     Searches and judging are repeated on each split, so choosing hyperparameters is part
@@ -131,8 +104,9 @@ def compare_repeats(
 
     Returns
     -------
-    RepeatedComparison
-        Nadeau-Bengio intervals, adjusted for the pairs, and the answers read off them.
+    tuple of PairComparison
+        Every pair of models once, all of them one question: Nadeau-Bengio intervals,
+        adjusted for the pairs, and the answers read off them.
 
     Raises
     ------
@@ -147,7 +121,7 @@ def compare_repeats(
             + "."
         )
     columns = {name: np.asarray(each, np.float64) for name, each in scores.items()}
-    pairs = answer_pairs(
+    return answer_pairs(
         [
             (
                 one,
@@ -160,15 +134,4 @@ def compare_repeats(
         ],
         margin=margin,
         confidence=confidence,
-    )
-    names = list(columns)
-    lowest = np.argmin(np.stack(list(columns.values())), axis=0)
-    return RepeatedComparison(
-        n_repeats=lengths.pop(),
-        test_share=test_share,
-        mean={name: float(column.mean()) for name, column in columns.items()},
-        chosen={
-            name: int(np.count_nonzero(lowest == k)) for k, name in enumerate(names)
-        },
-        pairs=pairs,
     )

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from harness.evaluation.equivalence import Answer
+from harness.evaluation.equivalence import Answer, PairComparison
 from harness.evaluation.measures import DEPTH_MEASURES, MEASURES
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.repeats import compare_repeats
@@ -162,16 +162,16 @@ def _over_splits(record: ExperimentRecord) -> RepeatedSplits | None:
         for name in first.scores
         if name != MEAN_BASELINE
     }
-    comparison = None
+    pairs: tuple[PairComparison, ...] = ()
     if len(splits) > 1 and len(scores) > 1 and record.judging is not None:
         sizes = record.split
-        comparison = compare_repeats(
+        pairs = compare_repeats(
             scores,
             test_share=sizes.n_test / (sizes.n_train + sizes.n_test),
             margin=record.judging.margin,
             confidence=record.judging.confidence,
         )
-    return RepeatedSplits(n_asked=n_asked, splits=splits, comparison=comparison)
+    return RepeatedSplits(n_asked=n_asked, splits=splits, pairs=pairs)
 
 
 def beats_bias_of(record: ExperimentRecord, candidate: str) -> bool:

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from harness.data.dataset import DatasetFacts
-from harness.evaluation.equivalence import Answer
+from harness.evaluation.equivalence import Answer, PairComparison
 from harness.evaluation.metrics import OBJECTIVE, Metric
-from harness.evaluation.repeats import RepeatedComparison
 from harness.evaluation.results import (
     BIAS_BASELINE,
     Costs,
@@ -269,13 +268,13 @@ class RepeatedSplits:
         How many there are to be.
     splits : tuple of SplitResult
         Those that are judged.
-    comparison : RepeatedComparison or None
-        Of the tuned models and the bias baseline; None with fewer than two splits.
+    pairs : tuple of PairComparison
+        Of the tuned models and the bias baseline; none with fewer than two splits.
     """
 
     n_asked: int
     splits: tuple[SplitResult, ...]
-    comparison: RepeatedComparison | None
+    pairs: tuple[PairComparison, ...]
 
     @property
     def chosen(self) -> dict[str, int]:

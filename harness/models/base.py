@@ -160,16 +160,13 @@ class Recommender(ABC):
     arrays, numbers and strings.
 
     A subclass defines `name`, `_fit` and `_predict`; the rest follows. One that knows time
-    sets `uses_time` and defines `_predict_at` as well, and `_score_all_items_at` where
-    that can be faster. One that knows how probable each rating is sets
-    `gives_probabilities`, learns `levels_`, and defines `_predict_proba_at`.
+    defines `_predict_at` as well, and `_score_all_items_at` where that can be faster. One
+    that knows how probable each rating is sets `gives_probabilities`, learns `levels_`,
+    and defines `_predict_proba_at`.
     """
 
     name: ClassVar[str]
     """Name of the family on the command line and in files."""
-
-    uses_time: ClassVar[bool] = False
-    """Whether predictions can depend on when they are made for."""
 
     without_times: ClassVar[Mapping[str, bool | int | float | str]] = MappingProxyType(
         {}

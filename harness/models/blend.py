@@ -234,7 +234,6 @@ class Blend(Recommender):
     """
 
     name: ClassVar[str] = "blend"
-    uses_time: ClassVar[bool] = True
 
     members: str = _DEFAULT_MEMBERS
     weights: str = ""

@@ -95,11 +95,10 @@ def _splits_table(record: ExperimentRecord, found: RepeatedSplits) -> str:
 
 
 def _pairs_over_splits(record: ExperimentRecord, found: RepeatedSplits) -> str:
-    compared = found.comparison
-    if compared is None or record.judging is None:
+    if not found.pairs or record.judging is None:
         return ""
     rows, amount = [], objective(record).amount
-    for each in compared.pairs:
+    for each in found.pairs:
         pair = each if each.difference.value >= 0 else each.flipped()
         ends = pair.difference
         rows.append(

@@ -141,10 +141,15 @@ def compare(
             for times, draws in ((1, True), (factor, random))
         )
         intervals = ScoreIntervals(ratings)
-        estimate, p_value = intervals.difference(one, other)
+        estimate, p_value = difference_of(intervals, one, other)
         found += p_value < 0.05
         covered += estimate.low <= -shift <= estimate.high
     return found, covered
+
+
+def difference_of(intervals, one, other):
+    found = intervals.sums([one, other]).estimate(0, minus=1)
+    return found.interval(0.95), found.uncertainty.p_value(found.value)
 
 
 def simulate_ratings(rng, n_users=200, n_items=80, n_ratings=4000):
@@ -184,8 +189,8 @@ def copies(n_data_sets, make, seeds=((0, 1, 2), (3, 4, 5)), seed=2):
             for copy in seeds
         )
         intervals = ScoreIntervals(test)
-        found += intervals.difference(one, other)[1] < 0.05
-        found_without += intervals.difference(one[:1], other[:1])[1] < 0.05
+        found += difference_of(intervals, one, other)[1] < 0.05
+        found_without += difference_of(intervals, one[:1], other[:1])[1] < 0.05
     return found, found_without
 
 

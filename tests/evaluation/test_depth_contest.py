@@ -4,6 +4,7 @@ import pytest
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.cold_start import compare_by_depth
 from harness.evaluation.dependence import ScoreIntervals
+from tests.facts import difference_of
 
 N_USERS = 60
 
@@ -58,7 +59,7 @@ def test_every_pair_is_compared_on_the_pairs_of_its_depth_alone(parts, predictio
             one, other = (
                 predictions[getattr(row, k)][0][chosen] for k in ("one", "other")
             )
-            estimate, p_value = intervals.difference([one], [other])
+            estimate, p_value = difference_of(intervals, [one], [other])
             assert row.value == pytest.approx(estimate.value)
             expected = np.sqrt(np.mean((one - 3) ** 2)) - np.sqrt(
                 np.mean((other - 3) ** 2)

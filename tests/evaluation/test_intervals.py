@@ -12,6 +12,7 @@ from harness.evaluation.dependence import (
     ScoreSums,
 )
 from harness.evaluation.metrics import score
+from tests.facts import difference_of
 
 
 def one_rating_each(n, seed=0):
@@ -80,14 +81,16 @@ def test_dependent_ratings_of_few_users_widen_the_interval():
 
 def test_a_model_does_not_differ_from_itself(small_ratings):
     prediction = [np.full(900, 3.0, np.float32)]
-    estimate, p_value = ScoreIntervals(small_ratings).difference(prediction, prediction)
+    estimate, p_value = difference_of(
+        ScoreIntervals(small_ratings), prediction, prediction
+    )
     assert (estimate.value, estimate.low, estimate.high, p_value) == (0, 0, 0, 1)
 
 
 def test_a_clear_difference_is_found_with_its_sign(small_ratings):
     good = [small_ratings.values + np.float32(0.1)]
     bad = [small_ratings.values + np.float32(0.5)]
-    estimate, p_value = ScoreIntervals(small_ratings).difference(good, bad)
+    estimate, p_value = difference_of(ScoreIntervals(small_ratings), good, bad)
     assert estimate.value == pytest.approx(-0.4, abs=1e-6)
     # All ratings agree on the difference: no number of comparisons makes it chance.
     assert p_value < 1e-9
@@ -118,7 +121,7 @@ def test_where_users_do_not_differ_the_difference_is_tested_as_welch_does():
     one, other = [0.90, 0.93, 0.97], [0.95, 0.96, 1.02, 0.99]
     test, predictions = with_rmse(one + other)
     intervals = ScoreIntervals(test)
-    estimate, p_value = intervals.difference(predictions[:3], predictions[3:])
+    estimate, p_value = difference_of(intervals, predictions[:3], predictions[3:])
     welch = scipy.stats.ttest_ind(one, other, equal_var=False)
     assert p_value == pytest.approx(welch.pvalue)
     interval = welch.confidence_interval(0.95)
@@ -149,9 +152,9 @@ def test_p_is_below_a_twentieth_exactly_if_the_interval_excludes_zero(
     one, other = ([test.values + e for e in model] for model in errors)
     other = [prediction * (1 + shift) for prediction in other]
     intervals = ScoreIntervals(test)
-    estimate, p_value = intervals.difference(one, other)
+    estimate, p_value = difference_of(intervals, one, other)
     assert (p_value < 0.05) == (estimate.low > 0 or estimate.high < 0)
-    swapped, same_p = intervals.difference(other, one)
+    swapped, same_p = difference_of(intervals, other, one)
     assert same_p == pytest.approx(p_value)
     assert (swapped.low, swapped.high) == pytest.approx((-estimate.high, -estimate.low))
 
@@ -163,7 +166,7 @@ def test_users_with_most_of_the_ratings_leave_few_effective_ones():
     test = Ratings.from_columns(users, ids, np.ones(12), scale=RatingScale(1, 5))
     intervals = ScoreIntervals(test)
     assert intervals.n_users == 3
-    assert intervals.n_effective_users == pytest.approx(144 / 102)
+    assert Clusters.of(test.users).n_effective == pytest.approx(144 / 102)
 
 
 def test_of_a_single_user_only_the_value_is_known():
@@ -173,7 +176,7 @@ def test_of_a_single_user_only_the_value_is_known():
     one, other = [np.array([2.0, 4.0])], [np.array([3.0, 3.0])]
     found = intervals.metrics(one)["rmse"]
     assert (found.value, np.isnan(found.low), np.isnan(found.high)) == (1, True, True)
-    difference, p_value = intervals.difference(one, other)
+    difference, p_value = difference_of(intervals, one, other)
     assert (difference.value, np.isnan(difference.low), p_value) == (-1, True, 1)
 
 

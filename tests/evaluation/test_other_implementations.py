@@ -124,7 +124,7 @@ def test_probabilities_over_splits_are_those_of_baycomp():
     theirs = baycomp.CorrelatedTTest.probs(other, one, rope=0.005, runs=2)
     # Five folds, twice: the test part has a fifth.
     scores = {"one": one.tolist(), "other": other.tolist()}
-    (pair,) = compare_repeats(scores, test_share=0.2, margin=0.005).pairs
+    (pair,) = compare_repeats(scores, test_share=0.2, margin=0.005)
     ours = pair.probability
     assert (ours.worse, ours.equivalent, ours.better) == pytest.approx(theirs[::-1])
 

@@ -511,7 +511,7 @@ def test_repeats_go_on_after_a_stop_and_are_compared_over_their_splits(monkeypat
         with pytest.raises(KeyboardInterrupt):
             go()
     stopped = read_experiment("o.log", "toy").repeated
-    assert (stopped.n_asked, len(stopped.splits), stopped.comparison) == (3, 1, None)
+    assert (stopped.n_asked, len(stopped.splits), stopped.pairs) == (3, 1, ())
 
     done = go()
     found = done.results.repeated
@@ -521,9 +521,7 @@ def test_repeats_go_on_after_a_stop_and_are_compared_over_their_splits(monkeypat
     winners = Counter(record.decision.winner for record in records)
     assert found.chosen == winners
     gaps = [r.model("svd").rmse.value - r.model("baseline").rmse.value for r in records]
-    [pair] = [
-        p for p in found.comparison.pairs if {p.one, p.other} == {"svd", "baseline"}
-    ]
+    [pair] = [p for p in found.pairs if {p.one, p.other} == {"svd", "baseline"}]
     error = np.sqrt((1 / 3 + 180 / 720) * np.var(gaps, ddof=1))
     # Of three pairs, unless others are decided first.
     half = scipy.stats.t.ppf((1 + pair.confidence) / 2, 2) * error

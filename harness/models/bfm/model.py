@@ -113,7 +113,6 @@ class BFM(Recommender):
     """
 
     name: ClassVar[str] = "bfm"
-    uses_time: ClassVar[bool] = True
     gives_probabilities: ClassVar[bool] = True
     without_times: ClassVar[Mapping[str, bool | int | str]] = MappingProxyType(
         {"days": "none", "n_age_bins": 1}

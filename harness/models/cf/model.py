@@ -1,7 +1,7 @@
 """Collaborative filtering by nearest neighbours."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,6 @@ __all__ = ["CF"]
 
 
 Centering = Literal["basic", "mean", "zscore", "baseline"]
-CENTERINGS: tuple[str, ...] = get_args(Centering)
 Doubles = npt.NDArray[np.float64]
 RatingCodes = npt.NDArray[np.int32]
 
@@ -213,8 +212,8 @@ class CF(Recommender):
     neighbours win a tie included.
 
     It differs from them where they give up: users and items without a rating get the bias
-    model in place of the global mean, and a standard deviation of 0 in constant ratings is
-    replaced by 1. Up to 4,000 users or items (see `SimilarityPlan`) it keeps all
+    model in place of the global mean, and where all ratings are equal their standard
+    deviation of 0 is replaced by 1. Up to 4,000 users or items (see `SimilarityPlan`) it keeps all
     similarities. Beyond that, items keep lists in single precision, of all similarities
     above 0 if these fit 256 MB, otherwise of the 600 greatest. What is not in the lists is
     not found: that costs little with shrinkage, and much without, where chance likeness

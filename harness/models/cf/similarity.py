@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,11 @@ from cachetools import LRUCache
 
 from harness.data.ratings import Ratings
 from harness.models.cf import kernels
-from harness.models.cf import kernels as comparing
 from harness.models.cf.kernels import COSINE, MSD, PEARSON
 from harness.models.kernels import group_by_code
 from harness.models.rating_lists import RatingLists
 
 __all__ = [
-    "MEASURES",
     "SHARED",
     "ArrayCache",
     "Arrays",
@@ -79,7 +77,6 @@ class Similarities(ABC):
 
 
 Measure = Literal["cosine", "msd", "pearson", "pearson_baseline"]
-MEASURES: tuple[str, ...] = get_args(Measure)
 
 _KINDS = {
     "cosine": COSINE,
@@ -196,7 +193,7 @@ class AllSimilarities(Similarities):
     ) -> tuple[npt.NDArray[Any], ...]:
         """Compute the two matrices."""
         by_y = by_x.turned(n=_size_of_other_side(by_x))
-        matrices: tuple[npt.NDArray[Any], ...] = comparing.all_similarities(
+        matrices: tuple[npt.NDArray[Any], ...] = kernels.all_similarities(
             by_x.arrays, by_y.arrays, rule.kind
         )
         return matrices
@@ -248,12 +245,12 @@ class NearestSimilarities(Similarities):
         n_room = max(n_x, n_room)
         sides = by_x.arrays, by_x.turned(n=n_y).arrays
         measure = rule.kind, rule.weights(n_y)
-        lists: tuple[npt.NDArray[Any], ...] = comparing.nearest_similarities(
+        lists: tuple[npt.NDArray[Any], ...] = kernels.nearest_similarities(
             *sides, measure, n_x, n_room
         )
         if lists[0][-1] < 0:
             # It runs out of room early, where it does by far: little is lost by trying.
-            lists = comparing.nearest_similarities(
+            lists = kernels.nearest_similarities(
                 *sides, measure, min(length, n_room // n_x), n_room
             )
         return lists
@@ -307,11 +304,11 @@ class SimilaritiesOnDemand(Similarities):
 
     def row(self, x: int) -> Doubles:
         """Compute the similarities of one ``x`` with all: float64, shape (n,)."""
-        totals = comparing.new_totals(self.n, self.rule.kind)
+        totals = kernels.new_totals(self.n, self.rule.kind)
         by_x, by_y = self.by_x.arrays, self.by_y.arrays
-        comparing.add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
+        kernels.add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
         row: Doubles = np.empty(self.n)
-        comparing.fill_row(x, totals, self.rule.kind, self._weights(), row)
+        kernels.fill_row(x, totals, self.rule.kind, self._weights(), row)
         return row
 
     def _weights(self) -> Doubles:

@@ -1,6 +1,5 @@
 """scikit-surprise's k-NN classes: the reference of `cf`, on the same codes."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy.typing as npt
 from surprise import KNNBaseline, KNNBasic, KNNWithMeans, KNNWithZScore
 
 from harness.data.ratings import Ratings
-from harness.models.surprise.engine import make_trainset
+from harness.models.surprise.engine import RatedOnly, make_trainset
 from harness.plain import Params
 
 __all__ = ["ReferenceNeighbors"]
@@ -41,26 +40,17 @@ class ReferenceNeighbors:
     def __init__(
         self, ratings: Ratings, hyperparameters: Params, *, n_epochs: int
     ) -> None:
-        rated_users, users = np.unique(ratings.users, return_inverse=True)
-        rated_items, items = np.unique(ratings.items, return_inverse=True)
-        compact = replace(
-            ratings,
-            users=users.astype(np.int32),
-            items=items.astype(np.int32),
-            user_ids=ratings.user_ids[rated_users],
-            item_ids=ratings.item_ids[rated_items],
-        )
-        self._users, self._items = rated_users, rated_items
+        self._rated = RatedOnly.of(ratings)
         self._model = _build(hyperparameters, n_epochs)
-        self._model.fit(make_trainset(compact))
+        self._model.fit(make_trainset(self._rated.ratings))
 
     def predict(
         self, users: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float64]:
         """Predict pair by pair."""
         pairs = zip(
-            np.searchsorted(self._users, users).tolist(),
-            np.searchsorted(self._items, items).tolist(),
+            np.searchsorted(self._rated.users, users).tolist(),
+            np.searchsorted(self._rated.items, items).tolist(),
             strict=True,
         )
         return np.array(

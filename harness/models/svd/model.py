@@ -178,7 +178,6 @@ class SVD(IterativeRecommender):
     """
 
     name: ClassVar[str] = "svd"
-    uses_time: ClassVar[bool] = True
     without_times: ClassVar[Mapping[str, bool | int | str]] = MappingProxyType(
         {"time": False}
     )
@@ -374,12 +373,6 @@ class SVD(IterativeRecommender):
         for stars in self.time_biases.of_pairs(users, items, times).values():
             scores += stars
         return scores
-
-    def _restore(self) -> None:
-        # Models from before families knew time have nothing of this.
-        for name, value in TimeBiases.nothing().arrays().items():
-            if not hasattr(self, f"{name}_"):
-                setattr(self, f"{name}_", value)
 
     @property
     def time_biases(self) -> TimeBiases:
