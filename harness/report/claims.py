@@ -111,7 +111,8 @@ def published_rmse(record: ExperimentRecord) -> dict[str, float]:
     found: dict[str, float] = {}
     for claim in record.spec.claims:
         known = claim.candidate in record.spec.families and claim.candidate not in found
-        if claim.metric == "rmse" and known and not isinstance(claim.value, str):
+        is_number = isinstance(claim.value, float | int) and claim.value > 0
+        if claim.metric == "rmse" and known and is_number:
             found[str(claim.candidate)] = float(claim.value)
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 

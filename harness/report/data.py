@@ -177,9 +177,11 @@ def _gap(measured: float | str | None, published: float | str | None) -> str:
         return NOTHING
     if isinstance(measured, str) or isinstance(published, str):
         return "none" if measured == published else "other hours"
+    if not published:
+        return NOTHING
     # Adding 0 turns -0.0 into 0.0.
-    percent = round(100 * (measured / published - 1), 1) + 0.0
-    return f"{percent:+,.0f} %" if abs(percent) >= 100 else f"{percent:+.1f} %"
+    gap = round(100 * (measured / published - 1), 1) + 0.0
+    return f"{gap:+,.0f} %" if abs(gap) >= 100 else f"{gap:+.1f} %"
 
 
 SIMULATED = (

@@ -356,8 +356,13 @@ def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
 
 
 def _may_tie(record: ExperimentRecord, one: ModelResult, other: ModelResult) -> bool:
-    found = compare(record, one, other)
-    return found is None or found.outcome == "tied"
+    found = record.difference(one.name, other.name)
+    # A difference below the margin speaks for nobody, however significant.
+    return (
+        found is None
+        or found.answer == "equivalent"
+        or as_comparison(record, found).outcome == "tied"
+    )
 
 
 def _at_end(record: ExperimentRecord, measure: Measure, side: Speaks) -> list[str]:

@@ -11,14 +11,17 @@ a declared shift of its RMSE. So the truth is known in closed form.
 import math
 import sys
 import time
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import scipy.stats
 
 from harness.evaluation.clusters import Groups
 from harness.evaluation.comparison import compare_predictions
+from harness.evaluation.data_sets import critical_difference, friedman_test
 from harness.evaluation.dependence import (
     SCORES,
     ScoreSums,
@@ -270,6 +273,26 @@ def any_false(n_data_sets, n_pairs=6, seed=5):
     return most, different
 
 
+def ranks(n_draws=20_000, seed=7):
+    """How often some two of k equal models are told apart by ranks on N data sets.
+
+    Yields k, N, and the shares by both tests, and by the critical difference alone.
+    """
+    rng = np.random.default_rng(seed)
+    for k, n in product((2, 3, 5, 8), (5, 7, 10, 20)):
+        drawn = rng.permuted(np.tile(np.arange(1.0, k + 1), (n_draws, n, 1)), axis=2)
+        sums = drawn.sum(axis=1)
+        order = np.argsort(np.square(sums - n * (k + 1) / 2).sum(axis=1))
+        # p falls as the statistic rises: the first that passes stands for all behind it.
+        first = bisect_left(
+            order, 1, key=lambda i: int(friedman_test(drawn[i]).p_value <= 0.05)
+        )
+        passed = np.zeros(n_draws, dtype=bool)
+        passed[order[first:]] = True
+        apart = np.ptp(sums, axis=1) / n >= critical_difference(k, n) - 1e-9
+        yield k, n, (passed & apart).mean(), apart.mean()
+
+
 def by_hand(seed=6):
     """Relative errors against the definitions, written without the package's sums.
 
@@ -338,6 +361,11 @@ def main(n):
         f"among 6 pairs any false answer {most:.1%}, any equal models told apart "
         f"{different:.1%}: at most, over 20 worlds"
     )
+    for k, n_sets, both, alone in ranks():
+        print(
+            f"{k} equal models on {n_sets} data sets: some told apart {both:.1%}, by the "
+            f"critical difference alone {alone:.1%}"
+        )
     variance, ratio, probability = by_hand()
     print(
         f"two-way variance by hand: relative error {variance:.1e} (corrections for few "

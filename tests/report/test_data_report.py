@@ -16,7 +16,9 @@ from harness.data.ratings import Ratings, RatingScale
 from harness.errors import DataError
 from harness.features.pairs import summarize_features
 from harness.report.data import (
+    NOTHING,
     SIMULATED,
+    characteristics_table,
     data_tables,
     feature_tables,
     write_data_report,
@@ -255,3 +257,8 @@ def test_a_report_says_what_a_split_within_users_has_seen():
     assert "later ratings by other users" in _describe_split(make_record(split=split))
     other = make_record(split=split_facts(method="temporal"))
     assert "other users" not in _describe_split(other)
+
+
+def test_nothing_is_a_share_of_a_published_zero():
+    found = characteristics_table({"variance": 0.5}, {"variance": 0.0})
+    assert [row[-1] for row in found.rows] == [NOTHING]

@@ -168,6 +168,13 @@ def test_variants_are_compared_by_the_objective_of_the_searches():
     assert not re.search(r"RMSE|stars|published gap", said)
 
 
+def test_nothing_is_held_against_a_published_error_of_zero():
+    spec = make_spec(claims=make_claims([("svd", "rmse", 0, {})]))
+    text = text_of(make_record(spec=spec))
+    assert "not reproduced" in text
+    assert "The lowest published RMSE" not in text
+
+
 def test_variants_are_shown_where_nothing_was_published():
     text = text_of(make_record(spec=make_spec(claims=[])))
     assert text.startswith("## Variants")

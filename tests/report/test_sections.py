@@ -346,6 +346,16 @@ def with_ranges(costs, share):
     }
 
 
+def test_a_difference_below_the_margin_speaks_for_nobody_however_significant():
+    # 0.002 stars, of a standard error of 0.0003: within the margin.
+    near = {**TUNED, "cf": TUNED["svd"] + 0.002}
+    found = make_record(judged={"tuned": near, "error": 0.0003, "margin": 0.005})
+    assert found.difference("cf, tuned", "svd, tuned").answer == "equivalent"
+    assert "low RMSE (not told apart from" in reasons(found, "svd")
+    assert "low RMSE (not told apart from" in reasons(found, "cf")
+    assert "above the lowest" not in reasons(found, "cf")
+
+
 def test_costs_whose_ranges_overlap_are_not_told_apart():
     # 0.42 and 0.9 ms: within 30 % of each the ranges end at 0.546 and begin at 0.63;
     # within 50 % they overlap.
