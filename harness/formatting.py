@@ -14,6 +14,7 @@ __all__ = [
     "p_relation",
     "p_value",
     "percent",
+    "probability",
     "setting",
     "shared_unit",
     "size",
@@ -49,6 +50,17 @@ def percent(share: float, digits: int = 0) -> str:
         return f"> {100 - 10**-digits:g} %"
     # Adding 0 turns -0.0 into 0.0.
     return f"{round(100 * share, digits) + 0.0:.{digits}f} %"
+
+
+def probability(value: float) -> str:
+    """Write a probability of what is never certain; floats round it to 0 and 1.
+
+    Examples
+    --------
+    >>> probability(1.0), probability(0.25)
+    ('> 99.9 %', '25.0 %')
+    """
+    return percent(min(max(value, 1e-12), 1 - 1e-12), 1)
 
 
 def unit_of_scale(scale: Sequence[float] | None) -> str:
@@ -196,8 +208,8 @@ class Comparison:
     other : str
         Name of the other one.
     value, low, high : float
-        Test RMSE of the one minus that of the other, in stars, and the ends of the
-        interval, adjusted for the number of comparisons; negative if the one is better.
+        Objective of the one minus that of the other, turned so that less is better, and
+        the ends of the interval, adjusted for the number of comparisons.
     p_value : float
         Of no difference, adjusted alike.
     significance : float, default 0.05

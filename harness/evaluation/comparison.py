@@ -21,7 +21,7 @@ from harness.evaluation.equivalence import (
     users_to_detect,
 )
 from harness.evaluation.statistics import FEWEST_USERS, Estimate
-from harness.formatting import percent
+from harness.formatting import percent, probability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,7 +302,7 @@ class Comparison:
             gap = f", {percent(pair.share_of_gap, 1)} of the gap to {self.baseline}"
         return (
             f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]{gap}: {words} "
-            f"(P worse {_probability(p.worse)}, equivalent {_probability(p.equivalent)})"
+            f"(P worse {probability(p.worse)}, equivalent {probability(p.equivalent)})"
         )
 
     def _resolution(self) -> list[str]:
@@ -625,8 +625,3 @@ def _check_length(what: str, column: npt.NDArray[Any], n_ratings: int) -> None:
             f"{what} must have one entry for each of the {n_ratings:,} ratings, but its "
             f"shape is {column.shape}."
         )
-
-
-def _probability(value: float) -> str:
-    # Floating-point numbers round to 0 and 1 what is never certain.
-    return percent(min(max(value, 1e-12), 1 - 1e-12), 1)

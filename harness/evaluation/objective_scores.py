@@ -26,6 +26,7 @@ from harness.evaluation.measures import DEPTH_MEASURES, LOG_LOSS
 from harness.evaluation.metrics import Metric
 from harness.evaluation.objectives import call_function, measure_of
 from harness.evaluation.ranking import TopLists, judge_users
+from harness.evaluation.results import SIDES
 from harness.evaluation.splits import SealedTest
 from harness.evaluation.statistics import Estimate, around, seed_spread
 
@@ -165,7 +166,7 @@ def check_objective(metric: Metric, train: Ratings, test: SealedTest) -> None:
         return
     depth_of = depths_of(train, *test.pairs)[at.side]
     if not np.isin(depth_of, POOLED_DEPTHS[at.depth]).any():
-        whose = {"users": "user", "items": "title"}[at.side]
+        whose = SIDES[at.side]
         raise StudyError(
             f"{metric.name} is of ratings whose {whose} has {at.depth.replace('-', ' to ')} "
             "training ratings, and the test set of this split has none: choose another "

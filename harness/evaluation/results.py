@@ -20,6 +20,7 @@ from harness.plain import Params
 __all__ = [
     "BIAS_BASELINE",
     "MEAN_BASELINE",
+    "SIDES",
     "CalibrationGroup",
     "Costs",
     "DepthDifference",
@@ -44,6 +45,9 @@ MEAN_BASELINE = "global mean"
 
 Role = Literal["tuned", "initial", "variant", "baseline"]
 Side = Literal["users", "items"]
+
+SIDES: Mapping[Side, str] = {"users": "user", "items": "title"}
+"""What one of each side is called."""
 
 
 def without_interval(value: float) -> Estimate:

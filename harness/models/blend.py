@@ -14,6 +14,7 @@ from annotated_types import Ge, Le
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import ParameterError
+from harness.formatting import percent
 from harness.models.base import Codes, Recommender, Times
 from harness.models.explanation import Explanation, Part
 from harness.models.families import (
@@ -402,7 +403,7 @@ class Blend(Recommender):
                 Part(
                     label=name,
                     stars=weight * stars,
-                    detail=f"{percent_of(weight)} of its prediction {stars:.3f}",
+                    detail=f"{percent(weight, 2)} of its prediction {stars:.3f}",
                 )
             )
         return Explanation(parts=tuple(parts))
@@ -434,11 +435,6 @@ class Blend(Recommender):
 def _sum(terms: Any) -> Doubles:
     total: Doubles = np.asarray(sum(terms), dtype=np.float64)
     return total
-
-
-def percent_of(weight: float) -> str:
-    """Write a weight as a share: "61.3 %"."""
-    return f"{100 * weight:.4g} %"
 
 
 def _folder_of(folder: Path, name: str) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from harness.evaluation.results import MEAN_BASELINE, Side
+from harness.evaluation.results import MEAN_BASELINE, SIDES, Side
 from harness.evaluation.statistics import FEWEST_USERS
 from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.results import ExperimentRecord
@@ -82,7 +82,7 @@ def _few_users(record: ExperimentRecord) -> Iterator[Statement]:
 
 def _strangers(record: ExperimentRecord, side: Side) -> Iterator[Statement]:
     """Say where many test ratings are of users, or titles, that training has not seen."""
-    one = {"users": "user", "items": "title"}[side]
+    one = SIDES[side]
     counts = {
         group.depth: group.n_pairs for group in record.models[0].depth.get(side, ())
     }

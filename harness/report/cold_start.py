@@ -5,7 +5,7 @@ from itertools import combinations
 
 from harness.evaluation.cold_start import COLD, POOLED_DEPTHS
 from harness.evaluation.measures import MEASURES
-from harness.evaluation.results import DepthError, ModelResult, Side
+from harness.evaluation.results import SIDES, DepthError, ModelResult, Side
 from harness.experiment.results import ExperimentRecord
 from harness.report.context import (
     Context,
@@ -30,8 +30,6 @@ from harness.report.tables import (
 
 __all__ = ["cold_start"]
 
-_SIDES: dict[Side, str] = {"users": "user", "items": "title"}
-
 
 def cold_start(context: Context) -> str:
     """Compare the tuned models by the number of training ratings."""
@@ -41,7 +39,7 @@ def cold_start(context: Context) -> str:
     if not models:
         return ""
     parts = []
-    for side, one in _SIDES.items():
+    for side, one in SIDES.items():
         if len(_groups(models, side)) > 1:
             parts += [
                 f"### By the ratings of the {one}",
@@ -105,7 +103,7 @@ def _about_coldest(
     if not groups:
         return (
             f"There are fewer than {FEWEST_PAIRS} test pairs of each number of ratings of "
-            f"the {_SIDES[side]}: too few to compare."
+            f"the {SIDES[side]}: too few to compare."
         )
     coldest = groups[0].depth
     others = len(_groups(models, side)) > 1
@@ -125,7 +123,7 @@ def _about_only(depth: str, side: Side, *, others: bool) -> str:
         else "this split says little about cold start"
     )
     return (
-        f"All{' but a few' if others else ''} test pairs have a {_SIDES[side]} with "
+        f"All{' but a few' if others else ''} test pairs have a {SIDES[side]} with "
         f"{_amount(depth)} training ratings: {told}."
     )
 
@@ -147,7 +145,7 @@ def _about_ends(
         else f"; {at[best.name][warmest]:.3f} with {_amount(warmest)}"
     )
     sentence = (
-        f"With {_amount(coldest)} training ratings of the {_SIDES[side]} the lowest RMSE is "
+        f"With {_amount(coldest)} training ratings of the {SIDES[side]} the lowest RMSE is "
         f"{at[best.name][coldest]:.3f} {unit(record)} ({name_of(record, best)}{warm})"
     )
     if best is worst:

@@ -13,7 +13,7 @@ from harness.evaluation.results import Judging, ModelResult
 from harness.experiment.decision import beats_bias_of, may_be_chance
 from harness.experiment.measured import estimate, measured
 from harness.experiment.results import ExperimentRecord
-from harness.formatting import in_words, p_value, percent, setting
+from harness.formatting import in_words, p_value, percent, probability, setting
 from harness.report.context import (
     LONGEST,
     Context,
@@ -498,13 +498,13 @@ def _pair_row(
         "-"
         if found.probability is None or math.isnan(found.probability.better)
         else " / ".join(
-            percent(
-                min(max(p, 1e-12), 1 - 1e-12), 1
-            )  # rounded to what is never certain
-            for p in (
-                found.probability.better,
-                found.probability.equivalent,
-                found.probability.worse,
+            map(
+                probability,
+                (
+                    found.probability.better,
+                    found.probability.equivalent,
+                    found.probability.worse,
+                ),
             )
         ),
         found.answer if found.answer == "worse" else f"**{found.answer}**",

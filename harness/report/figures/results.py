@@ -12,6 +12,7 @@ from harness.evaluation.measures import BLOCK
 from harness.evaluation.results import (
     BIAS_BASELINE,
     MEAN_BASELINE,
+    SIDES,
     CalibrationGroup,
     DepthError,
     ModelResult,
@@ -417,7 +418,6 @@ FEWEST_PAIRS = 30
 
 Groups = Sequence[DepthError]
 
-_SIDES: Mapping[Side, str] = {"users": "user", "items": "title"}
 # Share of the distance between two depths that the marks of one take up.
 _WIDTH = 0.72
 
@@ -429,7 +429,7 @@ def draw_depth(record: ExperimentRecord, path: Path) -> bool:
     are of it, and its RMSE is the one that stands everywhere else.
     """
     models = {c: m for c in record.spec.families if (m := record.model(c)) and m.depth}
-    sides = [side for side in _SIDES if _n_depths(models.values(), side) > 1]
+    sides = [side for side in SIDES if _n_depths(models.values(), side) > 1]
     if not sides:
         return False
     from matplotlib.figure import Figure
@@ -444,7 +444,7 @@ def draw_depth(record: ExperimentRecord, path: Path) -> bool:
         for side, axes in zip(sides, panels, strict=True):
             _draw_bias(axes, [] if bias is None else _with_pairs(bias, side))
             _draw_side(axes, record, drawn[side])
-            axes.set_title(f"By training ratings of the {_SIDES[side]}")
+            axes.set_title(f"By training ratings of the {SIDES[side]}")
             axes.set_ylabel(f"RMSE in {unit(record)}")
         _limit(panels, [groups for side in sides for groups in drawn[side].values()])
         handles, labels = figure.axes[0].get_legend_handles_labels()
