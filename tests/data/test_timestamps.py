@@ -1,5 +1,7 @@
+import pandas as pd
 import pytest
 
+from harness.data.load import load_source
 from harness.errors import DataError
 
 SECONDS = [1_600_000_000, 1_600_000_001, 1_600_003_600]
@@ -52,6 +54,37 @@ def test_a_number_that_is_no_time_since_1990_is_refused(load_rows, value):
 def test_milliseconds_are_held_to_the_same_years(load_rows):
     with pytest.raises(DataError, match=r"line 2, .* got 631151999000"):
         load_rows("a,x,3,631151999000", "a,y,4,1600000001000", "b,x,5,1600003600000")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather", "json"])
+def test_a_column_of_times_with_an_unusual_name_is_pointed_to_and_not_taken(
+    tmp_path, kind
+):
+    days = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])
+    frame = pd.DataFrame(
+        {
+            "user": ["a", "a", "b"],
+            "item": ["x", "y", "x"],
+            "rating": [3, 4, 5],
+            "price": [19.99, 7.5, 1.0],
+            "watched on": days if kind in {"parquet", "feather"} else days.astype(str),
+        }
+    )
+    path = tmp_path / f"seen.{kind}"
+    write = getattr(frame, f"to_{kind}")
+    write(
+        path, **{"csv": {"index": False}, "json": {"orient": "records"}}.get(kind, {})
+    )
+
+    def read(**options):
+        dataset = load_source(str(path), options)
+        return dataset.ratings.timestamps is not None, "'watched on'" in str(
+            [note for note in dataset.notes if "looks like times" in note]
+        )
+
+    assert read() == (False, True)
+    assert read(timestamp_column="none") == (False, False)
+    assert read(timestamp_column="watched on") == (True, False)
 
 
 def test_times_can_be_left_out(load_rows):

@@ -1,6 +1,7 @@
 """Tables of ratings: the file formats, which column plays which part, and the cells."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,10 @@ class OpenTable(Protocol):
     def sample(self) -> tuple[tuple[str, ...], ...]:
         """Show the first rows as text; empty where the types of columns are known."""
 
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Name the columns that can be times, whatever they are called."""
+
     def read(self, types: Mapping[str, object]) -> Any:
         """Read columns into an Arrow table, as these types where the file has none."""
 
@@ -65,6 +70,7 @@ class ArrowTable:
     load: Callable[[list[str]], Any]
     has_header: bool = True
     sample: tuple[tuple[str, ...], ...] = ()
+    times: tuple[str, ...] = ()
     row_word: str = "row"
 
     def read(self, types: Mapping[str, object]) -> Any:
@@ -102,7 +108,14 @@ def _open_parquet(path: Path, _encoding: str | None) -> ArrowTable:
     except pa.ArrowException as error:
         raise _broken(path, "parquet", error) from error
     form = (schema.metadata or {}).get(FORM, b"parquet").decode()
-    return ArrowTable(path, form, tuple(schema.names), load)
+    return ArrowTable(path, form, tuple(schema.names), load, times=_times_of(schema))
+
+
+def _times_of(schema: Any) -> tuple[str, ...]:
+    import pyarrow as pa
+
+    of_time = (pa.types.is_timestamp, pa.types.is_date)
+    return tuple(f.name for f in schema if any(each(f.type) for each in of_time))
 
 
 def _open_arrow(path: Path, _encoding: str | None) -> ArrowTable:
@@ -114,7 +127,8 @@ def _open_arrow(path: Path, _encoding: str | None) -> ArrowTable:
             table = feather.read_table(file)
     except pa.ArrowException as error:
         raise _broken(path, "Arrow", error) from error
-    return ArrowTable(path, "Arrow", tuple(table.column_names), table.select)
+    names, times = tuple(table.column_names), _times_of(table.schema)
+    return ArrowTable(path, "Arrow", names, table.select, times=times)
 
 
 def _broken(path: Path, what: str, error: Exception) -> DataError:
@@ -146,7 +160,9 @@ def _open_json(path: Path, encoding: str | None) -> ArrowTable:
                 )
         return pa.table(columns)
 
-    return ArrowTable(path, "JSON", tuple(names), load, row_word=word)
+    first = {name: [str(row.get(name)) for row in rows[:100]] for name in names}
+    times = tuple(name for name in names if look_like_times(first[name]))
+    return ArrowTable(path, "JSON", tuple(names), load, times=times, row_word=word)
 
 
 def _from_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -308,7 +324,7 @@ class _ColumnFinder:
     @property
     def notes(self) -> list[str]:
         if self.table.has_header:
-            return []
+            return self._about_times()
         taken = {self._found(part) for part in ("user", "item", "rating")}
         left = [n for n in self.names if n not in {*taken, self._times()}]
         note = (
@@ -316,6 +332,18 @@ class _ColumnFinder:
             "options such as --timestamp-column take numbers."
         )
         return [note] if left else []
+
+    def _about_times(self) -> list[str]:
+        """Point to a column of times that has an unusual name, without a guess."""
+        if self._times() or self._given("timestamp") == "none":
+            return []
+        taken = {self._found(part) for part in ("user", "item", "rating")}
+        return [
+            f"Column {name!r} looks like times, but is not used: --timestamp-column "
+            f"{shlex.quote(name)} takes it, 'none' leaves it out."
+            for name in self.table.times
+            if name not in taken
+        ][:1]
 
     def _given(self, part: str) -> str | None:
         given: str | None = getattr(self.options, f"{part}_column")

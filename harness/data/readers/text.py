@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from harness.data.readers.columns import clean_id, part_of
+from harness.data.readers.columns import clean_id, look_like_times, part_of
 from harness.data.readers.files import (
     is_packed,
     open_plain,
@@ -61,6 +61,15 @@ class TextTable:
         """Name the kind of file."""
         names = {"\t": "tab", " ": "blank"}
         return f"text, separated by {names.get(self.delimiter, self.delimiter)!r}"
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Name the columns whose first cells can be times."""
+        return tuple(
+            name
+            for at, name in enumerate(self.columns)
+            if look_like_times([row[at] for row in self.sample if len(row) > at])
+        )
 
     def read(self, types: Mapping[str, object]) -> Any:
         """Read some columns; numbers that are none come as text, for all to be named."""
