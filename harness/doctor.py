@@ -5,14 +5,17 @@ import platform
 import re
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from harness.errors import HarnessError
+from packaging.requirements import Requirement
+
+from harness.data.cache import cache_folder
+from harness.errors import HarnessError, TrackingError
 from harness.evaluation.worker_process import (
     THREAD_VARIABLES,
     available_bytes,
@@ -22,7 +25,7 @@ from harness.models.kernel_cache import folder_for_kernels
 from harness.search.storage import list_experiments, without_password
 from harness.serving.fetch import open_client
 from harness.tracking.location import Location, hide_password
-from harness.tracking.store import unusable
+from harness.tracking.store import reason
 from harness.version import DISTRIBUTION, code_version
 
 __all__ = ["Check", "examine"]
@@ -46,43 +49,43 @@ class Check:
     remedy: str | None = None
 
 
-def examine(storage: str, location: Location) -> Iterator[Check]:
+def examine(storage: str, find_location: Callable[[], Location]) -> Iterator[Check]:
     """Look at the installation, the machine, and the stores, one after the other."""
     yield from _versions()
     yield from _machine()
     yield from _folders()
     yield _storage(storage)
-    yield _tracking(location)
+    yield _tracking(find_location)
     yield from _extras()
 
 
 def _versions() -> Iterator[Check]:
     yield _ok("versions", "python", platform.python_version())
     yield _ok("versions", "harness", code_version())
-    for name in _required(None):
-        found = _version(name)
-        if found is not None:
-            yield _ok("versions", name, found)
+    for package in _required(None):
+        found = _version(package.name)
+        if found is not None and package.specifier.contains(found, prereleases=True):
+            yield _ok("versions", package.name, found)
             continue
         yield Check(
             topic="versions",
-            name=name,
+            name=package.name,
             state="problem",
-            found="is missing",
-            remedy=f"pip install {name}",
+            found=f"{found}, but harness needs {package.specifier}"
+            if found
+            else "is missing",
+            remedy=f"pip install '{package.name}{package.specifier}'",
         )
 
 
-def _required(extra: str | None) -> list[str]:
+def _required(extra: str | None) -> list[Requirement]:
     """Name the packages that harness needs, or that one of its extras needs."""
-    found = []
-    for line in requires(DISTRIBUTION) or []:
-        name, marker = re.split(r"[^\w.-]", line, maxsplit=1)[0], line.partition(";")[2]
-        wanted = re.search(r"extra == ['\"](\w+)['\"]", marker)
-        # Other markers are for single versions of Python: pip knows them.
-        if (wanted[1] if wanted else None) == extra and (wanted or not marker):
-            found.append(name)
-    return found
+    return [
+        package
+        for package in map(Requirement, requires(DISTRIBUTION) or [])
+        if ("extra ==" in str(package.marker)) == (extra is not None)
+        and (package.marker is None or package.marker.evaluate({"extra": extra or ""}))
+    ]
 
 
 def _version(package: str) -> str | None:
@@ -117,65 +120,116 @@ def _machine() -> Iterator[Check]:
 
 def _folders() -> Iterator[Check]:
     here = Path.cwd()
-    try:
-        with tempfile.TemporaryFile(dir=here):
-            yield _ok("folders", "working folder", f"{here} can be written")
-    except OSError as error:
+    error = _write_error(here)
+    if error is None:
+        yield _ok("folders", "working folder", f"{here} can be written")
+    else:
         yield Check(
             topic="folders",
             name="working folder",
             state="problem",
-            found=f"{here} cannot be written ({error.strerror})",
+            found=f"{here} cannot be written ({error})",
             remedy="work in another folder: reports and stores are written there",
         )
     kernels = folder_for_kernels()
     if kernels is not None:
         yield _ok("folders", "compiled kernels", f"cached in {kernels}")
+    else:
+        place = os.environ.get("NUMBA_CACHE_DIR", "no folder")
+        is_named = "NUMBA_CACHE_DIR" in os.environ
+        yield Check(
+            topic="folders",
+            name="compiled kernels",
+            state="note",
+            found=f"{place} {'cannot' if is_named else 'can'} be written: they are compiled at "
+            "each start",
+            remedy="set NUMBA_CACHE_DIR to a folder that can be written",
+        )
+    data = cache_folder()
+    if _write_error(data) is None:
+        yield _ok("folders", "large data", f"kept in {data}")
         return
     yield Check(
         topic="folders",
-        name="compiled kernels",
+        name="large data",
         state="note",
-        found="no folder can be written: they are compiled at each start",
-        remedy="set NUMBA_CACHE_DIR to a folder that can be written",
+        found=f"{data} cannot be written: files of 64 MB or more are read at each start",
+        remedy="set XDG_CACHE_HOME to a folder that can be written",
     )
+
+
+def _write_error(folder: Path) -> str | None:
+    """Try to write in a folder, or in the one that it would be made in."""
+    there = next(each for each in (folder, *folder.parents) if each.is_dir())
+    try:
+        # Permissions do not tell of a read-only file system.
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        return error.strerror
 
 
 def _storage(storage: str) -> Check:
     shown = without_password(storage)
-    path = Path(storage.removeprefix("sqlite:///"))
     is_file = storage.startswith("sqlite:///") or "://" not in storage
-    if is_file and not path.exists() and path.absolute().parent.is_dir():
-        return _ok("stores", "storage", f"{shown}, made by the first study")
+    path = Path(storage.removeprefix("sqlite:///")) if is_file else None
+    if path is not None and not path.exists():
+        return _new_file("storage", path, shown, "--storage")
     try:
         names = list_experiments(storage)
-    except HarnessError as error:
-        return _problem("storage", error, "start it, or name another with --storage")
     except Exception as error:  # noqa: BLE001 - drivers raise what they like
-        return _problem("storage", error, "start it, or name another with --storage")
+        is_server = path is None
+        remedy = "check the URL, start the server" if is_server else "restore the file"
+        remedy += ", or name another with --storage"
+        return _problem("storage", error, remedy)
     n = len(names)
     count = "1 study or experiment" if n == 1 else f"{n} studies and experiments"
     return _ok("stores", "storage", f"{shown}, {count}")
 
 
-def _tracking(location: Location) -> Check:
+def _tracking(find_location: Callable[[], Location]) -> Check:
+    try:
+        location = find_location()
+    except HarnessError as error:
+        return _problem("MLflow", error, "name one with --tracking-uri")
     database = location.database
-    if database is not None and not database.exists() and database.parent.is_dir():
-        return _ok("stores", "MLflow", f"{location.shown}, made by the first study")
+    if database is not None and not database.exists():
+        return _new_file("MLflow", database, location.shown, "--tracking-uri")
     try:
         if location.is_server:
             _require_listener(location)
         client = open_client(location)
         client.search_experiments(max_results=1)
+    except _NoAnswerError as error:
+        remedy = "start it, or name another with --tracking-uri"
+        return _problem("MLflow", error, remedy)
     except HarnessError as error:
-        return _problem(
-            "MLflow", error, "start it, or name another with --tracking-uri"
-        )
+        return _problem("MLflow", error, "name another with --tracking-uri")
     except Exception as error:  # noqa: BLE001 - MLflow passes on what its parts raise
-        return _problem(
-            "MLflow", unusable(location, error), "check address, user and password"
-        )
+        remedy = "check address, user and password, or name another with --tracking-uri"
+        text = f"{location.shown} cannot be read: {reason(error)}"
+        return _problem("MLflow", TrackingError(text), remedy)
     return _ok("stores", "MLflow", location.shown)
+
+
+def _new_file(name: str, path: Path, shown: str, option: str) -> Check:
+    """Say whether a study could make a store that is not there yet."""
+    folder = path.absolute().parent
+    if folder.is_dir() and _write_error(folder) is None:
+        return _ok("stores", name, f"{shown}, made by the first study")
+    why = "cannot be written" if folder.is_dir() else "does not exist"
+    found = f"{shown} cannot be made: the folder {folder} {why}"
+    return Check(
+        topic="stores",
+        name=name,
+        state="problem",
+        found=found,
+        remedy=f"make the folder, or name another store with {option}",
+    )
+
+
+class _NoAnswerError(TrackingError):
+    """Nobody listens at the address of a server."""
 
 
 def _require_listener(location: Location) -> None:
@@ -186,7 +240,8 @@ def _require_listener(location: Location) -> None:
         with socket.create_connection((parts.hostname or "", port), _PATIENCE_SECONDS):
             return
     except OSError as error:
-        raise unusable(location, error) from error
+        why = error.strerror or str(error)
+        raise _NoAnswerError(f"{location.shown} does not answer: {why}") from error
 
 
 def _problem(name: str, error: Exception, remedy: str) -> Check:
@@ -198,7 +253,8 @@ def _extras() -> Iterator[Check]:
     lines = "\n".join(requires(DISTRIBUTION) or [])
     extras = set(re.findall(r"extra == ['\"](\w+)['\"]", lines))
     for extra in sorted(extras - _FOR_DEVELOPERS):
-        missing = [name for name in _required(extra) if _version(name) is None]
+        names = [package.name for package in _required(extra)]
+        missing = [name for name in names if _version(name) is None]
         if not missing:
             yield _ok("extras", extra, "installed")
             continue

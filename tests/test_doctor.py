@@ -53,6 +53,9 @@ def test_stores_in_use_are_read(ask, tmp_path, judged_template):
     [
         (("--storage", f"postgresql://ann:{SECRET}@127.0.0.1:9/studies"), "storage"),
         (("--storage", "nowhere/optuna.log"), "storage"),
+        (("--storage", "sqlite:///nowhere/study.db"), "storage"),
+        (("--storage", f"mysqll://ann:{SECRET}@h/studies"), "storage"),
+        (("--tracking-uri", f"postgres://ann:{SECRET}@h/runs"), "MLflow"),
         (("--tracking-uri", f"http://ann:{SECRET}@127.0.0.1:9"), "MLflow"),
         (("--tracking-uri", "sqlite:///nowhere/mlflow.db"), "MLflow"),
     ],
@@ -61,6 +64,30 @@ def test_a_store_out_of_reach_is_a_problem(ask, words, name):
     code, checks = ask(*words)
     assert code == 1
     assert [n for n, check in checks.items() if check["state"] == "problem"] == [name]
+
+
+def test_what_is_wrong_is_not_said_again_as_the_remedy(ask):
+    _, checks = ask("--tracking-uri", "http://127.0.0.1:9")
+    assert "Connection refused" in checks["MLflow"]["found"]
+    assert "--tracking-uri" not in checks["MLflow"]["found"]
+    _, checks = ask("--storage", "sqlite:///nowhere/study.db")
+    assert "nowhere does not exist" in checks["storage"]["found"]
+
+
+def test_a_package_that_is_too_old_is_a_problem(ask, monkeypatch):
+    monkeypatch.setattr(
+        doctor, "version", lambda name: {"optuna": "4.1"}.get(name, version(name))
+    )
+    code, checks = ask()
+    assert (code, checks["optuna"]["state"]) == (1, "problem")
+    assert checks["optuna"]["remedy"] == "pip install 'optuna>=5.0'"
+    assert [c["name"] for c in checks.values() if c["state"] == "problem"] == ["optuna"]
+
+
+def test_a_cache_folder_that_cannot_be_made_is_noted(ask, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    code, checks = ask()
+    assert (code, checks["large data"]["state"]) == (0, "note")
 
 
 def test_a_missing_package_is_a_problem_and_a_missing_extra_is_not(ask, monkeypatch):

@@ -38,7 +38,7 @@ def doctor(
     """
     from harness.doctor import examine
 
-    checks = list(examine(stores.storage, stores.location()))
+    checks = list(examine(stores.storage, stores.location))
     if output is Format.JSON:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:

@@ -16,10 +16,14 @@ from harness.errors import (
 )
 from harness.evaluation.objectives import find_objective
 from harness.evaluation.splits import split_off_test
+from harness.experiment.blending import search_blend
+from harness.experiment.judge import judge_experiment
+from harness.experiment.run import RunSettings, prepare_experiment
 from harness.experiment.spec import WINNER, Criterion
 from harness.experiment.store import keep, read_experiment
 from harness.models.families import load_family
 from harness.search.openings import openings_by_now, promotion_tests_by_now
+from harness.search.records import NoListener
 from harness.search.storage import save_experiment_facts
 from harness.serving.fetch import fetch_model
 from harness.serving.promotion import (
@@ -44,6 +48,7 @@ from harness.serving.registry import (
     roll_back,
 )
 from harness.tracking.location import locate
+from harness.tracking.runs import log_experiment
 from tests.costs import MEASURED
 from tests.serving.promotion_workspace import copy, judge_study
 
@@ -546,3 +551,55 @@ def test_lists_are_compared_by_id_whatever_codes_a_model_has(
     assert [found.score, found.champion_score] == pytest.approx(expected)
     # Turned so that less is better.
     assert found.difference.value == pytest.approx(expected[1] - expected[0])
+
+
+BLEND = """\
+title = "A blend"
+final_seeds = 1
+[data]
+source = "ratings.csv"
+[search]
+folds = 2
+[budget]
+trials = 2
+[decision]
+prefer = []
+[families.cf]
+[families.svd]
+parameters.n_epochs = { type = "fixed", value = 30 }
+[families.blend]
+"""
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_blend_is_promoted_and_served_as_the_sum_of_its_members():
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(rng.choice(60 * 40, size=900, replace=False), 40)
+    taste = (rng.normal(size=(60, 2)) @ rng.normal(size=(2, 40)))[users, items]
+    stars = np.clip(np.round(3 + taste + rng.normal(0, 1, 900)), 1, 5)
+    lines = [f"u{u},i{i},{s}" for u, i, s in zip(users, items, stars, strict=True)]
+    Path("ratings.csv").write_text("\n".join(["user,item,rating", *lines]))
+    Path("blended.toml").write_text(BLEND)
+    settings = RunSettings(name="blended", storage="optuna.log")
+    prepared = prepare_experiment("blended.toml", settings)
+    prepared.begin()
+    for member in ("cf", "svd"):
+        prepared.search(member, NoListener())
+    search_blend(prepared, "blend", NoListener(), on_step=silently)
+    record = judge_experiment(prepared, on_step=silently).record
+    log_experiment(record, locate())
+    assert record.decision.winner == "blend"
+
+    promotion = promote("blended")
+    assert promotion.outcome == "promoted"
+    assert aliases() == {CHAMPION: 1}
+    packaged = fetch_model(locate(), f"models:/ratings@{CHAMPION}").packaged
+    assert (packaged.facts.family, packaged.facts.n_train) == ("blend", 720)
+    blend, pair = packaged.model, (np.arange(10), np.arange(10))
+    assert sum(blend.weights_) == pytest.approx(1)
+    assert len(blend.parts_) == 2
+    by_hand = sum(
+        weight * part.predict(*pair)
+        for weight, part in zip(blend.weights_, blend.parts_.values(), strict=True)
+    )
+    np.testing.assert_allclose(blend.predict(*pair), by_hand, atol=1e-5)
