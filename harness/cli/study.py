@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.completion import complete_families, complete_metrics, complete_names, complete_spaces
+from harness.cli.completion import (
+    complete_families,
+    complete_metrics,
+    complete_names,
+    complete_spaces,
+)
 from harness.cli.options import (
     DataOptions,
     StoreOptions,
@@ -141,10 +146,10 @@ class SearchOptions:
         str | None,
         _option(
             "--warm-start",
-            autocompletion=complete_names,
             "Then try the five best settings of another study of this family, from the "
             "same storage.",
             metavar="STUDY",
+            autocompletion=complete_names,
         ),
     ] = None
     fidelity: Annotated[
