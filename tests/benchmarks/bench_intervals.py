@@ -8,6 +8,7 @@ is fitted with three seeds. For the false alarms of real models ratings are simu
 and SVD is fitted to them twice, with three seeds each time.
 """
 
+import math
 import sys
 import time
 
@@ -18,6 +19,7 @@ from scipy.special import ndtr
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.dependence import ScoreIntervals
+from harness.evaluation.statistics import Uncertainty, seed_spread
 from harness.models.baseline.model import Baseline
 from harness.models.svd.model import SVD
 
@@ -194,6 +196,29 @@ def copies(n_data_sets, make, seeds=((0, 1, 2), (3, 4, 5)), seed=2):
     return found, found_without
 
 
+def p_values(n, seeds, shared, *, n_random=2, n_users=1000):
+    """p-values of equal models by `seed_spread`.
+
+    Variances are in units of what users make of the difference: `seeds` of what a seed
+    adds for all users, `shared` of what it adds for these. Of two models `n_random` draw
+    random numbers, with three seeds each.
+    """
+    rng = np.random.default_rng(3)
+    base = rng.chisquare(n_users, n) / n_users
+    of_seeds = rng.chisquare(N_SEEDS - 1, (n, n_random)) / (N_SEEDS - 1)
+    of_seeds *= (seeds + shared) / N_SEEDS
+    explained = n_random * shared / N_SEEDS
+    values = math.sqrt(1 + n_random * seeds / N_SEEDS) * rng.normal(size=n)
+    found = []
+    for value, users, each in zip(values, base, of_seeds.tolist(), strict=True):
+        between = [(variance, N_SEEDS - 1) for variance in each]
+        added, freedom = seed_spread(users, n_users, between, explained)
+        error = math.sqrt(users + added)
+        known = Uncertainty(standard_error=error, degrees_of_freedom=freedom)
+        found.append(known.p_value(value))
+    return np.array(found)
+
+
 def report(text, hits, n):
     """Print a share with the range that 95 % of such simulations stay in."""
     low, high = scipy.stats.binomtest(hits, n).proportion_ci()
@@ -241,9 +266,23 @@ def report_copies(n):
     report("baseline and itself: declared different", found, n)
 
 
+def report_levels(n):
+    """False alarms where seeds differ much, at the strict levels of many comparisons."""
+    n *= 100
+    for n_random, words in ((2, "two models with seeds"), (1, "one of them without")):
+        found = [
+            p_values(n, seeds, shared, n_random=n_random)
+            for seeds in (1, 3, 10, 30, 100)
+            for shared in (0, 0.5, 1)
+        ]
+        for level in (0.05, 0.001):
+            most = max(np.count_nonzero(p < level) for p in found)
+            print(f"{words}, p below {level}: at most {most / n:.2%}", flush=True)
+
+
 if __name__ == "__main__":
     n_data_sets = int(sys.argv[1]) if sys.argv[1:] else 1000
     start = time.perf_counter()
-    for part in (report_coverage, report_comparisons, report_copies):
+    for part in (report_coverage, report_comparisons, report_copies, report_levels):
         part(n_data_sets)
     print(f"{n_data_sets} data sets each, {time.perf_counter() - start:.0f} s")
