@@ -168,7 +168,8 @@ def of(*families, jobs, available):
 def test_times_of_all_families_and_splits_add_up_and_memory_is_that_of_the_largest():
     found = of(family_of("svd", 3e9), family_of("cf", 5e9), jobs=4, available=21e9)
     assert (found.search_seconds, found.most_seconds) == (240, 400)
-    assert found.judging_seconds == 20
+    # Of 1,000 ratings on two splits the rest takes 8 ms.
+    assert found.judging_seconds == pytest.approx(20 + 0.008)
     assert found.memory_bytes == 20e9
 
 
