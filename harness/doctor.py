@@ -7,7 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from harness.search.storage import list_experiments, without_password
 from harness.serving.fetch import open_client
 from harness.tracking.location import Location, hide_password
 from harness.tracking.store import reason
-from harness.version import DISTRIBUTION, code_version
+from harness.version import DISTRIBUTION, code_version, installed_version
 
 __all__ = ["Check", "examine"]
 
@@ -63,7 +63,7 @@ def _versions() -> Iterator[Check]:
     yield _ok("versions", "python", platform.python_version())
     yield _ok("versions", "harness", code_version())
     for package in _required(None):
-        found = _version(package.name)
+        found = installed_version(package.name)
         if found is not None and package.specifier.contains(found, prereleases=True):
             yield _ok("versions", package.name, found)
             continue
@@ -86,13 +86,6 @@ def _required(extra: str | None) -> list[Requirement]:
         if ("extra ==" in str(package.marker)) == (extra is not None)
         and (package.marker is None or package.marker.evaluate({"extra": extra or ""}))
     ]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _machine() -> Iterator[Check]:
@@ -254,7 +247,7 @@ def _extras() -> Iterator[Check]:
     extras = set(re.findall(r"extra == ['\"](\w+)['\"]", lines))
     for extra in sorted(extras - _FOR_DEVELOPERS):
         names = [package.name for package in _required(extra)]
-        missing = [name for name in names if _version(name) is None]
+        missing = [name for name in names if installed_version(name) is None]
         if not missing:
             yield _ok("extras", extra, "installed")
             continue

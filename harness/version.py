@@ -1,14 +1,25 @@
 """Which code is running."""
 
 import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness import __version__
 
-__all__ = ["DISTRIBUTION", "code_version"]
+__all__ = ["DISTRIBUTION", "code_version", "installed_version"]
 
 DISTRIBUTION = "recommender-harness"
 """Name on package indexes, where `harness` is another project."""
+
+
+@cache  # Else each study reads the descriptions of all packages: 40 ms.
+def installed_version(package: str) -> str | None:
+    """Name the version of a package, where it is installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def code_version() -> str:

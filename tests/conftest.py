@@ -1,11 +1,15 @@
 """Data for all tests: small generated ratings, and the real data where it is there."""
 
+import base64
 import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
@@ -13,6 +17,7 @@ from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.splits import split_off_test
 from harness.evaluation.statistics import Estimate
 from harness.models.families import load_family
+from harness.report.context import Context
 from harness.serving.package import Origin, package, save_model
 
 # Each is a fresh process, which takes a second or more.
@@ -38,6 +43,54 @@ def pytest_collection_modifyitems(items):
     """Begin with the longest files: at the end, one worker would wait for the other."""
     place = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels_are_compiled_once(tmp_path_factory):
+    """Let a process wait for a kernel that another one of this run is compiling.
+
+    They share the cache on the disk, but in a fresh clone all begin at the same time.
+    """
+    original = Dispatcher.compile
+    folder = tmp_path_factory.getbasetemp().parent
+
+    def compile_alone(self, sig):
+        name = f"{self.py_func.__module__}.{self.py_func.__qualname__}.lock"
+        # In this order: a kernel compiles those that it calls, and another thread may too.
+        with global_compiler_lock, FileLock(folder / name):
+            return original(self, sig)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            patch.setattr(Dispatcher, "compile", compile_alone)
+        yield
+
+
+_DRAW = Context.figure
+_EMPTY_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEA"
+    "sTj2FAAAAABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _figures_are_empty(request):
+    """Draw figures in the tests of reports only: elsewhere they take a third of the time."""
+
+    def leave_empty(self, _draw, name, caption):
+        (self.folder / name).write_bytes(_EMPTY_PNG)
+        return f"![{caption}]({name})"
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name != "report":
+            patch.setattr(Context, "figure", leave_empty)
+        yield
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Draw the figures of a report after all."""
+    monkeypatch.setattr(Context, "figure", _DRAW)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,19 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+ELSEWHERE = {"callback.md", "statistics.md"}
+"""Pages with tests of their own, which check more than that they run."""
+PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in ELSEWHERE)
+
+
+ASKED_FOR = pytest.mark.skipif(
+    not ({"HARNESS_DOCS", "HARNESS_UPDATE_DOCS"} & set(os.environ)),
+    reason="takes minutes: set HARNESS_DOCS=1",
+)
 SLOW = "<!-- slow -->\n"
 BLOCK = re.compile(
     rf'({SLOW})?```(?P<kind>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<body>.*?)```'

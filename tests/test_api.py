@@ -122,6 +122,7 @@ def test_what_is_exported_gives_the_figures_of_the_report(
         assert np.sqrt(np.square(off).mean()) == pytest.approx(known, abs=1e-12)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figures_show_themselves_in_a_notebook(study):
     figures = study.figures()
     assert "histories" in figures

@@ -5,23 +5,11 @@ Running all pages takes some five minutes of a core, which the default suite mus
 """
 
 import json
-import os
 import re
 import runpy
 
 import pytest
-from pages import ROOT, UPDATE, Page, masked
-
-DOCS = ROOT / "docs"
-ELSEWHERE = {"callback.md", "statistics.md"}
-"""Pages with tests of their own, which check more than that they run."""
-PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in ELSEWHERE)
-
-
-ASKED_FOR = pytest.mark.skipif(
-    not ({"HARNESS_DOCS", "HARNESS_UPDATE_DOCS"} & set(os.environ)),
-    reason="takes minutes: set HARNESS_DOCS=1",
-)
+from pages import ASKED_FOR, DOCS, PAGES, ROOT, UPDATE, Page, masked
 
 
 @ASKED_FOR

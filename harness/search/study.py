@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 from typing import Any, Protocol
 
 import optuna
@@ -56,7 +56,7 @@ from harness.search.storage import (
     trial_record,
     without_password,
 )
-from harness.version import DISTRIBUTION
+from harness.version import DISTRIBUTION, installed_version
 
 __all__ = [
     "Scorer",
@@ -82,15 +82,8 @@ def environment() -> Environment:
             f"{platform.system()} {platform.machine()}, {limited}{there} "
             f"core{'s' if there > 1 else ''}"
         ),
-        packages={name: found for name in names if (found := _version(name))},
+        packages={name: found for name in names if (found := installed_version(name))},
     )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 _SEARCHED = (

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import entry_points, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,7 +174,12 @@ def requirements(*families: str) -> list[str]:
     # A family from a file comes with the model.
     providers = (e.dist for e in entry_points(group=GROUP) if e.name in families)
     names |= {dist.name for dist in providers if dist and dist.name != DISTRIBUTION}
-    return [f"{WHEELS}/{WHEEL}", *(f"{n}=={version(n)}" for n in sorted(names))]
+    return [f"{WHEELS}/{WHEEL}", *map(_pinned, sorted(names))]
+
+
+@cache
+def _pinned(package: str) -> str:
+    return f"{package}=={version(package)}"
 
 
 WHEELS = "wheels"

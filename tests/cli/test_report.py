@@ -103,6 +103,7 @@ def test_among_several_studies_one_has_to_be_named(invoke, store):
     assert invoke("two").output.strip() == "reports/two/report.md"
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_report_goes_where_it_is_wanted(invoke, store):
     store("toy", "elsewhere.log")
     result = invoke("toy", "--storage", "elsewhere.log", "--out", "here")

