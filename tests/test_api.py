@@ -223,20 +223,23 @@ def test_a_data_frame_has_the_name_it_is_given(frame):
     assert load_frame(frame, ReadOptions()).name == "frame"
 
 
-@pytest.mark.parametrize("module", ["harness", "harness.cli"])
-def test_importing_the_package_imports_nothing_heavy(module):
-    # The command line sets the threads of BLAS, which NumPy reads when it is imported.
-    heavy = [
-        "mlflow",
-        "optuna",
-        "pandas",
-        "numba",
-        "matplotlib",
-        "lightfm",
-        "surprise",
-        "rich",
-        "numpy",
-    ]
+HEAVY = [
+    *("distributed", "lightfm", "matplotlib", "mlflow", "myfm", "pandas"),
+    *("pyarrow", "scipy.linalg", "scipy.sparse", "scipy.stats", "sklearn"),
+    *("sqlalchemy", "surprise"),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        # The command line sets the threads of BLAS, which NumPy reads when it is imported.
+        ("harness", [*HEAVY, "numba", "numpy", "optuna", "rich", "scipy"]),
+        ("harness.cli", [*HEAVY, "numba", "numpy", "optuna", "rich", "scipy"]),
+        ("harness.api", HEAVY),
+    ],
+)
+def test_importing_the_package_imports_nothing_heavy(module, heavy):
     code = (
         f"import sys, {module}; sys.exit(str(sorted(set(sys.modules) & set({heavy}))))"
     )

@@ -92,6 +92,33 @@ def test_the_command_line_imports_nothing_heavy_before_it_must(path):
     assert not at_the_top & HEAVY
 
 
+USED_LATE = {"matplotlib", "mlflow", "pandas", "pyarrow", "sklearn", "surprise"}
+WRAPPERS = {  # imported by whoever uses the library, and no sooner
+    *("models/cf/surprise_knn.py", "models/surprise/engine.py"),
+    *("serving/mlflow_model.py", "serving/model_script.py"),
+}
+
+
+@pytest.mark.parametrize("path", modules, ids=relative)
+def test_heavy_libraries_are_imported_where_they_are_used(path):
+    # Together they take two seconds of a core, in each process that imports them.
+    names = {
+        name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in imported(ast.Module([node], []))
+    }
+    found = {name for name in names if name.split(".")[0] in USED_LATE}
+    assert not found or relative(path) in WRAPPERS
+
+
+def test_nothing_imports_model_selection_of_scikit_learn():
+    # 900 modules with scipy.stats, for a permutation that NumPy draws as well.
+    for path in modules:
+        names = set(imported(ast.parse(path.read_text())))
+        assert not any(name.startswith("sklearn.model_selection") for name in names)
+
+
 def test_nothing_that_searches_takes_test_ratings():
     for path in (PACKAGE / "search").rglob("*.py"):
         assert "SealedTest" not in path.read_text(), path

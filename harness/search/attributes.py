@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from sqlalchemy.exc import DataError, IntegrityError
 
 __all__ = [
     "MAX_TEXT",
@@ -75,6 +74,7 @@ def why_too_small(storage: optuna.storages.BaseStorage) -> str | None:
     if not isinstance(storage, optuna.storages.RDBStorage):
         return None  # a file has room, and would keep the trial for ever
     from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel
+    from sqlalchemy.exc import DataError, IntegrityError
     from sqlalchemy.orm import Session
 
     # Each quotation mark takes two bytes: no piece takes more.

@@ -16,7 +16,6 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from harness.data.dataset import DatasetFacts
 from harness.errors import StudyError, UnknownNameError
@@ -33,6 +32,7 @@ __all__ = [
     "attributes_of_all",
     "create_experiment",
     "create_study",
+    "database_errors",
     "list_experiments",
     "list_studies",
     "name_objectives",
@@ -196,12 +196,19 @@ def without_password(storage: str) -> str:
         return f"{storage.partition('://')[0]}://..."
 
 
+def database_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """Name what a storage raises: a journal needs no SQLAlchemy until something is wrong."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (StorageInternalError, SQLAlchemyError, *more)
+
+
 @contextmanager
 def storage_errors(storage: str) -> Iterator[None]:
     """Say in one sentence that a storage fails on the way."""
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as error:
+    except database_errors() as error:
         raise StudyError(
             f"The storage {without_password(storage)} failed: {_reason_of(error)}. "
             "What was told is kept: the same command goes on from there."

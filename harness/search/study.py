@@ -10,9 +10,7 @@ from importlib.metadata import requires
 from typing import Any, Protocol
 
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import DatasetFacts
@@ -47,6 +45,7 @@ from harness.search.space import SearchSpace
 from harness.search.storage import (
     PATIENCE,
     create_study,
+    database_errors,
     name_objectives,
     open_storage,
     read_studies,
@@ -266,7 +265,7 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
         finally:
             try:
                 at_end = study_record(study, plan.storage)
-            except (StorageInternalError, SQLAlchemyError, StudyError):
+            except database_errors(StudyError):
                 # The error that has ended the search, once more.
                 at_end = at_start
             listener.on_study_end(at_end)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import scipy.stats  # noqa: F401 - when it is imported, SciPy asks "torch" for its Tensor
 from typer.testing import CliRunner
 
 from harness.cli import app
