@@ -1,5 +1,6 @@
 """Promotion: the gate that a model passes before it becomes the champion."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -222,9 +223,8 @@ def check_non_inferiority(
         f"{measure.label} {measure.format(comparison.score)} against "
         f"{measure.format(comparison.champion_score)} of {champion} on the same "
         f"{comparison.n_pairs:,} test ratings: {less}"
-        f"{_signed(measure, test.difference, unit)}, at most "
-        f"{_signed(measure, test.upper)} at level {test.alpha:.2g} (required: < "
-        f"{measure.tolerance(test.margin)}, the margin)"
+        f"{_signed(measure, test.difference, unit)}, {_upper(comparison, measure)} "
+        f"(required: < {measure.tolerance(test.margin)}, the margin)"
     )
     if test.non_inferior:
         answer = (
@@ -252,8 +252,17 @@ def _signed(measure: Measure, value: float, unit: str | None = None) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
+def _upper(comparison: ChampionComparison, measure: Measure) -> str:
+    test = comparison.test
+    if math.isnan(test.upper):
+        return "without an interval"
+    return f"at most {_signed(measure, test.upper)} at level {test.alpha:.2g}"
+
+
 def _what_would_decide(comparison: ChampionComparison) -> str:
     needed, there = comparison.test.users_needed, comparison.n_users
+    if there < 2:
+        return "for one test user does not tell how others differ"
     if needed is None:
         return (
             f"and more than these {there:,} test users would not tell: their titles are "

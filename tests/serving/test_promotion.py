@@ -1,6 +1,8 @@
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +16,12 @@ from harness.errors import (
     TrackingError,
     UnknownNameError,
 )
+from harness.evaluation.equivalence import NonInferiority
+from harness.evaluation.measures import MEASURES
+from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.objectives import find_objective
 from harness.evaluation.splits import split_off_test
+from harness.evaluation.statistics import Estimate
 from harness.experiment.blending import search_blend
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_experiment
@@ -31,9 +37,11 @@ from harness.serving.promotion import (
     PromotionSettings,
     check_floor,
     check_gain,
+    check_non_inferiority,
 )
 from harness.serving.promotion import promote as pass_gate
 from harness.serving.promotion_source import (
+    ChampionComparison,
     JudgedParts,
     compare_with_champion,
     read_source,
@@ -610,3 +618,40 @@ def test_a_blend_is_promoted_and_served_as_the_sum_of_its_members(monkeypatch):
         for weight, part in zip(blend.weights_, blend.parts_.values(), strict=True)
     )
     np.testing.assert_allclose(blend.predict(*pair), by_hand, atol=1e-5)
+
+
+def test_of_one_test_user_a_promotion_says_that_nothing_follows():
+    nothing = Estimate(value=-0.1, low=math.nan, high=math.nan)
+    test = NonInferiority(
+        candidate="new",
+        champion="old",
+        difference=-0.1,
+        upper=math.nan,
+        margin=0.005,
+        alpha=0.05,
+        non_inferior=False,
+        superior=False,
+        inferior=False,
+        p_value=math.nan,
+        users_needed=None,
+    )
+    comparison = ChampionComparison(
+        score=0.9,
+        champion_score=1.0,
+        difference=nothing,
+        test=test,
+        n_pairs=12,
+        n_users=1,
+        n_test=12,
+    )
+    source = SimpleNamespace(
+        measure=MEASURES["rmse"],
+        unit="stars",
+        study=SimpleNamespace(metric=OBJECTIVE),
+    )
+    check = check_non_inferiority(
+        comparison, champion="version 1", source=source, force_undecided=False
+    )
+    assert not check.passed
+    assert "one test user" in check.sentence
+    assert "nan" not in check.sentence
