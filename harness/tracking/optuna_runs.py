@@ -28,8 +28,8 @@ from harness.tracking.store import (
     RunStore,
     SyncCounts,
     check_database,
+    connect,
     create_database,
-    find_experiment,
 )
 
 if TYPE_CHECKING:
@@ -157,10 +157,7 @@ def open_trial_store(location: Location) -> TrialStore:
             check_database(location.database)
             with _CREATING:
                 create_database(location.database)
-        from mlflow import MlflowClient
-
-        client = MlflowClient(location.tracking_uri)
-        return TrialStore(client, find_experiment(client, location))
+        return TrialStore(*connect(location))
     finally:
         tables.setLevel(level)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import unquote
 
@@ -27,8 +28,8 @@ __all__ = [
     "SyncCounts",
     "can_become",
     "check_database",
+    "connect",
     "create_database",
-    "find_experiment",
     "open_store",
     "quieten",
     "reason",
@@ -54,10 +55,39 @@ def _make_tables(path: Path) -> None:
 
 def unusable(location: Location, error: Exception) -> TrackingError:
     """Say that a store cannot be used."""
+    if _has_other_layout(location):
+        return _other_layout(location)
     return TrackingError(
         f"The MLflow store {location.shown} must be reachable and writable, but: "
         f"{reason(error)} Start it, or choose another with --tracking-uri."
     )
+
+
+def _other_layout(location: Location) -> TrackingError:
+    return TrackingError(
+        f"The MLflow store {location.shown} was made by another version of MLflow: keep a "
+        "copy, and run `mlflow db upgrade` on it, or choose another with --tracking-uri."
+    )
+
+
+def _has_other_layout(location: Location) -> bool:
+    """Say whether a database lacks what this MLflow expects, or has more."""
+    if not location.is_database or (
+        location.database and not location.database.exists()
+    ):
+        return False
+    from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
+    from sqlalchemy import create_engine
+
+    engine = create_engine(location.tracking_uri)
+    try:
+        there = _get_schema_version(engine)  # type: ignore[no-untyped-call]
+        latest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - then that is not what is wrong
+        return False
+    finally:
+        engine.dispose()
+    return there is not None and there != latest
 
 
 def reason(error: BaseException) -> str:
@@ -68,7 +98,7 @@ def reason(error: BaseException) -> str:
         inner = cause if str(cause).strip() else inner
         cause = cause.__cause__ or cause.__context__
     lines = str(inner).strip().splitlines() or [type(inner).__name__]
-    return hide_password(lines[0])[:200].rstrip(". ") + "."
+    return shorten(hide_password(lines[0]), 240, placeholder=" ...").rstrip(". ") + "."
 
 
 def check_database(path: Path) -> None:
@@ -167,14 +197,25 @@ def open_store(location: Location) -> "RunStore":
         create_database(location.database)
     elif location.is_database:
         _require_not_of_optuna(location.tracking_uri, location.shown)
-    from mlflow import MlflowClient
-
-    client = MlflowClient(location.tracking_uri)
-    experiment = find_experiment(client, location)
+    client, experiment = connect(location)
     return RunStore(client, experiment, project_run=location.project_run)
 
 
-def find_experiment(client: "MlflowClient", location: Location) -> "Experiment":
+def connect(location: Location) -> "tuple[MlflowClient, Experiment]":
+    """Open a store that is there, and find the experiment of a location."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(location.tracking_uri)
+        return client, _find_experiment(client, location)
+    except MlflowException as error:
+        if _has_other_layout(location):
+            raise _other_layout(location) from error
+        raise
+
+
+def _find_experiment(client: "MlflowClient", location: Location) -> "Experiment":
     """Find the experiment of a location, creating it where there is none."""
     from mlflow.exceptions import MlflowException
 

@@ -1,13 +1,25 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from harness.errors import TrackingError
-from harness.tracking.store import check_database, create_database, quieten
+from harness.serving.fetch import open_client
+from harness.tracking.location import locate
+from harness.tracking.optuna_runs import open_trial_store
+from harness.tracking.store import (
+    check_database,
+    create_database,
+    open_store,
+    quieten,
+    unusable,
+)
 
 
 def create(path):
@@ -84,3 +96,20 @@ def test_a_path_that_mlflow_would_read_as_another_is_refused(tmp_path):
     with pytest.raises(TrackingError, match="%"):
         check_database(tmp_path / "a%20b" / "mlflow.db")
     assert [p.name for p in tmp_path.iterdir()] == ["a%20b"]
+
+
+def test_a_database_of_another_mlflow_is_said_to_need_a_migration(store_uri):
+    path = store_uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '75868b020152'")
+    location = locate(store_uri)
+    for open_it in (open_store, open_trial_store, open_client_and_ask):
+        with pytest.raises(TrackingError, match="`mlflow db upgrade`"):
+            open_it(location)
+
+
+def open_client_and_ask(location):
+    try:
+        open_client(location).search_experiments()
+    except MlflowException as error:
+        raise unusable(location, error) from error
