@@ -2,6 +2,7 @@
 
 import base64
 import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from filelock import FileLock
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
+from sqlalchemy import Engine, event
 
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
@@ -32,7 +34,7 @@ def pytest_xdist_auto_num_workers():
 
 
 _LONGEST = (
-    *("test_readme.py", "test_callback.py", "test_study.py", "test_mlflow_ui.py"),
+    *("test_callback.py", "test_study.py", "test_mlflow_ui.py"),
     *("test_api.py", "test_promotion.py", "test_failures.py", "test_workers.py"),
     *("test_run.py", "test_new_database.py", "test_server.py", "test_content.py"),
     *("test_conformance.py", "test_cf.py", "test_report.py", "test_determinism.py"),
@@ -43,6 +45,41 @@ def pytest_collection_modifyitems(items):
     """Begin with the longest files: at the end, one worker would wait for the other."""
     place = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_waits_for_the_disk():
+    """Leave files to the operating system: a test can kill a process, but no machine."""
+
+    def hurry(connection, _record):
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", hurry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
+    event.remove(Engine, "connect", hurry)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Return a function that fills a folder once for all processes of this run."""
+
+    def make(name, fill):
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            folder = tmp_path_factory.mktemp(name)
+            fill(folder)
+            return folder
+        folder = tmp_path_factory.getbasetemp().parent / name
+        with FileLock(f"{folder}.lock"):
+            if not folder.with_suffix(".done").exists():
+                folder.mkdir()
+                fill(folder)
+                folder.with_suffix(".done").touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -171,16 +208,17 @@ def toy_model(package_toy, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
+def empty_store(made_once):
     """Create a database once: MLflow takes a second to make its tables."""
     from mlflow import MlflowClient
 
     from harness.tracking.store import quieten
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    quieten()
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def fill(folder):
+        quieten()
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return made_once("mlflow", fill) / "mlflow.db"
 
 
 @pytest.fixture
@@ -216,7 +254,7 @@ def champion_store():
 
 
 @pytest.fixture(scope="session")
-def judged_template(small_ratings, tmp_path_factory):
+def judged_template(small_ratings, made_once):
     """A working folder with judged studies; see `tests.serving.promotion_workspace`."""
     from tests.costs import MEASURED
     from tests.serving.promotion_workspace import build
@@ -227,4 +265,4 @@ def judged_template(small_ratings, tmp_path_factory):
         patch.setattr(
             "harness.experiment.judge.measure_efficiency", lambda *_, **__: MEASURED
         )
-        return build(tmp_path_factory.mktemp("judged"), small_ratings)
+        return made_once("judged", lambda folder: build(folder, small_ratings))

@@ -1,9 +1,9 @@
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -45,11 +45,11 @@ def test_a_server_that_is_down_is_one_sentence(ui):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_prints_a_link_and_stops_cleanly(tmp_path):
+def test_prints_a_link_and_stops_cleanly(empty_store, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    Path(tmp_path / "mlflow.db").touch()
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     process = subprocess.Popen(
         [sys.executable, "-c", MAIN, "ui", "--port", str(port)],
         cwd=tmp_path,

@@ -199,8 +199,9 @@ def test_the_search_is_steered_to_what_meets_it(plan_of, run, low, tmp_path):
     assert n_low(steered) > 2 * max(1, n_low(free))
 
 
-@pytest.mark.parametrize("storage", ["{}.log", "sqlite:///{}.db"])
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize(
+    ("sampler", "storage"), [("tpe", "sqlite:///{}.db"), ("random", "{}.log")]
+)
 def test_it_is_the_same_in_parts_and_with_workers(
     plan_of, run, low, tmp_path, sampler, storage
 ):
