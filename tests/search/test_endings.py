@@ -62,7 +62,7 @@ def test_points_of_a_grid_that_fail_are_not_tried_again(plan_of, run, shifted):
 
 def test_a_grid_that_is_too_large_is_refused(plan_of, run):
     text = STEPS.replace("0.5", "0.0005")
-    text += 'fail_above = { type = "float", low = -1, high = 1, step = 0.0005 }\n'
+    text += 'fail_above = { type = "float", low = 8, high = 10, step = 0.0005 }\n'
     with pytest.raises(SpaceError, match="16,008,001"):
         run(plan_of(text=text, sampler="grid"), 1)
 
