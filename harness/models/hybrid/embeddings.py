@@ -7,7 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import TrainingError
-from harness.models.hybrid.kernels import bpr_epoch, logistic_epoch, warp_epoch
+from harness.models.hybrid.kernels import (
+    arrange,
+    bpr_epoch,
+    logistic_epoch,
+    warp_epoch,
+)
 from harness.models.lanes import WIDTH
 
 if TYPE_CHECKING:  # 0.3 s that only a training has to pay
@@ -157,7 +162,7 @@ class KernelTrainer:
         self._rng.shuffle(order)
         n_user_features, width = self._sides[0].stop, self._table[0].size
         arguments = (
-            tuple(column[order] for column in pairs),
+            arrange(*pairs, order),
             self._features,
             self._table.reshape(-1),
             self._ones,
