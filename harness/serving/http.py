@@ -113,18 +113,24 @@ class ScoringServer:
     ------
     DataError
         If the model is not as it was logged.
+    TrackingError
+        If MLflow is told to load no model that comes with code.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
         quieten()
         import mlflow.pyfunc
         import uvicorn
+        from mlflow.exceptions import MlflowException
         from mlflow.pyfunc import scoring_server
 
         try:
             model = mlflow.pyfunc.load_model(str(folder))
         except DataError as error:
             raise DataError(str(error).replace(str(folder), uri)) from error
+        except MlflowException as error:
+            # As with MLFLOW_ALLOW_MODEL_CODE_EXECUTION=false from MLflow 3.18 on.
+            raise TrackingError(f"{uri} cannot be served: {error}") from error
         served = model.unwrap_python_model()
         self.packaged: PackagedModel = served.answerer.packaged
         app = RequestLimits(scoring_server.init(model))

@@ -65,8 +65,9 @@ def unusable(location: Location, error: Exception) -> TrackingError:
 
 def _other_layout(location: Location) -> TrackingError:
     return TrackingError(
-        f"The MLflow store {location.shown} was made by another version of MLflow: keep a "
-        "copy, and run `mlflow db upgrade` on it, or choose another with --tracking-uri."
+        f"The MLflow store {location.shown} is that of another version of MLflow. If that is "
+        "older, keep a copy and run `mlflow db upgrade` on it; if it is newer, install it; or "
+        "choose another store with --tracking-uri."
     )
 
 

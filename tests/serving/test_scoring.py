@@ -4,12 +4,14 @@ import os
 import sys
 import threading
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 
 from harness.errors import TrackingError
 from harness.serving.http import ScoringServer, listen
@@ -252,3 +254,15 @@ def test_the_model_is_read_once(toy_model, monkeypatch):
     monkeypatch.setattr(mlflow_model, "read_model", count)
     assert ScoringServer(toy_model, "toy").packaged.facts.family == "svd"
     assert len(read) == 1
+
+
+def test_a_model_that_mlflow_may_not_load_is_refused_in_a_sentence(
+    tmp_path, monkeypatch
+):
+    def refuse(_folder):  # as MLflow 3.18 with MLFLOW_ALLOW_MODEL_CODE_EXECUTION=false
+        raise MlflowException("set 'MLFLOW_ALLOW_MODEL_CODE_EXECUTION' to 'true'")
+
+    # Not by its dotted name: that is a stand-in until it is imported.
+    monkeypatch.setattr(import_module("mlflow.pyfunc"), "load_model", refuse)
+    with pytest.raises(TrackingError, match=r"champion .*CODE_EXECUTION"):
+        ScoringServer(tmp_path, "models:/toy@champion")
