@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from harness.data.wording import counted
 from harness.search.records import StudyListener, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -327,7 +328,7 @@ class ConsoleProgress(SearchProgress):
         """Say that a study goes on where it was stopped."""
         if counts.n_done:
             self.console.print(
-                f"Resuming {study.name}: {counts.n_done} trials done, "
+                f"Resuming {study.name}: {counted(counts.n_done, 'trial')} done, "
                 f"{max(0, n_trials - counts.n_done)} to go."
             )
 

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from harness.data.ratings import Ratings
+from harness.data.wording import counted
 from harness.errors import StudyError
 from harness.evaluation.cost_probe import peak_bytes, restart_peak
 from harness.evaluation.costs import LONG_SECONDS, n_cost_processes
@@ -227,7 +228,7 @@ class Forecast:
         if not self.families and not self.failed:
             return ["Forecast: no trial is left to be done."]
         search, most = duration(self.search_seconds), duration(self.most_seconds)
-        workers = f"{self.jobs} worker{'s' if self.jobs > 1 else ''}"
+        workers = counted(self.jobs, "worker")
         first = (
             f"Forecast with {workers}: search {search} (at most {most}), judging "
             f"{duration(self.judging_seconds)}; {size(self.memory_bytes)} of memory on "
@@ -236,7 +237,7 @@ class Forecast:
         lines = [first]
         if len(self.families) > 1:
             lines += [
-                f"  {each.family}: {each.n_trials} trials, search "
+                f"  {each.family}: {counted(each.n_trials, 'trial')}, search "
                 f"{duration(each.search_seconds)}, judging "
                 f"{duration(each.judging_seconds)}, {size(each.worker_bytes)} a worker"
                 for each in self.families

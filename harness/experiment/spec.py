@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harness.data.options import ReadOptions, with_read_options
+from harness.data.wording import counted
 from harness.evaluation.measures import MEASURES
 from harness.evaluation.metrics import Metric
 from harness.evaluation.requirements import (
@@ -72,7 +73,7 @@ class BudgetSpec(Part):
         """Say it in words."""
         limits = []
         if self.n_trials < MOST_TRIALS:
-            limits.append(f"{max(self.n_trials, at_least)} trials")
+            limits.append(counted(max(self.n_trials, at_least), "trial"))
         if self.seconds is not None:
             limits.append(f"{self.seconds:g} s")
         patience = "" if self.patience is None else f" (patience {self.patience})"

@@ -116,7 +116,7 @@ def explain_blocks_off(
 def _reason(catalogue: Catalogue, columns: tuple[str, ...]) -> str:
     present = [column for column in columns if catalogue.has(column)]
     if present:
-        return f"no two titles can be told apart or related by {' or '.join(present)}"
+        return f"all titles have the same {' and '.join(present)}, or each its own"
     return f"the catalogue has no {' or '.join(columns)}"
 
 

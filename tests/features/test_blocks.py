@@ -45,7 +45,7 @@ def test_columns_that_say_nothing_are_a_reason_of_their_own():
     catalogue = Catalogue(films().assign(cast=["A", "B", "C"]))
     (note,) = explain_blocks_off(catalogue)
     assert note.endswith(
-        "people is off: no two titles can be told apart or related by cast."
+        "people is off: all titles have the same cast, or each its own."
     )
 
 
