@@ -110,11 +110,10 @@ def add_up(parts: Sequence[Costs]) -> Costs:
     Training times and sizes are sums. Percentiles and peaks of the parts are not reached
     together, so that their sums, and those of the ends of ranges, are upper bounds.
     """
-    sums: dict[str, Any] = {
-        name: None if None in values else sum(values)
-        for name in (*SCATTERED, "model_bytes")
-        if (values := [getattr(part, name) for part in parts])
-    }
+    sums: dict[str, Any] = {}
+    for name in (*SCATTERED, "model_bytes"):
+        values = [getattr(part, name) for part in parts]
+        sums[name] = None if None in values else sum(values)
     ranges = {
         name: (
             sum(part.ranges[name][0] for part in parts),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,7 @@ class _Judge:
                 costs=costs,
                 on_fitted=lambda name: self._on_step(f"fitted {name}"),
             )
+            del known  # as bytes they are there a second time
         models = {
             str(each.entry.candidate): each.models[0]
             for each in fitted
@@ -164,7 +166,8 @@ class _Judge:
 
     def _jobs(self) -> int:
         spec, n_train = self._prepared.spec, len(self._prepared.split.train)
-        n_fits = spec.search.folds + 2 * spec.final_seeds
+        # The tuned models come from where costs are measured.
+        n_fits = spec.search.folds + spec.final_seeds
         of_one = [best.metrics.get("fit_seconds", 0.0) for best in self._best.values()]
         seconds = n_fits * sum(of_one) + FLOOR_SECONDS * n_train
         return choose_jobs(seconds, self._prepared.settings.jobs)
@@ -251,22 +254,16 @@ class _Judge:
         costs, known = dict[str, Costs](), dict[str, Measured]()
         mixed = made_of_others(settings)
         for candidate in sorted(settings, key=mixed.__contains__):
-            family, params = settings[candidate]
-            # A blend costs what those cost that it is made of, if they were measured.
-            parts = [costs.get(member) for member in mixed.get(candidate, ())]
-
-            def measure(
-                settings: Settings = (family, params),
-                parts: Sequence[Costs | None] = parts,
-            ) -> Any:
-                there = [part for part in parts if part is not None]
-                if there and len(there) == len(parts):
-                    return to_json(add_up(there))
-                found = known[settings_key(*settings)] = self._measured(*settings)
-                return to_json(found.costs)
-
+            members = mixed.get(candidate, ())
+            parts = [costs[member] for member in members if member in costs]
+            measure = partial(
+                self._cost,
+                settings[candidate],
+                parts if len(parts) == len(members) else (),
+                known,
+            )
             try:
-                kept = self._keep("costs", candidate, params, measure)
+                kept = self._keep("costs", candidate, settings[candidate][1], measure)
             except StudyError as error:
                 # The others must not lose their verdict. Not kept as measured: whoever
                 # judges again tries again.
@@ -277,8 +274,14 @@ class _Judge:
         names = {c: c if c == BIAS_BASELINE else f"{c}, tuned" for c in costs}
         return {names[c]: each for c, each in costs.items()}, known
 
-    def _measured(self, family: type[Recommender], params: Params) -> Measured:
-        return measure_efficiency(
+    def _cost(
+        self, settings: Settings, parts: Sequence[Costs], known: dict[str, Measured]
+    ) -> Any:
+        """Add up parts, those of a blend; without any, measure, and note the models."""
+        if parts:
+            return to_json(add_up(parts))
+        family, params = settings
+        found = measure_efficiency(
             reference_of(family),
             dict(params),
             seeds=self._seeds if _is_seeded(family) else self._seeds[:1],
@@ -286,6 +289,8 @@ class _Judge:
             catalogue=self._prepared.dataset.catalogue,
             n_processes=self._prepared.spec.cost_processes,
         )
+        known[settings_key(family, params)] = found
+        return to_json(found.costs)
 
     def _keep(
         self, kind: str, candidate: str, params: Any, measure: Callable[[], Any]
