@@ -7,6 +7,7 @@ usage: python tests/benchmarks/bench_scale.py busy    workers busy, trials neede
        python tests/benchmarks/bench_scale.py study DATA [--family svd] [--trials 100]
        python tests/benchmarks/bench_scale.py hand FOLDER [--trials 100]
        python tests/benchmarks/bench_scale.py hybrid
+       python tests/benchmarks/bench_scale.py cores DATA [--family svd] [--workers 1 2 16]
 
 ``busy`` replays fold tasks of real trainings (`recorded_tasks.csv`: 256 settings of svd,
 drawn at random, on the five folds of ml-100k) through the real engine, with workers that
@@ -18,7 +19,8 @@ the CPU seconds of each step, in this process and in its workers, and what was f
 ``hand`` puts the same study, of svd on ml-100k, beside a twentieth of the trials of the
 hand-written script (``../bench`` beside ``$HARNESS_TEST_DATA``); ``hybrid`` is all of
 `bench_hybrid.py`: an epoch beside LightFM, 100 trials on ml-100k, 20 on a million ratings.
-All are CPU seconds: others may use the machine.
+All are CPU seconds: others may use the machine. ``cores`` alone goes by the clock: the
+whole command `harness study`, by the number of workers, on a machine that nobody else uses.
 """
 
 import argparse
@@ -500,6 +502,37 @@ def hand(folder, n_trials):
     print(f"study svd: {ours:.1f}, a {by_hand / ours:.0f}th of it")
 
 
+def cores(data, family, n_trials, numbers, split):
+    """Print the seconds of the whole command, by the number of its workers."""
+    data, first = str(Path(data).resolve()), None
+    words = "study", family, "--data", data, "--split", split, "--seed", "0"
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(n_workers, n_trials):
+            options = (
+                "--jobs",
+                n_workers,
+                "--trials",
+                n_trials,
+                "--name",
+                f"j{n_workers}",
+            )
+            command = [sys.executable, "-m", "harness", *words, *map(str, options)]
+            begin = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True, cwd=folder)
+            return time.perf_counter() - begin
+
+        run(max(numbers), 2)  # compiles
+        for n_workers in numbers:
+            seconds = run(n_workers, n_trials)
+            first = first or seconds
+            print(
+                f"{family}, {n_trials} trials, {n_workers:3} workers: {seconds:7.1f} s, "
+                f"{first / seconds:4.1f} times faster than {numbers[0]}",
+                flush=True,
+            )
+
+
 def hybrid():
     """Print what the hybrid takes: beside LightFM, on ml-100k, on a million ratings."""
     import bench_hybrid
@@ -522,7 +555,17 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", choices=["busy", "hand", "hybrid", "owner", "record", "start", "study"]
+        "what",
+        choices=[
+            "busy",
+            "cores",
+            "hand",
+            "hybrid",
+            "owner",
+            "record",
+            "start",
+            "study",
+        ],
     )
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--trials", type=int)
@@ -530,6 +573,7 @@ if __name__ == "__main__":
     parser.add_argument("--split", default="random")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--windows", type=int, nargs="+", default=[WINDOW, 16])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()
     if arguments.what == "owner":
@@ -538,6 +582,14 @@ if __name__ == "__main__":
         start()
     elif arguments.what == "hybrid":
         hybrid()
+    elif arguments.what == "cores":
+        cores(
+            arguments.folder,
+            arguments.family,
+            arguments.trials or 100,
+            arguments.workers,
+            arguments.split,
+        )
     elif arguments.what == "hand":
         hand(arguments.folder, arguments.trials or 100)
     elif arguments.what == "study":
