@@ -502,33 +502,27 @@ def hand(folder, n_trials):
     print(f"study svd: {ours:.1f}, a {by_hand / ours:.0f}th of it")
 
 
-def cores(data, family, n_trials, numbers, split):
+def cores(data, family, n_trials, workers, split):
     """Print the seconds of the whole command, by the number of its workers."""
     data, first = str(Path(data).resolve()), None
     words = "study", family, "--data", data, "--split", split, "--seed", "0"
     with tempfile.TemporaryDirectory() as folder:
 
         def run(n_workers, n_trials):
-            options = (
-                "--jobs",
-                n_workers,
-                "--trials",
-                n_trials,
-                "--name",
-                f"j{n_workers}",
-            )
+            numbers = "--jobs", n_workers, "--trials", n_trials
+            options = *numbers, "--name", f"{n_workers}-{n_trials}"
             command = [sys.executable, "-m", "harness", *words, *map(str, options)]
             begin = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True, cwd=folder)
             return time.perf_counter() - begin
 
-        run(max(numbers), 2)  # compiles
-        for n_workers in numbers:
+        run(max(workers), 2)  # compiles
+        for n_workers in workers:
             seconds = run(n_workers, n_trials)
             first = first or seconds
             print(
                 f"{family}, {n_trials} trials, {n_workers:3} workers: {seconds:7.1f} s, "
-                f"{first / seconds:4.1f} times faster than {numbers[0]}",
+                f"{first / seconds:4.1f} times faster than {workers[0]}",
                 flush=True,
             )
 
