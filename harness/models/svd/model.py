@@ -25,7 +25,7 @@ from harness.models.genre_interaction import GenreInteraction, no_genres
 from harness.models.hyperparameters import Count, NonNegative, Positive
 from harness.models.kernels import products
 from harness.models.svd.kernels import predict_pairs
-from harness.models.svd.time import TimeBiases, TimeTraining, span_of
+from harness.models.svd.time import SeenPairs, TimeBiases, TimeTraining, span_of
 from harness.models.svd.training import Descent, Latents, rates_of
 
 __all__ = ["SVD"]
@@ -212,6 +212,7 @@ class SVD(IterativeRecommender):
     user_day_bias_: Reals = field(init=False, repr=False)
     item_period_bias_: Reals = field(init=False, repr=False)
     notes_: list[str] = field(default_factory=list, init=False, repr=False)
+    _seen: SeenPairs | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -228,10 +229,14 @@ class SVD(IterativeRecommender):
         return [_NO_TIMES] if span_of(ratings) is None else []
 
     def _fit_epochs(self, ratings: Ratings, catalogue: Catalogue) -> Iterator[int]:
-        prepared = self._prepare(ratings, catalogue)
-        for epoch, learnt in self._train(ratings.on_five_stars(), prepared[1]):
-            self._publish(learnt, *prepared)
-            yield epoch
+        prepared = _, time = self._prepare(ratings, catalogue)
+        self._seen = None if time is None else time.seen
+        try:
+            for epoch, learnt in self._train(ratings.on_five_stars(), time):
+                self._publish(learnt, *prepared)
+                yield epoch
+        finally:
+            self._seen = None
 
     def _fit(self, ratings: Ratings, catalogue: Catalogue) -> None:
         prepared = self._prepare(ratings, catalogue)
@@ -353,14 +358,16 @@ class SVD(IterativeRecommender):
                     & rated_among(self.rated_item_, items)
                 )
             ] = self.mean_
-        out += self.interaction.of_pairs(users, items)
+        if self.genre_likes_.size:
+            out += self.interaction.of_pairs(users, items)
         return out
 
     def _predict_at(
         self, users: Codes, items: Codes, when: Times
     ) -> npt.NDArray[np.floating[Any]]:
         out = self._predict(users, items)
-        for stars in self.time_biases.of_pairs(users, items, when).values():
+        terms = self.time_biases.of_pairs(users, items, when, self._seen)
+        for stars in terms.values():
             out += stars
         return out
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from harness.data.ratings import Ratings, distinct
 
-__all__ = ["TimeBiases", "TimeTraining", "span_of"]
+__all__ = ["SeenPairs", "TimeBiases", "TimeTraining", "span_of"]
 
 Codes = npt.NDArray[np.integer[Any]]
 Reals = npt.NDArray[np.floating[Any]]
@@ -107,29 +107,87 @@ class TimeBiases:
         )
 
     def of_pairs(
-        self, users: Codes, items: Codes, when: npt.NDArray[Any]
+        self,
+        users: Codes,
+        items: Codes,
+        when: npt.NDArray[Any],
+        seen: "SeenPairs | None" = None,
     ) -> dict[str, Reals]:
         """Compute each term for pairs of codes, known or not, in stars.
 
-        All are 0 where the time is NaN, as it is not known.
+        All are 0 where the time is NaN, as it is not known. With `seen`, pairs that were
+        seen there the last time are not looked up again.
         """
         if not self.user_days.size:
             return {}
+        at = (seen or SeenPairs()).locate(self, users, items, when)
+        drift = self.user_drift[at.rows] * at.deviation
+        return {
+            "drift of the user": np.where(at.of_user, drift, 0),
+            "day of the user": np.where(at.on_the_day, self.user_day_bias[at.place], 0),
+            "period of the title": np.where(
+                at.of_item, self.item_period_bias.take(at.cell), 0
+            ),
+        }
+
+    def locate_pairs(
+        self, users: Codes, items: Codes, when: npt.NDArray[Any]
+    ) -> "_Located":
+        """Find the terms of pairs of codes, known or not."""
         dated = ~np.isnan(when)
         of_user = dated & (users >= 0) & (users < len(self.user_drift))
         of_item = dated & (items >= 0) & (items < len(self.item_period_bias))
         rows, columns = np.where(of_user, users, 0), np.where(of_item, items, 0)
         times = np.where(dated, when, self.span[0])
         deviation, place, period = self.locate(rows, times)
-        drift = self.user_drift[rows] * deviation
-        day, on_the_day = self.user_day_bias[place], of_user & (place >= 0)
-        return {
-            "drift of the user": np.where(of_user, drift, 0),
-            "day of the user": np.where(on_the_day, day, 0),
-            "period of the title": np.where(
-                of_item, self.item_period_bias[columns, period], 0
-            ),
-        }
+        return _Located(
+            rows=rows,
+            deviation=deviation,
+            place=place,
+            cell=columns * self.item_period_bias.shape[1] + period,
+            of_user=of_user,
+            on_the_day=of_user & (place >= 0),
+            of_item=of_item,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Located:
+    """Where the terms of pairs are, and which of them there are."""
+
+    rows: Codes
+    deviation: Reals
+    place: npt.NDArray[np.int64]
+    # In the flattened biases of periods.
+    cell: Codes
+    of_user: npt.NDArray[np.bool_]
+    on_the_day: npt.NDArray[np.bool_]
+    of_item: npt.NDArray[np.bool_]
+
+
+class SeenPairs:
+    """Keeps where pairs are in time: after each epoch a model is asked for the same ones.
+
+    It serves one training, in which days and mean times of users stay the same.
+    """
+
+    def __init__(self) -> None:
+        self._pairs: tuple[npt.NDArray[Any], ...] = ()
+        self._located: _Located | None = None
+
+    def locate(
+        self, terms: TimeBiases, users: Codes, items: Codes, when: npt.NDArray[Any]
+    ) -> _Located:
+        """Find the terms of pairs, or remember where they were."""
+        asked = users, items, when
+        if self._located is None or not all(
+            np.array_equal(*pair, equal_nan=True)
+            for pair in zip(asked, self._pairs, strict=True)
+        ):
+            # Copied: who asks may change his arrays.
+            self._pairs = tuple(array.copy() for array in asked)
+            self._located = terms.locate_pairs(*asked)
+        return self._located
 
 
 def span_of(ratings: Ratings) -> tuple[int, int] | None:
@@ -140,15 +198,19 @@ def span_of(ratings: Ratings) -> tuple[int, int] | None:
     return int(times.min()), int(times.max())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TimeTraining:
     """Time terms under training: updated in place by `sgd_epoch_in_time`."""
 
-    ratings: Ratings
     # As far as they are learnt.
     terms: TimeBiases
     # Deviation, place and period of the ratings; see TimeBiases.locate.
     located: tuple[Reals, npt.NDArray[np.int64], npt.NDArray[np.int32]]
+    # Number of ratings of each day of a user, and of each title in each period.
+    n_on_day: npt.NDArray[np.int64]
+    n_in_period: npt.NDArray[np.int64]
+    # Pairs that the model is asked for in between.
+    seen: SeenPairs
 
     @classmethod
     def prepare(cls, ratings: Ratings, *, dtype: npt.DTypeLike) -> Self | None:
@@ -172,7 +234,17 @@ class TimeTraining:
             user_day_bias=np.zeros(len(user_days), dtype),
             item_period_bias=np.zeros((ratings.n_items, N_PERIODS), dtype),
         )
-        return cls(ratings, terms, terms.locate(ratings.users, times))
+        located = deviation, place, period = terms.locate(ratings.users, times)
+        del deviation
+        cells = ratings.items.astype(np.int64) * N_PERIODS + period
+        in_period = np.bincount(cells, minlength=ratings.n_items * N_PERIODS)
+        return cls(
+            terms=terms,
+            located=located,
+            n_on_day=np.bincount(place, minlength=len(user_days)),
+            n_in_period=in_period.reshape(-1, N_PERIODS),
+            seen=SeenPairs(),
+        )
 
     def arguments(self, regularization: float) -> tuple[Any, ...]:
         """Bring them into the order in which `sgd_epoch_in_time` takes them."""
@@ -195,15 +267,15 @@ class TimeTraining:
         user_shift, item_shift : ndarray of float, shapes (n_users,) and (n_items,)
             What the biases gain.
         """
-        terms, (_, place, period) = self.terms, self.located
-        dtype = terms.user_drift.dtype
-        users, items = self.ratings.users, self.ratings.items
-        of_day = _means(users, terms.user_day_bias[place], len(terms.user_drift))
-        of_period = _means(
-            items, terms.item_period_bias[items, period], len(terms.item_period_bias)
-        )
-        of_day, of_period = of_day.astype(dtype), of_period.astype(dtype)
+        terms = self.terms
+        dtype, n_users = terms.user_drift.dtype, len(terms.user_drift)
         rated_on = terms.user_days // _n_days(*terms.span)
+        on_days = np.bincount(rated_on, self.n_on_day * terms.user_day_bias, n_users)
+        n_ratings = np.bincount(rated_on, self.n_on_day, n_users)
+        of_day = (on_days / np.maximum(1, n_ratings)).astype(dtype)
+        in_periods = (self.n_in_period * terms.item_period_bias).sum(axis=1)
+        n_of_title = self.n_in_period.sum(axis=1)
+        of_period = (in_periods / np.maximum(1, n_of_title)).astype(dtype)
         centred = replace(
             terms,
             user_drift=terms.user_drift.copy(),
@@ -211,14 +283,6 @@ class TimeTraining:
             item_period_bias=terms.item_period_bias - of_period[:, None],
         )
         return centred, of_day, of_period
-
-
-def _means(codes: Codes, values: Reals, n: int) -> npt.NDArray[np.float64]:
-    counts = np.bincount(codes, minlength=n)
-    means: npt.NDArray[np.float64] = np.bincount(codes, values, n) / np.maximum(
-        1, counts
-    )
-    return means
 
 
 def _n_days(first: int, last: int) -> int:
