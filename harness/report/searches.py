@@ -368,8 +368,8 @@ def _rungs(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
 _ABOUT_RUNGS = (
     "Trials were raced on samples of the users first, each with all ratings of its users. "
     "A trial went on if it was among the best quarter of those scored on the same held-out "
-    "ratings, or no worse there than the best trial so far. Only a trial that was scored "
-    "on everything can be the best."
+    "ratings and not clearly behind the best trial so far, or no worse there than that. "
+    "Only a trial that was scored on everything can be the best."
 )
 _ABOUT_ONE_FOLD = (
     " On everything one fold was held out instead of all: it has ratings enough to tell "

@@ -128,13 +128,21 @@ def _paired_differences(
 
 
 class RungPruner(optuna.pruners.BasePruner):
-    """Lets a trial climb from sample to sample, and leaves everything to another pruner.
+    r"""Lets a trial climb from sample to sample, and leaves everything to another pruner.
 
     Successive halving, trial after trial: one goes on if it is among the best quarter of
-    those that were scored on this sample. All are scored on the same users and ratings,
-    so that differences between them are paired. One that is no worse here than the best
-    trial so far goes on, too: where a small sample ranks settings otherwise than
-    everything does, the best trial is in the middle of it, and fewer are dropped.
+    those that were scored on this sample, and not seen to be worse than the best trial so
+    far. Later trials are better than earlier ones, so that far more than a quarter are
+    among the best quarter. All are scored on the same users and ratings, so that
+    differences between them are paired, as in `RacePruner`: a trial is seen to be worse
+    when its difference :math:`d` to the best one exceeds :math:`z \, s`, where
+    :math:`s` is the median, over the others that have come to everything, of how far
+    :math:`d` there is from :math:`d` on the sample. As long as there are fewer than three
+    others, none is seen to be worse.
+
+    One that is no worse here than the best trial goes on in any case: where a small
+    sample ranks settings otherwise than everything does, the best trial is in the middle
+    of it, and fewer are dropped.
 
     Parameters
     ----------
@@ -142,17 +150,26 @@ class RungPruner(optuna.pruners.BasePruner):
         Judges the folds of everything.
     n_samples : int
         Number of the first steps that are scores on samples.
+    z : float, default 0.5
+        Width of the margin, in what a sample usually misleads by.
     """
 
     def __init__(
-        self, on_everything: optuna.pruners.BasePruner, *, n_samples: int
+        self,
+        on_everything: optuna.pruners.BasePruner,
+        *,
+        n_samples: int,
+        z: float = 0.5,
     ) -> None:
         self._on_everything = on_everything
         self._n_samples = n_samples
+        self._z = z
         self._n_seen = 0
         # Of each sample the scores so far, the best first, as less is better.
         self._scores: list[list[float]] = [[] for _ in range(n_samples)]
         self._best: FrozenTrial | None = None
+        self._margins: list[float] = [math.inf] * n_samples
+        self._complete: list[FrozenTrial] = []
         self._finalists: EndedTrials | None = None
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -167,12 +184,13 @@ class RungPruner(optuna.pruners.BasePruner):
             )
         score = _sign(study) * trial.intermediate_values[step]
         n_better = bisect.bisect_left(self._scores[step], score)
-        if n_better < math.ceil(SHARE_CLIMBING * (len(self._scores[step]) + 1)):
-            return False
+        n_climbing = math.ceil(SHARE_CLIMBING * (len(self._scores[step]) + 1))
         best = self._best
-        return best is None or (
-            score > _sign(study) * best.intermediate_values.get(step, -math.inf)
-        )
+        if best is None or step not in best.intermediate_values:
+            return n_better >= n_climbing
+        behind = score - _sign(study) * best.intermediate_values[step]
+        margin = self._margins[step] if n_better < n_climbing else 0.0
+        return behind > margin
 
     def _follow(self, study: optuna.Study) -> "EndedTrials":
         """Take in the trials that have ended since."""
@@ -187,9 +205,27 @@ class RungPruner(optuna.pruners.BasePruner):
                 best = self._best
                 if best is None or sign * _value_of(trial) < sign * _value_of(best):
                     self._best = trial
+                self._complete.append(trial)
                 self._finalists.add(self._without_samples(trial))
+                self._margins = [*map(self._margin, range(self._n_samples))]
         self._n_seen = len(trials)
         return self._finalists
+
+    def _margin(self, step: int) -> float:
+        """Find how far behind the best trial one may be on a sample."""
+        best = self._best
+        assert best is not None, "a trial is complete"
+        misled = [
+            abs(
+                (_value_of(trial) - _value_of(best))
+                - (trial.intermediate_values[step] - best.intermediate_values[step])
+            )
+            for trial in self._complete
+            if trial is not best
+            and step in trial.intermediate_values
+            and step in best.intermediate_values
+        ]
+        return self._z * float(np.median(misled)) if len(misled) >= 3 else math.inf
 
     def _without_samples(self, trial: FrozenTrial) -> FrozenTrial:
         found = copy(trial)

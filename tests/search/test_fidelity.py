@@ -177,6 +177,30 @@ def test_more_is_better_where_it_is_maximized():
     assert not climbs(study, -0.21)
 
 
+def complete(on_sample, on_everything):
+    return frozen([on_sample, 0.1, on_everything], TrialState.COMPLETE, on_everything)
+
+
+def test_a_trial_does_not_climb_that_is_further_behind_than_samples_mislead():
+    # Behind the best by 0.1, 0.15 and 0.6 on the sample, by 0.1, 0.2 and 0.3 at last:
+    # misled by 0, 0.05 and 0.3, so half of the median is 0.025.
+    others = complete(0.4, 0.6), complete(0.45, 0.7), complete(0.9, 0.8)
+    study = study_of_values(complete(0.3, 0.5), *others)
+    # Both among the best two of five.
+    assert climbs(study, 0.324)
+    assert not climbs(study, 0.326)
+    # Two others do not tell.
+    fewer = study_of_values(complete(0.3, 0.5), *others[:2], frozen([0.9]))
+    assert climbs(fewer, 0.326)
+    downwards = [
+        frozen([-value for value in t.intermediate_values.values()], t.state, -t.value)
+        for t in study.trials
+    ]
+    mirrored = study_of_values(*downwards, direction="maximize")
+    assert climbs(mirrored, -0.324)
+    assert not climbs(mirrored, -0.326)
+
+
 class Recorder(optuna.pruners.BasePruner):
     def __init__(self):
         self.seen = []
