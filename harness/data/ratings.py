@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness.errors import DataError
 
-__all__ = ["RatingScale", "Ratings", "distinct"]
+__all__ = ["RatingScale", "Ratings", "distinct", "renumber"]
 
 
 def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -197,17 +197,17 @@ class Ratings:
         Ratings
             The same ratings, sorted by user.
         """
-        user_codes, user_order = _renumber(users[0], len(users[1]))
-        item_codes, item_order = _renumber(items[0], len(items[1]))
+        user_codes, user_order = renumber(users[0], len(users[1]))
+        item_codes, item_order = renumber(items[0], len(items[1]))
         item_ids = items[1][item_order]
         rated = set(item_ids.tolist())
         more = [item for item in dict.fromkeys(unrated_items) if item not in rated]
         all_items = np.empty(len(item_ids) + len(more), dtype=object)
         all_items[: len(item_ids)] = item_ids
         all_items[len(item_ids) :] = more
-        order = np.argsort(user_codes, kind="stable").astype(np.int32)
+        sorted_codes, order = _sorted(user_codes)
         return cls(
-            users=user_codes[order],
+            users=sorted_codes,
             items=item_codes[order],
             values=np.asarray(values, dtype=np.float32)[order],
             rows=order,
@@ -298,15 +298,47 @@ class Ratings:
         return digest.hexdigest()[:16]
 
 
-def _renumber(
+def _sorted(
+    codes: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return codes in order, and where each was; equal ones stay as they are."""
+    # One number for code and position: numbers are sorted with vector instructions, 20
+    # million in 0.2 s, where a stable `argsort` takes 2.6 s.
+    keys = codes.astype(np.int64)
+    keys <<= 32
+    keys |= np.arange(len(codes), dtype=np.int32)
+    keys.sort()
+    order = keys.astype(np.int32)  # the lower half
+    keys >>= 32
+    return keys.astype(np.int32), order
+
+
+def renumber(
     codes: npt.NDArray[Any], n_codes: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
-    """Return codes in order of first appearance, and which code each was."""
+    """Replace codes by numbers in order of first appearance.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n,)
+        From 0 to `n_codes` - 1; some may be missing.
+    n_codes : int
+        How many there may be.
+
+    Returns
+    -------
+    numbers : ndarray of int32, shape (n,)
+        From 0, without gaps; `codes` itself if it is so already.
+    order : ndarray of int, shape (n_numbers,)
+        The code that became each number.
+    """
     # Written from the end: where a code is repeated, its first position stays.
     first = np.full(n_codes, -1, dtype=np.int32)
     first[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]
     there = np.flatnonzero(first >= 0)
     order = there[np.argsort(first[there])]
+    if np.array_equal(order, np.arange(n_codes)):  # as readers number them
+        return codes.astype(np.int32, copy=False), order
     numbers = np.empty(n_codes, dtype=np.int32)
     numbers[order] = np.arange(len(order), dtype=np.int32)
     return numbers[codes], order

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.ratings import renumber
 from harness.data.wording import Places, counted, shorten
 from harness.errors import DataError
 
@@ -159,6 +160,8 @@ def _numbered(
 
     types, column = pa.types, _in_plain_types(column)
     kind = column.type
+    if types.is_integer(kind) and (found := _small_numbers(column)):
+        return found
     if types.is_dictionary(kind):
         kind = kind.value_type
     elif types.is_nested(kind):
@@ -190,6 +193,17 @@ def _numbered(
     ):
         raise _no_ids(kind, name, places)
     return codes.astype(np.int32, copy=False), [str(v) for v in values]
+
+
+def _small_numbers(column: Any) -> tuple[npt.NDArray[np.int32], list[str]] | None:
+    """Take whole numbers for codes, if there are more rows than numbers up to the highest."""
+    from pyarrow import compute
+
+    ends = compute.min_max(column).as_py()
+    if column.null_count or ends["min"] < 0 or ends["max"] >= len(column):
+        return None
+    codes, order = renumber(column.to_numpy(), ends["max"] + 1)
+    return codes, list(map(str, order.tolist()))
 
 
 def _no_ids(kind: object, name: str, places: Places) -> DataError:
@@ -311,9 +325,8 @@ def to_numbers(column: Any, name: str, places: Places) -> npt.NDArray[np.float64
         row = int(np.argmax(column.is_null().to_numpy()))
         raise _no_number(row, name, places, "this cell is empty")
     values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
-    broken = np.flatnonzero(~_fits(values))
-    if len(broken):
-        row = int(broken[0])
+    if not (_fits(values.min()) and _fits(values.max())):  # NaN, too
+        row = int(np.argmin(_fits(values)))
         raise _no_number(row, name, places, f"got {values[row]}")
     return values
 

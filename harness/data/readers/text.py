@@ -3,12 +3,15 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from harness.data.readers.columns import clean_id, look_like_times, part_of
 from harness.data.readers.files import (
@@ -26,6 +29,9 @@ __all__ = ["TextTable", "open_delimited"]
 
 DELIMITERS = ",\t;|"
 BLOCK_BYTES = 8 * 2**20
+MOST_THREADS = 4
+"""More would take memory, some 60 MB each, and wait for the one that reads."""
+
 LONGEST_HEADER = 2**20
 N_SAMPLED = 20
 WIDE = 8
@@ -108,38 +114,88 @@ class TextTable:
         )
 
     def _read(self, types: Mapping[str, object]) -> Any:
+        names = dict(zip(self.columns, self.written or self.columns, strict=True))
+        wanted = {names[name]: kind for name, kind in types.items()}
+        table = self._read_blocks(wanted)
+        if table is None:
+            with open_plain(self.path) as packed:
+                file = packed if is_packed(self.path) else self.path
+                with self._stream(file, wanted) as reader:
+                    table = reader.read_all()
+        return table.rename_columns([*types])
+
+    def _stream(
+        self, file: Any, wanted: Mapping[str, Any], names: Sequence[str] | None = None
+    ) -> Any:
+        """Open Arrow's reader of one thread; `names` are for a file that has no top."""
         from pyarrow import csv as fast
 
-        written = dict(zip(self.columns, self.written or self.columns, strict=True))
-        names = None if self.has_header else [*self.columns]
+        n_above = 0 if names else self.n_above
+        if not self.has_header:
+            names = names or self.columns
         if self.delimiter == "::":  # read as ":" with empty columns between
             names = [part for c in self.columns for part in (c, f"{c}:")][:-1]
         # The streaming reader: read_csv reads ahead of its parser, at three times the
         # memory for 20 million ratings.
-        with open_plain(self.path) as packed:
-            reader = fast.open_csv(
-                packed if is_packed(self.path) else self.path,
-                read_options=fast.ReadOptions(
-                    block_size=BLOCK_BYTES,
-                    column_names=names,
-                    encoding=self.encoding,
-                    skip_rows=self.n_above,
-                ),
-                parse_options=fast.ParseOptions(
-                    delimiter=self.delimiter[0], newlines_in_values=True
-                ),
-                convert_options=fast.ConvertOptions(
-                    include_columns=[written[name] for name in types],
-                    column_types={
-                        written[k]: t for k, t in types.items() if t is not None
-                    },
-                    # "None" and "NA" are names of people and films, not missing values.
-                    null_values=[""],
-                    strings_can_be_null=False,
-                ),
-            )
-            with reader:
-                return reader.read_all().rename_columns([*types])
+        return fast.open_csv(
+            file,
+            read_options=fast.ReadOptions(
+                block_size=BLOCK_BYTES,
+                column_names=names,
+                encoding=self.encoding,
+                skip_rows=n_above,
+            ),
+            parse_options=fast.ParseOptions(
+                delimiter=self.delimiter[0], newlines_in_values=True
+            ),
+            convert_options=fast.ConvertOptions(
+                include_columns=[*wanted],
+                column_types={k: t for k, t in wanted.items() if t is not None},
+                # "None" and "NA" are names of people and films, not missing values.
+                null_values=[""],
+                strings_can_be_null=False,
+            ),
+        )
+
+    def _read_blocks(self, wanted: Mapping[str, Any]) -> Any:
+        """Read blocks of lines side by side, to the values that the stream would give.
+
+        None for small files, for those that cannot be cut at their line ends, and for those
+        with a mistake: the stream reads them, and comes to the first mistake first.
+        """
+        import pyarrow as pa
+
+        if self.encoding != "utf-8" or self.path.stat().st_size <= BLOCK_BYTES:
+            return None
+        try:
+            with open_plain(self.path) as file:
+                blocks = _blocks(file)
+                first = next(blocks)
+                # What the stream takes from its first block: all names, and some types.
+                with self._stream(pa.BufferReader(first), {}) as reader:
+                    top = reader.schema
+                wanted = {k: t or top.field(k).type for k, t in wanted.items()}
+                parse = partial(self._parse, wanted=wanted, names=top.names)
+                parts = [self._parse(first, wanted), *_side_by_side(parse, blocks)]
+        except (pa.ArrowException, KeyError):
+            return None
+        return pa.table(
+            {name: _joined([part[name] for part in parts]) for name in wanted}
+        )
+
+    def _parse(
+        self,
+        block: bytes,
+        wanted: Mapping[str, Any],
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        import pyarrow as pa
+
+        ids = [name for name, kind in wanted.items() if pa.types.is_dictionary(kind)]
+        text = {**wanted, **dict.fromkeys(ids, pa.string())}
+        with self._stream(pa.BufferReader(block), text, names) as reader:
+            table = reader.read_all().combine_chunks()
+        return {k: _compact(table[k]) if k in ids else table[k] for k in wanted}
 
     def of(self, row: int) -> str:
         """Name the place of a row; see `harness.data.wording.Places`."""
@@ -173,6 +229,68 @@ class TextTable:
                 if record:
                     yield start, record
                 start = self.n_above + reader.line_num + 1
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Cut a file after ends of lines, as long as none can be a part of a cell."""
+    import pyarrow as pa
+
+    top, rest = b"", b""
+    while block := file.read(BLOCK_BYTES):
+        end = block.rfind(b"\n") + 1
+        # Quotation marks of a header are no matter: those of a first line end there.
+        quoted = block.find(b'"', 0 if top else block.find(b"\n")) >= 0
+        if quoted or len(rest) > BLOCK_BYTES:
+            raise pa.ArrowInvalid("a line end may be part of a cell, or be missing")
+        if end:
+            yield b"".join((top, rest, block[:end]))
+            # A blank line, for Arrow drops a mark of UTF-8 at the start of each block.
+            top, rest = b"\n", b""
+        rest += block[end:]
+    yield top + rest
+
+
+def _side_by_side(
+    parse: Callable[[bytes], dict[str, Any]], blocks: Iterable[bytes]
+) -> Iterator[dict[str, Any]]:
+    """Parse blocks in threads, and read hardly ahead of them."""
+    import pyarrow as pa
+
+    n_threads = min(pa.cpu_count(), MOST_THREADS)
+    pending = deque[Future[dict[str, Any]]]()
+    with ThreadPoolExecutor(n_threads) as pool:
+        for block in blocks:
+            pending.append(pool.submit(parse, block))
+            if len(pending) > n_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _compact(column: Any) -> Any:
+    """Turn text that is all whole numbers into these, and number other text."""
+    import pyarrow as pa
+
+    try:
+        numbers = column.cast(pa.int32())
+    except pa.ArrowInvalid:
+        return column.dictionary_encode()
+    is_same = numbers.cast(pa.string()).equals(column)  # 007 is not 7
+    return numbers if is_same else column.dictionary_encode()
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Put parts of a column together, as text if one of them is text."""
+    import pyarrow as pa
+
+    if len({part.type for part in parts}) > 1:
+        parts = [
+            part.cast(pa.string()).dictionary_encode()
+            if pa.types.is_integer(part.type)
+            else part
+            for part in parts
+        ]
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks])
 
 
 @contextmanager
