@@ -21,6 +21,7 @@ __all__ = [
     "complete_metrics",
     "complete_names",
     "complete_spaces",
+    "complete_studied_families",
 ]
 
 _MARK = "harness_experiment"  # as harness.search.storage.MARK, which needs Optuna
@@ -73,6 +74,11 @@ def complete_families(incomplete: str) -> list[str]:
     # As harness.models.families.GROUP, whose module needs NumPy.
     entries = entry_points(group="harness.families")
     return _starting((entry.name for entry in entries), incomplete)
+
+
+def complete_studied_families(incomplete: str) -> list[str]:
+    """Complete names of families that can be a study of their own."""
+    return [name for name in complete_families(incomplete) if name != "blend"]
 
 
 def complete_metrics(incomplete: str) -> list[str]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.completion import (
-    complete_families,
     complete_metrics,
     complete_names,
     complete_spaces,
+    complete_studied_families,
 )
 from harness.cli.options import (
     DataOptions,
@@ -203,7 +203,7 @@ def study(
             metavar="FAMILY",
             help="Family of models: a name from `harness families`, or a class in a file of "
             "your own, my_model.py:MyModel.",
-            autocompletion=complete_families,
+            autocompletion=complete_studied_families,
         ),
     ],
     search: SearchOptions,
