@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import ClassVar
@@ -88,6 +89,19 @@ def test_a_line_through_the_samples_is_continued_to_all_ratings(prepared, exact)
     assert found.memory_bytes == pytest.approx(
         2 * family.worker_bytes + data + 6 * family.model_bytes
     )
+
+
+@pytest.mark.parametrize(("seconds", "n_samples"), [(1e-3, 3), (0.03, 2)])
+def test_samples_grow_by_what_they_cost_however_busy_the_machine_is(
+    prepared, exact, monkeypatch, seconds, n_samples
+):
+    hours = itertools.count(step=3600)
+    monkeypatch.setattr(forecast.time, "monotonic", lambda: next(hours))
+    samples = exact(lambda n: seconds * n)
+    forecast_experiment(prepared)
+    # Of some 22, 90 and 360 ratings, the first one twice. At 0.03 s a rating the first
+    # two take 3.4 s for each of the settings, and the third would take four times 2.7 s.
+    assert len({len(each) for each in samples}) == n_samples
 
 
 def test_samples_and_one_fold_take_their_share_of_the_time(prepared, exact):
