@@ -1,5 +1,8 @@
 """Carrying out what was prepared: search, judge, log, and write the report."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from harness.experiment.run import PreparedExperiment, prepare_repeat
 from harness.experiment.store import keep_split, read_experiment
 from harness.objects import Experiment
 from harness.progress import Listeners, SearchProgress
-from harness.report.write import write_report
+from harness.report.write import import_libraries, write_report
 from harness.search.records import why_exhausted, why_none_is_best
 from harness.serving.experiment_log import log_report, log_runs
 from harness.tracking.live import MLflowTracker
@@ -81,8 +84,9 @@ def _search_and_judge(
     chosen = [only] if only else sorted(prepared.plans, key=prepared.spec.is_blend)
     with progress:
         progress.begin(prepared, chosen)
-        for candidate in chosen:
-            _search(prepared, candidate, progress, location)
+        with _importing_ahead(prepared):
+            for candidate in chosen:
+                _search(prepared, candidate, progress, location)
         record = read_experiment(storage, prepared.name)
         # Without `only` all have just had what they get.
         if only is not None and unfinished(record):
@@ -91,6 +95,33 @@ def _search_and_judge(
             return None
         progress.step("judging")
         return judge_experiment(prepared, on_step=progress.step)
+
+
+# The workers are busy by then; a shorter search is not disturbed.
+_HEAD_START_SECONDS = 1.0
+
+
+@contextmanager
+def _importing_ahead(prepared: PreparedExperiment) -> Iterator[None]:
+    """Import in the background what is needed after the search.
+
+    Its workers keep this process waiting, and afterwards all would wait for the imports.
+    """
+
+    def import_all() -> None:
+        # Whoever needs them imports them again, and meets the error that was met here.
+        with suppress(Exception):
+            import_libraries()
+            if prepared.split.test is not None:
+                import harness.models.forked  # noqa: F401 - the judge predicts
+
+    timer = threading.Timer(_HEAD_START_SECONDS, import_all)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _search(

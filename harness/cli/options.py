@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.completion import complete_names
 from harness.data.options import ReadOptions, help_of_option
+from harness.evaluation.worker_process import prepare_workers
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
@@ -160,6 +161,11 @@ class WorkerOptions:
             rich_help_panel="Workers",
         ),
     ] = False
+
+    def prepare(self, *, needed: bool = True) -> None:
+        """Let workers get ready while this process imports what it needs."""
+        if needed and not self.dry_run:
+            prepare_workers(self.jobs)
 
 
 def _store_option(

@@ -215,6 +215,7 @@ def run(
 
       harness run movielens_100k --data ml-100k --check
     """
+    workers.prepare(needed=not scope.report_only)
     from harness import api
     from harness.carry_out import finish
     from harness.experiment.judge import JudgedExperiment

@@ -235,6 +235,7 @@ def study(
 
       harness study cf --data ratings.csv --dry-run
     """
+    workers.prepare()
     from harness.api import forecast_tune, tune
     from harness.progress import ConsoleProgress
     from harness.search.records import why_none_is_best

@@ -29,6 +29,7 @@ __all__ = [
     "main_module",
     "n_cores",
     "pack",
+    "prepare_workers",
     "unpack",
 ]
 
@@ -60,6 +61,19 @@ def context_of_workers() -> Any:
     ]
     context.set_forkserver_preload(preloaded)
     return context
+
+
+def prepare_workers(jobs: int | None) -> None:
+    """Let the process that workers are forked from begin its imports on an idle core.
+
+    They take as long as those of the command itself, which would else come first.
+    """
+    if sys.platform == "linux" and jobs != 1 and n_cores() > 1:
+        from multiprocessing import forkserver
+
+        context_of_workers()
+        with environment_of_workers():
+            forkserver.ensure_running()
 
 
 class WorkerDiedError(RuntimeError):

@@ -1,6 +1,7 @@
 """What is fitted after the search: fresh folds, the bias floor, and the models judged."""
 
 import json
+import sys
 import tempfile
 import time
 import traceback
@@ -285,8 +286,9 @@ def hold_out(
     return HeldOut(prediction, costs, model if keep else None)
 
 
-SHORT_SECONDS = 4.0
-"""Less work than this is done here: workers take about a second to start."""
+SHORT_SECONDS = 0.5 if sys.platform == "linux" else 4.0
+"""Less work than this is done here: workers take about a second to start, unless they are
+forked from a process that is there since the search."""
 
 
 def choose_jobs(seconds: float, asked: int | None) -> int:

@@ -166,11 +166,15 @@ class _Judge:
 
     def _jobs(self) -> int:
         spec, n_train = self._prepared.spec, len(self._prepared.split.train)
-        # The tuned models come from where costs are measured.
-        n_fits = spec.search.folds + spec.final_seeds
+        asked, n_folds = self._prepared.settings.jobs, spec.search.folds
         of_one = [best.metrics.get("fit_seconds", 0.0) for best in self._best.values()]
-        seconds = n_fits * sum(of_one) + FLOOR_SECONDS * n_train
-        return choose_jobs(seconds, self._prepared.settings.jobs)
+        if self._prepared.split.test is None:
+            # Fresh folds are all there is to do.
+            n_fits = n_folds * len(of_one)
+            return min(n_fits, choose_jobs(n_folds * sum(of_one), asked))
+        # The tuned models come from where costs are measured.
+        n_fits = n_folds + spec.final_seeds
+        return choose_jobs(n_fits * sum(of_one) + FLOOR_SECONDS * n_train, asked)
 
     def _score_fresh_folds(self, fitter: Fitter) -> None:
         wanted: dict[str, Settings] = {

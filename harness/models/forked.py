@@ -1,4 +1,4 @@
-"""Numba made ready in the process that workers are forked from; nothing else imports this.
+"""Numba made ready: in the process that workers are forked from, and before judging.
 
 Its import, and what the first call of any compiled loop does (it imports 230 modules more,
 SciPy's linear algebra among them, and registers all that Numba can compile), take 0.6 s of a

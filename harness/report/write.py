@@ -22,8 +22,9 @@ from harness.report.reproduction import ENQUEUE, SPACE, reproduction, traces
 from harness.report.searches import optimism, searches
 from harness.report.trial_tables import trials
 from harness.report.verdict import opening, verdict_of
+from harness.search.importance import import_forest
 
-__all__ = ["write_folder", "write_report"]
+__all__ = ["import_libraries", "write_folder", "write_report"]
 
 
 REPORT = "report.md"
@@ -60,6 +61,14 @@ SECTIONS = (
 )
 APPENDIX = (pairs, trials, traces)
 """What few readers need: folded until it is asked for."""
+
+
+def import_libraries() -> None:
+    """Import what figures are drawn and computed with: a second of a core."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+
+    import_forest()
 
 
 def write_report(record: ExperimentRecord, folder: Path) -> Path:

@@ -20,6 +20,7 @@ __all__ = [
     "FEWEST_TRIALS",
     "dominating_choice",
     "has_importance",
+    "import_forest",
     "param_importance",
 ]
 
@@ -34,6 +35,11 @@ DOMINATING = 0.5
 _N_TREES = 128
 # Deeper trees take 100 s for 1000 trials, and learn their noise.
 _DEPTH = 6
+
+
+def import_forest() -> None:
+    """Import scikit-learn, which Optuna does when it is asked for the first time."""
+    import optuna.importance  # noqa: F401
 
 
 def param_importance(

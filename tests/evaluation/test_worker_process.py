@@ -1,12 +1,19 @@
 """What a process may use of its machine, by control groups of both versions."""
 
 import os
+import sys
+from multiprocessing import forkserver
 
 import psutil
 import pytest
 
 from harness.evaluation import worker_process
-from harness.evaluation.worker_process import available_bytes, n_cores
+from harness.evaluation.worker_process import (
+    THREAD_VARIABLES,
+    available_bytes,
+    n_cores,
+    prepare_workers,
+)
 
 GB = 10**9
 
@@ -95,3 +102,20 @@ def test_groups_of_version_1_each_have_a_tree_whose_path_may_be_that_of_the_host
     assert (n_cores(), available_bytes()) == (2, GB)
     groups("3:cpu,cpuacct:/\n", **{"cpu/cpu__cfs_quota_us": "-1\n"})
     assert n_cores() == 64
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks workers")
+@pytest.mark.parametrize(
+    ("cores", "jobs", "n_started"), [(2, None, 1), (2, 16, 1), (2, 1, 0), (1, None, 0)]
+)
+def test_workers_are_prepared_where_there_will_be_some_and_a_core_is_idle(
+    monkeypatch, cores, jobs, n_started
+):
+    started = []
+    monkeypatch.setattr(worker_process, "n_cores", lambda: cores)
+    monkeypatch.setattr(
+        forkserver, "ensure_running", lambda: started.append(dict(os.environ))
+    )
+    prepare_workers(jobs)
+    assert len(started) == n_started
+    assert all(each[name] == "1" for each in started for name in THREAD_VARIABLES)

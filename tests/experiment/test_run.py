@@ -1,3 +1,4 @@
+import threading
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
@@ -586,3 +587,22 @@ def test_a_probe_that_dies_costs_the_others_nothing(monkeypatch):
 def test_a_margin_wider_than_the_scale_is_refused_before_anything_is_searched():
     with pytest.raises(ParameterError, match="width of the rating scale"):
         prepare(changes={"decision": {"margin": 4.5}})
+
+
+@pytest.mark.parametrize(("head_start", "n_imports"), [(0.0, 1), (60.0, 0)])
+def test_libraries_are_imported_ahead_where_the_search_takes_longer_than_that(
+    monkeypatch, head_start, n_imports
+):
+    imported, over = [], threading.Event()
+
+    def import_libraries():
+        imported.append(threading.current_thread())
+        over.set()
+        raise ImportError  # met again by whoever needs it
+
+    monkeypatch.setattr(carry_out, "import_libraries", import_libraries)
+    monkeypatch.setattr(carry_out, "_HEAD_START_SECONDS", head_start)
+    with carry_out._importing_ahead(prepare()):
+        over.wait(10 * n_imports)
+    assert len(imported) == n_imports
+    assert threading.current_thread() not in imported

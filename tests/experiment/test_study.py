@@ -11,6 +11,7 @@ from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds, cut_fold
+from harness.experiment import fitting
 from harness.experiment import judge as remeasure
 from harness.experiment.judge import judge_experiment
 from harness.experiment.run import RunSettings, prepare_study, study_spec
@@ -291,3 +292,26 @@ def test_large_data_have_one_fresh_fold_and_the_seeds_that_can_change_a_digit(
     text = optimism(Context(record=record, folder=tmp_path))
     assert f"{record.seed_gaps['svd']:.6f}" in text
     assert f"{len(train) // 5:,} ratings" in text
+
+
+@pytest.mark.parametrize(("split", "n_workers"), [("none", 5), ("random", 16)])
+def test_without_a_test_set_no_more_workers_judge_than_there_are_fresh_folds(
+    split, n_workers, prepared, tmp_path, monkeypatch
+):
+    class Opened(Exception):  # noqa: N818
+        """All that is asked is known."""
+
+    def open_fitter(_data, *, jobs):
+        asked.append(jobs)
+        raise Opened
+
+    asked = []
+    monkeypatch.setattr(remeasure, "open_fitter", open_fitter)
+    monkeypatch.setattr(fitting, "SHORT_SECONDS", 0.0)
+    spec = study_spec("baseline", n_trials=1, split={"method": split})
+    settings = RunSettings(storage=str(tmp_path / "o.log"))
+    prepared = prepare_study(spec, settings, load=lambda _: prepared.dataset)
+    search(prepared)
+    with pytest.raises(Opened):
+        judge(replace(prepared, settings=replace(settings, jobs=16)))
+    assert asked == [n_workers]

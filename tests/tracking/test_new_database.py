@@ -5,9 +5,12 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import Pool
 
 from harness.errors import TrackingError
 from harness.serving.fetch import open_client
@@ -71,6 +74,39 @@ def test_what_a_killed_process_left_is_removed_after_a_while(tmp_path):
     create(tmp_path / "mlflow.db")
     assert not old.exists()
     assert young.exists()
+
+
+@pytest.fixture
+def waits():
+    """Let connections wait for the disk, and hear which do, by the name of the file."""
+    seen, full = {}, 2
+
+    def wait(connection, _):
+        connection.execute(f"PRAGMA synchronous = {full}")
+
+    def note(connection, *_):
+        [(_, _, file), *_] = connection.execute("PRAGMA database_list")
+        [level] = connection.execute("PRAGMA synchronous").fetchone()
+        seen.setdefault(Path(file).name, set()).add(level)
+
+    listeners = {"connect": wait, "checkout": note}
+    for kind, listener in listeners.items():
+        event.listen(Pool, kind, listener)
+    yield seen
+    for kind, listener in listeners.items():
+        event.remove(Pool, kind, listener)
+
+
+def test_only_while_nobody_has_the_file_nothing_waits_for_the_disk(tmp_path, waits):
+    create(tmp_path / "mlflow.db")
+    other = create_engine(f"sqlite:///{tmp_path}/other.db")
+    n_experiments(tmp_path / "mlflow.db")
+    with other.connect():
+        pass
+    other.dispose()
+    off, full = 0, 2
+    [made] = waits.keys() - {"mlflow.db", "other.db"}
+    assert waits == {made: {off}, "mlflow.db": {full}, "other.db": {full}}
 
 
 def test_two_threads_create_one_database(tmp_path):

@@ -172,7 +172,10 @@ def _numbered(
     column = column.cast(pa.dictionary(pa.int32(), kind)).unify_dictionaries()
     array = column.combine_chunks()
     values = array.dictionary.to_pylist()
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    indices = array.indices
+    if indices.null_count:  # asked first: filling imports pandas
+        indices = indices.fill_null(-1)
+    codes = indices.to_numpy(zero_copy_only=False)
     if None in values:
         codes = np.where(codes == values.index(None), -1, codes)
         values[values.index(None)] = ""
