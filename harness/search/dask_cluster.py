@@ -2,13 +2,17 @@
 
 import hashlib
 import logging
+import math
 import os
 import platform
+import queue
 import secrets
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,8 +35,10 @@ __all__ = ["DaskExecutor", "open_cluster"]
 
 
 CONNECT_SECONDS = 10.0
-# So old may the number of workers be: to ask for it is a message to the scheduler.
-COUNT_SECONDS = 1.0
+# So often is the scheduler asked which workers are there.
+LOOK_SECONDS = 0.25
+# A call that has killed so many workers has failed; one or two may have died by themselves.
+MAX_DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -149,14 +155,21 @@ class _Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     future: Future[Any] = field(default_factory=Future)
+    n_deaths: int = 0
+    # Of the worker that has it: another process at the same address has another one.
+    folder: str = ""
     sent: Any = None
+    inner: Future[Any] | None = None
 
 
 class DaskExecutor(Executor):
-    """Runs calls on a Dask cluster, by the executor of its client.
+    """Runs calls on a Dask cluster, one at a time on each worker.
 
-    Dask repeats the calls of a worker that died on another one. A call that has killed
-    several workers ends in `WorkerDiedError`, a scheduler that is gone in `StudyError`.
+    Dask alone would give a call to the few workers that have its data, behind others, which
+    die with it and are blamed, too; and it forgets its deaths with the last copy of the data.
+    So a thread chooses the worker here, and sees who is dead by asking who is there. A call
+    that has killed `MAX_DEATHS` workers ends in `WorkerDiedError`, a scheduler that is gone
+    in `StudyError`.
     """
 
     def __init__(self, client: Any, address: str) -> None:
@@ -166,96 +179,184 @@ class DaskExecutor(Executor):
         self._inner = client.get_executor(pure=False)
         self._sent: dict[_SharedData, Any] = {}
         self._sending = threading.Lock()
-        self._counted: tuple[float, int] = (0.0, 0)
-        self._is_closed = False
+        self._open: set[Future[Any]] = set()
+        self._closed = threading.Event()
+        self._line: deque[_Call] = deque()
+        # Calls that have ended and where; None where one is put in line.
+        self._events: queue.SimpleQueue[tuple[_Call, str, Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        # Only the thread changes what follows.
+        self._running: dict[str, _Call] = {}
+        self._folders: dict[str, str] = {}
+        self._able: list[str] = []
+        self._seen = -math.inf
+        with self._losses_told():
+            self._look()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def count(self) -> int:
         """Count the workers that are there."""
-        when, n_workers = self._counted
-        if time.monotonic() - when > COUNT_SECONDS:
-            with self._losses_told():
-                n_workers = len(self._client.nthreads())
-            self._counted = (time.monotonic(), n_workers)
-        return n_workers
+        return len(self._folders)
 
     @contextmanager
     def share(self, data: TrainingData) -> Iterator[Callable[[FoldTask], FoldResult]]:
-        """Send data to each worker once; those that join get it from the others."""
+        """Send data to one worker; the others get them from each other."""
         shared = _SharedData.of(data)
         with self._losses_told():
             self._send(shared)
         yield shared
 
-    def _send(self, shared: _SharedData, lost: Any = None) -> Any:
-        """Send data, unless they are there; `lost` is where they were before."""
+    def _send(self, shared: _SharedData) -> Any:
+        """Send data, unless they are there."""
         with self._sending:
-            while self._sent.get(shared) in (None, lost):
+            sent = self._sent.get(shared)
+            while sent is None or sent.status != "finished":
                 # Dask keeps waiting for what it has lost, under its old name.
                 key = f"harness-{shared.fingerprint}-{secrets.token_hex(4)}"
                 try:
-                    sent = self._client.scatter(
-                        {key: shared}, broadcast=True, hash=False
-                    )
-                except OSError:
-                    if self._is_closed or self._client.status != "running":
+                    # With broadcast=True it would wait for workers that die meanwhile, for
+                    # ever (dask/distributed, issue 5704).
+                    sent = self._client.scatter({key: shared}, hash=False)[key]
+                except (OSError, KeyError):
+                    if self._closed.is_set() or self._client.status != "running":
                         raise
-                    # Workers end at this moment, or none has come back yet.
+                    # The worker has died at this moment, or none has come back yet.
                     time.sleep(0.1)
-                    continue
-                self._sent[shared] = sent[key]
-            return self._sent[shared]
+            self._sent[shared] = sent
+            return sent
 
     def submit(
         self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         """Put a call in line."""
+        if self._closed.is_set():
+            raise RuntimeError("This executor is closed.")
         call = _Call(fn, args, kwargs)
-        with self._losses_told():
-            self._begin(call)
+        self._open.add(call.future)
+        call.future.add_done_callback(self._open.discard)
+        self._line.append(call)
+        self._events.put(None)
         return call.future
 
-    def _begin(self, call: _Call) -> None:
+    def _serve(self) -> None:
+        while not self._closed.is_set():
+            try:
+                with self._losses_told():
+                    self._take_events()
+                    if self._closed.is_set():
+                        break
+                    if time.monotonic() - self._seen >= LOOK_SECONDS:
+                        self._look()
+                    self._place()
+            except Exception as error:  # noqa: BLE001 - the futures carry it
+                self._end_all(error)
+        self._end_all(None)
+
+    def _take_events(self) -> None:
+        with suppress(queue.Empty):
+            event = self._events.get(timeout=LOOK_SECONDS)
+            while True:
+                if event is not None:
+                    self._end(*event)
+                event = self._events.get_nowait()
+
+    def _look(self) -> None:
+        """See who is there, and who has died with a call."""
+        if self._client.status != "running":
+            raise self._gone()
+        # Not scheduler_info(), which Dask's own questions overwrite.
+        there = self._client.sync(self._client.scheduler.identity)["workers"]
+        self._seen = time.monotonic()
+        self._folders = {name: told["local_directory"] for name, told in there.items()}
+        # A worker that is short of memory is paused, and would not begin.
+        self._able = [name for name in there if there[name]["status"] == "running"]
+        for worker, call in [*self._running.items()]:
+            if self._folders.get(worker) != call.folder:
+                self._take_back(worker, has_died=True)
+
+    def _place(self) -> None:
+        """Give calls to workers that have none."""
+        free = [worker for worker in self._able if worker not in self._running]
+        while self._line and free:
+            call = self._line.popleft()
+            if call.future.cancelled():
+                self._settle(call)
+                continue
+            worker = free.pop()
+            self._running[worker] = call
+            self._begin(call, worker)
+
+    def _begin(self, call: _Call, worker: str) -> None:
+        call.folder = self._folders[worker]
+        at = {"workers": [worker], "allow_other_workers": False}
         if isinstance(call.fn, _SharedData):
-            call.sent = self._send(call.fn, call.sent)
-            inner = self._inner.submit(_evaluate, call.sent, _versions(), *call.args)
+            call.sent = self._send(call.fn)
+            arguments = (_evaluate, call.sent, _versions(), *call.args)
+            inner = self._inner.submit(*arguments, **at)
         else:
-            inner = self._inner.submit(call.fn, *call.args, **call.kwargs)
-        inner.add_done_callback(lambda done: self._end(call, done))
+            inner = self._inner.submit(call.fn, *call.args, **call.kwargs, **at)
+        call.inner = inner
+        inner.add_done_callback(lambda done: self._events.put((call, worker, done)))
 
-    def _end(self, call: _Call, inner: Future[Any]) -> None:
-        """Pass an outcome on; called by the thread that Dask's messages come to."""
-        if inner.cancelled():
-            if not self._is_closed and self._client.status == "running":
-                # The last worker that had the data is dead. To send them again takes
-                # answers, which this thread must be free for.
-                threading.Thread(target=self._begin_again, args=[call]).start()
-                return
-            if self._is_closed:
-                call.future.cancel()
-                call.future.set_running_or_notify_cancel()
-            else:
-                call.future.set_exception(self._gone())
+    def _end(self, call: _Call, worker: str, inner: Future[Any]) -> None:
+        """Pass an outcome on, or find out what was lost."""
+        from distributed import KilledWorker
+
+        if self._running.get(worker) is not call or call.inner is not inner:
             return
-        error = inner.exception()
+        error = None if inner.cancelled() else inner.exception()
+        if inner.cancelled() or isinstance(error, KilledWorker):
+            # Its worker is dead, or the last one that had the data is.
+            if isinstance(call.fn, _SharedData) and (
+                self._sent.get(call.fn) is call.sent
+            ):
+                del self._sent[call.fn]
+            self._look()
+            if self._running.get(worker) is call:
+                self._take_back(worker, has_died=error is not None)
+            return
+        del self._running[worker]
         if error is None:
-            call.future.set_result(inner.result())
+            self._settle(call, inner.result())
         else:
-            call.future.set_exception(self._translated(call, error))
+            self._settle(call, error=self._translated(call, error))
 
-    def _begin_again(self, call: _Call) -> None:
-        try:
-            with self._losses_told():
-                self._begin(call)
-        except StudyError as error:
+    def _take_back(self, worker: str, *, has_died: bool) -> None:
+        """Put a call in front of the line, unless it has killed too many workers."""
+        call = self._running.pop(worker)
+        inner, call.inner = call.inner, None
+        if inner is not None:
+            inner.cancel()
+        call.n_deaths += has_died
+        if call.n_deaths < MAX_DEATHS:
+            self._line.appendleft(call)
+        else:
+            told = WorkerDiedError(f"{call.n_deaths} workers of the cluster")
+            self._settle(call, error=told)
+
+    def _end_all(self, error: Exception | None) -> None:
+        while self._running:
+            self._line.append(self._running.popitem()[1])
+        while self._line:
+            call = self._line.popleft()
+            if error is None:
+                call.future.cancel()
+            self._settle(call, error=error)
+
+    @staticmethod
+    def _settle(
+        call: _Call, result: Any = None, *, error: BaseException | None = None
+    ) -> None:
+        if not call.future.set_running_or_notify_cancel():
+            return  # nobody waits for it any more
+        if error is None:
+            call.future.set_result(result)
+        else:
             call.future.set_exception(error)
 
     def _translated(self, call: _Call, error: BaseException) -> BaseException:
-        from distributed import KilledWorker
-
-        if isinstance(error, KilledWorker):
-            return WorkerDiedError(
-                f"{error.allowed_failures + 1} workers of the cluster"
-            )
         if isinstance(call.fn, _SharedData) and not isinstance(error, HarnessError):
             # Whatever a model raises is in its result.
             reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -289,22 +390,27 @@ class DaskExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the interface of Executor
         """Drop what waits: the workers are not ours to end."""
         del cancel_futures
-        self._is_closed = not wait
+        if wait:
+            futures.wait([*self._open])
+        self._closed.set()
+        self._events.put(None)
         with suppress(Exception):
-            self._inner.shutdown(wait=wait)
-        self._is_closed = True
+            self._inner.shutdown(wait=False)
+        self._thread.join(timeout=LOOK_SECONDS * 4)
 
 
 @contextmanager
 def open_cluster(address: str) -> Iterator[DaskExecutor]:
     """Connect to a scheduler whose workers are like this process."""
     client = _connect(address)
-    executor = DaskExecutor(client, address)
     try:
         _check_workers(client, address)
-        yield executor
+        executor = DaskExecutor(client, address)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False)
     finally:
-        executor.shutdown(wait=False)
         # A scheduler that is gone does not say goodbye.
         with suppress(Exception):
             client.close(timeout=2)

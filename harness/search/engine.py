@@ -101,8 +101,16 @@ class RunningTrial:
     def may_go_on(self, *, ahead: bool) -> bool:
         """Tell whether there is a next step that does not wait for a verdict."""
         over = self.outcome is not None or self.twin is not None
+        over = over or not self.awaits(self.submitted)
         waits = not ahead and self.submitted > len(self.steps)
         return not (over or waits or self.submitted == len(self.plan.evaluations))
+
+    def awaits(self, step: int) -> bool:
+        """Tell whether the result of a step may be needed: none after one that failed."""
+        return all(
+            result.error is None or step < failed
+            for failed, result in self.results.items()
+        )
 
     @property
     def next_share(self) -> float:
@@ -398,6 +406,7 @@ class Engine:
         if not self._running:
             return False
         try:
+            runner.drop(lambda key: self._is_awaited(*key))
             self._feed(runner)
             results = runner.wait()
         except Exception:
@@ -592,6 +601,9 @@ class Engine:
             for k in range(len(known))
         )
         return 2 if seems_over else _SEEMS_TO_GO_ON if known else 1
+
+    def _is_awaited(self, number: int, step: int) -> bool:
+        return number in self._running and self._running[number].awaits(step)
 
     def _receive(self, number: int, step: int, result: FoldResult) -> None:
         if number in self._running:

@@ -214,15 +214,11 @@ Evaluate = Callable[[FoldTask], FoldResult]
 
 @dataclass(frozen=True)
 class Workers:
-    """An executor, the number of its workers, and how data reach them.
-
-    So many tasks as `n_in_line` may wait there, so that no worker waits for the owner.
-    """
+    """An executor, the number of its workers, and how data reach them."""
 
     executor: Executor
     count: Callable[[], int]
     share: Callable[[TrainingData], AbstractContextManager[Evaluate]]
-    n_in_line: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,8 +281,7 @@ def _share_folder(data: TrainingData) -> Iterator[Evaluate]:
 def _open_dask(choice: ExecutorChoice, module: str) -> Iterator[Workers]:
     del module
     with open_cluster(choice.address or "") as executor:
-        # None in line: a worker that is killed would be blamed on what waits there, too.
-        yield Workers(executor, executor.count, executor.share, n_in_line=0)
+        yield Workers(executor, executor.count, executor.share)
 
 
 EXECUTORS: Mapping[str, ExecutorEntry] = MappingProxyType(
@@ -317,14 +312,19 @@ class TaskRunner:
         return len(self._pending)
 
     def has_room(self, *, in_line: bool) -> bool:
-        """Tell whether a worker is idle, or a task may wait in line for the next one."""
-        n_in_line = self._workers.n_in_line if in_line else 0
-        return self.n_pending < max(1, self._workers.count()) + n_in_line
+        """Tell whether a worker is idle, or one task may wait for the next that is."""
+        return self.n_pending < max(1, self._workers.count()) + in_line
 
     def submit(self, key: Any, task: FoldTask) -> None:
         """Hand in a task."""
         future = self._workers.executor.submit(self._evaluate, task)
         self._pending[future] = (key, task)
+
+    def drop(self, is_awaited: Callable[[Any], bool]) -> None:
+        """Take out of the line what nobody waits for; what has begun may go on."""
+        for future, (key, _) in [*self._pending.items()]:
+            if not is_awaited(key) and future.cancel():
+                del self._pending[future]
 
     def wait(self) -> list[tuple[Any, FoldResult]]:
         """Wait until at least one task is done, or a moment has passed."""

@@ -216,8 +216,6 @@ class Cluster:
         root = Path(__file__).parent.parent.parent
         settings = {
             "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
-            # A task that kills its worker is tried three times, not four.
-            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
             "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
         }
         with (self.folder / "log").open("a") as log:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from harness.cli import app
 from harness.data.catalogue import Catalogue
 from harness.errors import MissingExtraError, StudyError
 from harness.evaluation.splits import assign_folds
+from harness.evaluation.worker_process import WorkerDiedError
 from harness.models.families import load_family
 from harness.models.svd.model import SVD
 from harness.search import dask_cluster
@@ -23,7 +25,9 @@ from harness.search.dask_cluster import _SharedData, open_cluster
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData
 from tests.listeners import After
-from tests.search.conftest import slow
+from tests.search.conftest import free_port, slow
+from tests.search.test_executors import SPACE as DEADLY
+from tests.search.test_executors import Fragile
 
 SPACE = """
 family = "svd"
@@ -54,6 +58,15 @@ def executor(cluster):
     return f"dask={cluster.address}"
 
 
+def data_of(ratings, family=SVD):
+    return TrainingData(
+        family=family,
+        train=ratings,
+        catalogue=Catalogue.empty(),
+        fold_of=assign_folds(ratings),
+    )
+
+
 def pids(cluster):
     with open_cluster(cluster.address) as opened:
         return set(opened._client.run(os.getpid, on_error="ignore").values())
@@ -80,6 +93,60 @@ def test_killed_workers_lose_only_their_tasks_which_are_done_again(
     assert not before & pids(cluster)
 
 
+@slow
+def test_data_are_sent_while_a_worker_dies(cluster, small_ratings):
+    with open_cluster(cluster.address) as opened, ThreadPoolExecutor() as pool:
+        # Dask sends in turns: the next data go to the other worker.
+        sent = opened._client.scatter({"turn": 1})["turn"]
+        [address] = opened._client.who_has([sent])["turn"]
+        pid = opened._client.run(os.getpid)[address]
+        # It answers no more, which nobody knows yet.
+        os.kill(pid, signal.SIGSTOP)
+        sharing = opened.share(data_of(small_ratings))
+        evaluate = pool.submit(sharing.__enter__)
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGKILL)
+        task = FoldTask(params={"n_epochs": 1}, seed=0, fold=0)
+        calls = [opened.submit(evaluate.result(60), task) for _ in range(4)]
+        assert [call.result(60).error for call in calls] == 4 * [None]
+        sharing.__exit__(None, None, None)
+
+
+@slow
+def test_a_task_that_kills_the_only_worker_again_and_again_fails_alone(
+    cluster, small_ratings, tmp_path
+):
+    other = type(cluster)(tmp_path)
+    try:
+        other.start_scheduler()
+        # A worker that comes back at the address of the one before it.
+        other.start_worker("--worker-port", str(free_port()))
+        other.wait_for(1)
+        data = data_of(small_ratings, Fragile)
+        with open_cluster(other.address) as opened, opened.share(data) as evaluate:
+            tasks = [
+                FoldTask(params={"shift": shift}, seed=0, fold=0)
+                for shift in (0.1, -0.9, 0.2, 0.3)
+            ]
+            calls = [opened.submit(evaluate, task) for task in tasks]
+            errors = [call.exception(120) for call in calls]
+        assert isinstance(errors.pop(1), WorkerDiedError)
+        assert errors == 3 * [None]
+    finally:
+        other.stop()
+
+
+@slow
+def test_ctrl_c_while_workers_die_ends_the_study_which_goes_on(executor, plan_of, run):
+    plan = plan_of(Fragile, DEADLY % (-1.0, 0.5), sampler="random", pruner="none")
+    press = After(0, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, 8, jobs=None, executor=executor, listener=press)
+    trials = run(plan, 8, jobs=None, executor=executor).trials
+    assert {t.state for t in trials} == {"complete", "failed"}
+    assert all((t.params["shift"] < -0.8) == (t.state == "failed") for t in trials)
+
+
 def finish(runner):
     results = []
     while runner.n_pending:
@@ -89,19 +156,15 @@ def finish(runner):
 
 @slow
 def test_a_worker_that_joins_is_used(cluster, small_ratings):
+    before = pids(cluster)
     with open_cluster(cluster.address) as opened:
         assert opened.count() == 2
-        before = {opened.submit(os.getpid).result(60) for _ in range(8)}
-        data = TrainingData(
-            family=SVD, train=small_ratings, catalogue=Catalogue.empty(),
-            fold_of=assign_folds(small_ratings),
-        )  # fmt: skip
-        with opened.share(data) as evaluate:
+        with opened.share(data_of(small_ratings)) as evaluate:
             cluster.start_worker()
             cluster.wait_for(3)
             task = FoldTask(params={"n_epochs": 1}, seed=0, fold=0)
-            time.sleep(dask_cluster.COUNT_SECONDS)
-            assert opened.count() == 3
+            while opened.count() < 3:
+                time.sleep(0.1)
             calls = [opened.submit(time.sleep, 0.2) for _ in range(2)]
             results = [opened.submit(evaluate, task) for _ in range(6)]
             assert {r.result(60).metrics["rmse"][-1] for r in results} == {
@@ -125,11 +188,18 @@ def wait_until_gone(cluster, pid):
 
 
 @slow
+@pytest.mark.parametrize("has_workers", [True, False])
 def test_a_scheduler_that_is_gone_is_one_sentence_and_the_same_command_goes_on(
-    cluster, executor, here, plan_of, run
+    cluster, executor, here, plan_of, run, has_workers
 ):
+    def kill():
+        for worker in cluster.workers if not has_workers else ():
+            cluster.kill(worker)
+            time.sleep(1)
+        cluster.kill(cluster.scheduler)
+
     plan = plan_of(SVD, SPACE)
-    stop = After(3, lambda: cluster.kill(cluster.scheduler))
+    stop = After(3, kill)
     with pytest.raises(StudyError, match=f"{cluster.address} is gone") as error:
         run(plan, 10, jobs=None, executor=executor, listener=stop)
     assert "\n" not in str(error.value)
@@ -154,10 +224,7 @@ def test_workers_of_another_version_are_refused(executor, monkeypatch, name):
 def test_a_worker_of_another_version_that_joins_later_is_refused(
     executor, monkeypatch, small_ratings
 ):
-    data = TrainingData(
-        family=SVD, train=small_ratings, catalogue=Catalogue.empty(),
-        fold_of=assign_folds(small_ratings),
-    )  # fmt: skip
+    data = data_of(small_ratings)
     other = {**dask_cluster._versions(), "harness": "0.0"}
     with open_runner(data, choose_executor(executor, jobs=None)) as runner:
         monkeypatch.setattr(dask_cluster, "_versions", lambda: other)
@@ -191,10 +258,7 @@ def test_a_family_in_a_file_goes_to_workers_that_lack_the_file(
         "    def _fit(self, ratings, catalogue): self.mean_ = ratings.mean\n"
         "    def _predict(self, users, items): return np.full(len(users), self.mean_)\n"
     )
-    data = TrainingData(
-        family=load_family(f"{path}:Mine"), train=small_ratings,
-        catalogue=Catalogue.empty(), fold_of=assign_folds(small_ratings),
-    )  # fmt: skip
+    data = data_of(small_ratings, load_family(f"{path}:Mine"))
     path.unlink()
     with open_runner(data, choose_executor(executor, jobs=None)) as runner:
         runner.submit(0, FoldTask(params={}, seed=0, fold=0))

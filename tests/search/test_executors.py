@@ -1,6 +1,6 @@
 """What every executor does: results, errors, a worker that dies, Ctrl-C.
 
-HARNESS_SLOW=1 adds trials that kill worker after worker of a cluster.
+HARNESS_SLOW=1 adds a call that kills worker after worker of a cluster, as a trial does.
 """
 
 import os
@@ -95,6 +95,8 @@ def test_a_call_that_raises_fails_alone(executor):
 def test_a_killed_worker_loses_only_its_call(executor, name):
     if not EXECUTORS[name].is_isolated:
         pytest.skip("its only process is the owner's")
+    if EXECUTORS[name].has_address and not os.environ.get("HARNESS_SLOW"):
+        pytest.skip("slow: set HARNESS_SLOW=1")
     pids = {executor.submit(os.getpid).result(60) for _ in range(20)}
     calls = [executor.submit(time.sleep, 0.3) for _ in range(4)]
     killed = executor.submit(os._exit, 9)
@@ -145,8 +147,6 @@ def test_a_study_has_the_same_trials_whatever_runs_it(
 def test_a_trial_that_kills_its_worker_fails_alone(name, asked, plan_of, run):
     if not EXECUTORS[name].is_isolated:
         pytest.skip("its only process is the owner's")
-    if EXECUTORS[name].has_address and not os.environ.get("HARNESS_SLOW"):
-        pytest.skip("slow: set HARNESS_SLOW=1")
     plan = plan_of(Fragile, SPACE % (-1.0, 0.5), sampler="random", pruner="none")
     record = run(plan, 12, jobs=JOBS[name], executor=asked)
     failed = [t for t in record.trials if t.state == "failed"]

@@ -1,6 +1,9 @@
 import json
 import os
 import signal
+from collections import deque
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 
 import numpy as np
 import optuna
@@ -9,6 +12,7 @@ import pytest
 from harness.errors import StudyError, UnknownNameError
 from harness.models.svd.model import SVD
 from harness.plain import to_json
+from harness.search import executors
 from harness.search.records import NoListener
 from harness.search.storage import (
     list_studies,
@@ -170,6 +174,51 @@ def test_a_failing_trial_is_recorded_and_the_study_goes_on(plan_of, run, shifted
     assert len(states) - len(failed) == 12
     assert all("ValueError: shift" in t.error for t in failed)
     assert all(t.params["shift"] > 0 for t in failed)
+
+
+class Lazy(Executor):
+    """Carries out one call at a time, when it is told to."""
+
+    def __init__(self):
+        self.line = deque()
+        self.begun = []
+
+    def submit(self, fn, task):
+        future = Future()
+        self.line.append((future, fn, task))
+        return future
+
+    def carry_out_one(self):
+        while self.line:
+            future, fn, task = self.line.popleft()
+            if future.set_running_or_notify_cancel():
+                self.begun.append((task.params["shift"], task.fold))
+                future.set_result(fn(task))
+                return
+
+
+def test_no_fold_is_begun_after_one_by_which_its_trial_fails(
+    plan_of, run, shifted, monkeypatch
+):
+    lazy, wait = Lazy(), executors.TaskRunner.wait
+
+    @contextmanager
+    def open_lazy(_choice, _module):
+        # Four workers, so that folds run ahead of the verdicts.
+        yield executors.Workers(lazy, lambda: 4, executors._share_memory)
+
+    def carry_out(runner):
+        lazy.carry_out_one()
+        return wait(runner)
+
+    entry = executors.ExecutorEntry(open_lazy, is_isolated=False)
+    monkeypatch.setattr(executors, "EXECUTORS", {"inline": entry})
+    monkeypatch.setattr(executors.TaskRunner, "wait", carry_out)
+    plan = plan_of(shifted, FAILING % "0.0", sampler="random", pruner="none")
+    for trial in run(plan, 6).trials:
+        folds = [fold for shift, fold in lazy.begun if shift == trial.params["shift"]]
+        assert folds == ([0] if trial.params["shift"] > 0 else [0, 1, 2, 3, 4])
+    assert {shift > 0 for shift, _ in lazy.begun} == {True, False}
 
 
 def test_a_study_whose_trials_all_fail_stops_and_says_why(plan_of, run, shifted):
