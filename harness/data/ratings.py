@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness.errors import DataError
 
-__all__ = ["RatingScale", "Ratings", "distinct", "renumber"]
+__all__ = ["RatingScale", "Ratings", "distinct", "renumber", "sort_stably"]
 
 
 def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -205,7 +205,7 @@ class Ratings:
         all_items = np.empty(len(item_ids) + len(more), dtype=object)
         all_items[: len(item_ids)] = item_ids
         all_items[len(item_ids) :] = more
-        sorted_codes, order = _sorted(user_codes)
+        sorted_codes, order = sort_stably(user_codes)
         return cls(
             users=sorted_codes,
             items=item_codes[order],
@@ -298,13 +298,25 @@ class Ratings:
         return digest.hexdigest()[:16]
 
 
-def _sorted(
+def sort_stably(
     codes: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return codes in order, and where each was; equal ones stay as they are."""
+    """Sort codes, equal ones in the order in which they are there.
+
+    Parameters
+    ----------
+    codes : ndarray of int32, shape (n,)
+        None below 0.
+
+    Returns
+    -------
+    codes, order : ndarray of int32, shape (n,)
+        In ascending order, and the position at which each was.
+    """
     # One number for code and position: numbers are sorted with vector instructions, 20
-    # million in 0.2 s, where a stable `argsort` takes 2.6 s.
-    keys = codes.astype(np.int64)
+    # million in 0.2 s, where a stable `argsort` takes 2.6 s. Of a plain array, for what is
+    # made of a mapped one is shuffled ten times as slowly.
+    keys = np.asarray(codes).astype(np.int64)
     keys <<= 32
     keys |= np.arange(len(codes), dtype=np.int32)
     keys.sort()

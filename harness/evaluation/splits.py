@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.dataset import Dataset
-from harness.data.ratings import Ratings, distinct
+from harness.data.ratings import Ratings, distinct, sort_stably
 from harness.errors import DataError, UnknownNameError
 
 __all__ = [
@@ -162,18 +162,15 @@ def _random_positions(
     return chosen
 
 
-def _shuffled_rows(ratings: Ratings, seed: int) -> npt.NDArray[np.intp]:
+def _shuffled_rows(ratings: Ratings, seed: int) -> npt.NDArray[np.int32]:
     """Shuffle ratings that are in the order of the source, as scikit-learn does.
 
     Its `model_selection` does so in one line, and brings 900 modules, scipy.stats among
     them, into every process that splits.
     """
-    rng = np.random.RandomState(seed)  # the generator of scikit-learn
-    return _in_source_order(ratings)[rng.permutation(len(ratings))]
-
-
-def _in_source_order(ratings: Ratings) -> npt.NDArray[np.intp]:
-    return np.argsort(ratings.rows, kind="stable")
+    _, positions = sort_stably(ratings.rows)
+    np.random.RandomState(seed).shuffle(positions)  # the generator of scikit-learn
+    return positions
 
 
 def _random_group(

@@ -5,6 +5,7 @@ import pytest
 
 from harness.data import cache, load
 from harness.data.load import load_source
+from harness.evaluation.splits import split_off_test
 
 ROWS = ["u,i,rating", *(f"{k % 7},{k // 7},{1 + k % 5}" for k in range(35))]
 
@@ -39,6 +40,8 @@ def test_a_second_start_maps_the_same_data(source, n_reads):
     assert isinstance(second.ratings.values, np.memmap)
     assert second.fingerprint == first.fingerprint
     assert second.facts() == first.facts()
+    splits = [split_off_test(each).facts for each in (first, second)]
+    assert splits[0] == splits[1]
     [listed] = cache.cached_data()
     assert (listed.source, listed.n_ratings) == (str(source), 35)
     assert cache.clear_cache() == listed.n_bytes

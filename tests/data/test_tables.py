@@ -6,7 +6,7 @@ import pytest
 
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
-from harness.data.ratings import RatingScale, distinct
+from harness.data.ratings import RatingScale, distinct, renumber, sort_stably
 from harness.errors import DataError
 
 TABLE = (
@@ -150,3 +150,17 @@ def test_a_pair_in_both_parts_of_a_split_is_refused_whatever_the_rule(write):
 def test_different_values_are_given_once_and_in_order():
     assert distinct(np.array([5, 2, 5, 9, 2])).tolist() == [2, 5, 9]
     assert distinct(np.empty(0, dtype=np.int64)).tolist() == []
+
+
+def test_codes_are_sorted_and_numbered_as_python_does_it():
+    codes = np.random.default_rng(0).integers(5, 300, 1000).astype(np.int32)
+    expected = sorted(range(1000), key=lambda k: codes[k])
+    in_order, positions = sort_stably(codes)
+    assert list(positions) == expected
+    assert list(in_order) == sorted(codes)
+    numbers, order = renumber(codes, 400)
+    assert list(order) == list(dict.fromkeys(codes))
+    assert list(order[numbers]) == list(codes)
+    again, same = renumber(numbers, len(order))
+    assert list(again) == list(numbers)
+    assert list(same) == list(range(len(order)))
