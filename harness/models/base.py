@@ -422,17 +422,14 @@ class Recommender(ABC):
             If the model was not fitted.
         """
         self._fitted_scale()
-        scored = (
-            self._score_all_items(user)
-            if when is None
-            else self._score_all_items_at(user, when)
-        )
-        scores = np.asarray(scored, dtype=np.float32)
-        self._check_prediction(scores)
-        excluded = np.zeros(len(scores), dtype=bool) if among is None else ~among
+        n_items = len(self.item_ids_)
+        excluded = np.zeros(n_items, dtype=bool) if among is None else ~among
         if exclude_seen:
             excluded[self.seen(user)] = True
-        best = _best(scores, excluded, max(0, min(n, len(scores))))
+        scored = self._score_contenders(user, n, excluded, when)
+        scores = np.asarray(scored, dtype=np.float32)
+        self._check_prediction(scores)
+        best = _best(scores, excluded, max(0, min(n, n_items)))
         return best, scores[best]
 
     def recommend_to_many(
@@ -524,6 +521,21 @@ class Recommender(ABC):
         """Score every item for one user; a family overrides it where it can be faster."""
         items = np.arange(len(self.item_ids_), dtype=np.int32)
         return self._predict(np.full(len(items), user, dtype=np.int32), items)
+
+    def _score_contenders(
+        self,
+        user: int,
+        n: int,  # noqa: ARG002 - for those that bound scores
+        excluded: npt.NDArray[np.bool_],  # noqa: ARG002
+        when: float | None,
+    ) -> npt.NDArray[Any]:
+        """Score every item for one user, for a list of n without those excluded.
+
+        What cannot be on the list may have any finite score that keeps it off.
+        """
+        if when is None:
+            return self._score_all_items(user)
+        return self._score_all_items_at(user, when)
 
     def _score_all_items_at(
         self,

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
 from harness.models.baseline.model import Baseline
+from harness.models.cf import kernels
 from harness.models.cf.model import CF
 from harness.models.cf.similarity import ArrayCache, SimilarityPlan
 
@@ -54,6 +57,12 @@ def similarity_of(model, one, other):
 
 def use_plan(monkeypatch, **limits):
     monkeypatch.setattr(CF, "plan", SimilarityPlan(cache=ArrayCache(0), **limits))
+
+
+class OnDemand(CF):
+    """Compares users when it is asked, however few there are."""
+
+    plan = SimilarityPlan(dense_limit=0, cache=ArrayCache(0))
 
 
 # By hand
@@ -259,6 +268,19 @@ def test_all_ways_predict_alike(ratings, monkeypatch, way, similarity, n_neighbo
     np.testing.assert_allclose(model.predict(*pairs), dense, rtol=0, atol=1e-5)
 
 
+@every_measure
+def test_a_part_at_a_time_is_compared_alike(ratings, similarity):
+    model = OnDemand(user_based=True, similarity=similarity).fit(ratings, NOTHING)
+    similarities = model._averages.similarities
+    lists = similarities.by_x.arrays, similarities.by_y.arrays
+    kind, weights = similarities._measure()
+    row = np.empty(ratings.n_users)
+    for user in range(ratings.n_users):
+        totals = kernels.new_totals(7, kind)
+        kernels.fill_row(user, *lists, (kind, weights), totals, row)
+        np.testing.assert_array_equal(row, similarities.row(user))
+
+
 def test_lists_keep_the_most_similar(ratings, monkeypatch):
     dense = CF().fit(ratings, NOTHING)._averages.similarities
     n_kept = 5
@@ -305,6 +327,93 @@ def test_a_long_catalogue_is_scored_in_blocks(generate, monkeypatch):
         np.testing.assert_allclose(
             ratings.scale.clip(scores), prediction, rtol=0, atol=1e-5
         )
+
+
+# Short lists
+
+
+def brute_force(model, user, n, excluded):
+    """Score everything by the way of `predict`, and sort."""
+    items = np.arange(len(excluded))
+    scores = model._predict(np.full_like(items, user), items).astype(np.float32)
+    best = np.lexsort((items, -scores, excluded))[: min(n, (~excluded).sum())]
+    return best, scores[best]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    # Users beyond the first 512 are visited in steps.
+    size=st.sampled_from([(40, 30), (700, 60), (1_100, 100)]),
+    n_stars=st.sampled_from([2, 5, 1_000]),
+    params=st.fixed_dictionaries(
+        {
+            "similarity": st.sampled_from(MEASURES),
+            "centering": st.sampled_from(CENTERINGS),
+            "n_neighbors": st.sampled_from([1, 3, 40]),
+            "min_neighbors": st.sampled_from([1, 2, 4]),
+            "shrinkage": st.sampled_from([0.0, 2.0, 100.0]),
+        }
+    ),
+    n=st.sampled_from([1, 10, 25]),
+    exclude_seen=st.booleans(),
+)
+def test_a_short_list_of_similar_users_is_that_of_brute_force(
+    seed, size, n_stars, params, n, exclude_seen
+):
+    rng = np.random.default_rng(seed)
+    # Few raters of some titles and many of others; few stars bring ties.
+    rated = rng.random(size) < rng.choice([0.005, 0.02, 0.1, 0.6], size[1])
+    rated[0] |= ~rated.any()
+    users, items = np.nonzero(rated)
+    quality = rng.normal(0, rng.choice([0.0, 0.3]), size[1])[items]
+    values = np.clip(rng.random(len(users)) + quality, 0, 1)
+    ratings = Ratings.from_columns(
+        users.astype(str),
+        items.astype(str),
+        1 + np.round(values * (n_stars - 1)) * 4 / (n_stars - 1),
+        scale=RatingScale(1, 5),
+        unrated_items=["nobody", "no one"],
+    )
+    model = OnDemand(user_based=True, **params).fit(ratings, NOTHING)
+    among = rng.random(ratings.n_items) < 0.9
+    for user in rng.choice(ratings.n_users, 3, replace=False).tolist():
+        excluded = ~among
+        if exclude_seen:
+            excluded[model.seen(user)] = True
+        found = model.recommend(user, n, exclude_seen=exclude_seen, among=among)
+        for ours, theirs in zip(
+            found, brute_force(model, user, n, excluded), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_few_titles_of_a_short_list_are_scored(generate):
+    ratings = generate(n_users=1_500, n_items=300, density=0.2)
+    model = OnDemand(user_based=True, n_neighbors=5).fit(ratings, NOTHING)
+    nothing = np.zeros(ratings.n_items, dtype=bool)
+    for user in (0, 700):
+        scores = model._score_contenders(user, 5, nothing, None)
+        exact = model._score_all_items(user)
+        # The others have an upper bound in its place.
+        assert (scores == exact).sum() < 60
+        assert (scores >= exact - 1e-5).all()
+
+
+def test_many_users_get_their_short_lists(generate):
+    ratings = generate(n_users=600, n_items=50)
+    model = OnDemand(user_based=True).fit(ratings, NOTHING)
+    among = np.arange(ratings.n_items) % 3 > 0
+    users = np.array([3, -1, 599])
+    items, scores = model.recommend_to_many(users, 40, among=among)
+    assert items.shape == scores.shape == (3, 40)
+    for user, row, stars in zip(users.tolist(), items, scores, strict=True):
+        excluded = ~among
+        excluded[model.seen(user)] = True
+        best, expected = brute_force(model, user, 40, excluded)
+        np.testing.assert_array_equal(row[row >= 0], best)
+        np.testing.assert_array_equal(stars[row >= 0], expected)
+        assert np.isnan(stars[row < 0]).all()
 
 
 # Sharing

@@ -16,31 +16,35 @@ __all__ = ["COSINE", "MSD", "PEARSON", "largest_threshold"]
 
 COSINE, MSD, PEARSON = 0, 1, 2
 
+_OTHERS_AT_ONCE = 16_384
+"""Their totals, 0.5 MB, stay in the processor's cache."""
+
 
 @numba.njit(nogil=True, cache=True)
 def new_totals(n, kind):
-    """Make an array for `add_up_row`."""
-    return np.zeros((n, 6 if kind == PEARSON else 4))
+    """Make an array for `fill_row`, where there are n to compare with."""
+    return np.zeros((min(n, _OTHERS_AT_ONCE), 6 if kind == PEARSON else 4))
 
 
 @numba.njit(nogil=True, cache=True)
-def add_up_row(x, by_x, by_y, starts, totals):
-    """Total up the common ratings of one ``x`` with others."""
+def _add_up_row(x, by_x, by_y, parts, totals):
+    """Total up the common ratings of one ``x`` with others, in a part of each list."""
     offsets, connections, own_values = by_x
-    y_offsets, others, values = by_y
+    _, others, values = by_y
+    starts, ends, first = parts
     with_sums = totals.shape[1] == 6
     for p in range(offsets[x], offsets[x + 1]):
         y, own = connections[p], own_values[p]
         square = own * own
-        for q in range(starts[y], y_offsets[y + 1]):
-            total, value = totals[np.uint32(others[q])], values[q]
+        for q in range(starts[y], ends[y]):
+            total, value = totals[np.uint32(others[q] - first)], values[q]
             total[0] += 1.0
             total[1] += own * value
             total[2] += square
             total[3] += value * value
         if with_sums:
-            for q in range(starts[y], y_offsets[y + 1]):
-                total = totals[np.uint32(others[q])]
+            for q in range(starts[y], ends[y]):
+                total = totals[np.uint32(others[q] - first)]
                 total[4] += own
                 total[5] += values[q]
 
@@ -75,15 +79,16 @@ def all_similarities(by_x, by_y, kind):
     """Compare each ``x`` with each other."""
     n = len(by_x[0]) - 1
     similarities, counts = np.empty((n, n)), np.empty((n, n), np.int32)
-    totals = new_totals(n, kind)
+    totals = np.zeros((n, 6 if kind == PEARSON else 4))
     starts = by_y[0][:-1].copy()
+    parts = starts, by_y[0][1:], 0
     for x in range(n):
         # Half of the pairs are enough: lists are in ascending order, so what lies behind
         # x in the list of each of its y has a greater code.
         for p in range(by_x[0][x], by_x[0][x + 1]):
             starts[by_x[1][p]] += 1
         totals[x + 1 :] = 0.0
-        add_up_row(x, by_x, by_y, starts, totals)
+        _add_up_row(x, by_x, by_y, parts, totals)
         _compare(totals, kind, x + 1, similarities[x])
         for other in range(x + 1, n):
             counts[x, other] = np.int32(totals[other, 0])
@@ -105,11 +110,26 @@ def _mirror(matrix):
 
 
 @numba.njit(nogil=True, cache=True)
-def fill_row(x, totals, kind, weights, row):
-    """Turn the totals of one ``x`` into weighted similarities."""
-    _compare(totals, kind, 0, row)
-    for other in range(len(row)):
-        row[other] *= weights[np.uint32(totals[other, 0])]
+def fill_row(x, by_x, by_y, measure, totals, row):
+    """Compute the weighted similarities of one ``x`` with all, a part at a time."""
+    kind, weights = measure
+    offsets, others, _ = by_y
+    own = by_x[1][by_x[0][x] : by_x[0][x + 1]]
+    starts, ends = np.empty(len(offsets), np.int64), np.empty(len(offsets), np.int64)
+    for y in own:
+        ends[y] = offsets[y]
+    for first in range(0, len(row), len(totals)):
+        part = row[first : first + len(totals)]
+        for y in own:
+            starts[y], ends[y] = ends[y], offsets[y + 1]
+            if first + len(part) < len(row):
+                list_ = others[starts[y] : ends[y]]
+                ends[y] = starts[y] + np.searchsorted(list_, first + len(part))
+        totals[:] = 0.0
+        _add_up_row(x, by_x, by_y, (starts, ends, first), totals)
+        _compare(totals, kind, 0, part)
+        for other in range(len(part)):
+            part[other] *= weights[np.uint32(totals[other, 0])]
     row[x] = 1.0
 
 
@@ -141,17 +161,14 @@ def largest_threshold(values, n, k):
 @numba.njit(nogil=True, cache=True)
 def nearest_similarities(by_x, by_y, measure, n_kept, n_room):
     """Keep the most similar others of each ``x``."""
-    kind, weights = measure
     n = len(by_x[0]) - 1
     offsets = np.zeros(n + 1, np.int64)
     # Pages that are never written to take no memory.
     others, similarities = np.empty(n_room, np.int32), np.empty(n_room, np.float32)
-    totals = new_totals(n, kind)
+    totals = new_totals(n, measure[0])
     row, scratch = np.empty(n, np.float32), np.empty(n, np.float32)
     for x in range(n):
-        totals[:] = 0.0
-        add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
-        fill_row(x, totals, kind, weights, row)
+        fill_row(x, by_x, by_y, measure, totals, row)
         if offsets[x] + min(n_kept, (row > 0.0).sum()) > n_room:
             offsets[n] = -1
             return offsets, others[:0].copy(), similarities[:0].copy()
@@ -356,18 +373,15 @@ def average_listed(queries, lists, by_y, neighbors, out):
 def average_on_demand(queries, by_x, by_connection, measure, by_y, neighbors, out):
     """Answer queries from similarities that are computed now, and not kept."""
     xs, ys, order = queries
-    kind, weights = measure
     n_x = len(by_x[0]) - 1
     longest = _longest(by_y[0])
-    totals, row = new_totals(n_x, kind), np.empty(n_x)
+    totals, row = new_totals(n_x, measure[0]), np.empty(n_x)
     buffers = np.empty(longest), np.empty(longest + 1)
     filled = -1
     for query in order:
         x = xs[query]
         if x != filled:
-            totals[:] = 0.0
-            add_up_row(x, by_x, by_connection, by_connection[0][:-1], totals)
-            fill_row(x, totals, kind, weights, row)
+            fill_row(x, by_x, by_connection, measure, totals, row)
             filled = x
         _answer(query, ys[query], row, by_y, buffers, neighbors, out)
 
@@ -416,3 +430,154 @@ def _collect(y, first, cursors, columns, by_y, found):
             n_found[k] = n + 1
             q += 1
         cursors[p] = q
+
+
+_FIRST_USERS = 512
+_USERS_AT_ONCE = 32
+_MARGIN = 1e-5
+"""Of the greatest score: deviations and the scores ranked are in single precision."""
+
+
+@numba.njit(nogil=True, cache=True)
+def score_contenders(nearest, ratings, titles, stars, neighbors, wanted):
+    """Score what can be among the best as `_answer` does; the rest gets a bound."""
+    lists, by_title = ratings
+    expected, otherwise, spread = stars
+    margin = _margin(titles, stars)
+    high, threshold = _bound(
+        nearest, lists, titles, (*stars, margin), neighbors, wanted
+    )
+    contending = np.flatnonzero(wanted[1] & (high >= threshold))
+    best = np.full(wanted[0], -np.inf)
+    longest = _longest(by_title[0])
+    buffers, average = (np.empty(longest), np.empty(longest + 1)), np.empty(1)
+    # From the highest bound on: the sooner the best are known, the fewer are left.
+    for rank in contending[np.argsort(-high[contending])]:
+        if high[rank] < best[-1] - margin:
+            break
+        title = titles[0][rank]
+        _answer(0, title, nearest[0], by_title, buffers, neighbors, average)
+        score = expected[rank] + spread * average[0]
+        high[rank] = otherwise[rank] if math.isnan(average[0]) else score
+        _insert(high[rank], best)
+    return high
+
+
+@numba.njit(nogil=True, cache=True)
+def _insert(score, best):
+    """Put a score in its place among the best so far, which are in descending order."""
+    place = len(best)
+    while place > 0 and best[place - 1] < score:
+        if place < len(best):
+            best[place] = best[place - 1]
+        place -= 1
+    if place < len(best):
+        best[place] = score
+
+
+@numba.njit(nogil=True, cache=True)
+def _margin(titles, stars):
+    expected, otherwise, spread = stars
+    least, greatest = titles[2]
+    largest = 0.0
+    for rank in range(len(expected)):
+        deviation = max(abs(least[rank]), abs(greatest[rank]))
+        score = abs(expected[rank]) + spread * deviation
+        largest = max(largest, score, abs(otherwise[rank]))
+    return _MARGIN * largest
+
+
+@numba.njit(nogil=True, cache=True)
+def _bound(nearest, lists, titles, stars, neighbors, wanted):
+    """Visit users until it is cheaper to score the titles that contend.
+
+    Returns an upper bound of each title's score, and what it has to reach to contend.
+    """
+    similarities, order = nearest
+    n_raters = titles[1]
+    n, allowed = wanted
+    # Of each title: places left, similarities and weighted deviations added up.
+    sums = np.zeros((len(n_raters), 3))
+    sums[:, 0] = np.minimum(n_raters, neighbors[0])
+    low, high = np.empty(len(n_raters)), np.empty(len(n_raters))
+    first, last, cut, n_visited = 0, _FIRST_USERS, 0, 0
+    while True:
+        last = min(last, len(order))
+        n_visited += _visit(nearest, (first, last), lists, cut, sums)
+        following = similarities[order[last]] if last < len(order) else 0.0
+        _update((cut, following), sums, titles, stars, neighbors, (low, high))
+        best = np.full(n, -np.inf)
+        for rank in range(len(n_raters)):
+            if low[rank] > best[-1] and allowed[rank]:
+                _insert(low[rank], best)
+        threshold = best[-1] - stars[3]
+        n_left, in_doubt = 0, len(n_raters)
+        for rank in range(len(n_raters) - 1, -1, -1):
+            if high[rank] >= threshold and allowed[rank]:
+                n_left += 100 + n_raters[rank]
+                if sums[rank, 0] > 0.0:
+                    in_doubt = rank
+        # Never back: what was left out once lacks ratings.
+        cut = max(cut, in_doubt)
+        # What is left costs about what was spent: twice the least possible, at worst.
+        # Half or twice the factor made no difference.
+        if last == len(order) or 2 * n_left <= n_visited:
+            return high, threshold
+        first, last = last, 2 * last
+
+
+@numba.njit(nogil=True, cache=True)
+def _visit(nearest, part, lists, cut, sums):
+    """Add what some users say of titles from a rank on; return how much that was."""
+    similarities, order = nearest
+    offsets, rated = lists
+    n_visited = 0
+    rarest = np.empty(_USERS_AT_ONCE, np.int32)
+    for start in range(part[0], part[1], _USERS_AT_ONCE):
+        end = min(start + _USERS_AT_ONCE, part[1])
+        # The lists lie far apart: asked for together, they come together from memory.
+        for j in range(start, end):
+            rarest[j - start] = rated[offsets[order[j] + 1] - 1].rank
+        for j in range(start, end):
+            user = order[j]
+            similarity = similarities[user]
+            p = offsets[user + 1] - 1
+            rank = rarest[j - start]
+            while rank >= cut:
+                k = np.uint32(rank)
+                # Without a branch, which would be mispredicted every other time.
+                left = sums[k, 0]
+                weight = similarity if left > 0.0 else 0.0
+                sums[k, 0] = max(left - 1.0, 0.0)
+                sums[k, 1] += weight
+                sums[k, 2] += weight * rated[p].deviation
+                n_visited += 1
+                p -= 1
+                if p < offsets[user]:
+                    break
+                rank = rated[p].rank
+    return n_visited
+
+
+@numba.njit(nogil=True, cache=True)
+def _update(part, sums, titles, stars, neighbors, bounds):
+    """Bound the scores from a rank on, where nobody who follows is more similar."""
+    cut, following = part
+    n_raters, (least, greatest) = titles[1], titles[2]
+    low, high = bounds
+    for rank in range(cut, len(low)):
+        left, similarity, weighted = sums[rank]
+        rest = left * following
+        lowest = highest = otherwise = stars[1][rank]
+        if similarity + rest > 0.0:
+            # All that follow deviate as the least or the greatest does; or none follow.
+            expected, spread = stars[0][rank], stars[2]
+            lowest = (weighted + rest * least[rank]) / (similarity + rest)
+            highest = (weighted + rest * greatest[rank]) / (similarity + rest)
+            if similarity > 0.0:
+                lowest = min(lowest, weighted / similarity)
+                highest = max(highest, weighted / similarity)
+            lowest, highest = expected + spread * lowest, expected + spread * highest
+            if min(n_raters[rank], neighbors[0]) - left < neighbors[1]:
+                lowest, highest = min(lowest, otherwise), max(highest, otherwise)
+        low[rank], high[rank] = lowest, highest

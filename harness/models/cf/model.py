@@ -15,11 +15,13 @@ from harness.models.base import (
     rated_among,
 )
 from harness.models.baseline.model import Biases, fit_biases
+from harness.models.cf.contenders import Contenders
 from harness.models.cf.similarity import (
     Measure,
     NearestSimilarities,
     Neighborhood,
     Similarities,
+    SimilaritiesOnDemand,
     SimilarityPlan,
     SimilarityRule,
     digest,
@@ -121,6 +123,24 @@ class NeighborAverages:
         of_user = np.array([user], dtype=np.int32)  # broadcasts: nothing to look up
         return self._in_stars(items, of_user, average)
 
+    def score_contenders(
+        self, user: int, contenders: Contenders, n: int, allowed: npt.NDArray[np.bool_]
+    ) -> Doubles:
+        """Predict those titles that can be among a user's n best; bound the others."""
+        of_user = np.array([user], dtype=np.int32)
+        expected = self.expectation(of_user, contenders.titles)
+        otherwise = (
+            expected
+            if self.otherwise is None
+            else np.full(len(expected), self.otherwise)
+        )
+        return contenders.score(
+            self.similarities.row(user),
+            (expected, otherwise, float(self.expectation.spread[user])),
+            (self.around.most, self.around.fewest),
+            (n, allowed),
+        )
+
     def _in_stars(self, xs: RatingCodes, ys: RatingCodes, average: Doubles) -> Doubles:
         expected = self.expectation(xs, ys)
         otherwise = expected if self.otherwise is None else self.otherwise
@@ -195,6 +215,8 @@ _BYTES_OF_RATING = 24
 """With code, position and deviation, in single and double precision."""
 _BIAS_EPOCHS = 10
 """Rounds of alternating least squares; the default of scikit-surprise."""
+_LONGEST_LIST = 200
+"""Of longer ones too many titles contend for bounds to save much."""
 _LISTS = "list_offsets_", "list_codes_", "list_similarities_"
 
 
@@ -218,7 +240,7 @@ class CF(Recommender):
     above 0 if these fit 256 MB, otherwise of the 600 greatest. What is not in the lists is
     not found: that costs little with shrinkage, and much without, where chance likeness
     comes first. Users are compared anew for each prediction, which takes time in place of
-    memory.
+    memory; a short list is predicted only for titles that can be on it.
 
     Parameters
     ----------
@@ -337,6 +359,8 @@ class CF(Recommender):
             ),
             similarities=self._compare(ratings, by_y),
         )
+        # Trials never ask for lists, so it is made for the first one.
+        self._contenders: Contenders | None = None
 
     def _biases_of_sides(self) -> tuple[float, Doubles, Doubles]:
         if self.user_based:
@@ -396,7 +420,7 @@ class CF(Recommender):
         return self._averages.estimate(users, items)
 
     def _score_all_items(self, user: int) -> Doubles:
-        known = 0 <= user < len(self._rated_user) and self._rated_user[user]
+        known = self._knows_user(user)
         if self.user_based or self.engine == "surprise" or not known:
             codes = np.arange(len(self.item_ids_), dtype=np.int32)
             return self._predict(np.full_like(codes, user), codes)
@@ -404,6 +428,58 @@ class CF(Recommender):
         rated = self._rated_items
         scores[rated] = self._averages.score_items(user, rated)
         return scores
+
+    def _score_contenders(
+        self,
+        user: int,
+        n: int,
+        excluded: npt.NDArray[np.bool_],
+        when: float | None,
+    ) -> Doubles:
+        del when
+        if not (self._compares_on_demand() and self._knows_user(user)):
+            return self._score_all_items(user)
+        if self._contenders is None:
+            self._contenders = Contenders.of_lists(
+                self._averages.around.by_y, len(self._rated_user)
+            )
+        titles = self._contenders.titles
+        allowed = ~excluded[titles]
+        if not 0 < n <= min(_LONGEST_LIST, int(allowed.sum())):
+            return self._score_all_items(user)
+        scores: Doubles = self.mean_ + self.user_bias_[user] + self.item_bias_
+        scores[titles] = self._averages.score_contenders(
+            user, self._contenders, n, allowed
+        )
+        return scores
+
+    def _compares_on_demand(self) -> bool:
+        similarities = self._averages.similarities
+        return self.engine == "harness" and isinstance(
+            similarities, SimilaritiesOnDemand
+        )
+
+    def recommend_to_many(
+        self,
+        users: Codes,
+        n: int = 10,
+        *,
+        among: npt.NDArray[np.bool_] | None = None,
+        when: float | None = None,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Rank the titles that they have not rated for many users.
+
+        See `Recommender.recommend_to_many`.
+        """
+        self._fitted_scale()
+        if not self._compares_on_demand():
+            return super().recommend_to_many(users, n, among=among, when=when)
+        items = np.full((len(users), n), -1, dtype=np.int32)
+        scores = np.full((len(users), n), np.nan, dtype=np.float32)
+        for row, user in enumerate(np.asarray(users).tolist()):
+            best, stars = self.recommend(user, n, among=among)
+            items[row, : len(best)], scores[row, : len(best)] = best, stars
+        return items, scores
 
     def neighbors(
         self, user: int, item: int
@@ -415,9 +491,11 @@ class CF(Recommender):
         return self._averages.neighbors(user, item)
 
     def _knows(self, user: int, item: int) -> bool:
-        known_user = rated_among(self._rated_user, np.array([user]))
         known_item = rated_among(self._rated_item, np.array([item]))
-        return bool((known_user & known_item).all())
+        return self._knows_user(user) and bool(known_item.all())
+
+    def _knows_user(self, user: int) -> bool:
+        return bool(rated_among(self._rated_user, np.array([user])).all())
 
     def explain(self, user: int, item: int) -> Explanation:
         """Take a prediction apart: what was expected, and what neighbours add to it.

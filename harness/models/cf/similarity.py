@@ -26,6 +26,7 @@ __all__ = [
     "NearestSimilarities",
     "Neighborhood",
     "Similarities",
+    "SimilaritiesOnDemand",
     "SimilarityPlan",
     "SimilarityRule",
     "digest",
@@ -305,14 +306,13 @@ class SimilaritiesOnDemand(Similarities):
     def row(self, x: int) -> Doubles:
         """Compute the similarities of one ``x`` with all: float64, shape (n,)."""
         totals = kernels.new_totals(self.n, self.rule.kind)
-        by_x, by_y = self.by_x.arrays, self.by_y.arrays
-        kernels.add_up_row(x, by_x, by_y, by_y[0][:-1], totals)
         row: Doubles = np.empty(self.n)
-        kernels.fill_row(x, totals, self.rule.kind, self._weights(), row)
+        lists = self.by_x.arrays, self.by_y.arrays
+        kernels.fill_row(x, *lists, self._measure(), totals, row)
         return row
 
-    def _weights(self) -> Doubles:
-        return self.rule.weights(len(self.by_y.offsets) - 1)
+    def _measure(self) -> tuple[int, Doubles]:
+        return self.rule.kind, self.rule.weights(len(self.by_y.offsets) - 1)
 
     def _average(
         self, queries: tuple[Codes, Codes, Codes], around: Neighborhood, out: Doubles
@@ -321,7 +321,7 @@ class SimilaritiesOnDemand(Similarities):
             queries,
             self.by_x.arrays,
             self.by_y.arrays,
-            (self.rule.kind, self._weights()),
+            self._measure(),
             around.by_y.arrays,
             (around.most, around.fewest),
             out,
