@@ -8,6 +8,7 @@ usage: python tests/benchmarks/bench_scale.py busy    workers busy, trials neede
        python tests/benchmarks/bench_scale.py hand FOLDER [--trials 100]
        python tests/benchmarks/bench_scale.py hybrid
        python tests/benchmarks/bench_scale.py cores DATA [--family svd] [--workers 1 2 16]
+       python tests/benchmarks/bench_scale.py load DATA
 
 ``busy`` replays fold tasks of real trainings (`recorded_tasks.csv`: 256 settings of svd,
 drawn at random, on the five folds of ml-100k) through the real engine, with workers that
@@ -21,6 +22,8 @@ hand-written script (``../bench`` beside ``$HARNESS_TEST_DATA``); ``hybrid`` is 
 `bench_hybrid.py`: an epoch beside LightFM, 100 trials on ml-100k, 20 on a million ratings.
 All are CPU seconds: others may use the machine. ``cores`` alone goes by the clock: the
 whole command `harness study`, by the number of workers, on a machine that nobody else uses.
+``load`` reads a file of text as one stream, in blocks, and from the cache: the best of three
+processes by CPU and by the clock, and the most memory beside the size of the arrays.
 """
 
 import argparse
@@ -35,8 +38,10 @@ import tempfile
 import threading
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -527,6 +532,44 @@ def cores(data, family, n_trials, workers, split):
             )
 
 
+def load(data):
+    """Print what it takes to read a file, and to map what was read."""
+    data = str(Path(data).resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        for how in ("stream", "blocks", "cache"):
+            runs = []
+            for k in range(3):
+                place = f"blocks-{k}" if how == "cache" else f"{how}-{k}"
+                os.environ["XDG_CACHE_HOME"] = str(Path(folder) / place)
+                with ProcessPoolExecutor(1, get_context("spawn")) as process:
+                    runs.append(process.submit(_load, data, how).result())
+            cpu, clock, peak, arrays = (min(each) for each in zip(*runs, strict=True))
+            print(
+                f"{how}: {cpu:5.2f} CPU s, {clock:5.2f} s, {peak / 2**20:4.0f} MB, "
+                f"{peak / arrays:.2f} times the arrays",
+                flush=True,
+            )
+
+
+def _load(data, how):
+    import pandas as pd  # noqa: F401 - counted with the process, not with the data
+    import pyarrow as pa  # noqa: F401
+
+    from harness.data.load import load_dataset
+    from harness.data.readers import text
+
+    if how == "stream":
+        text.TextTable._read_blocks = lambda *_: None
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cpu, clock = time.process_time(), time.perf_counter()
+    ratings = load_dataset(data).ratings
+    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    arrays = (ratings.users, ratings.items, ratings.values, ratings.rows)
+    times = 0 if ratings.timestamps is None else ratings.timestamps.nbytes
+    return cpu, clock, 1024 * peak, times + sum(each.nbytes for each in arrays)
+
+
 def hybrid():
     """Print what the hybrid takes: beside LightFM, on ml-100k, on a million ratings."""
     import bench_hybrid
@@ -555,6 +598,7 @@ if __name__ == "__main__":
             "cores",
             "hand",
             "hybrid",
+            "load",
             "owner",
             "record",
             "start",
@@ -576,6 +620,8 @@ if __name__ == "__main__":
         start()
     elif arguments.what == "hybrid":
         hybrid()
+    elif arguments.what == "load":
+        load(arguments.folder)
     elif arguments.what == "cores":
         cores(
             arguments.folder,
