@@ -20,6 +20,7 @@ from harness.progress import Listeners, SearchProgress
 from harness.report.write import import_libraries, write_report
 from harness.search.records import why_exhausted, why_none_is_best
 from harness.serving.experiment_log import log_report, log_runs
+from harness.serving.package import prepare_packaging
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import Location, with_project_run
 from harness.tracking.store import require_apart
@@ -105,7 +106,7 @@ _HEAD_START_SECONDS = 1.0
 def _importing_ahead(prepared: PreparedExperiment) -> Iterator[None]:
     """Import in the background what is needed after the search.
 
-    Its workers keep this process waiting, and afterwards all would wait for the imports.
+    Meanwhile this process waits for its workers; afterwards all would wait for it.
     """
 
     def import_all() -> None:
@@ -114,6 +115,8 @@ def _importing_ahead(prepared: PreparedExperiment) -> Iterator[None]:
             import_libraries()
             if prepared.split.test is not None:
                 import harness.models.forked  # noqa: F401 - the judge predicts
+
+                prepare_packaging()
 
     timer = threading.Timer(_HEAD_START_SECONDS, import_all)
     timer.daemon = True

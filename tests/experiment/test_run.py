@@ -597,9 +597,12 @@ def test_libraries_are_imported_ahead_where_the_search_takes_longer_than_that(
 
     def import_libraries():
         imported.append(threading.current_thread())
+
+    def prepare_packaging():
         over.set()
         raise ImportError  # met again by whoever needs it
 
+    monkeypatch.setattr(carry_out, "prepare_packaging", prepare_packaging)
     monkeypatch.setattr(carry_out, "import_libraries", import_libraries)
     monkeypatch.setattr(carry_out, "_HEAD_START_SECONDS", head_start)
     with carry_out._importing_ahead(prepare()):

@@ -172,9 +172,7 @@ def _numbered(
     column = column.cast(pa.dictionary(pa.int32(), kind)).unify_dictionaries()
     array = column.combine_chunks()
     values = array.dictionary.to_pylist()
-    # Arrow's own filling imports pandas.
-    codes = np.nan_to_num(array.indices.to_numpy(zero_copy_only=False), nan=-1)
-    codes = codes.astype(np.int32, copy=False)
+    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     if None in values:
         codes = np.where(codes == values.index(None), -1, codes)
         values[values.index(None)] = ""
