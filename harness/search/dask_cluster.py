@@ -27,6 +27,7 @@ from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 from harness.errors import HarnessError, MissingExtraError, StudyError
 from harness.evaluation.worker_process import THREAD_VARIABLES, WorkerDiedError
+from harness.formatting import size
 from harness.models.families import file_of
 from harness.search.folds import FoldResult, FoldTask, TrainingData, Workbench
 from harness.version import code_version
@@ -37,8 +38,16 @@ __all__ = ["DaskExecutor", "open_cluster"]
 CONNECT_SECONDS = 10.0
 # So often is the scheduler asked which workers are there.
 LOOK_SECONDS = 0.25
+# So long may workers that carry nothing out be short of memory.
+PAUSED_SECONDS = 30.0
+# So many workers in a row may die of the data.
+MAX_LOST = 10
 # A call that has killed so many workers has failed; one or two may have died by themselves.
 MAX_DEATHS = 3
+LARGER_WORKERS = (
+    "start them again with a larger --memory-limit, or fewer of them on a machine, and the "
+    "same command goes on."
+)
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,8 @@ class _Call:
     n_deaths: int = 0
     # Of the worker that has it: another process at the same address has another one.
     folder: str = ""
+    # When that worker was last seen to be able to carry it out.
+    at_work: float = 0.0
     sent: Any = None
     inner: Future[Any] | None = None
 
@@ -191,6 +202,10 @@ class DaskExecutor(Executor):
         self._folders: dict[str, str] = {}
         self._able: list[str] = []
         self._seen = -math.inf
+        self._at_work = time.monotonic()
+        self._trouble: Exception | None = None
+        self._n_lost = 0
+        self._lost_from: dict[str, str] = {}
         with self._losses_told():
             self._look()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -205,26 +220,38 @@ class DaskExecutor(Executor):
         """Send data to one worker; the others get them from each other."""
         shared = _SharedData.of(data)
         with self._losses_told():
-            self._send(shared)
+            while self._send(shared) is None:
+                if self._trouble is not None:
+                    raise self._trouble
+                time.sleep(0.1)
         yield shared
 
-    def _send(self, shared: _SharedData) -> Any:
-        """Send data, unless they are there."""
+    def _send(self, shared: _SharedData) -> Any | None:
+        """Send data, unless they are there; None where no worker could take them now."""
         with self._sending:
             sent = self._sent.get(shared)
-            while sent is None or sent.status != "finished":
+            if sent is None or sent.status != "finished":
                 # Dask keeps waiting for what it has lost, under its old name.
                 key = f"harness-{shared.fingerprint}-{secrets.token_hex(4)}"
                 try:
                     # With broadcast=True it would wait for workers that die meanwhile, for
                     # ever (dask/distributed, issue 5704).
-                    sent = self._client.scatter({key: shared}, hash=False)[key]
-                except (OSError, KeyError):
-                    if self._closed.is_set() or self._client.status != "running":
-                        raise
-                    # The worker has died at this moment, or none has come back yet.
-                    time.sleep(0.1)
-            self._sent[shared] = sent
+                    sent = self._client.scatter({key: shared}, hash=False, timeout=1)
+                except TimeoutError:
+                    return None  # none is there that could take them
+                except (OSError, KeyError) as error:
+                    # A worker that is dead for long without being missed counts once.
+                    self._n_lost += self._folders != self._lost_from
+                    self._lost_from = self._folders
+                    if self._n_lost < MAX_LOST or self._client.status != "running":
+                        return None
+                    raise StudyError(
+                        f"{self._n_lost} workers of the Dask cluster {self._address} have "
+                        f"died, one after the other, when they got the data: "
+                        f"{LARGER_WORKERS}"
+                    ) from error
+                self._n_lost = 0
+                self._sent[shared] = sent = sent[key]
             return sent
 
     def submit(
@@ -250,7 +277,9 @@ class DaskExecutor(Executor):
                     if time.monotonic() - self._seen >= LOOK_SECONDS:
                         self._look()
                     self._place()
+                self._trouble = None
             except Exception as error:  # noqa: BLE001 - the futures carry it
+                self._trouble = error
                 self._end_all(error)
         self._end_all(None)
 
@@ -275,30 +304,49 @@ class DaskExecutor(Executor):
         for worker, call in [*self._running.items()]:
             if self._folders.get(worker) != call.folder:
                 self._take_back(worker, has_died=True)
+            elif worker in self._able or _is_executing(there[worker]):
+                call.at_work = self._seen
+            elif self._seen - call.at_work > PAUSED_SECONDS:
+                self._take_back(worker, has_died=False)
+        if self._able or self._running or not there:
+            self._at_work = self._seen
+        elif self._seen - self._at_work > PAUSED_SECONDS:
+            raise self._short_of_memory(there)
+
+    def _short_of_memory(self, workers: Mapping[str, Any]) -> StudyError:
+        least = min(workers.values(), key=lambda worker: worker["memory_limit"])
+        used, limit = size(least["metrics"]["memory"]), size(least["memory_limit"])
+        return StudyError(
+            f"All workers of the Dask cluster {self._address} are paused, as their memory "
+            f"is nearly used up ({used} of {limit}), and none has recovered in "
+            f"{PAUSED_SECONDS:.0f} s: {LARGER_WORKERS}"
+        )
 
     def _place(self) -> None:
         """Give calls to workers that have none."""
         free = [worker for worker in self._able if worker not in self._running]
         while self._line and free:
-            call = self._line.popleft()
-            if call.future.cancelled():
-                self._settle(call)
-                continue
-            worker = free.pop()
-            self._running[worker] = call
-            self._begin(call, worker)
+            if self._line[0].future.cancelled():
+                self._settle(self._line.popleft())
+            elif not self._begin(self._line[0], free.pop()):
+                return
 
-    def _begin(self, call: _Call, worker: str) -> None:
-        call.folder = self._folders[worker]
+    def _begin(self, call: _Call, worker: str) -> bool:
+        """Give the first call of the line to a worker, if its data can be sent."""
         at = {"workers": [worker], "allow_other_workers": False}
         if isinstance(call.fn, _SharedData):
             call.sent = self._send(call.fn)
+            if call.sent is None:
+                return False
             arguments = (_evaluate, call.sent, _versions(), *call.args)
             inner = self._inner.submit(*arguments, **at)
         else:
             inner = self._inner.submit(call.fn, *call.args, **call.kwargs, **at)
+        call.folder, call.at_work = self._folders[worker], time.monotonic()
+        self._running[worker] = self._line.popleft()
         call.inner = inner
         inner.add_done_callback(lambda done: self._events.put((call, worker, done)))
+        return True
 
     def _end(self, call: _Call, worker: str, inner: Future[Any]) -> None:
         """Pass an outcome on, or find out what was lost."""
@@ -397,6 +445,10 @@ class DaskExecutor(Executor):
         with suppress(Exception):
             self._inner.shutdown(wait=False)
         self._thread.join(timeout=LOOK_SECONDS * 4)
+
+
+def _is_executing(worker: Mapping[str, Any]) -> bool:
+    return bool(worker["metrics"].get("task_counts", {}).get("executing"))
 
 
 @contextmanager

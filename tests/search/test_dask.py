@@ -10,6 +10,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -21,7 +23,7 @@ from harness.evaluation.worker_process import WorkerDiedError
 from harness.models.families import load_family
 from harness.models.svd.model import SVD
 from harness.search import dask_cluster
-from harness.search.dask_cluster import _SharedData, open_cluster
+from harness.search.dask_cluster import DaskExecutor, _SharedData, open_cluster
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData
 from tests.listeners import After
@@ -132,6 +134,65 @@ def test_a_task_that_kills_the_only_worker_again_and_again_fails_alone(
             errors = [call.exception(120) for call in calls]
         assert isinstance(errors.pop(1), WorkerDiedError)
         assert errors == 3 * [None]
+    finally:
+        other.stop()
+
+
+KEPT = []
+
+
+def keep_memory():
+    # At 80 % of 600 MB a worker is paused, at 95 % it is killed.
+    while psutil.Process().memory_info().rss < 0.87 * 600e6:
+        KEPT.append(np.ones(2**17))
+    return os.getpid()
+
+
+def see_all_as_able(patch):
+    look = DaskExecutor._look
+
+    def look_late(self):
+        look(self)
+        self._able = [*self._folders]
+
+    patch.setattr(DaskExecutor, "_look", look_late)
+
+
+@slow
+def test_workers_short_of_memory_get_nothing_and_where_all_are_it_is_said(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(dask_cluster, "PAUSED_SECONDS", 1.0)
+    other = type(cluster)(tmp_path)
+    try:
+        other.start_scheduler()
+        other.start_worker("--nworkers", "2", "--memory-limit", "600MB")
+        other.wait_for(2)
+        with open_cluster(other.address) as opened:
+            paused = opened.submit(keep_memory).result(60)
+            [address] = [
+                address
+                for address, pid in opened._client.run(os.getpid).items()
+                if pid == paused
+            ]
+            while len(opened._able) > 1:
+                time.sleep(0.1)
+            pids = {opened.submit(os.getpid).result(60) for _ in range(4)}
+            assert paused not in pids
+            # It may be paused after it was given something.
+            with monkeypatch.context() as patch:
+                see_all_as_able(patch)
+                while len(opened._able) < 2:
+                    time.sleep(0.01)
+                calls = [opened.submit(os.getpid) for _ in range(2)]
+                while address not in opened._running:
+                    time.sleep(0.01)
+            assert {call.result(60) for call in calls} == pids
+            opened.submit(keep_memory).result(60)
+            while opened._able:
+                time.sleep(0.1)
+            with pytest.raises(StudyError, match=r"paused.*of 600 MB"):
+                opened.submit(os.getpid).result(60)
     finally:
         other.stop()
 
