@@ -491,6 +491,9 @@ def _connect(address: str) -> Any:
 
 
 def _check_workers(client: Any, address: str) -> None:
+    with suppress(TimeoutError):
+        # Its workers start at the same time, or come back.
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     workers = client.nthreads()
     if not workers:
         raise StudyError(

@@ -342,7 +342,8 @@ def test_a_command_whose_scheduler_is_not_there_exits_with_2_and_writes_nothing(
 
 
 @slow
-def test_a_cluster_needs_workers_of_one_thread(cluster, tmp_path):
+def test_a_cluster_needs_workers_of_one_thread(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 2.0)
     other = type(cluster)(tmp_path)
     try:
         other.start_scheduler()
