@@ -330,6 +330,9 @@ def _trials_left(prepared: PreparedExperiment) -> dict[str, int]:
     left = dict[str, int]()
     for candidate, name in names.items():
         study, wanted = studies.get(name), prepared.spec.n_trials(candidate)
+        # A family without hyperparameters has one trial, whatever its budget.
+        n_points = prepared.plans[candidate].settings().n_points
+        wanted = wanted if n_points is None else min(wanted, n_points)
         states = [] if study is None else [trial.state for trial in study.trials]
         n = wanted - states.count("complete") - states.count("pruned")
         if n > 0:

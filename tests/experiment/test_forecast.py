@@ -146,6 +146,15 @@ def test_pairs_of_ratings_are_counted_by_users_or_by_titles(small_ratings):
     assert Baseline().growth(small_ratings) == (900, 900)
 
 
+def test_a_family_without_hyperparameters_has_one_trial(small_dataset, exact, tmp_path):
+    exact(lambda n: 0.01 * n)
+    spec = study_spec("slope_one", n_trials=20)
+    settings = RunSettings(storage=str(tmp_path / "optuna.log"))
+    prepared = prepare_study(spec, settings, load=lambda _: small_dataset)
+    [family] = forecast_experiment(prepared).families
+    assert family.n_trials == 1
+
+
 def test_what_is_done_and_small_data_are_not_tried(prepared, monkeypatch):
     monkeypatch.setattr(forecast, "_try_family", lambda *_: pytest.fail("was tried"))
     assert forecast_where_large(prepared) is None
