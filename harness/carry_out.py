@@ -18,9 +18,9 @@ from harness.experiment.store import keep_split, read_experiment
 from harness.objects import Experiment
 from harness.progress import Listeners, SearchProgress
 from harness.report.write import import_libraries, write_report
+from harness.search.importance import FEWEST_TRIALS, import_forest
 from harness.search.records import why_exhausted, why_none_is_best
 from harness.serving.experiment_log import log_report, log_runs
-from harness.serving.package import prepare_packaging
 from harness.tracking.live import MLflowTracker
 from harness.tracking.location import Location, with_project_run
 from harness.tracking.store import require_apart
@@ -85,8 +85,8 @@ def _search_and_judge(
     chosen = [only] if only else sorted(prepared.plans, key=prepared.spec.is_blend)
     with progress:
         progress.begin(prepared, chosen)
-        with _importing_ahead(prepared):
-            for candidate in chosen:
+        for candidate in chosen:
+            with _importing_ahead(prepared, candidate):
                 _search(prepared, candidate, progress, location)
         record = read_experiment(storage, prepared.name)
         # Without `only` all have just had what they get.
@@ -103,28 +103,34 @@ _HEAD_START_SECONDS = 1.0
 
 
 @contextmanager
-def _importing_ahead(prepared: PreparedExperiment) -> Iterator[None]:
-    """Import in the background what is needed after the search.
+def _importing_ahead(prepared: PreparedExperiment, candidate: str) -> Iterator[None]:
+    """Import in the background what is needed after the search of a candidate.
 
     Meanwhile this process waits for its workers; afterwards all would wait for it.
     """
 
     def import_all() -> None:
-        # Whoever needs them imports them again, and meets the error that was met here.
+        # Nothing of MLflow, which another thread imports: its modules need each other, and
+        # one of two threads would get half of one. Whoever needs these imports them again,
+        # and meets the error that was met here.
         with suppress(Exception):
             import_libraries()
             if prepared.split.test is not None:
                 import harness.models.forked  # noqa: F401 - the judge predicts
-
-                prepare_packaging()
+            if prepared.spec.n_trials(candidate) >= FEWEST_TRIALS:
+                import_forest()
 
     timer = threading.Timer(_HEAD_START_SECONDS, import_all)
     timer.daemon = True
-    timer.start()
+    # Without workers this thread trains, and imports for that, as a blend does.
+    if prepared.settings.n_workers > 1 and not prepared.spec.is_blend(candidate):
+        timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        if timer.is_alive():
+            timer.join()
 
 
 def _search(

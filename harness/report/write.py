@@ -22,7 +22,6 @@ from harness.report.reproduction import ENQUEUE, SPACE, reproduction, traces
 from harness.report.searches import optimism, searches
 from harness.report.trial_tables import trials
 from harness.report.verdict import opening, verdict_of
-from harness.search.importance import import_forest
 
 __all__ = ["import_libraries", "write_folder", "write_report"]
 
@@ -64,11 +63,9 @@ APPENDIX = (pairs, trials, traces)
 
 
 def import_libraries() -> None:
-    """Import what figures are drawn and computed with: a second of a core."""
+    """Import what figures are drawn with."""
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
-
-    import_forest()
 
 
 def write_report(record: ExperimentRecord, folder: Path) -> Path:

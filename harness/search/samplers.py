@@ -21,6 +21,7 @@ from optuna.samplers._tpe.probability_distributions import (
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
+from scipy.special import log_ndtr
 
 from harness.errors import MissingExtraError, SpaceError, UnknownNameError
 from harness.evaluation.metrics import Metric
@@ -99,9 +100,6 @@ def _log_density(x: Any, mean: Any, deviation: Any) -> Any:
 
 def _log_mass(low: Any, high: Any) -> Any:
     """Log of the mass of a standard normal distribution between two bounds."""
-    # Not at the start: of all that a command imports first it would take a sixth.
-    from scipy.special import log_ndtr
-
     # Both are nearly 1 in the right tail: the mass is that of its mirror image.
     is_right = low > 0
     low, high = np.where(is_right, -high, low), np.where(is_right, -low, high)

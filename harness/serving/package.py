@@ -40,15 +40,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.models import Model
 
-__all__ = [
-    "Origin",
-    "log_model",
-    "origin_of",
-    "package",
-    "prepare_packaging",
-    "requirements",
-    "save_model",
-]
+__all__ = ["Origin", "log_model", "origin_of", "package", "requirements", "save_model"]
 
 
 _CALLS = """\
@@ -266,17 +258,6 @@ def package(
             code_version=code_version(),
         ),
     )
-
-
-def prepare_packaging() -> None:
-    """Let MLflow look through all installed packages, which it does before it saves a model.
-
-    It takes half a second of a core, once in a process.
-    """
-    quieten()
-    from mlflow.utils.requirements_utils import _init_modules_to_packages_map
-
-    _init_modules_to_packages_map()  # type: ignore[no-untyped-call]
 
 
 def save_model(packaged: PackagedModel, folder: Path) -> "Model":

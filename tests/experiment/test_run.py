@@ -589,23 +589,25 @@ def test_a_margin_wider_than_the_scale_is_refused_before_anything_is_searched():
         prepare(changes={"decision": {"margin": 4.5}})
 
 
-@pytest.mark.parametrize(("head_start", "n_imports"), [(0.0, 1), (60.0, 0)])
-def test_libraries_are_imported_ahead_where_the_search_takes_longer_than_that(
-    monkeypatch, head_start, n_imports
+@pytest.mark.parametrize(
+    ("head_start", "n_workers", "n_imports"), [(0.0, 2, 1), (60.0, 2, 0), (0.0, 1, 0)]
+)
+def test_libraries_are_imported_ahead_while_workers_search_for_longer_than_that(
+    monkeypatch, head_start, n_workers, n_imports
 ):
     imported, over = [], threading.Event()
 
     def import_libraries():
-        imported.append(threading.current_thread())
-
-    def prepare_packaging():
         over.set()
+        imported.append(threading.current_thread())
         raise ImportError  # met again by whoever needs it
 
-    monkeypatch.setattr(carry_out, "prepare_packaging", prepare_packaging)
     monkeypatch.setattr(carry_out, "import_libraries", import_libraries)
     monkeypatch.setattr(carry_out, "_HEAD_START_SECONDS", head_start)
-    with carry_out._importing_ahead(prepare()):
+    prepared = prepare()
+    settings = replace(prepared.settings, n_workers=n_workers)
+    with carry_out._importing_ahead(replace(prepared, settings=settings), "svd"):
         over.wait(10 * n_imports)
-    assert len(imported) == n_imports
+    # It has come to an end: nothing else imports beside it.
+    assert [thread.is_alive() for thread in imported] == [False] * n_imports
     assert threading.current_thread() not in imported
