@@ -40,10 +40,12 @@ CONNECT_SECONDS = 10.0
 LOOK_SECONDS = 0.25
 # So long may workers that carry nothing out be short of memory.
 PAUSED_SECONDS = 30.0
-# So many workers in a row may die of the data.
+# So many workers in a row may die of the data, or while a call waits there.
 MAX_LOST = 10
 # A call that has killed so many workers has failed; one or two may have died by themselves.
 MAX_DEATHS = 3
+# Where the scheduler keeps, for each worker, the name of the call that has begun last.
+BEGUN = "harness-begun"
 LARGER_WORKERS = (
     "start them again with a larger --memory-limit, or fewer of them on a machine, and the "
     "same command goes on."
@@ -99,6 +101,17 @@ def _workbench_of(shared: _SharedData) -> Workbench:
     # Whoever reaches a scheduler can run what he likes: the network must be trusted.
     family = cloudpickle.loads(shared.family)
     return Workbench(family, shared.train, shared.catalogue, shared.fold_of)
+
+
+def _begin_at_worker(name: str, fn: Callable[..., Any], *args: Any) -> Any:
+    """Tell the scheduler that a call has begun, before it can kill its worker."""
+    from distributed import get_worker
+    from distributed.utils import sync
+
+    worker = get_worker()
+    where = [BEGUN, worker.address]
+    sync(worker.loop, worker.scheduler.set_metadata, keys=where, value=name)
+    return fn(*args)
 
 
 def _evaluate(
@@ -165,6 +178,8 @@ class _Call:
     kwargs: dict[str, Any]
     future: Future[Any] = field(default_factory=Future)
     n_deaths: int = 0
+    n_lost: int = 0
+    name: str = ""
     # Of the worker that has it: another process at the same address has another one.
     folder: str = ""
     # When that worker was last seen to be able to carry it out.
@@ -338,8 +353,9 @@ class DaskExecutor(Executor):
             call.sent = self._send(call.fn)
             if call.sent is None:
                 return False
+            call.name = secrets.token_hex(8)
             arguments = (_evaluate, call.sent, _versions(), *call.args)
-            inner = self._inner.submit(*arguments, **at)
+            inner = self._inner.submit(_begin_at_worker, call.name, *arguments, **at)
         else:
             inner = self._inner.submit(call.fn, *call.args, **call.kwargs, **at)
         call.folder, call.at_work = self._folders[worker], time.monotonic()
@@ -374,15 +390,21 @@ class DaskExecutor(Executor):
     def _take_back(self, worker: str, *, has_died: bool) -> None:
         """Put a call in front of the line, unless it has killed too many workers."""
         call = self._running.pop(worker)
+        self._line.appendleft(call)
         inner, call.inner = call.inner, None
         if inner is not None:
             inner.cancel()
-        call.n_deaths += has_died
-        if call.n_deaths < MAX_DEATHS:
-            self._line.appendleft(call)
-        else:
-            told = WorkerDiedError(f"{call.n_deaths} workers of the cluster")
-            self._settle(call, error=told)
+        call.n_lost += has_died
+        # Where another study has the worker, too, it may have died of that one's fold.
+        call.n_deaths += has_died and self._has_begun(call, worker)
+        if call.n_deaths >= MAX_DEATHS or call.n_lost >= MAX_LOST:
+            told = WorkerDiedError(f"{call.n_lost} workers of the cluster")
+            self._settle(self._line.popleft(), error=told)
+
+    def _has_begun(self, call: _Call, worker: str) -> bool:
+        if not call.name:
+            return True
+        return bool(self._client.get_metadata([BEGUN, worker], None) == call.name)
 
     def _end_all(self, error: Exception | None) -> None:
         while self._running:

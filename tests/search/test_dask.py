@@ -9,6 +9,8 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import psutil
@@ -136,6 +138,41 @@ def test_a_task_that_kills_the_only_worker_again_and_again_fails_alone(
         assert errors == 3 * [None]
     finally:
         other.stop()
+
+
+@dataclass(kw_only=True)
+class Late(Fragile):
+    """Takes a second, and may kill then."""
+
+    name: ClassVar[str] = "late"
+
+    def _fit(self, ratings, catalogue):
+        time.sleep(1)
+        super()._fit(ratings, catalogue)
+
+
+@slow
+def test_a_death_is_not_blamed_on_what_another_study_has_waiting_there(
+    cluster, small_ratings, monkeypatch
+):
+    monkeypatch.setattr(dask_cluster, "MAX_DEATHS", 1)
+    data = data_of(small_ratings, Late)
+    kill, live = (
+        FoldTask(params={"shift": shift}, seed=0, fold=0) for shift in (-0.9, 0.1)
+    )
+    with (
+        open_cluster(cluster.address) as opened,
+        open_cluster(cluster.address) as other,
+        opened.share(data) as evaluate,
+        other.share(data) as evaluate_there,
+    ):
+        n_workers = opened.count()
+        killing = [opened.submit(evaluate, kill) for _ in range(n_workers)]
+        while len(opened._running) < n_workers:
+            time.sleep(0.01)
+        waiting = [other.submit(evaluate_there, live) for _ in range(n_workers)]
+        assert all(isinstance(c.exception(60), WorkerDiedError) for c in killing)
+        assert [call.exception(60) for call in waiting] == n_workers * [None]
 
 
 KEPT = []
