@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +105,23 @@ def test_epochs_one_by_one_end_where_fit_ends(small_ratings):
     epochs = list(stepwise.fit_epochs(small_ratings, Catalogue.empty()))
     assert epochs == [1, 2, 3, 4, 5, 6, 7]
     np.testing.assert_array_equal(whole.user_factors_, stepwise.user_factors_)
+
+
+def test_memory_does_not_grow_with_epochs(small_ratings):
+    # Factors are padded for the training; 513 leave it and the model a copy each.
+    def peak(n_epochs):
+        tracemalloc.start()
+        model = fit(small_ratings, n_factors=513, n_epochs=n_epochs)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert model.user_factors_.shape[1] == 513
+        assert model.user_factors_.flags.c_contiguous
+        return found, model.user_factors_.nbytes
+
+    peak(1)  # what is loaded or compiled once
+    few, _ = peak(2)
+    many, of_users = peak(20)
+    assert many - few < of_users
 
 
 def test_user_and_item_without_ratings_get_the_mean(small_ratings):

@@ -324,8 +324,9 @@ class SVD(IterativeRecommender):
             learnt = completed.latents
             self.new_user_, self.new_item_ = completed.new_user, completed.new_item
         self.user_bias_, self.item_bias_ = learnt.user_bias, learnt.item_bias
-        self.user_factors_ = learnt.user_factors
-        self.item_factors_ = learnt.item_factors
+        # Without the columns that were added for the training.
+        self.user_factors_ = np.ascontiguousarray(learnt.user_factors)
+        self.item_factors_ = np.ascontiguousarray(learnt.item_factors)
 
     @property
     def level(self) -> float:

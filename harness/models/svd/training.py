@@ -72,7 +72,7 @@ class Descent:
     ) -> Iterator[tuple[int, Latents, float]]:
         """Train on ratings of 1 to 5 with the own kernel, epoch by epoch.
 
-        The biases are the same each time, updated in place; so may the factors be. The
+        The latents are the same each time, updated in place; the factors are views. The
         number is the squared error of the training, summed: not finite after an overflow.
         """
         learnt = self._initialise(ratings)
@@ -91,17 +91,15 @@ class Descent:
             tuple(factors),
             tuple(dtype(rate) for rate in self.rates),
         )
+        of_users, of_items = (side[:, : self.n_factors] for side in factors)
+        learnt = replace(learnt, user_factors=of_users, item_factors=of_items)
         for epoch in range(1, self.n_epochs + 1):
             if time is None:
                 squared_error = sgd_epoch(*arguments, self.biased)
             else:
                 in_time = time.arguments(self.time_regularization)
                 squared_error = sgd_epoch_in_time(*arguments, in_time)
-            of_users, of_items = (
-                np.ascontiguousarray(side[:, : self.n_factors]) for side in factors
-            )
-            now = replace(learnt, user_factors=of_users, item_factors=of_items)
-            yield epoch, now, squared_error
+            yield epoch, learnt, squared_error
 
     def _initialise(self, ratings: Ratings) -> Latents:
         # The legacy generator, users before items: scikit-surprise draws like this.
