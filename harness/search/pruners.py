@@ -202,11 +202,13 @@ class RungPruner(optuna.pruners.BasePruner):
                 if step in trial.intermediate_values:
                     bisect.insort(scores, sign * trial.intermediate_values[step])
             if trial.state == TrialState.COMPLETE:
-                best = self._best
-                if best is None or sign * _value_of(trial) < sign * _value_of(best):
-                    self._best = trial
                 self._complete.append(trial)
                 self._finalists.add(self._without_samples(trial))
+                value = sign * _value_of(trial)
+                is_better = self._best is None or value < sign * _value_of(self._best)
+                # As for finalists: what is not accepted is no reference.
+                if is_better and is_feasible(trial):
+                    self._best = trial
                 self._margins = [*map(self._margin, range(self._n_samples))]
         self._n_seen = len(trials)
         return self._finalists
@@ -214,14 +216,16 @@ class RungPruner(optuna.pruners.BasePruner):
     def _margin(self, step: int) -> float:
         """Find how far behind the best trial one may be on a sample."""
         best = self._best
-        assert best is not None, "a trial is complete"
+        if best is None:
+            return math.inf
         misled = [
             abs(
                 (_value_of(trial) - _value_of(best))
                 - (trial.intermediate_values[step] - best.intermediate_values[step])
             )
             for trial in self._complete
-            if trial is not best
+            # Itself, or the same settings again, say nothing of what samples do to others.
+            if trial.intermediate_values != best.intermediate_values
             and step in trial.intermediate_values
             and step in best.intermediate_values
         ]

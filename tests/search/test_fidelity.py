@@ -201,6 +201,31 @@ def test_a_trial_does_not_climb_that_is_further_behind_than_samples_mislead():
     assert not climbs(mirrored, -0.326)
 
 
+def test_trials_that_repeat_the_best_one_do_not_narrow_the_margin():
+    # Five of the twenty climb, and four of them are the best one.
+    behind = [frozen([1.0])] * 12
+    others = complete(0.4, 0.6), complete(0.45, 0.7), complete(0.9, 0.8)
+    study = study_of_values(*4 * [complete(0.3, 0.5)], *others, *behind)
+    # As without them half of 0.05.
+    assert climbs(study, 0.324)
+    assert not climbs(study, 0.326)
+    study = study_of_values(*4 * [complete(0.3, 0.5)], *others[:2], *behind)
+    assert climbs(study, 0.326)
+
+
+def test_a_trial_need_not_keep_up_with_one_that_is_not_accepted():
+    refused = complete(0.1, 0.2)
+    refused.set_constraint("size", 1.0)
+    others = complete(0.4, 0.6), complete(0.45, 0.7), complete(0.9, 0.8)
+    study = study_of_values(refused, complete(0.3, 0.5), *others, frozen([1.0]))
+    # Among the best two of seven.
+    assert climbs(study, 0.299)
+    # Where none is accepted, only the best quarter climbs.
+    none = study_of_values(refused, frozen([1.0]))
+    assert climbs(none, 0.05)
+    assert not climbs(none, 0.9)
+
+
 class Recorder(optuna.pruners.BasePruner):
     def __init__(self):
         self.seen = []
