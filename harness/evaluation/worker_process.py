@@ -71,6 +71,9 @@ def prepare_workers(jobs: int | None) -> None:
     if sys.platform == "linux" and jobs != 1 and n_cores() > 1:
         from multiprocessing import forkserver
 
+        # It finds a place for kernels, and says where there is none, once for all.
+        import harness.models  # noqa: F401
+
         context_of_workers()
         with environment_of_workers():
             forkserver.ensure_running()

@@ -72,3 +72,28 @@ def test_a_place_that_is_named_is_used(tmp_path, package):
     done = run(tmp_path, [package], NUMBA_CACHE_DIR=str(place))
     assert done.stderr == ""
     assert list(place.glob("**/*.nbi"))
+
+
+PREPARE = """
+import os
+from multiprocessing import forkserver
+from harness.evaluation import worker_process
+worker_process.n_cores = lambda: 2
+forkserver.ensure_running = lambda: print(os.environ.get("HARNESS_KERNELS_UNCACHED"))
+worker_process.prepare_workers(None)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks workers")
+def test_workers_that_start_ahead_do_not_say_it_again(tmp_path):
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", PREPARE],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file" / "none")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout == "1\n"
+    assert len(done.stderr.splitlines()) == 1
