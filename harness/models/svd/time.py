@@ -120,7 +120,8 @@ class TimeBiases:
         """
         if not self.user_days.size:
             return {}
-        at = (seen or SeenPairs()).locate(self, users, items, when)
+        asked = users, items, when
+        at = self.locate_pairs(*asked) if seen is None else seen.locate(self, *asked)
         drift = self.user_drift[at.rows] * at.deviation
         return {
             "drift of the user": np.where(at.of_user, drift, 0),
