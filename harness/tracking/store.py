@@ -52,7 +52,7 @@ def _make_tables(path: Path) -> None:
     from sqlalchemy import event
     from sqlalchemy.pool import Pool
 
-    def write_through_at_the_end(connection: object, _: object) -> None:
+    def switch_syncing_off(connection: object, _: object) -> None:
         if not isinstance(connection, sqlite3.Connection):
             return
         [(_, _, file), *_others] = connection.execute("PRAGMA database_list")
@@ -61,11 +61,11 @@ def _make_tables(path: Path) -> None:
 
     # MLflow writes its tables in hundreds of steps: 1,084 times it would wait for the disk,
     # for several seconds, on a file that nobody has until it is complete.
-    event.listen(Pool, "connect", write_through_at_the_end)
+    event.listen(Pool, "connect", switch_syncing_off)
     try:
         MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
     finally:
-        event.remove(Pool, "connect", write_through_at_the_end)
+        event.remove(Pool, "connect", switch_syncing_off)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
