@@ -227,8 +227,9 @@ class DaskExecutor(Executor):
         self._thread.start()
 
     def count(self) -> int:
-        """Count the workers that are there."""
-        return len(self._folders)
+        """Count the workers that are there, less those busy with what nobody awaits."""
+        running = [*self._running.values()]
+        return len(self._folders) - sum(call.future.cancelled() for call in running)
 
     @contextmanager
     def share(self, data: TrainingData) -> Iterator[Callable[[FoldTask], FoldResult]]:

@@ -245,6 +245,20 @@ def test_ctrl_c_while_workers_die_ends_the_study_which_goes_on(executor, plan_of
     assert all((t.params["shift"] < -0.8) == (t.state == "failed") for t in trials)
 
 
+def test_a_worker_busy_with_what_nobody_awaits_any_more_is_not_counted(cluster):
+    with open_cluster(cluster.address) as opened:
+        n_workers = opened.count()
+        call = opened.submit(time.sleep, 0.5)
+        while not opened._running:
+            time.sleep(0.01)
+        assert opened.count() == n_workers
+        assert call.cancel()
+        assert opened.count() == n_workers - 1
+        while opened._running:
+            time.sleep(0.01)
+        assert opened.count() == n_workers
+
+
 def finish(runner):
     results = []
     while runner.n_pending:
