@@ -33,6 +33,12 @@ MOST_THREADS = 4
 """More would take memory, some 60 MB each, and wait for the one that reads."""
 
 LONGEST_HEADER = 2**20
+
+_Kinds = Mapping[str, Any]
+"""Arrow's type of each column, or None where it is to be found; Arrow has no stubs."""
+_Block = dict[str, Any]
+"""Arrow's columns of some lines."""
+
 N_SAMPLED = 20
 N_TRIED = 1000
 WIDE = 8
@@ -126,7 +132,7 @@ class TextTable:
         return table.rename_columns([*types])
 
     def _stream(
-        self, file: Any, wanted: Mapping[str, Any], names: Sequence[str] | None = None
+        self, file: Any, wanted: _Kinds, names: Sequence[str] | None = None
     ) -> Any:
         """Open Arrow's reader of one thread; `names` are for a file that has no top."""
         from pyarrow import csv as fast
@@ -158,7 +164,7 @@ class TextTable:
             ),
         )
 
-    def _read_blocks(self, wanted: Mapping[str, Any]) -> Any:
+    def _read_blocks(self, wanted: _Kinds) -> Any:
         """Read blocks of lines side by side, to the values that the stream would give.
 
         None for small files, for those that cannot be cut at their line ends, and for those
@@ -187,9 +193,9 @@ class TextTable:
     def _parse(
         self,
         block: bytes,
-        wanted: Mapping[str, Any],
+        wanted: _Kinds,
         names: Sequence[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> _Block:
         import pyarrow as pa
 
         ids = [name for name, kind in wanted.items() if pa.types.is_dictionary(kind)]
@@ -252,13 +258,13 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _side_by_side(
-    parse: Callable[[bytes], dict[str, Any]], blocks: Iterable[bytes]
-) -> Iterator[dict[str, Any]]:
+    parse: Callable[[bytes], _Block], blocks: Iterable[bytes]
+) -> Iterator[_Block]:
     """Parse blocks in threads, and read hardly ahead of them."""
     import pyarrow as pa
 
     n_threads = min(pa.cpu_count(), MOST_THREADS)
-    pending = deque[Future[dict[str, Any]]]()
+    pending = deque[Future[_Block]]()
     with ThreadPoolExecutor(n_threads) as pool:
         for block in blocks:
             pending.append(pool.submit(parse, block))
