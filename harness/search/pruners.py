@@ -209,7 +209,9 @@ class RungPruner(optuna.pruners.BasePruner):
                 # As for finalists: what is not accepted is no reference.
                 if is_better and is_feasible(trial):
                     self._best = trial
-                self._margins = [*map(self._margin, range(self._n_samples))]
+        # Once, not after each trial: a study that goes on may have thousands.
+        if any(t.state == TrialState.COMPLETE for t in trials[self._n_seen :]):
+            self._margins = [*map(self._margin, range(self._n_samples))]
         self._n_seen = len(trials)
         return self._finalists
 
