@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
@@ -169,6 +169,121 @@ def _require_one_thread(n_threads: int, address: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Worker:
+    """What the scheduler knows of a worker."""
+
+    # Another process at the same address has another one.
+    folder: str
+    # One that is short of memory is paused, and would not begin.
+    is_paused: bool
+    is_executing: bool
+    memory: int
+    memory_limit: int
+
+    @classmethod
+    def of(cls, told: Any) -> "_Worker":
+        """Read what the scheduler tells; of a worker that has just begun, not all yet."""
+        metrics = told["metrics"]
+        return cls(
+            folder=told["local_directory"],
+            is_paused=told["status"] != "running",
+            is_executing=bool(metrics.get("task_counts", {}).get("executing")),
+            memory=metrics.get("memory", 0),
+            memory_limit=told["memory_limit"],
+        )
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """A scheduler, and what it tells."""
+
+    client: Any
+    address: str
+
+    def workers(self) -> dict[str, _Worker]:
+        """Ask which workers are there."""
+        if self.client.status != "running":
+            raise self._gone()
+        # Not scheduler_info(), which Dask's own questions overwrite.
+        there = self.client.sync(self.client.scheduler.identity)["workers"]
+        return {name: _Worker.of(told) for name, told in there.items()}
+
+    def has_begun(self, name: str, worker: str) -> bool:
+        """Tell whether a call is the one that has begun last on a worker."""
+        return bool(self.client.get_metadata([BEGUN, worker], None) == name)
+
+    @contextmanager
+    def losses_told(self) -> Iterator[None]:
+        """Say in a sentence that the scheduler is gone."""
+        from distributed import CancelledError
+
+        try:
+            yield
+        except (OSError, CancelledError) as error:
+            raise self._gone() from error
+        except (AttributeError, RuntimeError, ValueError) as error:
+            # What a client says that has been closed.
+            if self.client.status == "running":
+                raise
+            raise self._gone() from error
+
+    def _gone(self) -> StudyError:
+        return StudyError(
+            f"The Dask scheduler {self.address} is gone. What was told is kept: start it "
+            "again, and the same command goes on from there."
+        )
+
+
+class _Sender:
+    """Sends training data to one worker; the others get them from each other."""
+
+    def __init__(self, cluster: _Cluster) -> None:
+        self._cluster = cluster
+        self._sent: dict[_SharedData, Any] = {}
+        # Calls are placed by a thread of their own.
+        self._lock = threading.Lock()
+        self._n_lost = 0
+        self._lost_from: Mapping[str, str] = {}
+
+    def send(self, shared: _SharedData, folders: Mapping[str, str]) -> Any | None:
+        """Send data, unless they are there; None where no worker could take them now."""
+        with self._lock:
+            sent = self._sent.get(shared)
+            if sent is None or sent.status != "finished":
+                # Dask keeps waiting for what it has lost, under its old name.
+                key = f"harness-{shared.fingerprint}-{secrets.token_hex(4)}"
+                try:
+                    # With broadcast=True it would wait for workers that die meanwhile, for
+                    # ever (dask/distributed, issue 5704).
+                    found = self._cluster.client.scatter(
+                        {key: shared}, hash=False, timeout=1
+                    )
+                except TimeoutError:
+                    return None  # none is there that could take them
+                except (OSError, KeyError) as error:
+                    self._count_loss(folders, error)
+                    return None
+                self._n_lost = 0
+                self._sent[shared] = sent = found[key]
+            return sent
+
+    def _count_loss(self, folders: Mapping[str, str], error: Exception) -> None:
+        # A worker that is dead for long without being missed counts once.
+        self._n_lost += folders != self._lost_from
+        self._lost_from = folders
+        if self._n_lost >= MAX_LOST and self._cluster.client.status == "running":
+            raise StudyError(
+                f"{self._n_lost} workers of the Dask cluster {self._cluster.address} have "
+                f"died, one after the other, when they got the data: {LARGER_WORKERS}"
+            ) from error
+
+    def forget(self, shared: _SharedData, sent: Any) -> None:
+        """Send data again when they are needed, unless that has happened."""
+        if self._sent.get(shared) is sent:
+            del self._sent[shared]
+
+
 @dataclass(eq=False)
 class _Call:
     """A call, which may have to be made again, and where its outcome is awaited."""
@@ -180,7 +295,7 @@ class _Call:
     n_deaths: int = 0
     n_lost: int = 0
     name: str = ""
-    # Of the worker that has it: another process at the same address has another one.
+    # Of the worker that has it.
     folder: str = ""
     # When that worker was last seen to be able to carry it out.
     at_work: float = 0.0
@@ -198,13 +313,11 @@ class DaskExecutor(Executor):
     in `StudyError`.
     """
 
-    def __init__(self, client: Any, address: str) -> None:
-        self._client = client
-        self._address = address
+    def __init__(self, cluster: _Cluster) -> None:
+        self._cluster = cluster
+        self._sender = _Sender(cluster)
         # Equal calls are calls of their own.
-        self._inner = client.get_executor(pure=False)
-        self._sent: dict[_SharedData, Any] = {}
-        self._sending = threading.Lock()
+        self._inner = cluster.client.get_executor(pure=False)
         self._open: set[Future[Any]] = set()
         self._closed = threading.Event()
         self._line: deque[_Call] = deque()
@@ -214,14 +327,12 @@ class DaskExecutor(Executor):
         )
         # Only the thread changes what follows.
         self._running: dict[str, _Call] = {}
-        self._folders: dict[str, str] = {}
+        self._folders: Mapping[str, str] = {}
         self._able: list[str] = []
         self._seen = -math.inf
         self._at_work = time.monotonic()
         self._trouble: Exception | None = None
-        self._n_lost = 0
-        self._lost_from: dict[str, str] = {}
-        with self._losses_told():
+        with cluster.losses_told():
             self._look()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -233,42 +344,14 @@ class DaskExecutor(Executor):
 
     @contextmanager
     def share(self, data: TrainingData) -> Iterator[Callable[[FoldTask], FoldResult]]:
-        """Send data to one worker; the others get them from each other."""
+        """Send data before the first call needs them."""
         shared = _SharedData.of(data)
-        with self._losses_told():
-            while self._send(shared) is None:
+        with self._cluster.losses_told():
+            while self._sender.send(shared, self._folders) is None:
                 if self._trouble is not None:
                     raise self._trouble
                 time.sleep(0.1)
         yield shared
-
-    def _send(self, shared: _SharedData) -> Any | None:
-        """Send data, unless they are there; None where no worker could take them now."""
-        with self._sending:
-            sent = self._sent.get(shared)
-            if sent is None or sent.status != "finished":
-                # Dask keeps waiting for what it has lost, under its old name.
-                key = f"harness-{shared.fingerprint}-{secrets.token_hex(4)}"
-                try:
-                    # With broadcast=True it would wait for workers that die meanwhile, for
-                    # ever (dask/distributed, issue 5704).
-                    sent = self._client.scatter({key: shared}, hash=False, timeout=1)
-                except TimeoutError:
-                    return None  # none is there that could take them
-                except (OSError, KeyError) as error:
-                    # A worker that is dead for long without being missed counts once.
-                    self._n_lost += self._folders != self._lost_from
-                    self._lost_from = self._folders
-                    if self._n_lost < MAX_LOST or self._client.status != "running":
-                        return None
-                    raise StudyError(
-                        f"{self._n_lost} workers of the Dask cluster {self._address} have "
-                        f"died, one after the other, when they got the data: "
-                        f"{LARGER_WORKERS}"
-                    ) from error
-                self._n_lost = 0
-                self._sent[shared] = sent = sent[key]
-            return sent
 
     def submit(
         self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -286,7 +369,7 @@ class DaskExecutor(Executor):
     def _serve(self) -> None:
         while not self._closed.is_set():
             try:
-                with self._losses_told():
+                with self._cluster.losses_told():
                     self._take_events()
                     if self._closed.is_set():
                         break
@@ -309,32 +392,28 @@ class DaskExecutor(Executor):
 
     def _look(self) -> None:
         """See who is there, and who has died with a call."""
-        if self._client.status != "running":
-            raise self._gone()
-        # Not scheduler_info(), which Dask's own questions overwrite.
-        there = self._client.sync(self._client.scheduler.identity)["workers"]
+        there = self._cluster.workers()
         self._seen = time.monotonic()
-        self._folders = {name: told["local_directory"] for name, told in there.items()}
-        # A worker that is short of memory is paused, and would not begin.
-        self._able = [name for name in there if there[name]["status"] == "running"]
+        self._folders = {name: worker.folder for name, worker in there.items()}
+        self._able = [name for name, worker in there.items() if not worker.is_paused]
         for worker, call in [*self._running.items()]:
             if self._folders.get(worker) != call.folder:
                 self._take_back(worker, has_died=True)
-            elif worker in self._able or _is_executing(there[worker]):
+            elif worker in self._able or there[worker].is_executing:
                 call.at_work = self._seen
             elif self._seen - call.at_work > PAUSED_SECONDS:
                 self._take_back(worker, has_died=False)
         if self._able or self._running or not there:
             self._at_work = self._seen
         elif self._seen - self._at_work > PAUSED_SECONDS:
-            raise self._short_of_memory(there)
+            raise self._short_of_memory(there.values())
 
-    def _short_of_memory(self, workers: Mapping[str, Any]) -> StudyError:
-        least = min(workers.values(), key=lambda worker: worker["memory_limit"])
-        used, limit = size(least["metrics"]["memory"]), size(least["memory_limit"])
+    def _short_of_memory(self, workers: Iterable[_Worker]) -> StudyError:
+        least = min(workers, key=lambda worker: worker.memory_limit)
         return StudyError(
-            f"All workers of the Dask cluster {self._address} are paused, as their memory "
-            f"is nearly used up ({used} of {limit}), and none has recovered in "
+            f"All workers of the Dask cluster {self._cluster.address} are paused, as their "
+            f"memory is nearly used up ({size(least.memory)} of "
+            f"{size(least.memory_limit)}), and none has recovered in "
             f"{PAUSED_SECONDS:.0f} s: {LARGER_WORKERS}"
         )
 
@@ -351,7 +430,7 @@ class DaskExecutor(Executor):
         """Give the first call of the line to a worker, if its data can be sent."""
         at = {"workers": [worker], "allow_other_workers": False}
         if isinstance(call.fn, _SharedData):
-            call.sent = self._send(call.fn)
+            call.sent = self._sender.send(call.fn, self._folders)
             if call.sent is None:
                 return False
             call.name = secrets.token_hex(8)
@@ -374,10 +453,8 @@ class DaskExecutor(Executor):
         error = None if inner.cancelled() else inner.exception()
         if inner.cancelled() or isinstance(error, KilledWorker):
             # Its worker is dead, or the last one that had the data is.
-            if isinstance(call.fn, _SharedData) and (
-                self._sent.get(call.fn) is call.sent
-            ):
-                del self._sent[call.fn]
+            if isinstance(call.fn, _SharedData):
+                self._sender.forget(call.fn, call.sent)
             self._look()
             if self._running.get(worker) is call:
                 self._take_back(worker, has_died=error is not None)
@@ -397,15 +474,12 @@ class DaskExecutor(Executor):
             inner.cancel()
         call.n_lost += has_died
         # Where another study has the worker, too, it may have died of that one's fold.
-        call.n_deaths += has_died and self._has_begun(call, worker)
+        call.n_deaths += has_died and (
+            not call.name or self._cluster.has_begun(call.name, worker)
+        )
         if call.n_deaths >= MAX_DEATHS or call.n_lost >= MAX_LOST:
             told = WorkerDiedError(f"{call.n_lost} workers of the cluster")
             self._settle(self._line.popleft(), error=told)
-
-    def _has_begun(self, call: _Call, worker: str) -> bool:
-        if not call.name:
-            return True
-        return bool(self._client.get_metadata([BEGUN, worker], None) == call.name)
 
     def _end_all(self, error: Exception | None) -> None:
         while self._running:
@@ -432,31 +506,10 @@ class DaskExecutor(Executor):
             # Whatever a model raises is in its result.
             reason = (str(error) or type(error).__name__).splitlines()[0]
             return StudyError(
-                f"A worker of the cluster {self._address} cannot carry out a task: "
+                f"A worker of the cluster {self._cluster.address} cannot carry out a task: "
                 f"{type(error).__name__}: {reason}"
             )
         return error
-
-    @contextmanager
-    def _losses_told(self) -> Iterator[None]:
-        from distributed import CancelledError
-        from distributed.comm import CommClosedError
-
-        try:
-            yield
-        except (OSError, CancelledError, CommClosedError) as error:
-            raise self._gone() from error
-        except (AttributeError, RuntimeError, ValueError) as error:
-            # What a client says that has been closed.
-            if self._client.status == "running":
-                raise
-            raise self._gone() from error
-
-    def _gone(self) -> StudyError:
-        return StudyError(
-            f"The Dask scheduler {self._address} is gone. What was told is kept: start it "
-            "again, and the same command goes on from there."
-        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the interface of Executor
         """Drop what waits: the workers are not ours to end."""
@@ -470,17 +523,13 @@ class DaskExecutor(Executor):
         self._thread.join(timeout=LOOK_SECONDS * 4)
 
 
-def _is_executing(worker: Mapping[str, Any]) -> bool:
-    return bool(worker["metrics"].get("task_counts", {}).get("executing"))
-
-
 @contextmanager
 def open_cluster(address: str) -> Iterator[DaskExecutor]:
     """Connect to a scheduler whose workers are like this process."""
     client = _connect(address)
     try:
         _check_workers(client, address)
-        executor = DaskExecutor(client, address)
+        executor = DaskExecutor(_Cluster(client, address))
         try:
             yield executor
         finally:

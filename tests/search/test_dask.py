@@ -73,7 +73,7 @@ def data_of(ratings, family=SVD):
 
 def pids(cluster):
     with open_cluster(cluster.address) as opened:
-        return set(opened._client.run(os.getpid, on_error="ignore").values())
+        return set(opened._cluster.client.run(os.getpid, on_error="ignore").values())
 
 
 @slow
@@ -101,9 +101,9 @@ def test_killed_workers_lose_only_their_tasks_which_are_done_again(
 def test_data_are_sent_while_a_worker_dies(cluster, small_ratings):
     with open_cluster(cluster.address) as opened, ThreadPoolExecutor() as pool:
         # Dask sends in turns: the next data go to the other worker.
-        sent = opened._client.scatter({"turn": 1})["turn"]
-        [address] = opened._client.who_has([sent])["turn"]
-        pid = opened._client.run(os.getpid)[address]
+        sent = opened._cluster.client.scatter({"turn": 1})["turn"]
+        [address] = opened._cluster.client.who_has([sent])["turn"]
+        pid = opened._cluster.client.run(os.getpid)[address]
         # It answers no more, which nobody knows yet.
         os.kill(pid, signal.SIGSTOP)
         sharing = opened.share(data_of(small_ratings))
@@ -209,7 +209,7 @@ def test_workers_short_of_memory_get_nothing_and_where_all_are_it_is_said(
             paused = opened.submit(keep_memory).result(60)
             [address] = [
                 address
-                for address, pid in opened._client.run(os.getpid).items()
+                for address, pid in opened._cluster.client.run(os.getpid).items()
                 if pid == paused
             ]
             while len(opened._able) > 1:
@@ -283,7 +283,7 @@ def test_a_worker_that_joins_is_used(cluster, small_ratings):
                 evaluate(task).metrics["rmse"][-1]
             }
             assert [call.result(60) for call in calls] == 2 * [None]
-        [joined] = set(opened._client.run(os.getpid).values()) - before
+        [joined] = set(opened._cluster.client.run(os.getpid).values()) - before
         used = set()
         for _ in range(20):
             used |= {
