@@ -215,18 +215,38 @@ class _Cluster:
 
     @contextmanager
     def losses_told(self) -> Iterator[None]:
-        """Say in a sentence that the scheduler is gone."""
+        """Say in a sentence that the scheduler is gone, or does not answer."""
         from distributed import CancelledError
 
         try:
             yield
         except (OSError, CancelledError) as error:
-            raise self._gone() from error
+            raise self._timed_out(error) or self._gone() from error
         except (AttributeError, RuntimeError, ValueError) as error:
             # What a client says that has been closed.
             if self.client.status == "running":
                 raise
             raise self._gone() from error
+
+    def _timed_out(self, error: BaseException) -> StudyError | None:
+        """Name the time-out of Dask's that has ended a connection, if it was one."""
+        import dask
+        from distributed.comm import CommClosedError
+
+        # What an open connection waits for the network to take; else, what a new one may take.
+        kind = "tcp" if isinstance(error, CommClosedError) else "connect"
+        cause: BaseException | None = error
+        while not isinstance(cause, TimeoutError):
+            if cause is None:
+                return None
+            cause = cause.__cause__
+        seconds = dask.config.get(f"distributed.comm.timeouts.{kind}")
+        return StudyError(
+            f"The Dask scheduler {self.address} has not answered within {seconds} "
+            f"(distributed.comm.timeouts.{kind} of Dask): it is overloaded, or cannot be "
+            "reached. What was told is kept: when it answers again, the same command goes on "
+            f"from there; DASK_DISTRIBUTED__COMM__TIMEOUTS__{kind.upper()} gives it longer."
+        )
 
     def _gone(self) -> StudyError:
         return StudyError(

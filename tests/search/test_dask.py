@@ -4,8 +4,10 @@ HARNESS_SLOW=1 adds whole studies whose cluster is killed, and clusters of other
 starts processes again, which takes seconds of all cores. The rest shares one cluster.
 """
 
+import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +27,12 @@ from harness.evaluation.worker_process import WorkerDiedError
 from harness.models.families import load_family
 from harness.models.svd.model import SVD
 from harness.search import dask_cluster
-from harness.search.dask_cluster import DaskExecutor, _SharedData, open_cluster
+from harness.search.dask_cluster import (
+    DaskExecutor,
+    _Cluster,
+    _SharedData,
+    open_cluster,
+)
 from harness.search.executors import choose_executor, open_runner
 from harness.search.folds import FoldTask, TrainingData
 from tests.listeners import After
@@ -322,6 +329,38 @@ def test_a_scheduler_that_is_gone_is_one_sentence_and_the_same_command_goes_on(
     cluster.start_worker("--nworkers", "2")
     cluster.wait_for(2)
     assert values_of(run(plan, 10, jobs=None, executor=executor)) == here
+
+
+def connect_to_who_accepts_nobody():
+    from distributed.comm import connect
+
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        address = server.getsockname()
+        # One waits in line to be accepted; the kernel takes no more.
+        with socket.create_connection(address):
+            asyncio.run(connect(f"tcp://{address[0]}:{address[1]}", timeout=0.1))
+
+
+def lose_an_open_connection():
+    from distributed.comm.tcp import convert_stream_closed_error
+    from tornado.iostream import StreamClosedError
+
+    convert_stream_closed_error("a comm", StreamClosedError(TimeoutError(110, "it")))
+
+
+@pytest.mark.parametrize(
+    ("lose", "setting"),
+    [(connect_to_who_accepts_nobody, "connect"), (lose_an_open_connection, "tcp")],
+)
+def test_a_scheduler_that_does_not_answer_is_told_from_one_that_is_gone(lose, setting):
+    dask = pytest.importorskip("dask", reason="dask is not installed")
+    slow_one = _Cluster(None, "tcp://a:1")
+    with (
+        dask.config.set({f"distributed.comm.timeouts.{setting}": "7s"}),
+        pytest.raises(StudyError, match=rf"a:1 .*within 7s.*timeouts\.{setting}"),
+        slow_one.losses_told(),
+    ):
+        lose()
 
 
 @pytest.mark.parametrize("name", ["harness", "Python", "numpy"])
