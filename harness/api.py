@@ -4,7 +4,7 @@ The command line calls exactly this.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -218,7 +218,7 @@ def run(  # noqa: PLR0913 - each is an option of an experiment
     data: "str | Path | pd.DataFrame | Dataset | None" = None,
     *,
     only: str | None = None,
-    changes: Mapping[str, Any] | None = None,
+    changes: Mapping[str, object] | None = None,
     repeats: int | None = None,
     name: str | None = None,
     jobs: int | None = None,
@@ -347,7 +347,7 @@ def forecast_run(
 
 
 def _given(
-    function: Callable[..., Any], first: tuple[Any, ...], options: Mapping[str, Any]
+    function: Callable[..., Any], first: tuple[Any, ...], options: Mapping[str, object]
 ) -> Mapping[str, Any]:
     """Complete options by the defaults of the function that declares them."""
     # What a function takes as **reading is given under that name.
@@ -369,7 +369,7 @@ _CALLED_ELSEWHERE = {
 """What other libraries call parameters of `tune`."""
 
 
-def _check_names(reading: Mapping[str, Any]) -> None:
+def _check_names(reading: Iterable[str]) -> None:
     """Refuse what is neither a parameter of `tune` nor an option of reading."""
     options = [field.name for field in fields(ReadOptions)]
     for name in reading:
@@ -387,7 +387,7 @@ _SEARCH = ("folds", "sampler", "pruner", "window", "metric", "fidelity")
 
 
 def _prepared_study(
-    family: str, data: Any, reading: Mapping[str, Any], **given: Any
+    family: str, data: Any, reading: Mapping[str, object], **given: Any
 ) -> PreparedExperiment:
     """Prepare what `tune` was asked for."""
     _check_names(reading)

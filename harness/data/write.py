@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli_w
@@ -88,7 +88,7 @@ def _catalogue_frame(dataset: Dataset) -> "pd.DataFrame":
     return frame
 
 
-def _settings(dataset: Dataset) -> dict[str, Any]:
+def _settings(dataset: Dataset) -> dict[str, object]:
     scale = dataset.ratings.scale
     return {
         "name": dataset.name,

@@ -258,7 +258,7 @@ class DataSetComparison:
         """
         import pandas as pd
 
-        rows: list[dict[str, Any]] = [
+        rows: list[dict[str, object]] = [
             {
                 "model": model.name,
                 "rank": model.rank,

@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -259,7 +258,7 @@ def load_experiment(
     return spec
 
 
-def _read(path: Path, steps: int) -> dict[str, Any]:
+def _read(path: Path, steps: int) -> dict[str, object]:
     if steps == 0:
         raise ExperimentError(f"{path}: {EXTENDS} must not lead back to the same file.")
     try:
@@ -278,11 +277,16 @@ def _read(path: Path, steps: int) -> dict[str, Any]:
     return _merge(_read(found, steps - 1), content)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(
+    below: Mapping[str, object], above: Mapping[str, object]
+) -> dict[str, object]:
     merged = dict(below)
     for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
+        there = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(there, Mapping):
+            merged[key] = _merge(there, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -100,7 +100,7 @@ class _Judge:
         self._kept = read_experiment_facts(self._storage, self._name)
 
     @property
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self) -> dict[str, object]:
         """What the final result depends on, besides what fixes the experiment."""
         spec = self._prepared.spec
         return {

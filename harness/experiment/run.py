@@ -47,6 +47,7 @@ from harness.search.samplers import SamplerSequence, require_sampler
 from harness.search.space import SearchSpace
 from harness.search.storage import (
     MARK,
+    ExperimentMark,
     create_experiment,
     list_studies,
     open_storage,
@@ -151,7 +152,7 @@ class PreparedExperiment:
         if any(there.get(key) != value for key, value in now.items()):
             self._save(now)
 
-    def _facts(self) -> dict[str, object]:
+    def _facts(self) -> ExperimentMark:
         """Collect what fixes the experiment."""
         return {
             "dataset": to_json(self.dataset.facts()),
@@ -174,7 +175,7 @@ class PreparedExperiment:
             for key, value in now.items():
                 save_experiment_facts(storage, self.name, key, value)
 
-    def _add_families(self, kept: dict[str, Any]) -> None:
+    def _add_families(self, kept: ExperimentMark) -> None:
         """Let families take part that the file did not name when it was run before."""
         new = {c: p.name for c, p in self.plans.items() if c not in kept["studies"]}
         taken = set(list_studies(self.settings.storage)) & set(new.values())
@@ -276,7 +277,7 @@ def prepare_repeat(first: PreparedExperiment, number: int) -> PreparedExperiment
 def study_spec(
     reference: str,
     *,
-    entry: Mapping[str, Any] = MappingProxyType({}),
+    entry: Mapping[str, object] = MappingProxyType({}),
     n_trials: int = 100,
     seconds: float | None = None,
     patience: int | None = None,
@@ -481,9 +482,7 @@ def _checked(
     return replace(settings, n_workers=n_workers)
 
 
-def _require_equal(
-    name: str, there: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> None:
+def _require_equal(name: str, there: ExperimentMark, wanted: ExperimentMark) -> None:
     kinds = ["study" if f["file"] is None else "experiment" for f in (there, wanted)]
     pairs = {
         f"kind (it is one {kinds[0]})": kinds,

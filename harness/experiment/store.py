@@ -27,6 +27,7 @@ from harness.search.ownership import own_study
 from harness.search.records import Environment, StudyRecord
 from harness.search.storage import (
     MARK,
+    ExperimentMark,
     list_experiments,
     list_studies,
     read_experiment_facts,
@@ -104,7 +105,7 @@ def find_experiment_of(storage: str, name: str) -> str:
 def read_experiment(storage: str, name: str) -> ExperimentRecord:
     """Read an experiment without changing it, and draw its conclusions."""
     kept = read_experiment_facts(storage, name)
-    facts: dict[str, Any] = kept[MARK]
+    facts: ExperimentMark = kept[MARK]
     if "spec" not in kept:
         raise StudyError(
             f"The experiment {name!r} was stopped before it began: run it again with "

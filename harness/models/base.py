@@ -623,7 +623,7 @@ class Recommender(ABC):
             self._learnt(),
         )
 
-    def _learnt(self) -> dict[str, Any]:
+    def _learnt(self) -> dict[str, object]:
         """Collect what is saved besides the header: arrays, and JSON-like values."""
         return {
             k: v for k, v in vars(self).items() if k.endswith("_") and k != "scale_"

@@ -417,7 +417,7 @@ class Blend(Recommender):
             if source is not None:
                 shutil.copyfile(source, _folder_of(folder, name) / CODE)
 
-    def _learnt(self) -> dict[str, Any]:
+    def _learnt(self) -> dict[str, object]:
         return {k: v for k, v in super()._learnt().items() if k != "parts_"}
 
     @classmethod

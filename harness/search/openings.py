@@ -1,15 +1,15 @@
 """Openings of the test set, counted by the ratings that were sealed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 from harness.data.dataset import DatasetFacts
 from harness.evaluation.splits import SplitFacts
 from harness.search.attributes import read_attribute
 from harness.search.storage import (
     MARK,
+    ExperimentMark,
     attributes_of_all,
     read_experiment_facts,
     save_experiment_facts,
@@ -94,7 +94,7 @@ def _times_of(storage: str, sealed: SealedRatings, key: str) -> list[datetime]:
     )
 
 
-def _ratings_of(mark: Mapping[str, Any]) -> SealedRatings:
+def _ratings_of(mark: ExperimentMark) -> SealedRatings:
     # Only what is needed: all experiments of the storage are looked through.
     dataset, split = mark["dataset"], mark["split"]
     return SealedRatings(

@@ -3,10 +3,10 @@
 import bisect
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from types import MappingProxyType
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import optuna
@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import UnknownNameError
-from harness.plain import ParamValue
+from harness.plain import Params, ParamValue
 from harness.search.records import StudyRecord, TrialRecord
 
 __all__ = [
@@ -255,7 +255,7 @@ def _value_of(trial: FrozenTrial) -> float:
     return trial.value
 
 
-PRUNERS: Mapping[str, tuple[type[optuna.pruners.BasePruner], dict[str, Any]]] = (
+PRUNERS: Mapping[str, tuple[Callable[..., optuna.pruners.BasePruner], Params]] = (
     MappingProxyType(
         {
             "race": (RacePruner, {"z": 0.5}),

@@ -305,14 +305,14 @@ class _Grid(optuna.samplers.BaseSampler):
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
-    ) -> dict[str, Any]:
+    ) -> dict[str, BaseDistribution]:
         """Say that nothing is drawn together."""
         del study, trial
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: Any
-    ) -> dict[str, Any]:
+    ) -> dict[str, Value]:
         """Draw nothing."""
         del study, trial, search_space
         return {}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -29,6 +29,7 @@ from harness.search.journal import Journal
 from harness.search.records import SearchSettings, StudyRecord, TrialRecord
 
 __all__ = [
+    "ExperimentMark",
     "attributes_of_all",
     "create_experiment",
     "create_study",
@@ -335,13 +336,32 @@ optuna-dashboard, without trials.
 """
 
 
+class ExperimentMark(TypedDict):
+    """What fixes an experiment, as JSON has it; `create_experiment` adds what is not required."""
+
+    dataset: Any
+    split: Any
+    environment: Any
+    # None for a study.
+    file: str | None
+    seed: int
+    jobs: int | None
+    n_folds: int
+    code_version: str
+    # Candidate to name.
+    studies: dict[str, str]
+    name: NotRequired[str]
+    started: NotRequired[str]
+    identity: NotRequired[str]
+
+
 def create_experiment(
     storage: str,
     name: str,
-    facts: Mapping[str, Any],
+    facts: ExperimentMark,
     objectives: Sequence[Metric] = (OBJECTIVE,),
 ) -> bool:
-    """Make an experiment, unless it exists; ``facts["studies"]`` names its studies."""
+    """Make an experiment, unless it exists."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     opened = open_storage(storage)
     homes = _homes(opened)

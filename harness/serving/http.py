@@ -23,9 +23,12 @@ MOST_BYTES = 10_000_000
 
 _BACKLOG = 2048
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-App = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+# As ASGI names them.
+Scope = Mapping[str, Any]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class RequestLimits:
@@ -42,9 +45,7 @@ class RequestLimits:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; uvicorn calls this."""
         refusal = _refuse(scope)
         if refusal is None:
@@ -58,7 +59,7 @@ class RequestLimits:
         await send({"type": "http.response.body", "body": body})
 
 
-def _refuse(scope: Mapping[str, Any]) -> tuple[int, str] | None:
+def _refuse(scope: Scope) -> tuple[int, str] | None:
     """Say with which status and words a request is refused, if it is."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return None

@@ -165,7 +165,7 @@ def _open_json(path: Path, encoding: str | None) -> ArrowTable:
     return ArrowTable(path, "JSON", tuple(names), load, times=times, row_word=word)
 
 
-def _from_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _from_columns(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """Turn a single object of columns, as pandas writes it, into objects of rows."""
     if len(rows) != 1:
         return rows
@@ -179,7 +179,7 @@ def _from_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in cells]
 
 
-def _json_array(path: Path, encoding: str | None) -> list[dict[str, Any]]:
+def _json_array(path: Path, encoding: str | None) -> list[dict[str, object]]:
     with reading(path), open_plain(path) as file:
         text = file.read()
     try:
@@ -195,7 +195,7 @@ def _json_array(path: Path, encoding: str | None) -> list[dict[str, Any]]:
     return list(rows)
 
 
-def _json_lines(path: Path, encoding: str | None) -> list[dict[str, Any]]:
+def _json_lines(path: Path, encoding: str | None) -> list[dict[str, object]]:
     rows = []
     with reading(path), open_plain(path) as file:
         for number, line in enumerate(file, start=1):
