@@ -1,9 +1,10 @@
-"""Vectors of sixteen float32 as values that Numba can compute with.
+"""Vectors of sixteen float32, or float64, as values that Numba can compute with.
 
 LLVM turns most loops over arrays into vector instructions by itself, but first has to
 prove, at each entry, that the arrays do not overlap, and leaves what is left over to slow
 scalar code. In a loop over 48 numbers that is most of the time. These vectors are what
-they say on every machine: one register with AVX-512, two with AVX, four with SSE or NEON.
+they say on every machine: of float32 one register with AVX-512, two with AVX, four with
+SSE or NEON.
 """
 
 import operator
@@ -18,38 +19,46 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 __all__ = ["WIDTH", "load", "prefetch", "splat", "square_root", "store", "total"]
 
 WIDTH = 16
-"""Numbers in a vector: a register of AVX-512."""
+"""Numbers in a vector: a register of AVX-512, or two of float64."""
 
-_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 _INDEX = ir.IntType(32)
 _FLAGS = ("contract", "nsz")
 _intrinsic: Any = intrinsic  # it takes away the first argument, which types do not show
 
 
 class _Lanes(types.Type):
-    def __init__(self):
-        super().__init__(name="Lanes")
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Lanes({dtype})")
 
 
-_LANES = _Lanes()
+_NUMBERS = {
+    types.float32: ("f32", ir.FloatType()),
+    types.float64: ("f64", ir.DoubleType()),
+}
+
+
+def _vector_of(dtype):
+    return ir.VectorType(_NUMBERS[dtype][1], WIDTH)
 
 
 @register_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, fe_type):
-        super().__init__(manager, fe_type, _VECTOR)
+        super().__init__(manager, fe_type, _vector_of(fe_type.dtype))
 
 
 class _Arithmetic(AbstractTemplate):
     def generic(self, args, kws):
-        matches = not kws and args == (_LANES, _LANES)
-        return signature(_LANES, _LANES, _LANES) if matches else None
+        matches = not kws and len(args) == 2 and args[0] == args[1]
+        matches = matches and isinstance(args[0], _Lanes)
+        return signature(args[0], *args) if matches else None
 
 
 def _define(symbol, instruction):
     infer_global(symbol)(type(f"_{symbol.__name__}", (_Arithmetic,), {"key": symbol}))
 
-    @lower_builtin(symbol, _LANES, _LANES)
+    @lower_builtin(symbol, _Lanes, _Lanes)
     def lower(context, builder, sig, args):
         return getattr(builder, instruction)(*args, flags=_FLAGS)
 
@@ -66,15 +75,15 @@ for _symbol, _instruction in (
 
 @_intrinsic
 def splat(typing, number):
-    """Repeat a float32 in all lanes."""
+    """Repeat a number in all lanes."""
 
     def build(context, builder, sig, args):
-        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        nothing = ir.Constant(_vector_of(number), ir.Undefined)
         first = builder.insert_element(nothing, args[0], ir.Constant(_INDEX, 0))
         zeros = ir.Constant(ir.VectorType(_INDEX, WIDTH), [0] * WIDTH)
         return builder.shuffle_vector(first, nothing, zeros)
 
-    return _LANES(types.float32), build
+    return _Lanes(number)(number), build
 
 
 @_intrinsic
@@ -82,32 +91,34 @@ def square_root(typing, vector):
     """Take the square root of each number."""
 
     def build(context, builder, sig, args):
-        return _call(builder, "llvm.sqrt.v16f32", _VECTOR, [args[0]])
+        name = f"llvm.sqrt.v16{_NUMBERS[vector.dtype][0]}"
+        return _call(builder, name, args[0].type, [args[0]])
 
-    return _LANES(vector), build
+    return vector(vector), build
 
 
 @_intrinsic
 def total(typing, vector):
-    """Add up the numbers of a vector, in any order: a float32."""
+    """Add up the numbers of a vector, in any order."""
 
     def build(context, builder, sig, args):
-        zero = ir.Constant(ir.FloatType(), -0.0)
-        name = "llvm.vector.reduce.fadd.v16f32"
-        return _call(builder, name, ir.FloatType(), [zero, args[0]], "reassoc")
+        name, number = _NUMBERS[vector.dtype]
+        name = f"llvm.vector.reduce.fadd.v16{name}"
+        zero = ir.Constant(number, -0.0)
+        return _call(builder, name, number, [zero, args[0]], "reassoc")
 
-    return types.float32(vector), build
+    return vector.dtype(vector), build
 
 
 @_intrinsic
 def load(typing, array, position):
-    """Read sixteen numbers from a flat, contiguous array of float32; nothing is checked."""
+    """Read sixteen numbers from a flat, contiguous array; nothing is checked."""
 
     def build(context, builder, sig, args):
         place = _place(context, builder, sig.args[0], args)
-        return builder.load(place, align=4)
+        return builder.load(place, align=array.dtype.bitwidth // 8)
 
-    return _LANES(array, types.intp), build
+    return _Lanes(array.dtype)(array, types.intp), build
 
 
 @_intrinsic
@@ -116,7 +127,7 @@ def store(typing, array, position, vector):
 
     def build(context, builder, sig, args):
         place = _place(context, builder, sig.args[0], args)
-        builder.store(args[2], place, align=4)
+        builder.store(args[2], place, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), build
@@ -140,7 +151,8 @@ def prefetch(typing, array, position):
 
 def _place(context, builder, array_type, args):
     data = context.make_array(array_type)(context, builder, args[0]).data
-    return builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
+    vector = _vector_of(array_type.dtype)
+    return builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
 
 
 def _call(builder, name, returned, args, *flags):

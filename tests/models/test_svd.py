@@ -9,6 +9,8 @@ from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.errors import ParameterError, TrainingError
 from harness.evaluation.splits import assign_folds
+from harness.models.lanes import WIDTH
+from harness.models.svd.kernels import sgd_epoch
 from harness.models.svd.model import SVD
 
 SETTINGS = {
@@ -97,6 +99,33 @@ def test_the_first_step_can_be_computed_by_hand():
     assert model.user_factors_[0, 0] == pytest.approx(
         p + 0.1 * (error * q - 0.5 * p), rel=1e-5
     )
+
+
+def test_an_epoch_is_one_step_after_the_other_in_any_order_of_ratings():
+    rng = np.random.default_rng(0)
+    # Few of both: runs of one user, and the same pair several times in a row.
+    users, items = np.sort(rng.integers(0, 3, 60)), rng.integers(0, 3, 60)
+    users[40:], items[10:14] = users[39::-1][:20], items[10]
+    values, rates = rng.uniform(1, 5, 60), (0.02, 0.1, 0.05, 0.3)
+    biases, factors = rng.normal(0, 1, (2, 3)), rng.normal(0, 1, (2, 3, WIDTH))
+    expected = [*biases.copy(), *factors.copy()]
+    of_user, of_item, p, q = expected
+    squares = 0.0
+    for u, i, value in zip(users, items, values, strict=True):
+        error = value - (3.0 + of_user[u] + of_item[i] + p[u] @ q[i])
+        squares += error**2
+        of_user[u] += rates[0] * (error - rates[1] * of_user[u])
+        of_item[i] += rates[0] * (error - rates[1] * of_item[i])
+        p[u], q[i] = (
+            p[u] + rates[2] * (error * q[i] - rates[3] * p[u]),
+            q[i] + rates[2] * (error * p[u] - rates[3] * q[i]),
+        )
+    ratings = users.astype(np.int32), items.astype(np.int32), values
+    learnt = tuple(biases), tuple(factors)
+    found = sgd_epoch(*ratings, 3.0, *learnt, rates, True, None)  # noqa: FBT003
+    assert found == pytest.approx(squares)
+    for array, other in zip([*biases, *factors], expected, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-10)
 
 
 def test_epochs_one_by_one_end_where_fit_ends(small_ratings):

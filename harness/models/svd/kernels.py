@@ -8,9 +8,9 @@ at differences of a few units in the last place.
 import numba
 import numpy as np
 
-from harness.models.lanes import prefetch
+from harness.models.lanes import WIDTH, load, prefetch, splat, store, total
 
-__all__ = ["predict_pairs", "sgd_epoch", "sgd_epoch_in_time"]
+__all__ = ["predict_pairs", "sgd_epoch"]
 
 PERIOD_RATE = 0.025
 """Learning rate of the periods of titles by that of the biases: 5e-5 by 2e-3 in
@@ -27,13 +27,40 @@ With 27,000 titles of 96 factors a rating takes 32 ns instead of 54 or more.
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def sgd_epoch(users, items, values, mean, biases, factors, rates, biased):
-    """Pass once over the ratings, updating biases and factors in place.
+def sgd_epoch(users, items, values, mean, biases, factors, rates, biased, time):
+    r"""Pass once over the ratings, updating biases and factors in place.
 
-    The update of [1]_, equations 5 and 7, in the order of scikit-surprise.
+    The update of [1]_, equations 5 and 7, in the order of scikit-surprise. A step would
+    wait for the product of the factors, which waits for those that the step before has
+    changed. So where the next rating is of the same user, its product is found before the
+    error of this one is known: for a step :math:`g` and :math:`c = 1 - \gamma \lambda`
 
-    Returns the sum of the squared errors, each before its update: not finite after an
-    overflow.
+    .. math:: (c \, p + g \, q) \cdot q' = c \, p \cdot q' + g \, q \cdot q'
+
+    which nearly halves the time.
+
+    Parameters
+    ----------
+    users, items, values
+        The ratings, best in the order of users.
+    mean : float
+        Added to each prediction.
+    biases, factors : pair of ndarray
+        Of users and titles; the number of factors is a multiple of `WIDTH`.
+    rates : tuple of float
+        Learning rate and regularization of the biases, then of the factors.
+    biased : bool
+        Whether biases are learnt.
+    time : tuple or None
+        For biases that change with time ``(deviation, place, period)`` of each rating, from
+        `TimeBiases.locate`; then ``(user_drift, user_day_bias, item_period_bias)``, which
+        are updated in place; and their regularization. Their learning rate is that of the
+        biases, for periods `PERIOD_RATE` of it.
+
+    Returns
+    -------
+    float
+        Sum of the squared errors, each before its update; not finite after an overflow.
 
     References
     ----------
@@ -41,23 +68,34 @@ def sgd_epoch(users, items, values, mean, biases, factors, rates, biased):
        recommender systems", Computer 42(8), 2009.
     """
     user_bias, item_bias = biases
-    user_factors, item_factors = factors
     bias_rate, bias_regularization, rate, regularization = rates
-    n_factors = user_factors.shape[1]
+    n_factors = factors[0].shape[1]
     # In one piece, and here: a view in the loop would count references, which is slow.
-    flat, line = item_factors.reshape(-1), 64 // values.itemsize
-    total, last = 0.0, len(values) - 1
+    of_users, of_items = factors[0].reshape(-1), factors[1].reshape(-1)
+    if time is not None:
+        deviation, place, period, drift, of_day, of_period, time_regularization = time
+        period_rate = bias_rate * values.dtype.type(PERIOD_RATE)
+        of_periods, n_periods = of_period.reshape(-1), of_period.shape[1]
+    line = 64 // values.itemsize
+    kept = values.dtype.type(1) - rate * regularization
+    total_error, last = 0.0, len(values) - 1
+    product, is_known = values.dtype.type(0), False
     for k in range(len(values)):
         user, item = users[k], items[k]
-        ahead = np.int64(items[min(k + _AHEAD, last)]) * n_factors
+        p, q = np.int64(user) * n_factors, np.int64(item) * n_factors
+        if not is_known:
+            product = _dot(of_users, p, of_items, q, n_factors)
+        later = min(k + _AHEAD, last)
+        ahead = np.int64(items[later])
         for f in range(0, n_factors, line):
-            prefetch(flat, ahead + f)
-        p, q = user_factors[user], item_factors[item]
-        dot = values.dtype.type(0)
-        for f in range(n_factors):
-            dot += p[f] * q[f]
-        error = values[k] - (mean + user_bias[user] + item_bias[item] + dot)
-        total += error * error
+            prefetch(of_items, ahead * n_factors + f)
+        expected = mean + user_bias[user] + item_bias[item] + product
+        if time is not None:
+            prefetch(of_periods, ahead * n_periods + period[later])
+            day, cell = place[k], np.int64(item) * n_periods + period[k]
+            expected += drift[user] * deviation[k] + of_day[day] + of_periods[cell]
+        error = values[k] - expected
+        total_error += error * error
         if biased:
             user_bias[user] += bias_rate * (
                 error - bias_regularization * user_bias[user]
@@ -65,70 +103,47 @@ def sgd_epoch(users, items, values, mean, biases, factors, rates, biased):
             item_bias[item] += bias_rate * (
                 error - bias_regularization * item_bias[item]
             )
-        for f in range(n_factors):
-            pf, qf = p[f], q[f]
-            p[f] = pf + rate * (error * qf - regularization * pf)
-            q[f] = qf + rate * (error * pf - regularization * qf)
-    return total
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FASTMATH)
-def sgd_epoch_in_time(users, items, values, mean, biases, factors, rates, time):
-    """Pass once over the ratings as `sgd_epoch`, with biases that change with time.
-
-    Parameters
-    ----------
-    users, items, values, mean, biases, factors, rates
-        As there; biases are learnt.
-    time : tuple
-        ``(deviation, place, period)`` of each rating, from `TimeBiases.locate`; then
-        ``(user_drift, user_day_bias, item_period_bias)``, which are updated in place; and
-        their regularization. Their learning rate is that of the biases, for periods
-        `PERIOD_RATE` of it.
-
-    Returns
-    -------
-    float
-        Sum of the squared errors, each before its update; not finite after an overflow.
-    """
-    user_bias, item_bias = biases
-    user_factors, item_factors = factors
-    bias_rate, bias_regularization, rate, regularization = rates
-    deviation, place, period, drift, of_day, of_period, time_regularization = time
-    n_factors = user_factors.shape[1]
-    period_rate = bias_rate * values.dtype.type(PERIOD_RATE)
-    # In one piece, and here: a view in the loop would count references, which is slow.
-    flat, line = item_factors.reshape(-1), 64 // values.itemsize
-    of_periods, n_periods = of_period.reshape(-1), of_period.shape[1]
-    total, last = 0.0, len(values) - 1
-    for k in range(len(values)):
-        user, item, d, t = users[k], items[k], place[k], period[k]
-        later = min(k + _AHEAD, last)
-        ahead = np.int64(items[later])
-        prefetch(of_periods, ahead * n_periods + period[later])
-        for f in range(0, n_factors, line):
-            prefetch(flat, ahead * n_factors + f)
-        p, q = user_factors[user], item_factors[item]
-        dot = values.dtype.type(0)
-        for f in range(n_factors):
-            dot += p[f] * q[f]
-        in_time = drift[user] * deviation[k] + of_day[d] + of_period[item, t]
-        error = values[k] - (mean + user_bias[user] + item_bias[item] + in_time + dot)
-        total += error * error
-        user_bias[user] += bias_rate * (error - bias_regularization * user_bias[user])
-        item_bias[item] += bias_rate * (error - bias_regularization * item_bias[item])
-        drift[user] += bias_rate * (
-            error * deviation[k] - time_regularization * drift[user]
+        if time is not None:
+            drift[user] += bias_rate * (
+                error * deviation[k] - time_regularization * drift[user]
+            )
+            of_day[day] += bias_rate * (error - time_regularization * of_day[day])
+            of_periods[cell] += period_rate * (
+                error - time_regularization * of_periods[cell]
+            )
+        later = min(k + 1, last)
+        is_known = users[later] == user and items[later] != item
+        next_q = np.int64(items[later]) * n_factors if is_known else -1
+        product = _step(
+            of_users, of_items, (p, q, next_q), n_factors, rate * error, kept
         )
-        of_day[d] += bias_rate * (error - time_regularization * of_day[d])
-        of_period[item, t] += period_rate * (
-            error - time_regularization * of_period[item, t]
-        )
-        for f in range(n_factors):
-            pf, qf = p[f], q[f]
-            p[f] = pf + rate * (error * qf - regularization * pf)
-            q[f] = qf + rate * (error * pf - regularization * qf)
-    return total
+    return total_error
+
+
+@numba.njit(nogil=True, fastmath=_FASTMATH, inline="always")
+def _step(of_users, of_items, places, n_factors, step, kept):
+    """Change the factors of one rating; find their product in the next one, if known."""
+    p, q, next_q = places
+    none = of_users.dtype.type(0)
+    of_p, of_q = splat(none), splat(none)
+    for f in range(0, n_factors, WIDTH):
+        pf, qf = load(of_users, p + f), load(of_items, q + f)
+        if next_q >= 0:
+            next_qf = load(of_items, next_q + f)
+            of_p += pf * next_qf
+            of_q += qf * next_qf
+        store(of_users, p + f, splat(kept) * pf + splat(step) * qf)
+        store(of_items, q + f, splat(kept) * qf + splat(step) * pf)
+    return kept * total(of_p) + step * total(of_q)
+
+
+@numba.njit(nogil=True, fastmath=_FASTMATH)
+def _dot(left, at_left, right, at_right, n):
+    """Multiply two rows of flat arrays."""
+    products = splat(left.dtype.type(0))
+    for f in range(0, n, WIDTH):
+        products += load(left, at_left + f) * load(right, at_right + f)
+    return total(products)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH)

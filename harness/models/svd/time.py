@@ -201,15 +201,17 @@ def span_of(ratings: Ratings) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TimeTraining:
-    """Time terms under training: updated in place by `sgd_epoch_in_time`."""
+    """Time terms under training: updated in place by `sgd_epoch`."""
 
     # As far as they are learnt.
     terms: TimeBiases
     # Deviation, place and period of the ratings; see TimeBiases.locate.
     located: tuple[Reals, npt.NDArray[np.int64], npt.NDArray[np.int32]]
-    # Number of ratings of each day of a user, and of each title in each period.
-    n_on_day: npt.NDArray[np.int64]
-    n_in_period: npt.NDArray[np.int64]
+    # Of each day its user, and its share in the ratings of the user; of each title the
+    # shares of the periods.
+    user_of_day: npt.NDArray[np.int64]
+    share_of_day: npt.NDArray[np.float64]
+    share_of_period: npt.NDArray[np.float64]
     # Pairs that the model is asked for in between.
     seen: SeenPairs
 
@@ -239,16 +241,21 @@ class TimeTraining:
         del deviation
         cells = ratings.items.astype(np.int64) * N_PERIODS + period
         in_period = np.bincount(cells, minlength=ratings.n_items * N_PERIODS)
+        in_period = in_period.reshape(-1, N_PERIODS)
+        of_title = np.maximum(1, in_period.sum(axis=1))
+        user_of_day = user_days // _n_days(first, last)
+        on_day = np.bincount(place, minlength=len(user_days))
         return cls(
             terms=terms,
             located=located,
-            n_on_day=np.bincount(place, minlength=len(user_days)),
-            n_in_period=in_period.reshape(-1, N_PERIODS),
+            user_of_day=user_of_day,
+            share_of_day=on_day / counts[user_of_day],
+            share_of_period=in_period / of_title[:, None],
             seen=SeenPairs(),
         )
 
     def arguments(self, regularization: float) -> tuple[Any, ...]:
-        """Bring them into the order in which `sgd_epoch_in_time` takes them."""
+        """Bring them into the order in which `sgd_epoch` takes them."""
         terms = self.terms
         learnt = terms.user_drift, terms.user_day_bias, terms.item_period_bias
         return (*self.located, *learnt, terms.user_drift.dtype.type(regularization))
@@ -270,13 +277,14 @@ class TimeTraining:
         """
         terms = self.terms
         dtype, n_users = terms.user_drift.dtype, len(terms.user_drift)
-        rated_on = terms.user_days // _n_days(*terms.span)
-        on_days = np.bincount(rated_on, self.n_on_day * terms.user_day_bias, n_users)
-        n_ratings = np.bincount(rated_on, self.n_on_day, n_users)
-        of_day = (on_days / np.maximum(1, n_ratings)).astype(dtype)
-        in_periods = (self.n_in_period * terms.item_period_bias).sum(axis=1)
-        n_of_title = self.n_in_period.sum(axis=1)
-        of_period = (in_periods / np.maximum(1, n_of_title)).astype(dtype)
+        rated_on = self.user_of_day
+        on_days = np.bincount(
+            rated_on, self.share_of_day * terms.user_day_bias, n_users
+        )
+        of_day = on_days.astype(dtype)
+        of_period = np.einsum(
+            "ij,ij->i", self.share_of_period, terms.item_period_bias
+        ).astype(dtype)
         centred = replace(
             terms,
             user_drift=terms.user_drift.copy(),

@@ -8,16 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings
-from harness.models.svd.kernels import sgd_epoch, sgd_epoch_in_time
+from harness.models.lanes import WIDTH
+from harness.models.svd.kernels import sgd_epoch
 from harness.models.svd.time import TimeTraining
 
 __all__ = ["Descent", "Latents", "rates_of"]
 
 
 Reals = npt.NDArray[np.floating[Any]]
-
-_VECTOR = 8
-"""Factors that a processor with AVX2 updates at once, in single precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,8 +74,8 @@ class Descent:
         number is the squared error of the training, summed: not finite after an overflow.
         """
         learnt = self._initialise(ratings)
-        # Columns of zeros stay so; without them, up to seven are learnt one by one.
-        padding = (0, 0), (0, -self.n_factors % _VECTOR)
+        # Columns of zeros stay so.
+        padding = (0, 0), (0, -self.n_factors % WIDTH)
         factors = [
             np.pad(side, padding) for side in (learnt.user_factors, learnt.item_factors)
         ]
@@ -90,16 +88,13 @@ class Descent:
             (learnt.user_bias, learnt.item_bias),
             tuple(factors),
             tuple(dtype(rate) for rate in self.rates),
+            self.biased,
+            None if time is None else time.arguments(self.time_regularization),
         )
         of_users, of_items = (side[:, : self.n_factors] for side in factors)
         learnt = replace(learnt, user_factors=of_users, item_factors=of_items)
         for epoch in range(1, self.n_epochs + 1):
-            if time is None:
-                squared_error = sgd_epoch(*arguments, self.biased)
-            else:
-                in_time = time.arguments(self.time_regularization)
-                squared_error = sgd_epoch_in_time(*arguments, in_time)
-            yield epoch, learnt, squared_error
+            yield epoch, learnt, sgd_epoch(*arguments)
 
     def _initialise(self, ratings: Ratings) -> Latents:
         # The legacy generator, users before items: scikit-surprise draws like this.
