@@ -72,41 +72,14 @@ When = npt.NDArray[Any] | float | None
 
 
 def rated_among(rated: npt.NDArray[np.bool_], codes: Codes) -> npt.NDArray[np.bool_]:
-    """Tell of which codes there were ratings to learn from.
-
-    Parameters
-    ----------
-    rated : ndarray of bool, shape (n,)
-        Whether there were, by code.
-    codes : ndarray of int
-        Codes of any users or items, those unknown included.
-
-    Returns
-    -------
-    ndarray of bool, shape of `codes`
-    """
+    """Tell of which codes, those unknown included, there were ratings to learn from."""
     known = (codes >= 0) & (codes < len(rated))
     known[known] = rated[codes[known]]
     return known
 
 
 def check_training(model: "Recommender", epoch: int, *learnt: Any) -> None:
-    """Check that what a training has learnt, or its error, is finite.
-
-    Parameters
-    ----------
-    model : Recommender
-        Is named in the error.
-    epoch : int
-        Number of epochs done.
-    *learnt : float or ndarray of float
-        To be checked.
-
-    Raises
-    ------
-    TrainingError
-        If one is not.
-    """
+    """Check that what a training has learnt, or its error, is finite."""
     if not all(np.isfinite(values).all() for values in learnt):
         raise TrainingError(
             f"{model.name}: the training left the range of numbers by epoch {epoch}. "
