@@ -167,9 +167,8 @@ class RungPruner(optuna.pruners.BasePruner):
         self._n_seen = 0
         # Of each sample the scores so far, the best first, as less is better.
         self._scores: list[list[float]] = [[] for _ in range(n_samples)]
-        self._best: FrozenTrial | None = None
-        self._margins: list[float] = [math.inf] * n_samples
-        self._complete: list[FrozenTrial] = []
+        # Of each sample the score of the best trial, and how far behind it one may be.
+        self._bars: list[tuple[float, float] | None] = [None] * n_samples
         self._finalists: EndedTrials | None = None
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -185,53 +184,53 @@ class RungPruner(optuna.pruners.BasePruner):
         score = _sign(study) * trial.intermediate_values[step]
         n_better = bisect.bisect_left(self._scores[step], score)
         n_climbing = math.ceil(SHARE_CLIMBING * (len(self._scores[step]) + 1))
-        best = self._best
-        if best is None or step not in best.intermediate_values:
+        bar = self._bars[step]
+        if bar is None:
             return n_better >= n_climbing
-        behind = score - _sign(study) * best.intermediate_values[step]
-        margin = self._margins[step] if n_better < n_climbing else 0.0
-        return behind > margin
+        best, margin = bar
+        return score - best > (margin if n_better < n_climbing else 0.0)
 
     def _follow(self, study: optuna.Study) -> "EndedTrials":
         """Take in the trials that have ended since."""
         if self._finalists is None:
             self._finalists = EndedTrials(study.direction)
         trials, sign = study.get_trials(deepcopy=False), _sign(study)
-        for trial in trials[self._n_seen :]:
+        ended, self._n_seen = trials[self._n_seen :], len(trials)
+        for trial in ended:
             for step, scores in enumerate(self._scores):
                 if step in trial.intermediate_values:
                     bisect.insort(scores, sign * trial.intermediate_values[step])
             if trial.state == TrialState.COMPLETE:
-                self._complete.append(trial)
                 self._finalists.add(self._without_samples(trial))
-                value = sign * _value_of(trial)
-                is_better = self._best is None or value < sign * _value_of(self._best)
-                # As for finalists: what is not accepted is no reference.
-                if is_better and is_feasible(trial):
-                    self._best = trial
         # Once, not after each trial: a study that goes on may have thousands.
-        if any(t.state == TrialState.COMPLETE for t in trials[self._n_seen :]):
-            self._margins = [*map(self._margin, range(self._n_samples))]
-        self._n_seen = len(trials)
+        if any(trial.state == TrialState.COMPLETE for trial in ended):
+            complete = [t for t in trials if t.state == TrialState.COMPLETE]
+            # As for finalists: what is not accepted is no reference.
+            accepted = filter(is_feasible, complete)
+            best = min(accepted, key=lambda t: sign * _value_of(t), default=None)
+            if best is not None:
+                steps = range(self._n_samples)
+                self._bars = [self._bar(step, best, complete, sign) for step in steps]
         return self._finalists
 
-    def _margin(self, step: int) -> float:
-        """Find how far behind the best trial one may be on a sample."""
-        best = self._best
-        if best is None:
-            return math.inf
+    def _bar(
+        self, step: int, best: FrozenTrial, complete: list[FrozenTrial], sign: float
+    ) -> tuple[float, float] | None:
+        if step not in best.intermediate_values:
+            return None
+        of_best = best.intermediate_values[step]
         misled = [
             abs(
                 (_value_of(trial) - _value_of(best))
-                - (trial.intermediate_values[step] - best.intermediate_values[step])
+                - (trial.intermediate_values[step] - of_best)
             )
-            for trial in self._complete
+            for trial in complete
             # Itself, or the same settings again, say nothing of what samples do to others.
             if trial.intermediate_values != best.intermediate_values
             and step in trial.intermediate_values
-            and step in best.intermediate_values
         ]
-        return self._z * float(np.median(misled)) if len(misled) >= 3 else math.inf
+        margin = self._z * float(np.median(misled)) if len(misled) >= 3 else math.inf
+        return sign * of_best, margin
 
     def _without_samples(self, trial: FrozenTrial) -> FrozenTrial:
         found = copy(trial)
