@@ -49,6 +49,20 @@ class HarnessGroup(TyperGroup):
         except HarnessError as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error
+        except typer.BadParameter as error:
+            error.message = _in_plain_words(error)
+            raise
+
+
+def _in_plain_words(error: typer.BadParameter) -> str:
+    """Say what is wrong with an option as with a key of a file, without pydantic's words."""
+    from pydantic import ValidationError
+
+    from harness.toml import Part, as_sentence, broken_rule, first_problem
+
+    if not isinstance(error.__cause__, ValidationError):
+        return error.message
+    return as_sentence(broken_rule(first_problem(error.__cause__), Part))
 
 
 app = typer.Typer(

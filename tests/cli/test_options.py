@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -5,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from harness.cli import HarnessGroup
+from harness.cli import HarnessGroup, app
 from harness.cli.options import DataOptions, spread_options
 
 TABLE = "who,what,liked\na,x,3\na,x,4\nb,y,5\n"
@@ -64,6 +65,22 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(run, arguments, message):
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("schema nope", "'KIND': 'nope' is not one of"),
+        ("study svd --trials 0", "'--trials': must be at least 1, but is '0'"),
+        ("study svd --trials x", "must be a whole number, but is 'x'"),
+        ("study svd --timeout x", "must be a number, but is 'x'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_without_words_of_pydantic(command, message):
+    result = CliRunner().invoke(app, command.split())
+    assert result.exit_code == 2
+    # Without the frame around it.
+    assert message in " ".join(re.sub("[^ -~]", "", result.output).split())
 
 
 def test_help_lists_each_option_once(run):
