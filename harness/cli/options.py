@@ -164,7 +164,7 @@ class WorkerOptions:
 
     def prepare(self, *, needed: bool = True) -> None:
         """Let workers get ready while this process imports what it needs."""
-        if needed and not self.dry_run:
+        if needed and not self.dry_run and self.executor in {None, "processes"}:
             prepare_workers(self.jobs)
 
 

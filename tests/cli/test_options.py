@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from harness.cli import HarnessGroup, app
-from harness.cli.options import DataOptions, spread_options
+from harness.cli import HarnessGroup, app, options
+from harness.cli.options import DataOptions, WorkerOptions, spread_options
 
 TABLE = "who,what,liked\na,x,3\na,x,4\nb,y,5\n"
 
@@ -104,3 +104,22 @@ def test_a_default_of_zero_is_a_default():
         print(numbers.seed, numbers.share, numbers.quiet)
 
     assert CliRunner().invoke(app, []).output == "0 0.0 False\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "prepared"),
+    [
+        ({}, [None]),
+        ({"executor": "processes", "jobs": 3}, [3]),
+        ({"executor": "inline"}, []),
+        ({"executor": "dask=tcp://host:8786"}, []),
+        ({"dry_run": True}, []),
+    ],
+)
+def test_workers_get_ready_where_processes_of_this_machine_are_wanted(
+    monkeypatch, given, prepared
+):
+    calls = []
+    monkeypatch.setattr(options, "prepare_workers", calls.append)
+    WorkerOptions(**given).prepare()
+    assert calls == prepared
