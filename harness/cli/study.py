@@ -235,6 +235,10 @@ def study(
 
       harness study cf --data ratings.csv --dry-run
     """
+    from harness.models.families import require_family
+
+    # Before the imports, which take a second.
+    require_family(family)
     workers.prepare()
     from harness.api import forecast_tune, tune
     from harness.progress import ConsoleProgress

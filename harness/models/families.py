@@ -1,4 +1,7 @@
-"""Finding model families: those registered as entry points, and classes in files."""
+"""Finding model families: those registered as entry points, and classes in files.
+
+Whether a name is one is known without NumPy: a misspelt one ends a command at once.
+"""
 
 import hashlib
 import re
@@ -8,11 +11,13 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import MissingExtraError, UnknownNameError, UnsupportedError
-from harness.models.base import Recommender
-from harness.plain import Params
+
+if TYPE_CHECKING:
+    from harness.models.base import Recommender
+    from harness.plain import Params
 
 __all__ = [
     "CODE",
@@ -25,6 +30,7 @@ __all__ = [
     "load_family",
     "make_model",
     "reference_of",
+    "require_family",
 ]
 
 
@@ -36,7 +42,7 @@ CODE = "family.py"
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>\w*)")
 
 # Families from files by what they were asked for as.
-_references: dict[type[Recommender], str] = {}
+_references: "dict[type[Recommender], str]" = {}
 
 
 def _entries() -> dict[str, EntryPoint]:
@@ -49,25 +55,34 @@ def _entries_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:  # noqa: ARG001
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
+def _entry(name: str) -> EntryPoint:
+    if name not in _entries():
+        _entries_on.cache_clear()  # it may have been installed since
+    entries = _entries()
+    if name not in entries:
+        raise UnknownNameError("family", name, entries)
+    return entries[name]
+
+
 def family_names() -> list[str]:
     """List the registered families."""
     return sorted(_entries())
 
 
-def load_family(reference: str) -> type[Recommender]:
+def require_family(reference: str) -> None:
+    """Refuse a name that is not registered, before anything is imported."""
+    if not is_in_file(reference):
+        _entry(reference)
+
+
+def load_family(reference: str) -> "type[Recommender]":
     """Import a family: a registered name, or ``my_model.py:MyModel``."""
     in_file = _REFERENCE.fullmatch(reference)
     if in_file:
         family = _from_file(reference, Path(in_file["file"]), in_file["name"])
         _references[family] = reference
         return family
-    entries = _entries()
-    if reference not in entries:
-        _entries_on.cache_clear()  # it may have been installed since
-        entries = _entries()
-    if reference not in entries:
-        raise UnknownNameError("family", reference, entries)
-    entry = entries[reference]
+    entry = _entry(reference)
     package = f" of {entry.dist.name}" if entry.dist is not None else ""
     try:
         found: Any = entry.load()
@@ -76,7 +91,9 @@ def load_family(reference: str) -> type[Recommender]:
     return _checked(found, reference, f"{entry.value}{package}")
 
 
-def make_model(family: type[Recommender], params: Params, seed: int) -> Recommender:
+def make_model(
+    family: "type[Recommender]", params: "Params", seed: int
+) -> "Recommender":
     """Make a model that is not yet fitted; the seed is for families that take one."""
     seeded = "seed" in family.__dataclass_fields__
     return family(**{**params, **({"seed": seed} if seeded else {})})
@@ -87,19 +104,19 @@ def is_in_file(reference: str) -> bool:
     return _REFERENCE.fullmatch(reference) is not None
 
 
-def reference_of(family: type[Recommender]) -> str:
+def reference_of(family: "type[Recommender]") -> str:
     """Say what `load_family` takes to find a family again."""
     return _references.get(family, family.name)
 
 
-def file_of(family: type[Recommender]) -> Path | None:
+def file_of(family: "type[Recommender]") -> Path | None:
     """Name the file that a family was loaded from; None where it is registered."""
     if family not in _references:
         return None
     return Path(str(sys.modules[family.__module__].__file__))
 
 
-def family_in_file(path: Path, name: str) -> type[Recommender]:
+def family_in_file(path: Path, name: str) -> "type[Recommender]":
     """Find the class in a file, which came with a model, whose family has this name."""
     try:
         module = _import(path, name)
@@ -115,7 +132,7 @@ def family_in_file(path: Path, name: str) -> type[Recommender]:
     raise UnsupportedError(f"{path}: must define the family {name!r}, but does not.")
 
 
-def _from_file(reference: str, path: Path, name: str) -> type[Recommender]:
+def _from_file(reference: str, path: Path, name: str) -> "type[Recommender]":
     if not path.is_file():
         raise UnsupportedError(f"{reference}: there is no file {str(path)!r}.")
     module = _import(path, reference)
@@ -166,7 +183,9 @@ def import_file(path: Path) -> ModuleType:
     return module
 
 
-def _families_in(module: ModuleType) -> list[type[Recommender]]:
+def _families_in(module: ModuleType) -> "list[type[Recommender]]":
+    from harness.models.base import Recommender
+
     return [
         found
         for found in vars(module).values()
@@ -204,7 +223,9 @@ def _line(error: Exception) -> str:
     return line
 
 
-def _checked(found: Any, reference: str, source: str) -> type[Recommender]:
+def _checked(found: Any, reference: str, source: str) -> "type[Recommender]":
+    from harness.models.base import Recommender
+
     if not (isinstance(found, type) and issubclass(found, Recommender)):
         raise UnsupportedError(
             f"The family {reference!r} must be a Recommender, but {source} is not one."

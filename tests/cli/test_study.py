@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.cli.options import WorkerOptions
 from harness.experiment.store import read_experiment
 from harness.plain import from_json, to_json
 from harness.search.records import SearchSettings
@@ -206,6 +207,13 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
     assert "Test:" not in result.stdout
 
 
+def test_a_misspelt_family_is_found_out_before_workers_and_imports(invoke, monkeypatch):
+    monkeypatch.setattr(WorkerOptions, "prepare", lambda _: pytest.fail("too late"))
+    result = invoke("study", "svdd")
+    assert result.exit_code == 2, result.output
+    assert "Did you mean 'svd'?" in result.output
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -234,7 +242,7 @@ def test_without_a_test_set_the_report_says_so(invoke, folder):
         ((*STUDY, "--fidelity", "half"), "auto, full or a number"),
         # Of 80 people a sixteenth of the ratings are too few.
         ((*STUDY, "--fidelity", "500"), "leave --fidelity 500 out"),
-        ((*STUDY, "--trials", "0"), "greater than or equal to 1"),
+        ((*STUDY, "--trials", "0"), "must be at least 1"),
         (
             (*STUDY, "--require", "latency <= 8"),
             "no measure of a trial named 'latency'",
