@@ -43,11 +43,15 @@ class _Base(Part):
 
     def is_active(self, params: Params) -> bool:
         """Say whether the condition `when` holds for parameters already drawn."""
-        for name, wanted in (self.when or {}).items():
-            allowed = wanted if isinstance(wanted, tuple) else (wanted,)
-            if params.get(name) not in allowed:
-                return False
-        return True
+        return self.can_be_active({name: params.get(name) for name in self.when or {}})
+
+    def can_be_active(self, fixed: Params) -> bool:
+        """Say whether the condition can hold where some parameters are fixed."""
+        return all(
+            fixed[name] in (wanted if isinstance(wanted, tuple) else (wanted,))
+            for name, wanted in (self.when or {}).items()
+            if name in fixed
+        )
 
 
 def _require_sound(low: float, high: float, *, log: bool, step: float | None) -> None:

@@ -140,7 +140,9 @@ def _check_reachable(
     for value in wanted if isinstance(wanted, tuple) else (wanted,):
         if value not in possible:
             raise complain(
-                name, f"when: {other!r} is never {value!r}: choose from {possible}."
+                name,
+                f"when: {other!r} is never {value!r}: choose from {possible}, or leave "
+                f"{name} out.",
             )
 
 
@@ -208,7 +210,7 @@ def _why_outside(distribution: Distribution, value: Any) -> str | None:
     ):
         return "must be a whole number" if whole else "must be a number"
     if isinstance(distribution, Fixed) and value != distribution.value:
-        return f"must be {distribution.value!r}, which the space fixes"
+        return f"must be left out, or be {distribution.value!r}, as the space fixes it"
     if not _holds(distribution, value):
         if isinstance(distribution, Categorical):
             return f"must be one of {', '.join(map(repr, distribution.choices))}"
@@ -282,17 +284,12 @@ class SearchSpace:
             for n in values
             if n in self.distributions
         }
-        found: dict[str, Distribution] = {}
-        for name, distribution in self.distributions.items():
-            known = {
-                n: d.value for n, d in fixed.items() if n in (distribution.when or {})
-            }
-            condition = {
-                n: w for n, w in (distribution.when or {}).items() if n in known
-            }
-            hung = distribution.model_copy(update={"when": condition})
-            if not condition or hung.is_active(known):
-                found[name] = fixed.get(name, distribution)
+        known = {name: values[name] for name in fixed}
+        found: dict[str, Distribution] = {
+            name: fixed.get(name, distribution)
+            for name, distribution in self.distributions.items()
+            if distribution.can_be_active(known)
+        }
         initial = {n: v for n, v in {**self.initial, **values}.items() if n in found}
         enqueue = tuple(
             {n: v for n, v in each.items() if n in found and n not in fixed}
@@ -384,9 +381,12 @@ def load_space(
         raise complain(
             "family", f"must be {family.name!r}, but is {content.family!r}.", ""
         )
+    # What hangs on a value that was fixed elsewhere is not searched.
+    fixed = {name: d.value for name, d in parameters.items() if isinstance(d, Fixed)}
+    there = {n: d for n, d in content.parameters.items() if d.can_be_active(fixed)}
     content = content.model_copy(
         update={
-            "parameters": {**content.parameters, **parameters},
+            "parameters": {**there, **parameters},
             "initial": {**content.initial, **initial},
         }
     )

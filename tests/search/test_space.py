@@ -158,7 +158,7 @@ def test_initial_point_is_the_defaults_unless_the_file_says_otherwise(space_of):
                 'biased = { type = "fixed", value = true }\n'
                 'init_std = { type = "float", low = 0, high = 1, when = { biased = "yes" } }'
             ),
-            r"init_std: when: 'biased' is never 'yes': choose from \[True\]",
+            r"init_std: when: 'biased' is never 'yes': choose from \[True\], or leave init_std",
         ),
         (
             (
@@ -243,6 +243,15 @@ def test_what_hangs_on_times_is_not_searched_without_them():
     assert "time_regularization" not in space.initial
     assert space.initial["time"] is False
     assert "n_factors" in space.searched
+
+
+def test_what_hangs_on_a_value_that_an_experiment_fixes_is_not_searched():
+    off = {"time": Fixed(type="fixed", value=False)}
+    space = load_space(find_space("svd"), SVD, parameters=off)
+    assert "time_regularization" not in space.distributions
+    on = {"time": Fixed(type="fixed", value=True)}
+    space = load_space(find_space("svd"), SVD, parameters=on)
+    assert "time_regularization" in space.searched
 
 
 def test_time_that_a_space_fixes_is_off_without_times_and_told_so():
