@@ -52,7 +52,7 @@ def carry_out(
             continue
         _, problem = log_runs(found.record, storage, location)
         if problem is not None:
-            progress.warn(problem)
+            progress.warn_of_mlflow(problem)
         keep_split(storage, name, number)
     if judged is None:
         return Experiment(results=read_experiment(storage, name), storage=storage)
@@ -144,7 +144,7 @@ def _search(
     plan, asked = prepared.plans[candidate], prepared.spec.search.pruner
     if len(plan.objectives) > 1 and asked != plan.pruner:
         progress.warn(NOT_PRUNED)
-    with MLflowTracker(top, warn=progress.warn) as tracker:
+    with MLflowTracker(top, warn=progress.warn_of_mlflow) as tracker:
         listener = progress.listener(candidate)
         listeners = Listeners(*(each for each in (listener, tracker) if each))
         try:
@@ -212,7 +212,7 @@ def finish(
         logged = replace(judged, record=record)
         problem = log_report(logged, report.parent, dataset, location)
     if problem is not None:
-        progress.warn(problem)
+        progress.warn_of_mlflow(problem)
     return Experiment(
         results=record,
         storage=storage,

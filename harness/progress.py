@@ -100,6 +100,14 @@ class SearchProgress:
     def warn(self, what: str) -> None:
         """Say a sentence that the user must see."""
 
+    _mlflow_failed = False
+
+    def warn_of_mlflow(self, what: str) -> None:
+        """Say what is wrong with MLflow, once: what comes later would fail likewise."""
+        if not self._mlflow_failed:
+            self._mlflow_failed = True
+            self.warn(what)
+
 
 class NoProgress(SearchProgress):
     """Shows nothing but warnings."""

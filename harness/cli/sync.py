@@ -29,12 +29,16 @@ def sync(
     Trials are logged while they run; this adds what could not be logged then. An experiment
     is synced together with its studies. Doing it twice changes nothing.
     """
-    from harness.experiment.store import read_experiment
+    from harness.experiment.store import find_experiment_of, read_experiment
     from harness.search.storage import list_experiments
     from harness.tracking import runs
 
     location = stores.location()
-    names = list_experiments(stores.storage) if name is None else [name]
+    names = (
+        list_experiments(stores.storage)
+        if name is None
+        else [find_experiment_of(stores.storage, name)]
+    )
     if not names:
         typer.echo(f"{stores.storage} has no studies that harness has made.")
     for each in names:

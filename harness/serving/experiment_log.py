@@ -1,6 +1,5 @@
 """The outcome of an experiment in MLflow: its runs, its report, its final models."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from harness.experiment.store import keep
 from harness.models.base import Recommender
 from harness.serving.package import log_model, origin_of, package
 from harness.serving.registry import Registry
+from harness.tracking.live import not_logged
 from harness.tracking.location import Location
 from harness.tracking.runs import attach_report, log_experiment
 
@@ -31,7 +31,7 @@ def log_runs(
     try:
         runs = log_experiment(record, location)
     except TrackingError as error:
-        return record, _problem(record, error, location)
+        return record, not_logged(str(error), record, location)
     # A journal keeps every write: the same ids are not written again.
     if runs != record.runs:
         keep(storage, record.name, "runs", runs)
@@ -58,7 +58,7 @@ def log_report(
             packaged = package(model, dataset, origin, report=report)
             log_model(packaged, run_id=final_run, location=location)
     except TrackingError as error:
-        return _problem(record, error, location)
+        return not_logged(str(error), record, location)
     return None
 
 
@@ -79,8 +79,3 @@ def _models(
             study = judged.record.studies[candidate]
             if study.best is not None and study.best.number == logged.trial:
                 yield candidate, refit_best(study, lambda: dataset).model
-
-
-def _problem(record: ExperimentRecord, error: TrackingError, location: Location) -> str:
-    command = shlex.join(["harness", "sync", record.name, *location.options])
-    return f"Not everything is logged to MLflow: {error} Later: {command}"

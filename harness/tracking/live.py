@@ -9,12 +9,13 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from harness.experiment.results import ExperimentRecord
 from harness.search.records import StudyRecord, TrialRecord
 from harness.tracking.location import Location
 from harness.tracking.runs import StudyRuns
 from harness.tracking.store import RunStore, open_store, reason
 
-__all__ = ["MLflowTracker"]
+__all__ = ["MLflowTracker", "not_logged"]
 
 
 _DEFAULT_STORAGE = "optuna.log"  # as `harness sync` has it
@@ -50,6 +51,22 @@ class StudyEnded:
 Event = StudyStarted | TrialEnded | StudyEnded
 
 
+def not_logged(
+    why: str, record: StudyRecord | ExperimentRecord | None, location: Location
+) -> str:
+    """Say that runs are missing in MLflow, and how to bring them in."""
+    command = ["harness", "sync"]
+    if record is not None:
+        command.append(record.name)
+        if record.storage != _DEFAULT_STORAGE:
+            command += ["--storage", record.storage]
+    command += location.options
+    return (
+        f"Not everything is logged to MLflow at {location.shown}: {why} The study is not "
+        f"affected; to log what is missing: {shlex.join(command)}"
+    )
+
+
 class OneWarning:
     """Says once that runs cannot be logged.
 
@@ -73,16 +90,7 @@ class OneWarning:
             if self._said:
                 return
             self._said = True
-        command = ["harness", "sync"]
-        if study is not None:
-            command.append(study.name)
-            if study.storage != _DEFAULT_STORAGE:
-                command += ["--storage", study.storage]
-        command += self._location.options
-        self._warn(
-            f"Not everything is logged to MLflow at {self._location.shown}: {why} The "
-            f"study is not affected; to log what is missing: {shlex.join(command)}"
-        )
+        self._warn(not_logged(why, study, self._location))
 
 
 class StudyWriter:

@@ -248,7 +248,8 @@ def test_a_family_whose_trials_all_fail_does_not_cost_the_others_their_verdict(
 def test_a_tracking_server_that_is_down_costs_runs_only():
     result = run("--tracking-uri", "http://127.0.0.1:9")
     assert result.exit_code == 0, result.output
-    assert "harness sync" in result.output
+    # Once, although it is tried for each of two families, and for the experiment.
+    assert result.output.count("harness sync") == 1
     assert "run_id" not in Path("reports/toy/report.md").read_text()
     assert read_experiment("optuna.log", "toy").judging is not None
 

@@ -107,9 +107,10 @@ def test_an_experiment_brings_its_studies_with_it(sync):
         "alone: 2 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
         "films: 6 runs created, 0 repaired, 0 unchanged in sqlite:///mlflow.db",
     ]
-    assert sync("films").output == (
-        "films: 0 runs created, 0 repaired, 6 unchanged in sqlite:///mlflow.db\n"
-    )
+    for name in ("films", "films-svd"):
+        assert sync(name).output == (
+            "films: 0 runs created, 0 repaired, 6 unchanged in sqlite:///mlflow.db\n"
+        )
 
 
 def test_a_study_that_does_not_exist_is_named_with_a_hint(sync):
