@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-__all__ = ["best_of", "best_of_each", "group_by_code", "products"]
+__all__ = ["best_of", "best_of_each", "group_by_code", "largest_threshold", "products"]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -21,6 +21,31 @@ def group_by_code(codes, n_codes):
         order[following[code]] = position
         following[code] += 1
     return offsets, order
+
+
+@numba.njit(nogil=True, cache=True)
+def largest_threshold(values, n, k):
+    """Find the k-th largest of the first n values (Hoare's quickselect)."""
+    low, high, target = 0, n - 1, k - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if target <= j:
+            high = j
+        elif target >= i:
+            low = i
+        else:
+            break
+    return values[target]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,5 +1,8 @@
 """Nearest neighbours: by hand, by brute force, against scikit-surprise, on real ratings."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +16,7 @@ from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
 from harness.models.baseline.model import Baseline
 from harness.models.cf import kernels
+from harness.models.cf.contenders import Contenders
 from harness.models.cf.model import CF
 from harness.models.cf.similarity import ArrayCache, SimilarityPlan
 
@@ -273,7 +277,7 @@ def test_a_part_at_a_time_is_compared_alike(ratings, similarity):
     model = OnDemand(user_based=True, similarity=similarity).fit(ratings, NOTHING)
     similarities = model._averages.similarities
     lists = similarities.by_x.arrays, similarities.by_y.arrays
-    kind, weights = similarities._measure()
+    kind, weights = similarities.measure
     row = np.empty(ratings.n_users)
     for user in range(ratings.n_users):
         totals = kernels.new_totals(7, kind)
@@ -414,6 +418,24 @@ def test_many_users_get_their_short_lists(generate):
         np.testing.assert_array_equal(row[row >= 0], best)
         np.testing.assert_array_equal(stars[row >= 0], expected)
         assert np.isnan(stars[row < 0]).all()
+
+
+def test_threads_that_ask_first_prepare_short_lists_once(generate, monkeypatch):
+    model = OnDemand(user_based=True).fit(generate(n_users=60, n_items=20), NOTHING)
+    made, both_inside = [], threading.Barrier(2)
+    of_lists = Contenders.of_lists
+
+    def prepare(*args):
+        made.append(args)
+        with suppress(threading.BrokenBarrierError):
+            both_inside.wait(timeout=0.1)
+        return of_lists(*args)
+
+    monkeypatch.setattr(Contenders, "of_lists", prepare)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: items_of(model, 0), range(2))
+    assert len(made) == 1
+    np.testing.assert_array_equal(first, second)
 
 
 # Sharing

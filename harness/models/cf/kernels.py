@@ -11,13 +11,18 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["COSINE", "MSD", "PEARSON", "largest_threshold"]
+from harness.models.kernels import largest_threshold
+from harness.models.lanes import add_four, prefetch_read
+
+__all__ = ["COSINE", "MSD", "PEARSON"]
 
 
 COSINE, MSD, PEARSON = 0, 1, 2
 
 _OTHERS_AT_ONCE = 16_384
 """Their totals, 0.5 MB, stay in the processor's cache."""
+_AHEAD, _BEGINNING = 128, 256
+"""Ratings that are asked for before they are needed, and of the list that follows."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -32,21 +37,47 @@ def _add_up_row(x, by_x, by_y, parts, totals):
     offsets, connections, own_values = by_x
     _, others, values = by_y
     starts, ends, first = parts
-    with_sums = totals.shape[1] == 6
-    for p in range(offsets[x], offsets[x + 1]):
+    last = offsets[x + 1]
+    for p in range(offsets[x], last):
         y, own = connections[p], own_values[p]
+        # The parts are short and far apart, which the processor cannot foresee: it waits
+        # for memory half of the time where nobody asks ahead.
+        if p + 1 < last:
+            following = connections[p + 1]
+            end = min(ends[following], starts[following] + _BEGINNING)
+            for q in range(starts[following], end, 16):
+                prefetch_read(others, q)
+                prefetch_read(values, q)
+                prefetch_read(values, q + 8)
+        if totals.shape[1] == 6:
+            _add_list(own, (starts[y], ends[y], first), by_y, totals)
+            continue
         square = own * own
         for q in range(starts[y], ends[y]):
-            total, value = totals[np.uint32(others[q] - first)], values[q]
-            total[0] += 1.0
-            total[1] += own * value
-            total[2] += square
-            total[3] += value * value
-        if with_sums:
-            for q in range(starts[y], ends[y]):
-                total = totals[np.uint32(others[q] - first)]
-                total[4] += own
-                total[5] += values[q]
+            prefetch_read(others, q + _AHEAD)
+            prefetch_read(values, q + _AHEAD)
+            value = values[q]
+            add_four(
+                totals,
+                np.uint32(others[q] - first),
+                (1.0, own * value, square, value * value),
+            )
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_list(own, part, by_y, totals):
+    """Total up with the sums that a correlation takes besides."""
+    start, end, first = part
+    _, others, values = by_y
+    square = own * own
+    for q in range(start, end):
+        total, value = totals[np.uint32(others[q] - first)], values[q]
+        total[0] += 1.0
+        total[1] += own * value
+        total[2] += square
+        total[3] += value * value
+        total[4] += own
+        total[5] += value
 
 
 # NumPy's errors: a division by zero is infinite, so that no step needs a check, and four
@@ -131,31 +162,6 @@ def fill_row(x, by_x, by_y, measure, totals, row):
         for other in range(len(part)):
             part[other] *= weights[np.uint32(totals[other, 0])]
     row[x] = 1.0
-
-
-@numba.njit(nogil=True, cache=True)
-def largest_threshold(values, n, k):
-    """Find the k-th largest of the first n values (Hoare's quickselect)."""
-    low, high, target = 0, n - 1, k - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] > pivot:
-                i += 1
-            while values[j] < pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if target <= j:
-            high = j
-        elif target >= i:
-            low = i
-        else:
-            break
-    return values[target]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -311,7 +317,7 @@ def _average(similarities, deviations, neighbors, scratch):
 
 
 @numba.njit(nogil=True, cache=True)
-def _longest(offsets):
+def longest_list(offsets):
     longest = 1
     for y in range(len(offsets) - 1):
         longest = max(longest, offsets[y + 1] - offsets[y])
@@ -323,7 +329,7 @@ def average_of_all(queries, matrices, weights, by_y, neighbors, out):
     """Answer queries from a matrix of all similarities."""
     xs, ys, order = queries
     offsets, codes, deviations = by_y
-    longest = _longest(offsets)
+    longest = longest_list(offsets)
     similar, scratch = np.empty(longest), np.empty(longest + 1)
     for query in order:
         x, y = xs[query], ys[query]
@@ -338,7 +344,8 @@ def average_of_all(queries, matrices, weights, by_y, neighbors, out):
 
 
 @numba.njit(nogil=True, cache=True)
-def _answer(query, y, row, by_y, buffers, neighbors, out):
+def answer(query, y, row, by_y, buffers, neighbors, out):
+    """Answer one query from the similarities of its ``x`` with all."""
     offsets, codes, deviations = by_y
     similar, scratch = buffers
     first, last = offsets[y], offsets[y + 1]
@@ -353,7 +360,7 @@ def average_listed(queries, lists, by_y, neighbors, out):
     """Answer queries from lists of the most similar."""
     xs, ys, order = queries
     offsets, others, similarities = lists
-    longest = _longest(by_y[0])
+    longest = longest_list(by_y[0])
     row = np.zeros(len(offsets) - 1, np.float32)
     buffers = np.empty(longest, np.float32), np.empty(longest + 1, np.float32)
     spread = -1
@@ -366,7 +373,7 @@ def average_listed(queries, lists, by_y, neighbors, out):
             for p in range(offsets[x], offsets[x + 1]):
                 row[others[p]] = similarities[p]
             spread = x
-        _answer(query, ys[query], row, by_y, buffers, neighbors, out)
+        answer(query, ys[query], row, by_y, buffers, neighbors, out)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -374,7 +381,7 @@ def average_on_demand(queries, by_x, by_connection, measure, by_y, neighbors, ou
     """Answer queries from similarities that are computed now, and not kept."""
     xs, ys, order = queries
     n_x = len(by_x[0]) - 1
-    longest = _longest(by_y[0])
+    longest = longest_list(by_y[0])
     totals, row = new_totals(n_x, measure[0]), np.empty(n_x)
     buffers = np.empty(longest), np.empty(longest + 1)
     filled = -1
@@ -383,7 +390,7 @@ def average_on_demand(queries, by_x, by_connection, measure, by_y, neighbors, ou
         if x != filled:
             fill_row(x, by_x, by_connection, measure, totals, row)
             filled = x
-        _answer(query, ys[query], row, by_y, buffers, neighbors, out)
+        answer(query, ys[query], row, by_y, buffers, neighbors, out)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -430,154 +437,3 @@ def _collect(y, first, cursors, columns, by_y, found):
             n_found[k] = n + 1
             q += 1
         cursors[p] = q
-
-
-_FIRST_USERS = 512
-_USERS_AT_ONCE = 32
-_MARGIN = 1e-5
-"""Of the greatest score: deviations and the scores ranked are in single precision."""
-
-
-@numba.njit(nogil=True, cache=True)
-def score_contenders(nearest, ratings, titles, stars, neighbors, wanted):
-    """Score what can be among the best as `_answer` does; the rest gets a bound."""
-    lists, by_title = ratings
-    expected, otherwise, spread = stars
-    margin = _margin(titles, stars)
-    high, threshold = _bound(
-        nearest, lists, titles, (*stars, margin), neighbors, wanted
-    )
-    contending = np.flatnonzero(wanted[1] & (high >= threshold))
-    best = np.full(wanted[0], -np.inf)
-    longest = _longest(by_title[0])
-    buffers, average = (np.empty(longest), np.empty(longest + 1)), np.empty(1)
-    # From the highest bound on: the sooner the best are known, the fewer are left.
-    for rank in contending[np.argsort(-high[contending])]:
-        if high[rank] < best[-1] - margin:
-            break
-        title = titles[0][rank]
-        _answer(0, title, nearest[0], by_title, buffers, neighbors, average)
-        score = expected[rank] + spread * average[0]
-        high[rank] = otherwise[rank] if math.isnan(average[0]) else score
-        _insert(high[rank], best)
-    return high
-
-
-@numba.njit(nogil=True, cache=True)
-def _insert(score, best):
-    """Put a score in its place among the best so far, which are in descending order."""
-    place = len(best)
-    while place > 0 and best[place - 1] < score:
-        if place < len(best):
-            best[place] = best[place - 1]
-        place -= 1
-    if place < len(best):
-        best[place] = score
-
-
-@numba.njit(nogil=True, cache=True)
-def _margin(titles, stars):
-    expected, otherwise, spread = stars
-    least, greatest = titles[2]
-    largest = 0.0
-    for rank in range(len(expected)):
-        deviation = max(abs(least[rank]), abs(greatest[rank]))
-        score = abs(expected[rank]) + spread * deviation
-        largest = max(largest, score, abs(otherwise[rank]))
-    return _MARGIN * largest
-
-
-@numba.njit(nogil=True, cache=True)
-def _bound(nearest, lists, titles, stars, neighbors, wanted):
-    """Visit users until it is cheaper to score the titles that contend.
-
-    Returns an upper bound of each title's score, and what it has to reach to contend.
-    """
-    similarities, order = nearest
-    n_raters = titles[1]
-    n, allowed = wanted
-    # Of each title: places left, similarities and weighted deviations added up.
-    sums = np.zeros((len(n_raters), 3))
-    sums[:, 0] = np.minimum(n_raters, neighbors[0])
-    low, high = np.empty(len(n_raters)), np.empty(len(n_raters))
-    first, last, cut, n_visited = 0, _FIRST_USERS, 0, 0
-    while True:
-        last = min(last, len(order))
-        n_visited += _visit(nearest, (first, last), lists, cut, sums)
-        following = similarities[order[last]] if last < len(order) else 0.0
-        _update((cut, following), sums, titles, stars, neighbors, (low, high))
-        best = np.full(n, -np.inf)
-        for rank in range(len(n_raters)):
-            if low[rank] > best[-1] and allowed[rank]:
-                _insert(low[rank], best)
-        threshold = best[-1] - stars[3]
-        n_left, in_doubt = 0, len(n_raters)
-        for rank in range(len(n_raters) - 1, -1, -1):
-            if high[rank] >= threshold and allowed[rank]:
-                n_left += 100 + n_raters[rank]
-                if sums[rank, 0] > 0.0:
-                    in_doubt = rank
-        # Never back: what was left out once lacks ratings.
-        cut = max(cut, in_doubt)
-        # What is left costs about what was spent: twice the least possible, at worst.
-        # Half or twice the factor made no difference.
-        if last == len(order) or 2 * n_left <= n_visited:
-            return high, threshold
-        first, last = last, 2 * last
-
-
-@numba.njit(nogil=True, cache=True)
-def _visit(nearest, part, lists, cut, sums):
-    """Add what some users say of titles from a rank on; return how much that was."""
-    similarities, order = nearest
-    offsets, rated = lists
-    n_visited = 0
-    rarest = np.empty(_USERS_AT_ONCE, np.int32)
-    for start in range(part[0], part[1], _USERS_AT_ONCE):
-        end = min(start + _USERS_AT_ONCE, part[1])
-        # The lists lie far apart: asked for together, they come together from memory.
-        for j in range(start, end):
-            rarest[j - start] = rated[offsets[order[j] + 1] - 1].rank
-        for j in range(start, end):
-            user = order[j]
-            similarity = similarities[user]
-            p = offsets[user + 1] - 1
-            rank = rarest[j - start]
-            while rank >= cut:
-                k = np.uint32(rank)
-                # Without a branch, which would be mispredicted every other time.
-                left = sums[k, 0]
-                weight = similarity if left > 0.0 else 0.0
-                sums[k, 0] = max(left - 1.0, 0.0)
-                sums[k, 1] += weight
-                sums[k, 2] += weight * rated[p].deviation
-                n_visited += 1
-                p -= 1
-                if p < offsets[user]:
-                    break
-                rank = rated[p].rank
-    return n_visited
-
-
-@numba.njit(nogil=True, cache=True)
-def _update(part, sums, titles, stars, neighbors, bounds):
-    """Bound the scores from a rank on, where nobody who follows is more similar."""
-    cut, following = part
-    n_raters, (least, greatest) = titles[1], titles[2]
-    low, high = bounds
-    for rank in range(cut, len(low)):
-        left, similarity, weighted = sums[rank]
-        rest = left * following
-        lowest = highest = otherwise = stars[1][rank]
-        if similarity + rest > 0.0:
-            # All that follow deviate as the least or the greatest does; or none follow.
-            expected, spread = stars[0][rank], stars[2]
-            lowest = (weighted + rest * least[rank]) / (similarity + rest)
-            highest = (weighted + rest * greatest[rank]) / (similarity + rest)
-            if similarity > 0.0:
-                lowest = min(lowest, weighted / similarity)
-                highest = max(highest, weighted / similarity)
-            lowest, highest = expected + spread * lowest, expected + spread * highest
-            if min(n_raters[rank], neighbors[0]) - left < neighbors[1]:
-                lowest, highest = min(lowest, otherwise), max(highest, otherwise)
-        low[rank], high[rank] = lowest, highest

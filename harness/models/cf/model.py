@@ -1,5 +1,6 @@
 """Collaborative filtering by nearest neighbours."""
 
+import threading
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -218,6 +219,8 @@ _BIAS_EPOCHS = 10
 _LONGEST_LIST = 200
 """Of longer ones too many titles contend for bounds to save much."""
 _LISTS = "list_offsets_", "list_codes_", "list_similarities_"
+# A server answers in several threads. Not of one model, for locks cannot be sent.
+_lock = threading.Lock()
 
 
 @dataclass(kw_only=True)
@@ -439,19 +442,22 @@ class CF(Recommender):
         del when
         if not (self._compares_on_demand() and self._knows_user(user)):
             return self._score_all_items(user)
-        if self._contenders is None:
-            self._contenders = Contenders.of_lists(
-                self._averages.around.by_y, len(self._rated_user)
-            )
-        titles = self._contenders.titles
+        contenders = self._find_contenders()
+        titles = contenders.titles
         allowed = ~excluded[titles]
         if not 0 < n <= min(_LONGEST_LIST, int(allowed.sum())):
             return self._score_all_items(user)
         scores: Doubles = self.mean_ + self.user_bias_[user] + self.item_bias_
-        scores[titles] = self._averages.score_contenders(
-            user, self._contenders, n, allowed
-        )
+        scores[titles] = self._averages.score_contenders(user, contenders, n, allowed)
         return scores
+
+    def _find_contenders(self) -> Contenders:
+        with _lock:
+            if self._contenders is None:
+                self._contenders = Contenders.of_lists(
+                    self._averages.around.by_y, len(self._rated_user)
+                )
+            return self._contenders
 
     def _compares_on_demand(self) -> bool:
         similarities = self._averages.similarities

@@ -289,14 +289,16 @@ class SimilaritiesOnDemand(Similarities):
     # What is compared, as lists of both sides.
     by_x: RatingLists
     by_y: RatingLists
-    rule: SimilarityRule
+    # Kind of the measure, and the factor for each number of common ratings.
+    measure: tuple[int, Doubles]
 
     @classmethod
     def of_lists(
         cls, by_x: RatingLists, rule: SimilarityRule
     ) -> "SimilaritiesOnDemand":
         """Prepare to compare."""
-        return cls(by_x, by_x.turned(n=_size_of_other_side(by_x)), rule)
+        n_y = _size_of_other_side(by_x)
+        return cls(by_x, by_x.turned(n=n_y), (rule.kind, rule.weights(n_y)))
 
     @property
     def n(self) -> int:
@@ -305,14 +307,11 @@ class SimilaritiesOnDemand(Similarities):
 
     def row(self, x: int) -> Doubles:
         """Compute the similarities of one ``x`` with all: float64, shape (n,)."""
-        totals = kernels.new_totals(self.n, self.rule.kind)
+        totals = kernels.new_totals(self.n, self.measure[0])
         row: Doubles = np.empty(self.n)
         lists = self.by_x.arrays, self.by_y.arrays
-        kernels.fill_row(x, *lists, self._measure(), totals, row)
+        kernels.fill_row(x, *lists, self.measure, totals, row)
         return row
-
-    def _measure(self) -> tuple[int, Doubles]:
-        return self.rule.kind, self.rule.weights(len(self.by_y.offsets) - 1)
 
     def _average(
         self, queries: tuple[Codes, Codes, Codes], around: Neighborhood, out: Doubles
@@ -321,7 +320,7 @@ class SimilaritiesOnDemand(Similarities):
             queries,
             self.by_x.arrays,
             self.by_y.arrays,
-            self._measure(),
+            self.measure,
             around.by_y.arrays,
             (around.most, around.fewest),
             out,

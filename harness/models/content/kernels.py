@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from harness.models.cf.kernels import largest_threshold
+from harness.models.kernels import largest_threshold
 
 __all__ = ["average_pairs"]
 
