@@ -318,6 +318,7 @@ def _average(similarities, deviations, neighbors, scratch):
 
 @numba.njit(nogil=True, cache=True)
 def longest_list(offsets):
+    """Find the length of the longest list."""
     longest = 1
     for y in range(len(offsets) - 1):
         longest = max(longest, offsets[y + 1] - offsets[y])
