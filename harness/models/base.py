@@ -28,7 +28,6 @@ __all__ = [
     "Growth",
     "IterativeRecommender",
     "Recommender",
-    "check_training",
 ]
 
 

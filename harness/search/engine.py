@@ -100,10 +100,10 @@ class RunningTrial:
 
     def may_go_on(self, *, ahead: bool) -> bool:
         """Tell whether there is a next step that does not wait for a verdict."""
-        over = self.outcome is not None or self.twin is not None
-        over = over or not self.awaits(self.submitted)
-        waits = not ahead and self.submitted > len(self.steps)
-        return not (over or waits or self.submitted == len(self.plan.evaluations))
+        step = self.submitted
+        has_next = step < len(self.plan.evaluations) and self.awaits(step)
+        may_begin = self.twin is None and (ahead or step == len(self.steps))
+        return self.outcome is None and has_next and may_begin
 
     def awaits(self, step: int) -> bool:
         """Tell whether the result of a step may be needed: none after one that failed."""
