@@ -44,6 +44,19 @@ def say_console() -> Console:
     )
 
 
+def _folds(prepared: "PreparedExperiment") -> str:
+    """Say on what a trial is scored."""
+    n_folds = prepared.spec.search.folds
+    # One of a blend, which is never raced on samples, says nothing of the others.
+    fidelity = max(
+        (p.fidelity for p in prepared.plans.values()), key=lambda f: f.samples
+    )
+    of = "one of them is scored" if fidelity.one_fold else "all are scored"
+    shares = " and ".join(f"1/{1 / share:.0f}" for share in fidelity.samples)
+    raced = f" ({shares} of the users first; {of})" if fidelity.samples else ""
+    return f"{n_folds} folds{raced}"
+
+
 def _workers(settings: "RunSettings") -> str:
     if settings.jobs is None:
         return f"workers of {settings.executor}"
@@ -306,7 +319,7 @@ class ConsoleProgress(SearchProgress):
         own = "".join(f", {c} {k}" for c, k in fewer.items())
         say(
             f"{prepared.name}: {facts.n_train:,} training ratings in "
-            f"{prepared.spec.search.folds} folds, {sealed}; "
+            f"{_folds(prepared)}, {sealed}; "
             + (f"{n} families, {budget} each{own}, " if n > 1 else f"{budget}, ")
             + _workers(prepared.settings)
         )

@@ -156,7 +156,7 @@ class SearchOptions:
         str,
         _option(
             "--fidelity",
-            "Race trials on samples of users first: auto (above 2 million training "
+            "Race trials on samples of users first: auto (above 500,000 training "
             "ratings), full (never), or above this many training ratings.",
             metavar="auto|full|RATINGS",
         ),
@@ -296,7 +296,10 @@ def _print_result(done: "Study") -> None:
     objective = measure_of(study.metric)
     scores = zip(map(measure_of, study.objectives), study.measured(best), strict=True)
     shown = ", ".join(f"{each.label} {each.format(value)}" for each, value in scores)
-    typer.echo(f"Best:    trial {best.number}, {shown} over the folds")
+    where = (
+        "over the folds" if study.settings.n_held_out > 1 else "on the held-out fold"
+    )
+    typer.echo(f"Best:    trial {best.number}, {shown} {where}")
     for front in record.fronts.values():
         typer.echo(f"           {describe_pick(front, record.dataset.scale)}")
     for each in study.settings.require:

@@ -2,7 +2,9 @@
 
 import math
 
+from harness.data.ratings import RatingScale
 from harness.errors import HarnessError, ParameterError
+from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.objectives import measure_of
 from harness.evaluation.requirements import SLACK
 from harness.experiment.convergence import (
@@ -41,7 +43,7 @@ from harness.search.distributions import (
     ends_of,
     is_log,
 )
-from harness.search.fidelity import EVERYTHING
+from harness.search.fidelity import EVERYTHING, precision_of
 from harness.search.records import StudyRecord, busy_seconds
 
 __all__ = [
@@ -223,7 +225,9 @@ def _budget(record: ExperimentRecord) -> str:
     budget += "".join(f", but {label(record, c)} of {n}" for c, n in fewer.items())
     prunes = len(record.objectives) == 1
     pruner = f", pruner {code(spec.search.pruner)}" if prunes else ""
-    pruned = _PRUNED.get(spec.search.pruner, "") if prunes else NOT_PRUNED
+    # What dropped trials on samples is said beside the rungs.
+    how = "" if _has_one_fold(record) else _PRUNED.get(spec.search.pruner, "")
+    pruned = how if prunes else NOT_PRUNED
     return (
         f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}{pruner}. Trial 0 has the initial settings. "
@@ -243,8 +247,12 @@ _PRUNED = {
 
 
 def _folds(record: ExperimentRecord) -> str:
-    one_fold = any(s.settings.fidelity.one_fold for s in record.studies.values())
-    return "held-out fold" if one_fold else f"{record.spec.search.folds} folds"
+    n_folds = record.spec.search.folds
+    return "one held-out fold" if _has_one_fold(record) else f"{n_folds} folds"
+
+
+def _has_one_fold(record: ExperimentRecord) -> bool:
+    return any(s.settings.fidelity.one_fold for s in record.studies.values())
 
 
 def _required(record: ExperimentRecord) -> str:
@@ -340,8 +348,8 @@ def _rungs(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
     fidelity, n_train = study.settings.fidelity, study.split.n_train
     if not fidelity.samples:
         return ""
-    n_folds = 1 if fidelity.one_fold else study.settings.n_folds
-    rungs = [(share, 1) for share in fidelity.samples] + [(EVERYTHING, n_folds)]
+    n_held_out = study.settings.n_held_out
+    rungs = [(share, 1) for share in fidelity.samples] + [(EVERYTHING, n_held_out)]
     reached = [t for t in study.trials if t.rung is not None and t.state != "failed"]
     rows = []
     for share, n_held_out in rungs:
@@ -361,7 +369,8 @@ def _rungs(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
     return paragraphs(
         f"### Rungs{whose}",
         table(head, rows, align="lrrrr"),
-        _ABOUT_RUNGS + (_ABOUT_ONE_FOLD if fidelity.one_fold else ""),
+        _ABOUT_RUNGS,
+        _about_one_fold(record, study) if fidelity.one_fold else "",
     )
 
 
@@ -371,10 +380,20 @@ _ABOUT_RUNGS = (
     "ratings and not clearly behind the best trial so far, or no worse there than that. "
     "Only a trial that was scored on everything can be the best."
 )
-_ABOUT_ONE_FOLD = (
-    " On everything one fold was held out instead of all: it has ratings enough to tell "
-    "settings apart to about 0.0001 stars."
-)
+
+
+def _about_one_fold(record: ExperimentRecord, study: StudyRecord) -> str:
+    n_folds = study.settings.n_folds
+    n_held_out = study.split.n_train // n_folds
+    told = (
+        f"On everything one fold of {n_held_out:,} ratings was held out instead of "
+        f"{n_folds}"
+    )
+    if record.metric != OBJECTIVE:
+        return f"{told}."
+    star = RatingScale(*record.dataset.scale).star
+    precision = amount(record, precision_of(n_held_out) * star)
+    return f"{told}: it tells two good settings apart to about {precision}."
 
 
 def _noticeable(record: ExperimentRecord) -> str:
@@ -460,14 +479,17 @@ def optimism(context: Context) -> str:
 
 def _about_large(record: ExperimentRecord) -> str:
     """Say what was left out because one fold is precise enough."""
-    is_large = any(s.settings.fidelity.one_fold for s in record.studies.values())
-    if not is_large or all(value is None for value in record.fresh_folds.values()):
+    known = [value for value in record.fresh_folds.values() if value is not None]
+    if not _has_one_fold(record) or not known:
         return ""
     n_folds = record.spec.search.folds
-    told = (
-        f"One fresh fold of {record.split.n_train // n_folds:,} ratings was scored, not "
-        f"{n_folds}."
-    )
+    n_held_out = record.split.n_train // n_folds
+    told = f"One fresh fold of {n_held_out:,} ratings was scored, not {n_folds}."
+    if record.metric == OBJECTIVE:
+        chance = amount(record, _between_folds(max(known), n_held_out))
+        told += (
+            f" Two folds of this size differ by up to {chance} by chance (19 of 20)."
+        )
     gaps = [gap for gap in record.seed_gaps.values() if gap is not None]
     if not gaps or record.judging is None:
         return told
@@ -481,6 +503,15 @@ def _about_large(record: ExperimentRecord) -> str:
         f"{told} Another seed changed its score by {max(gaps):.6f}; the models were "
         f"refitted with {fitted}."
     )
+
+
+def _between_folds(rmse: float, n_held_out: int) -> float:
+    r"""Estimate by how much the RMSE of two folds may differ by chance, at 95 %.
+
+    Of normal errors the standard error of an RMSE :math:`r` is :math:`r / \sqrt{2n}`, so
+    that of the difference of two is :math:`r / \sqrt{n}`.
+    """
+    return 1.96 * rmse / math.sqrt(n_held_out)
 
 
 def _about_floor(record: ExperimentRecord) -> str:

@@ -24,12 +24,13 @@ __all__ = [
     "Sample",
     "choose_fidelity",
     "draw_users",
+    "precision_of",
     "require_samples",
 ]
 
 AUTO, FULL = "auto", "full"
 
-LARGE = 2_000_000
+LARGE = 500_000
 """More training ratings than this are searched on samples first, by `auto`."""
 
 SHARES = (1 / 16, 1 / 4)
@@ -44,12 +45,20 @@ on a million by 0.22 (Spearman), on 250,000 by 0.69. A race that began on 62,500
 stars behind the search in full (40 trials), one that began on 250,000 not.
 """
 
-ENOUGH_HELD_OUT = 400_000
+ENOUGH_HELD_OUT = 100_000
 """Held-out ratings of one fold that tell settings apart as well as need be.
 
-On ml-100k the difference between two of the best settings varies by 0.0005 stars from one
-fold of 16,000 ratings to the next, so by 0.0001 from one of 400,000: the last digit shown.
+Two of the best settings differ by 0.0002 stars more or less from one such fold to another:
+a fifth of what anybody would choose by (see `precision_of`).
 """
+
+
+def precision_of(n_held_out: int) -> float:
+    """Estimate by how many stars the difference of two good settings varies with the fold.
+
+    On ml-100k by 0.0005 from one fold of 16,000 ratings to the next (`bench_race.py`).
+    """
+    return 0.0005 * math.sqrt(16_000 / n_held_out)
 
 
 @dataclass(frozen=True)

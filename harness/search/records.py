@@ -140,6 +140,11 @@ class SearchSettings:
         """All that the search improves."""
         return (self.metric, *self.more_metrics)
 
+    @property
+    def n_held_out(self) -> int:
+        """Folds of everything that a trial is scored on."""
+        return 1 if self.fidelity.one_fold else self.n_folds
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:

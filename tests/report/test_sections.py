@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.evaluation.equivalence import Probabilities
@@ -713,6 +714,9 @@ def test_rungs_show_how_many_trials_came_how_far():
     assert row(text, "1/4")[1:] == [quarter, "1", "5", "3"]
     assert row(text, "everything")[2:] == ["1", "2", "0"]
     assert "held-out fold of the training part" in text
+    # Folds of 16,000 ratings differ by 0.0005 stars.
+    n_held_out = study.split.n_train // 5
+    assert f"about {0.0005 * (16_000 / n_held_out) ** 0.5:.4f} stars" in text
     assert "Rungs" not in text_of(searches, make_record(studies={"svd": study}))
 
 
@@ -740,6 +744,23 @@ def test_search_fresh_folds_and_test_stand_side_by_side(record):
     text = text_of(optimism, record)
     assert row(text, "SVD")[1:] == ["0.5750", "0.5770", "+0.0020", "0.5720"]
     assert "up to 0.0020 stars worse" in text
+
+
+def test_how_far_two_fresh_folds_differ_by_chance_is_told_where_one_was_scored():
+    study = make_study("svd")
+    settings = replace(
+        study.settings, fidelity=Fidelity(samples=(1 / 4,), one_fold=True)
+    )
+    record = make_record(studies={"svd": replace(study, settings=settings)})
+    text = text_of(optimism, record)
+    # Of normal errors with this RMSE, two means of so many squares.
+    n = record.split.n_train // 5
+    errors = np.random.default_rng(0).normal(
+        0, max(record.fresh_folds.values()), (400, 2, n)
+    )
+    gaps = np.subtract(*np.sqrt(np.square(errors).mean(axis=2)).T)
+    told = float(re.search(r"differ by up to ([0-9.]+) stars by chance", text)[1])
+    assert told == pytest.approx(np.quantile(abs(gaps), 0.95), rel=0.15)
 
 
 def test_folds_that_follow_each_other_in_time_are_not_dealt_anew():

@@ -22,6 +22,7 @@ from harness.search.pruners import PRUNERS, RungPruner, paired_values
 from harness.search.storage import open_storage
 
 SAMPLED = Fidelity(samples=(1 / 16, 1 / 4))
+QUARTER = Fidelity(samples=(1 / 4,))
 SHARES = [1 / 16, 1 / 4, 1.0]
 
 
@@ -70,14 +71,15 @@ def test_the_last_fold_is_held_out_of_samples_and_where_one_is_enough_of_everyth
 @pytest.mark.parametrize(
     ("asked", "n_ratings", "samples", "one_fold"),
     [
-        ("auto", 2_000_000, (), False),
-        ("auto", 2_000_001, (1 / 16, 1 / 4), True),
-        ("full", 2_000_001, (), False),
-        # A fold of five has 399,999 ratings.
-        (1_000_000, 1_999_995, (1 / 16, 1 / 4), False),
+        ("auto", 500_000, (), False),
+        ("auto", 500_001, (1 / 4,), True),
+        ("auto", 1_600_000, (1 / 16, 1 / 4), True),
+        ("full", 500_001, (), False),
+        # A fold of five has 99,999 ratings.
+        (400_000, 499_995, (1 / 4,), False),
     ],
 )
-def test_auto_samples_above_two_million_and_one_fold_needs_400_000_ratings(
+def test_auto_samples_above_half_a_million_and_one_fold_needs_100_000_ratings(
     asked, n_ratings, samples, one_fold
 ):
     found = choose(asked, many_ratings(1000, n_ratings))
@@ -96,18 +98,18 @@ def test_auto_samples_above_two_million_and_one_fold_needs_400_000_ratings(
     ],
 )
 def test_five_folds_stay_where_not_the_ratings_alone_make_a_fold_precise(changes):
-    found = choose("auto", many_ratings(1000, 2_000_001), **changes)
-    assert found == SAMPLED
+    found = choose("auto", many_ratings(1000, 500_001), **changes)
+    assert found == QUARTER
 
 
 def test_samples_of_too_few_ratings_or_users_are_left_out():
-    quarter = Fidelity(samples=(1 / 4,))
+    changes = {"n_folds": 20}  # of which none is precise enough
     # A quarter is 100,000 ratings, and all users have as many.
-    assert choose(1000, many_ratings(1000, 400_000)) == quarter
-    assert choose(1000, many_ratings(1000, 1_600_000)) == SAMPLED
+    assert choose(1000, many_ratings(1000, 400_000), **changes) == QUARTER
+    assert choose(1000, many_ratings(1000, 1_600_000), **changes) == SAMPLED
     # A sixteenth of 464 users is 29 of them, of 480 it is 30.
-    assert choose(1000, many_ratings(464, 464 * 3_600)) == quarter
-    assert choose(1000, many_ratings(480, 480 * 3_600)) == SAMPLED
+    assert choose(1000, many_ratings(464, 464 * 3_600), **changes) == QUARTER
+    assert choose(1000, many_ratings(480, 480 * 3_600), **changes) == SAMPLED
 
 
 def test_what_cannot_be_sampled_is_searched_in_full_or_refused():
