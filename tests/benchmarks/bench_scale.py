@@ -556,10 +556,10 @@ def _load(data, how):
     import pyarrow as pa  # noqa: F401
 
     from harness.data.load import load_dataset
-    from harness.data.readers import text
+    from harness.data.readers import delimited
 
     if how == "stream":
-        text.TextTable._read_blocks = lambda *_: None
+        delimited.TextTable._read_blocks = lambda *_: None
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, clock = time.process_time(), time.perf_counter()
     ratings = load_dataset(data).ratings

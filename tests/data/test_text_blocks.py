@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
-from harness.data.readers import text
+from harness.data.readers import delimited
 from harness.errors import DataError
 
 BLOCK = 64
@@ -25,10 +25,10 @@ OPTIONS = ReadOptions(duplicates="last", missing=("0.25",))
 def outcome(path, *, in_blocks=True, block=BLOCK):
     """Read a file, to what can be compared: content and notes, or the error."""
     with ExitStack() as patches:
-        patches.enter_context(patch.object(text, "BLOCK_BYTES", block))
+        patches.enter_context(patch.object(delimited, "BLOCK_BYTES", block))
         if not in_blocks:
             patches.enter_context(
-                patch.object(text.TextTable, "_read_blocks", lambda *_: None)
+                patch.object(delimited.TextTable, "_read_blocks", lambda *_: None)
             )
         try:
             dataset = load_dataset(str(path), OPTIONS)
@@ -129,9 +129,11 @@ PLAIN = {
 @pytest.mark.parametrize("form", PLAIN)
 def test_lines_are_read_in_blocks_of_any_size(write, monkeypatch, form, end):
     path = write(end.join(PLAIN[form]))
-    parsed, parse = [], text.TextTable._parse
+    parsed, parse = [], delimited.TextTable._parse
     monkeypatch.setattr(
-        text.TextTable, "_parse", lambda *a, **k: parsed.append(a) or parse(*a, **k)
+        delimited.TextTable,
+        "_parse",
+        lambda *a, **k: parsed.append(a) or parse(*a, **k),
     )
     expected = outcome(path, block=2**20)
     assert parsed == []  # no larger than a block
@@ -157,8 +159,8 @@ def test_lines_are_read_in_blocks_of_any_size(write, monkeypatch, form, end):
 def test_what_cannot_be_cut_at_its_lines_is_read_as_a_whole(write, content):
     path = write(content)
     assert outcome(path) == outcome(path, in_blocks=False)
-    with patch.object(text, "BLOCK_BYTES", BLOCK):
-        table = text.open_delimited(path)
+    with patch.object(delimited, "BLOCK_BYTES", BLOCK):
+        table = delimited.open_delimited(path)
         assert table._read_blocks({name: pa.string() for name in table.columns}) is None
 
 

@@ -20,7 +20,7 @@ from harness.data.linking.match import (
     match_films,
     merge_rows,
 )
-from harness.data.linking.titles import genre_families, may_agree, read_title
+from harness.data.linking.spelling import genre_families, may_agree, read_title
 from harness.data.ratings import Ratings
 from harness.data.wording import counted
 from harness.data.write import new_folder, write_files

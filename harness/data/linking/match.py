@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING, Literal
 
-from harness.data.linking.titles import (
+from harness.data.linking.spelling import (
     TitleForms,
     genre_families,
     may_agree,

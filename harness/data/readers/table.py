@@ -22,8 +22,8 @@ from harness.data.readers.columns import (
     to_numbers,
     to_seconds,
 )
+from harness.data.readers.delimited import NUMBER, open_delimited
 from harness.data.readers.files import open_plain, read_head, reading
-from harness.data.readers.text import NUMBER, open_delimited
 from harness.data.wording import Places, counted, listed
 from harness.errors import DataError, UnknownNameError
 

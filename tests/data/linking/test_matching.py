@@ -5,7 +5,7 @@ import pytest
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.data.linking.link import link
-from harness.data.linking.titles import genre_families, may_agree
+from harness.data.linking.spelling import genre_families, may_agree
 from harness.data.ratings import Ratings
 
 

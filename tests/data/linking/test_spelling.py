@@ -1,6 +1,6 @@
 import pytest
 
-from harness.data.linking.titles import read_title, title_key
+from harness.data.linking.spelling import read_title, title_key
 
 
 @pytest.mark.parametrize(
