@@ -333,6 +333,19 @@ def test_a_long_catalogue_is_scored_in_blocks(generate, monkeypatch):
         )
 
 
+@every_measure
+def test_one_user_is_scored_as_pairs_are(generate, similarity):
+    # Blocks have 16,384 / (number of ratings of the user) items: here about 55.
+    ratings = generate(n_users=30, n_items=600, density=0.5)
+    model = CF(similarity=similarity, n_neighbors=20).fit(ratings, NOTHING)
+    items = np.arange(ratings.n_items, dtype=np.int32)
+    for user in (0, 20):
+        assert len(model.seen(user)) > 250
+        scores = model._score_all_items(user)
+        pairs = model._predict(np.full_like(items, user), items)
+        np.testing.assert_array_equal(scores, pairs)
+
+
 # Short lists
 
 

@@ -21,6 +21,7 @@ COSINE, MSD, PEARSON = 0, 1, 2
 
 _OTHERS_AT_ONCE = 16_384
 """Their totals, 0.5 MB, stay in the processor's cache."""
+_COLLECTED = 16_384
 _AHEAD, _BEGINNING = 128, 256
 """Ratings that are asked for before they are needed, and of the list that follows."""
 
@@ -342,6 +343,31 @@ def average_of_all(queries, matrices, weights, by_y, neighbors, out):
             similar[p] = row[other] * weights[np.uint32(counts[other])]
         found = similar[: last - first]
         out[query] = _average(found, deviations[first:last], neighbors, scratch)
+
+
+@numba.njit(nogil=True, cache=True)
+def average_of_all_row(y, matrices, weights, by_y, neighbors, out):
+    """Answer the queries of one ``y`` with every ``x``, from a matrix of all similarities.
+
+    The same answers as `average_of_all`. The matrix is symmetric: the rows of the few that
+    are connected with ``y`` are read from end to end, not some numbers of each row.
+    """
+    offsets, codes, deviations = by_y
+    first, last = offsets[y], offsets[y + 1]
+    own = codes[first:last]
+    # A block of x at a time: what is collected for it stays in the processor's cache.
+    size = max(16, _COLLECTED // max(1, len(own)))
+    similar, scratch = np.empty((size, len(own))), np.empty(len(own) + 1)
+    for start in range(0, len(out), size):
+        end = min(len(out), start + size)
+        for p in range(len(own)):
+            row, counts = matrices[0][own[p]], matrices[1][own[p]]
+            for x in range(start, end):
+                weight = weights[np.uint32(counts[x])]
+                similar[np.uint32(x - start), p] = row[x] * weight
+        for x in range(start, end):
+            found = similar[x - start]
+            out[x] = _average(found, deviations[first:last], neighbors, scratch)
 
 
 @numba.njit(nogil=True, cache=True)

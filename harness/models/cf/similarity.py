@@ -209,6 +209,19 @@ class AllSimilarities(Similarities):
         row: Doubles = self.matrices[0][x] * self.weights[self.matrices[1][x]]
         return row
 
+    def average_row(self, y: int, rated: Codes, around: Neighborhood) -> Doubles:
+        """Average for one ``y`` and many ``x``; see the base class."""
+        out: Doubles = np.empty(self.n)
+        kernels.average_of_all_row(
+            y,
+            self.matrices,
+            self.weights,
+            around.by_y.arrays,
+            (around.most, around.fewest),
+            out,
+        )
+        return out[rated]
+
     def _average(
         self, queries: tuple[Codes, Codes, Codes], around: Neighborhood, out: Doubles
     ) -> None:
