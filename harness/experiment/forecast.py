@@ -1,54 +1,24 @@
-"""What an experiment will take: time and memory, from a probe of each family on samples."""
+"""What an experiment will take: time and memory, added up from a probe of each family."""
 
-import gc
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import psutil
 
 from harness.data.ratings import Ratings
 from harness.data.wording import counted
 from harness.errors import StudyError
-from harness.evaluation.cost_probe import peak_bytes, restart_peak
 from harness.evaluation.costs import LONG_SECONDS, n_cost_processes
-from harness.evaluation.splits import assign_folds
-from harness.evaluation.worker_process import (
-    WorkerDiedError,
-    available_bytes,
-    n_cores,
-    pack,
-)
+from harness.evaluation.worker_process import available_bytes, n_cores
+from harness.experiment.probe import FamilyCosts, ProbeFailedError, try_family
 from harness.experiment.run import PreparedExperiment
 from harness.formatting import duration, size
-from harness.models.base import Recommender
-from harness.models.families import load_family, make_model
-from harness.plain import Params
-from harness.search.executors import ProcessExecutor
-from harness.search.fidelity import draw_users
-from harness.search.folds import (
-    FoldTask,
-    TrainingData,
-    Workbench,
-    call_with_shared_data,
-    n_parts_kept,
-    portable,
-    share,
-)
-from harness.search.samplers import draw_settings
+from harness.search.folds import n_parts_kept
 from harness.search.storage import read_studies
 from harness.search.study import StudyPlan
 
 __all__ = [
     "FamilyForecast",
     "Forecast",
-    "extrapolate",
     "forecast_experiment",
     "forecast_where_large",
 ]
@@ -59,14 +29,6 @@ LARGE = 500_000
 Below, a search of shipped families fits any machine, and the probe would take longer than
 many a search.
 """
-SMALLEST_SAMPLE = 3_000
-WHOLE_SAMPLE = 200_000
-"""Fewer training ratings than this are tried whole; of more a quarter at most."""
-LARGEST_SAMPLE = 800_000
-N_DRAWN = 3
-"""Settings that are tried besides the initial ones."""
-PROBE_SECONDS = 12.0
-"""A family is not tried on larger samples when their trainings would pass this."""
 N_COMPLETE = 3
 SHARE_COMPLETE = 1 / 12
 """Trials that go through all folds: the first ones, and of the others a share.
@@ -246,28 +208,6 @@ class Forecast:
         return lines if self.idle is None else [*lines, self.idle]
 
 
-class Point(NamedTuple):
-    """A cost on one sample, and what it grows with there."""
-
-    growth: float
-    cost: float
-
-
-def extrapolate(points: Sequence[Point], growth: float) -> float:
-    """Continue the line through the last two measurements; a cost does not fall.
-
-    Examples
-    --------
-    >>> extrapolate([Point(10, 7), Point(20, 9)], 100)
-    25.0
-    >>> extrapolate([Point(10, 7), Point(20, 6)], 100)
-    6.0
-    """
-    (x1, y1), (x2, y2) = points[-2], points[-1]
-    slope = max(0.0, (y2 - y1) / (x2 - x1)) if x2 > x1 else 0.0
-    return y2 + slope * (growth - x2)
-
-
 def forecast_where_large(
     prepared: PreparedExperiment, only: str | None = None
 ) -> Forecast | None:
@@ -296,14 +236,14 @@ def forecast_experiment(
         )
     spec, train = prepared.spec, prepared.split.train
     families, failed = list[FamilyForecast](), dict[str, str]()
-    left, tried = _trials_left(prepared), dict[str, _Tried]()
+    left, tried = _trials_left(prepared), dict[str, FamilyCosts]()
     # Blends last: they cost what their members cost.
     for candidate in sorted(left, key=spec.is_blend):
         if only not in {None, candidate}:
             continue
         try:
             found = _try_candidate(candidate, prepared, tried)
-        except _ProbeFailedError as error:
+        except ProbeFailedError as error:
             failed[candidate] = str(error)
             continue
         families.append(_of_family(candidate, found, left[candidate], prepared))
@@ -346,67 +286,20 @@ def _n_bytes(ratings: Ratings) -> int:
     return times + sum(array.nbytes for array in arrays)
 
 
-class _ProbeFailedError(Exception):
-    """A family that none of the settings could be tried of."""
-
-
-class _Cost(NamedTuple):
-    """What one fold of one setting took."""
-
-    seconds: float
-    # On top of what the process had before, with the fold that was cut.
-    n_bytes: int
-    error: str | None
-
-
-class _Sample(NamedTuple):
-    """What settings cost on one sample, the initial ones first."""
-
-    ratings: Ratings
-    costs: list[_Cost]
-    model_bytes: int
-    process_bytes: int
-
-
-class _Tried(NamedTuple):
-    """What a family costs on a fold of all the training ratings."""
-
-    # The mean over the settings tried, and the most.
-    seconds: float
-    n_bytes: float
-    model_bytes: float
-    process_bytes: int
-
-
 def _of_family(
-    candidate: str, tried: _Tried, n_trials: int, prepared: PreparedExperiment
+    candidate: str, tried: FamilyCosts, n_trials: int, prepared: PreparedExperiment
 ) -> FamilyForecast:
     spec, train = prepared.spec, prepared.split.train
-    jobs = prepared.settings.jobs or 1
-    at_once = min(jobs, n_cores(), spec.search.n_tasks)
-    n_folds, plan = spec.search.folds, prepared.plans[candidate]
-    of_fold = tried.seconds / at_once
-    is_blend = spec.is_blend(candidate)
+    at_once, plan = _n_at_once(prepared), prepared.plans[candidate]
     # All trials of a blend weight the same fits.
-    n_fitted = 1 if is_blend else n_trials
-    most = n_fitted * sum(each.share for each in plan.evaluations) * of_fold
-    usual = _usual_folds(n_fitted, plan) * of_fold
+    n_fitted = 1 if spec.is_blend(candidate) else n_trials
+    shares = sum(each.share for each in plan.evaluations)
+    most = n_fitted * shares * tried.most_seconds / at_once
+    of_best = tried.best_seconds(spec.n_trials(candidate))
+    usual = _usual_seconds(n_fitted, plan, tried.seconds, of_best) / at_once
     if plan.pruner == "none":
         usual = most
-    # Of large data one fold, with two seeds.
-    judging = (2 if plan.fidelity.one_fold else n_folds) * of_fold
-    if prepared.split.test is not None:
-        # On all folds, not all but one.
-        refit = tried.seconds * n_folds / (n_folds - 1)
-        n_costs = n_cost_processes(spec.cost_processes) if refit < LONG_SECONDS else 1
-        # Of large data another seed changes no digit, as a rule.
-        is_asked = "final_seeds" in spec.model_fields_set
-        n_seeds = 1 if plan.fidelity.one_fold and not is_asked else spec.final_seeds
-        # The tuned models come from where costs are measured.
-        n_refits = n_seeds + max(0, n_seeds - n_costs)
-        # A blend is made of members that were refitted and measured.
-        if not is_blend:
-            judging += n_refits * refit / at_once + n_costs * refit
+    judging = _judging_seconds(candidate, of_best, tried.initial_seconds, prepared)
     if spec.budget.seconds is not None:
         most, usual = min(most, spec.budget.seconds), min(usual, spec.budget.seconds)
     n_whole = len(plan.evaluations) - len(plan.fidelity.samples)
@@ -423,224 +316,76 @@ def _of_family(
     )
 
 
-def _usual_folds(n_trials: int, plan: StudyPlan) -> float:
-    """Expect how many folds of everything are trained, or as much work on samples."""
+def _n_at_once(prepared: PreparedExperiment) -> int:
+    jobs = prepared.settings.jobs or 1
+    return min(jobs, n_cores(), prepared.spec.search.n_tasks)
+
+
+def _usual_seconds(
+    n_trials: int, plan: StudyPlan, of_any: float, of_best: float
+) -> float:
+    """Expect what is trained, if the race drops as many as usual.
+
+    What is dropped at first is like settings at random. What goes on is like the best.
+    """
     samples = plan.fidelity.samples
     n_reaching, n_folds = float(n_trials), len(plan.evaluations) - len(samples)
-    on_samples = 0.0
+    seconds, of_each = 0.0, of_any
     for part in samples:
-        on_samples += n_reaching * part
+        seconds += n_reaching * part * of_each
         n_reaching = max(1.0, SHARE_CLIMBING * n_reaching)
+        of_each = of_best
     n_complete = min(n_reaching, N_COMPLETE + SHARE_COMPLETE * n_trials)
-    return on_samples + n_reaching + (n_folds - 1) * n_complete
+    seconds += (n_reaching - n_complete) * of_each
+    return seconds + n_complete * n_folds * of_best
+
+
+def _judging_seconds(
+    candidate: str, of_best: float, of_initial: float, prepared: PreparedExperiment
+) -> float:
+    """Expect fresh folds, costs and refits, of the best settings and of the initial ones."""
+    spec, plan = prepared.spec, prepared.plans[candidate]
+    n_folds, at_once = spec.search.folds, _n_at_once(prepared)
+    # Of large data one fold, with two seeds.
+    n_fresh = 2 if plan.fidelity.one_fold else n_folds
+    judging = n_fresh * of_best / at_once
+    # A blend is made of members that were refitted and measured.
+    if prepared.split.test is None or spec.is_blend(candidate):
+        return judging
+    # On all folds, not all but one.
+    more = n_folds / (n_folds - 1)
+    initial, tuned = more * of_initial, more * of_best
+    n_costs = n_cost_processes(spec.cost_processes) if tuned < LONG_SECONDS else 1
+    # Of large data another seed changes no digit, as a rule.
+    is_asked = "final_seeds" in spec.model_fields_set
+    n_seeds = 1 if plan.fidelity.one_fold and not is_asked else spec.final_seeds
+    # The tuned models come from where costs are measured.
+    refits = n_seeds * initial + max(0, n_seeds - n_costs) * tuned
+    return judging + refits / at_once + n_costs * tuned
 
 
 def _try_candidate(
-    candidate: str, prepared: PreparedExperiment, tried: dict[str, _Tried]
-) -> _Tried:
+    candidate: str, prepared: PreparedExperiment, tried: dict[str, FamilyCosts]
+) -> FamilyCosts:
     """Try a family, or the members of a blend, unless that was done, and keep it."""
     if candidate in tried:
         return tried[candidate]
     if not prepared.spec.is_blend(candidate):
-        tried[candidate] = _try_family(prepared.plans[candidate], prepared)
+        tried[candidate] = try_family(
+            prepared.plans[candidate], prepared.split.train, prepared.dataset.catalogue
+        )
         return tried[candidate]
     members = [
         _try_candidate(member, prepared, tried)
         for member in prepared.spec.members(candidate)
     ]
-    return _Tried(
+    return FamilyCosts(
         seconds=sum(each.seconds for each in members),
+        initial_seconds=sum(each.initial_seconds for each in members),
+        early_seconds=sum(each.early_seconds for each in members),
+        late_seconds=sum(each.late_seconds for each in members),
         n_bytes=sum(each.n_bytes for each in members),
         # Those of its members are counted with them.
         model_bytes=0.0,
         process_bytes=max(each.process_bytes for each in members),
     )
-
-
-def _try_family(plan: StudyPlan, prepared: PreparedExperiment) -> _Tried:
-    """Measure on growing samples, while there is time, and extrapolate."""
-    tasks = _tasks(plan)
-    samples = list[_Sample]()
-    with _worker(plan.family) as executor:
-        for n_ratings in _sizes(len(prepared.split.train)):
-            if len(samples) > 1 and not _may_grow(samples):
-                break
-            sample = _sample(prepared.split.train, n_ratings)
-            data = TrainingData(
-                family=plan.family,
-                train=sample,
-                catalogue=prepared.dataset.catalogue,
-                fold_of=assign_folds(
-                    sample,
-                    n_folds=plan.n_folds,
-                    seed=plan.seed,
-                    method=plan.split.method,
-                ),
-            )
-            if not samples:
-                # Each setting may load code of its own, which is paid for once.
-                _measure_sample(executor, data, tasks)
-            samples.append(_measure_sample(executor, data, tasks))
-    return _extrapolated(plan.family, tasks, samples, prepared.split.train)
-
-
-def _may_grow(samples: Sequence[_Sample]) -> bool:
-    """Tell whether there is time for the next sample, which costs four times the last.
-
-    By what was measured, not by the clock: on a busy machine, or where kernels are
-    compiled first, the clock would end at samples that are too small to tell anything.
-    """
-    seconds = [sum(cost.seconds for cost in sample.costs) for sample in samples]
-    return sum(seconds) + 4 * seconds[-1] <= PROBE_SECONDS
-
-
-def _extrapolated(
-    family: type[Recommender],
-    tasks: Sequence[FoldTask],
-    samples: Sequence[_Sample],
-    train: Ratings,
-) -> _Tried:
-    seconds, n_bytes = list[float](), list[float]()
-    for k, task in enumerate(tasks):
-        costs = [sample.costs[k] for sample in samples]
-        if any(cost.error for cost in costs):
-            continue
-        model = make_model(family, task.params, task.seed)
-        sizes = [model.growth(sample.ratings) for sample in samples]
-        whole = model.growth(train)
-        by_time = [Point(g.time, c.seconds) for g, c in zip(sizes, costs, strict=True)]
-        by_size = [
-            Point(g.memory, c.n_bytes) for g, c in zip(sizes, costs, strict=True)
-        ]
-        seconds.append(_extended(by_time, whole.time))
-        n_bytes.append(_extended(by_size, whole.memory))
-    if not seconds:
-        raise _ProbeFailedError(samples[-1].costs[0].error)
-    models = [Point(len(s.ratings), s.model_bytes) for s in samples]
-    return _Tried(
-        seconds=float(np.mean(seconds)),
-        n_bytes=max(n_bytes),
-        model_bytes=_extended(models, len(train)),
-        process_bytes=samples[0].process_bytes,
-    )
-
-
-def _extended(points: Sequence[Point], growth: float) -> float:
-    # Little data are measured whole.
-    return points[0].cost if len(points) == 1 else extrapolate(points, growth)
-
-
-def _sizes(n_ratings: int) -> list[int]:
-    """Choose samples that grow fourfold."""
-    largest = min(n_ratings, LARGEST_SAMPLE, max(WHOLE_SAMPLE, n_ratings // 4))
-    sizes = [largest // share for share in (64, 16, 4)]
-    return [*(n for n in sizes if n >= SMALLEST_SAMPLE), largest]
-
-
-_SEED_OF_SAMPLES = 0
-"""The same users are drawn for all families."""
-
-
-def _sample(train: Ratings, n_ratings: int) -> Ratings:
-    """Draw users until they have so many ratings; each sample holds the smaller ones."""
-    if n_ratings >= len(train):
-        return train
-    return train.take(draw_users(train, n_ratings, _SEED_OF_SAMPLES))
-
-
-def _tasks(plan: StudyPlan) -> list[FoldTask]:
-    """Take the initial settings and some others, to be trained as the search would."""
-    epochs = plan.space.epochs
-    drawn: list[Params] = []
-    if plan.space.searched or epochs:
-        drawn = draw_settings(plan.space, N_DRAWN, seed=plan.seed)
-    # Folds of a split in time grow: the last one has most to learn from.
-    fold, metric = plan.n_folds - 1, plan.metric
-    tasks = [
-        FoldTask(
-            params=plan.space.initial,
-            seed=plan.seed,
-            fold=fold,
-            metric=metric,
-            also=plan.more_metrics,
-        )
-    ]
-    for params in drawn:
-        own = {} if epochs is None else {"n_epochs": epochs.high}
-        tasks.append(
-            FoldTask(
-                params={**params, **own},
-                seed=plan.seed,
-                fold=fold,
-                patience=None if epochs is None else epochs.patience,
-                metric=metric,
-                also=plan.more_metrics,
-            )
-        )
-    return tasks
-
-
-@contextmanager
-def _worker(family: type[Recommender]) -> Iterator[ProcessExecutor]:
-    executor = ProcessExecutor(1, imports_main=family.__module__ == "__main__")
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _measure_sample(
-    executor: ProcessExecutor, data: TrainingData, tasks: Sequence[FoldTask]
-) -> _Sample:
-    call = partial(_measure_tasks, family=portable(data.family), tasks=list(tasks))
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        share(data, Path(folder))
-        future = executor.submit(call_with_shared_data, folder, call)
-        try:
-            costs, model_bytes, process_bytes = future.result()
-        except WorkerDiedError as error:
-            raise StudyError(
-                f"{data.family.name} cannot be trained on a sample of "
-                f"{len(data.train):,} ratings: the process died (killed, out of memory or "
-                f"crashed: {error}): take another family."
-            ) from error
-    return _Sample(data.train, costs, model_bytes, process_bytes)
-
-
-def _measure_tasks(
-    bench: Workbench, *, family: type[Recommender] | str, tasks: Sequence[FoldTask]
-) -> tuple[list[_Cost], int, int]:
-    """Carry out tasks in a worker, and measure each."""
-    if isinstance(family, str):
-        family = load_family(family)
-    bench = bench.of_family(family)
-    # Data are read once.
-    first = tasks[0]
-    bench.run(first)
-    bench.parts.cache_clear()
-    gc.collect()
-    process_bytes = _private_bytes()
-    costs = [_measure_task(bench, task) for task in tasks]
-    try:
-        model = make_model(family, first.params, first.seed)
-        learnt, _ = bench.parts(first.fold)
-        model_bytes = len(pack(model.fit(learnt, bench.catalogue), learnt))
-    except Exception:  # noqa: BLE001 - it has failed as a task before, and that is told
-        model_bytes = 0
-    return costs, model_bytes, process_bytes
-
-
-def _measure_task(bench: Workbench, task: FoldTask) -> _Cost:
-    bench.parts.cache_clear()
-    restart_peak()
-    before, start = peak_bytes() or 0, time.process_time()
-    result = bench.run(task)
-    seconds = time.process_time() - start
-    grown = (peak_bytes() or 0) - before
-    reason = None if result.error is None else result.error.strip().splitlines()[-1]
-    return _Cost(seconds, max(0, grown), reason)
-
-
-def _private_bytes() -> int:
-    """Count what this process has for itself, not what it shares with its owner."""
-    return int(psutil.Process().memory_full_info().uss)

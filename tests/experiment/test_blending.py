@@ -14,6 +14,7 @@ from harness.experiment.blending import require_members, search_blend
 from harness.experiment.file import complaints
 from harness.experiment.fitting import open_fitter
 from harness.experiment.judge import judge_experiment
+from harness.experiment.probe import FamilyCosts
 from harness.experiment.run import RunSettings, prepare_experiment, study_spec
 from harness.experiment.store import read_experiment
 from harness.models.blend import read_members
@@ -323,10 +324,16 @@ def test_it_is_carried_out_on_several_splits(prepare, tmp_path, monkeypatch):
 
 
 def test_a_forecast_of_a_blend_is_that_of_its_members(prepare, monkeypatch):
-    tried = forecast._Tried(
-        seconds=6.0, n_bytes=100.0, model_bytes=10.0, process_bytes=5
+    tried = FamilyCosts(
+        seconds=5.0,
+        initial_seconds=4.0,
+        early_seconds=6.0,
+        late_seconds=6.0,
+        n_bytes=100.0,
+        model_bytes=10.0,
+        process_bytes=5,
     )
-    monkeypatch.setattr(forecast, "_try_family", lambda *_: tried)
+    monkeypatch.setattr(forecast, "try_family", lambda *_: tried)
     found = {f.family: f for f in forecast.forecast_experiment(prepare()).families}
     # Two members on three folds each, once; the search of one has four trials.
     assert found["cf"].most_seconds == 4 * 3 * 6.0

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import harness
 from harness.cli import app
 from harness.errors import StudyError, UnknownNameError
-from harness.experiment import forecast
+from harness.experiment import forecast, probe
 from harness.experiment.forecast import (
     FamilyForecast,
     Forecast,
@@ -48,8 +48,8 @@ def prepared(small_dataset, tmp_path):
 @pytest.fixture
 def exact(monkeypatch):
     """Samples of about 90 and 360 ratings, whose costs are worked out, not measured."""
-    monkeypatch.setattr(forecast, "SMALLEST_SAMPLE", 20)
-    monkeypatch.setattr(forecast, "LARGEST_SAMPLE", 360)
+    monkeypatch.setattr(probe, "SMALLEST_SAMPLE", 20)
+    monkeypatch.setattr(probe, "LARGEST_SAMPLE", 360)
     seen = []
 
     def use(seconds):
@@ -57,10 +57,10 @@ def exact(monkeypatch):
             del executor
             n = len(data.train)
             seen.append(data.train)
-            costs = [forecast._Cost(seconds(n), 1000 + 50 * n, None) for _ in tasks]
-            return forecast._Sample(data.train, costs, 10 * n, 5000)
+            costs = [probe._Cost(seconds(n), 1000 + 50 * n, None) for _ in tasks]
+            return probe._Sample(data.train, costs, 10 * n, 5000)
 
-        monkeypatch.setattr(forecast, "_measure_sample", measure)
+        monkeypatch.setattr(probe, "_measure_sample", measure)
         return seen
 
     return use
@@ -96,7 +96,7 @@ def test_samples_grow_by_what_they_cost_however_busy_the_machine_is(
     prepared, exact, monkeypatch, seconds, n_samples
 ):
     hours = itertools.count(step=3600)
-    monkeypatch.setattr(forecast.time, "monotonic", lambda: next(hours))
+    monkeypatch.setattr(probe.time, "monotonic", lambda: next(hours))
     samples = exact(lambda n: seconds * n)
     forecast_experiment(prepared)
     # Of some 22, 90 and 360 ratings, the first one twice. At 0.03 s a rating the first
@@ -133,6 +133,54 @@ def test_a_family_says_what_its_costs_grow_with(prepared, exact):
     assert family.most_seconds == pytest.approx(3 * 5 * (0.5 + 1e-5 * 720**2))
 
 
+def test_settings_that_go_on_train_longer_than_those_drawn_at_random(
+    small_dataset, monkeypatch
+):
+    seconds, n_epochs = [2.0, 1.0, 3.0, 2.0], [20, 10, 60, 40]
+
+    def measure(executor, data, tasks):
+        del executor
+        costs = [
+            probe._Cost(each, 1000, None, n)
+            for each, n in zip(2 * seconds, 2 * n_epochs, strict=True)
+        ]
+        return probe._Sample(data.train, costs[: len(tasks)], 0, 0)
+
+    monkeypatch.setattr(probe, "_measure_sample", measure)
+    spec = study_spec("svd", n_trials=40, search={"folds": 4})
+    prepared = prepare_study(spec, RunSettings(jobs=1), load=lambda _: small_dataset)
+    assert prepared.plans["svd"].space.epochs.high == 80
+    [family] = forecast_experiment(prepared).families
+    # Trained for 80 epochs: 8, 8, 4 and 4 s. Of 40 trials 30 are not drawn at random.
+    of_any, of_long = 2.0, 6.0
+    of_best = 0.25 * of_any + 0.75 * of_long
+    n_complete = 3 + 40 / 12
+    expected = (40 - n_complete) * of_any + n_complete * 4 * of_best
+    assert family.search_seconds == pytest.approx(expected)
+    assert family.most_seconds == pytest.approx(40 * 4 * of_long)
+    # Fresh folds, and three refits of both; one of the tuned measures costs.
+    refits = 3 * 2.0 + 3 * of_best
+    assert family.judging_seconds == pytest.approx(4 * of_best + refits * 4 / 3)
+
+
+@pytest.mark.parametrize(("first", "n_tried"), [(1.0, 8), (4.0, 6), (20.0, 4)])
+def test_slow_families_are_tried_with_fewer_settings(
+    prepared, monkeypatch, first, n_tried
+):
+    counts = []
+
+    def measure(executor, data, tasks):
+        del executor
+        counts.append(len(tasks))
+        costs = [probe._Cost(first, 1, None) for _ in tasks]
+        return probe._Sample(data.train, costs, 1, 1)
+
+    monkeypatch.setattr(probe, "_measure_sample", measure)
+    forecast_experiment(prepared)
+    # So many settings as take 24 s, but four.
+    assert counts == [8, n_tried]
+
+
 def test_pairs_of_ratings_are_counted_by_users_or_by_titles(small_ratings):
     def pairs(codes):
         return sum(int((codes == code).sum()) ** 2 for code in set(codes.tolist()))
@@ -156,7 +204,7 @@ def test_a_family_without_hyperparameters_has_one_trial(small_dataset, exact, tm
 
 
 def test_what_is_done_and_small_data_are_not_tried(prepared, monkeypatch):
-    monkeypatch.setattr(forecast, "_try_family", lambda *_: pytest.fail("was tried"))
+    monkeypatch.setattr(forecast, "try_family", lambda *_: pytest.fail("was tried"))
     assert forecast_where_large(prepared) is None
     prepared.begin()
     prepared.search("baseline", NoListener())
@@ -274,8 +322,8 @@ def test_too_little_memory_is_refused_before_anything_is_written(
 ):
     monkeypatch.setattr(forecast, "LARGE", 1)
     monkeypatch.setattr(forecast, "available_bytes", lambda: 1000)
-    tried = forecast._Tried(1.0, 1e6, 1e5, 10**6)
-    monkeypatch.setattr(forecast, "_try_family", lambda *_: tried)
+    tried = probe.FamilyCosts(1.0, 1.0, 1.0, 1.0, 1e6, 1e5, 10**6)
+    monkeypatch.setattr(forecast, "try_family", lambda *_: tried)
     before = sorted(path.name for path in tmp_path.iterdir())
     for more in ([], ["--dry-run"]):
         result = invoke(*more)
@@ -287,15 +335,15 @@ def test_too_little_memory_is_refused_before_anything_is_written(
 def test_the_front_door_takes_the_options_of_tune_and_names_what_fails(
     small_dataset, monkeypatch
 ):
-    errors = [forecast._Cost(1.0, 1, "ValueError: odd numbers")] * 4
+    errors = [probe._Cost(1.0, 1, "ValueError: odd numbers")] * 4
 
     n_folds = []
 
     def measure(_, data, tasks):
         n_folds.append(data.fold_of.max() + 1)
-        return forecast._Sample(data.train, errors[: len(tasks)], 1, 1)
+        return probe._Sample(data.train, errors[: len(tasks)], 1, 1)
 
-    monkeypatch.setattr(forecast, "_measure_sample", measure)
+    monkeypatch.setattr(probe, "_measure_sample", measure)
     found = harness.forecast_tune("svd", small_dataset, folds=3, jobs=1)
     assert set(n_folds) == {3}
     assert found.families == ()
@@ -307,7 +355,7 @@ def test_the_front_door_takes_the_options_of_tune_and_names_what_fails(
 
 
 def test_the_samples_are_the_same_users_for_all_families(small_ratings):
-    one, other = (forecast._sample(small_ratings, 200) for _ in range(2))
+    one, other = (probe._sample(small_ratings, 200) for _ in range(2))
     assert np.array_equal(one.rows, other.rows)
     assert 200 <= len(one) < 200 + np.bincount(small_ratings.users).max()
-    assert forecast._sample(small_ratings, 900) is small_ratings
+    assert probe._sample(small_ratings, 900) is small_ratings
