@@ -239,8 +239,8 @@ class Comparison:
         return self.value, self.low, self.high
 
     @property
-    def outcome(self) -> Literal["better", "worse", "tied"]:
-        """How the one does; tied if the difference may be chance."""
+    def outcome(self) -> Literal["better", "worse", "unclear"]:
+        """How the one does; unclear if the difference may be chance."""
         if self.p_value >= self.significance:
-            return "tied"
+            return "unclear"
         return "better" if self.value < 0 else "worse"

@@ -86,8 +86,8 @@ class DecisionSpec(Part):
     Parameters
     ----------
     prefer : tuple of str
-        Criteria that decide among the families tied with the best on the test set, the
-        first one first: any measure with a direction.
+        Criteria that decide among the families not shown to be worse than the best on the
+        test set, the first one first: any measure with a direction.
     margin : float, optional
         Smallest difference in the objective that matters, in its unit; else 0.125 % of
         the scale's width for errors, which is 0.005 on 1 to 5, and what the measure calls

@@ -228,7 +228,7 @@ def _worth(record: ExperimentRecord, scored: _Scored) -> str:
         f"{escape(scored.variant.name)} shows what {escape(scored.variant.shows)} does"
     )
     size = with_unit(record, size_cell(found, measure))
-    if found.outcome == "tied":
+    if found.outcome == "unclear":
         return f"{about}: {size}, which may be chance (p {found.p_text})."
     is_lower = side_of(record, found.value).comparative == "lower"
     verb = "lowers" if is_lower else "raises"

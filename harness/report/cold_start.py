@@ -194,7 +194,7 @@ def _how_sure(
     found = as_comparison(record, difference)
     size = f"on the same pairs they differ by {size_cell(found, MEASURES['rmse'])} {unit(record)}"
     p = f"adjusted p {found.p_text}" if found.n_compared > 1 else f"p {found.p_text}"
-    if found.outcome == "tied":
+    if found.outcome == "unclear":
         return f"{size}, which may be chance ({p})"
     return f"{size}, beyond chance ({p})"
 

@@ -228,7 +228,7 @@ def _about_bias(record: ExperimentRecord) -> str:
             continue
         # Not "worse": that is by more than the margin.
         side = side_of(record, found.value).comparative
-        chance = ", which may be chance" if found.outcome == "tied" else ""
+        chance = ", which may be chance" if found.outcome == "unclear" else ""
         how = (
             f"its {objective(record).label} is {side} by "
             f"{with_unit(record, size_cell(found, objective(record)))}{chance} "
@@ -331,9 +331,11 @@ def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
     lowest, *others = tuned_models(record)
     good, name = better(record), objective(record).label
     own = next(m for m in (lowest, *others) if m.candidate == candidate)
-    alike = [m for m in (lowest, *others) if m is not own and _may_tie(record, m, own)]
+    alike = [
+        m for m in (lowest, *others) if m is not own and _may_be_chance(record, m, own)
+    ]
     # As with other measures, nobody is at an end that more than half of all share.
-    n_lowest = 1 + sum(_may_tie(record, m, lowest) for m in others)
+    n_lowest = 1 + sum(_may_be_chance(record, m, lowest) for m in others)
     is_end = 2 * n_lowest <= 1 + len(others)
     if own is lowest and others and is_end:
         names = [key_of(model) for model in alike]
@@ -355,13 +357,15 @@ def _errors(record: ExperimentRecord, candidate: str) -> Iterator[Trait]:
         )
 
 
-def _may_tie(record: ExperimentRecord, one: ModelResult, other: ModelResult) -> bool:
+def _may_be_chance(
+    record: ExperimentRecord, one: ModelResult, other: ModelResult
+) -> bool:
     found = record.difference(one.name, other.name)
     # A difference below the margin speaks for nobody, however significant.
     return (
         found is None
         or found.answer == "equivalent"
-        or as_comparison(record, found).outcome == "tied"
+        or as_comparison(record, found).outcome == "unclear"
     )
 
 
@@ -434,7 +438,7 @@ def _tuning_row(record: ExperimentRecord, model: ModelResult) -> list[str]:
     words = {
         "better": f"{better(record).comparative}, beyond chance",
         "worse": f"**{worse(record).comparative}, beyond chance**",
-        "tied": "may be chance",
+        "unclear": "may be chance",
     }
     said = words[found.outcome]
     cells = [name_of(record, model), level(record, initial), level(record, model)]

@@ -307,7 +307,7 @@ def _certainty(record: ExperimentRecord, found: Comparison) -> Statement:
     sure = {
         "better": "The gain is beyond chance",
         "worse": "The loss is beyond chance",
-        "tied": "The difference may be chance",
+        "unclear": "The difference may be chance",
     }[found.outcome]
     adjusted = (
         f", both adjusted for {found.n_compared} comparisons"
@@ -338,16 +338,16 @@ def _reasons(
         text = "It is the only family that was judged."
         return "", [Statement(kind="only one", text=text)]
     picked = _picked(record, decision)
-    if not decision.tied:
+    if not decision.rivals:
         return "", [_next_best(record, decision, others[0]), *picked]
-    ties = [_tie(record, decision, candidate) for candidate in decision.tied]
+    rivals = [_rival(record, decision, candidate) for candidate in decision.rivals]
     best = record.spec.label(decision.best)
     question = (
         f"Why {best}, although others are not shown to be worse?"
         if decision.winner == decision.best
         else f"Why not {best}, which has the {_extreme(record)}?"
     )
-    return question, [*ties, *_rounds(record, decision), *picked]
+    return question, [*rivals, *_rounds(record, decision), *picked]
 
 
 def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statement]:
@@ -364,8 +364,8 @@ def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statemen
         return
     did = {"lower": "lowered", "higher": "raised"}
     side = side_of(record, found.value).comparative
-    done = "changed" if found.outcome == "tied" else did[side]
-    chance = ", which may be chance" if found.outcome == "tied" else ""
+    done = "changed" if found.outcome == "unclear" else did[side]
+    chance = ", which may be chance" if found.outcome == "unclear" else ""
     yield Statement(
         kind="tuning",
         text=f"Tuning {done} the {objective(record).label} from {level(record, initial)} to "
@@ -394,21 +394,28 @@ def _next_best(
         kind="next best",
         text=f"The next best family, {name}, is worse: {_above(record, found)}, lies above "
         f"{beyond}.",
-        facts={
-            "candidate": str(second.candidate),
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "margin": record.judging.margin,
-        },
+        facts=_facts(record, str(second.candidate), found),
     )
+
+
+def _facts(
+    record: ExperimentRecord, candidate: str, found: Comparison | Difference
+) -> dict[str, float | str]:
+    assert record.judging is not None
+    return {
+        "candidate": candidate,
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "margin": record.judging.margin,
+    }
 
 
 def _extreme(record: ExperimentRecord) -> str:
     return f"{better(record).superlative} {objective(record).label}"
 
 
-def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statement:
+def _rival(record: ExperimentRecord, decision: Decision, candidate: str) -> Statement:
     """Say why a family is not shown to be worse: it is as good, or nobody can tell."""
     best, name = record.spec.label(decision.best), record.spec.label(candidate)
     one, other = record.model(candidate), record.model(decision.best)
@@ -423,13 +430,7 @@ def _tie(record: ExperimentRecord, decision: Decision, candidate: str) -> Statem
         text = f"{name}, undecided: ratings of a single test user leave no interval to tell by."
         return Statement(kind="undecided", text=text, facts={"candidate": candidate})
     above = _above(record, as_comparison(record, found), of=best)
-    facts: dict[str, int | float | str] = {
-        "candidate": candidate,
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "margin": record.judging.margin,
-    }
+    facts = _facts(record, candidate, found)
     if found.answer == "equivalent":
         return Statement(
             kind="equivalent",

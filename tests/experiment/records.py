@@ -17,7 +17,7 @@ from tests.facts import dataset_facts, search_settings, split_facts
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 PREFERENCES = [name for name, m in MEASURES.items() if m.direction is not None]
-"""What may decide among families that are tied."""
+"""What may decide among families not shown to be worse."""
 
 FOLDS = (-0.010, -0.004, 0.0, 0.004, 0.010)
 

@@ -248,7 +248,7 @@ def test_a_study_without_test_set_or_without_trial_says_so():
 def test_a_study_says_what_tuning_was_worth():
     # 0.578 and 0.572: 1.5 standard errors.
     (found,) = verdict_of(make_study_record()).reasons
-    assert (found.kind, found.facts["outcome"]) == ("tuning", "tied")
+    assert (found.kind, found.facts["outcome"]) == ("tuning", "unclear")
     assert "0.0060 stars (interval -0.0018 to 0.0138; p = 0.134)" in found.text
     (better,) = verdict_of(make_study_record(judged={"initial": {"svd": 0.6}})).reasons
     assert better.facts["outcome"] == "better"
