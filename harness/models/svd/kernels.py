@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.models.lanes import WIDTH, load, prefetch, splat, store, total
 
-__all__ = ["predict_pairs", "sgd_epoch"]
+__all__ = ["add_in_time", "predict_pairs", "sgd_epoch"]
 
 PERIOD_RATE = 0.025
 """Learning rate of the periods of titles by that of the biases: 5e-5 by 2e-3 in
@@ -174,3 +174,19 @@ def predict_pairs(users, items, mean, biases, factors, out):
                 dot += p[f] * q[f]
             value += dot
         out[k] = value
+
+
+@numba.njit(nogil=True, cache=True)
+def add_in_time(out, places, known, terms):
+    """Add what time adds to predictions, in half the time of an array for each term."""
+    rows, deviation, place, cell = places
+    of_user, on_the_day, of_item = known
+    drift, of_day, of_period = terms
+    of_periods = of_period.reshape(-1)
+    for k in range(len(out)):
+        if of_user[k]:
+            out[k] += drift[rows[k]] * deviation[k]
+        if on_the_day[k]:
+            out[k] += of_day[place[k]]
+        if of_item[k]:
+            out[k] += of_periods[cell[k]]

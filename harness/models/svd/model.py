@@ -367,9 +367,7 @@ class SVD(IterativeRecommender):
         self, users: Codes, items: Codes, when: Times
     ) -> npt.NDArray[np.floating[Any]]:
         out = self._predict(users, items)
-        terms = self.time_biases.of_pairs(users, items, when, self._seen)
-        for stars in terms.values():
-            out += stars
+        self.time_biases.add_to(out, (users, items, when), self._seen)
         return out
 
     def _score_all_items_at(
@@ -378,8 +376,7 @@ class SVD(IterativeRecommender):
         scores = self._score_all_items(user)
         items = np.arange(len(scores))
         users, times = np.full(len(scores), user), np.full(len(scores), when)
-        for stars in self.time_biases.of_pairs(users, items, times).values():
-            scores += stars
+        self.time_biases.add_to(scores, (users, items, times))
         return scores
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.ratings import Ratings, distinct
+from harness.models.svd.kernels import add_in_time
 
 __all__ = ["SeenPairs", "TimeBiases", "TimeTraining", "span_of"]
 
@@ -106,30 +107,27 @@ class TimeBiases:
             np.minimum(period, n_periods - 1).astype(np.int32),
         )
 
-    def of_pairs(
+    def add_to(
         self,
-        users: Codes,
-        items: Codes,
-        when: npt.NDArray[Any],
+        stars: Reals,
+        pairs: tuple[Codes, Codes, npt.NDArray[Any]],
         seen: "SeenPairs | None" = None,
-    ) -> dict[str, Reals]:
-        """Compute each term for pairs of codes, known or not, in stars.
+    ) -> None:
+        """Add the terms of pairs of codes, known or not, and times to predictions in stars.
 
-        All are 0 where the time is NaN, as it is not known. With `seen`, pairs that were
-        seen there the last time are not looked up again.
+        Nothing is added where the time is NaN, as it is not known. With `seen`, pairs that
+        were seen there the last time are not looked up again.
         """
-        if not self.user_days.size:
-            return {}
-        asked = users, items, when
-        at = self.locate_pairs(*asked) if seen is None else seen.locate(self, *asked)
-        drift = self.user_drift[at.rows] * at.deviation
-        return {
-            "drift of the user": np.where(at.of_user, drift, 0),
-            "day of the user": np.where(at.on_the_day, self.user_day_bias[at.place], 0),
-            "period of the title": np.where(
-                at.of_item, self.item_period_bias.take(at.cell), 0
-            ),
-        }
+        if self.user_days.size:
+            at = (
+                self.locate_pairs(*pairs) if seen is None else seen.locate(self, *pairs)
+            )
+            add_in_time(
+                stars,
+                (at.rows, at.deviation, at.place, at.cell),
+                (at.of_user, at.on_the_day, at.of_item),
+                (self.user_drift, self.user_day_bias, self.item_period_bias),
+            )
 
     def locate_pairs(
         self, users: Codes, items: Codes, when: npt.NDArray[Any]
