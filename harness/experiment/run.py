@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.data.dataset import Dataset
+from harness.data.dataset import Dataset, DatasetFacts
 from harness.data.load import load_dataset
 from harness.data.profile import profile
 from harness.errors import ExperimentError, StudyError
@@ -365,19 +365,43 @@ def _prepare(
             c: space.without_times(load_family(space.family).without_times)
             for c, space in spaces.items()
         }
+    _check_measures(spec, spaces, split)
+    return PreparedExperiment(
+        name=names.experiment,
+        file=names.file,
+        spec=spec,
+        settings=settings,
+        dataset=dataset,
+        split=split,
+        plans=_plans(spec, spaces, names, settings, dataset.facts(), split),
+    )
+
+
+def _check_measures(
+    spec: ExperimentSpec, spaces: Mapping[str, SearchSpace], split: Split
+) -> None:
     families = {c: load_family(space.family) for c, space in spaces.items()}
-    objectives = spec.search.objectives
-    for asked in (
-        *objectives,
-        *(r.metric for r in find_requirements(spec.search.require or ())),
-    ):
+    required = [r.metric for r in find_requirements(spec.search.require or ())]
+    for asked in (*spec.search.objectives, *required):
         check_probabilities(asked, families, split.train)
+
+
+def _plans(
+    spec: ExperimentSpec,
+    spaces: Mapping[str, SearchSpace],
+    names: _Names,
+    settings: RunSettings,
+    dataset: DatasetFacts,
+    split: Split,
+) -> dict[str, StudyPlan]:
+    """Fix what is searched for each candidate, and how."""
+    objectives = spec.search.objectives
     # An impossible margin is refused before hours of search, and before the test set is opened.
     margins = margins_of(
         objectives,
         declared=spec.decision.margin,
         noticeable=spec.decision.noticeable,
-        scale=dataset.facts().scale,
+        scale=dataset.scale,
     )
     # Optuna prunes by one objective only.
     pruner = spec.search.pruner if len(objectives) == 1 else "none"
@@ -389,18 +413,20 @@ def _prepare(
         metric=objectives[0],
         pruner=pruner,
     )
-    plans = {
-        candidate: StudyPlan(
+
+    def plan(candidate: str, space: SearchSpace) -> StudyPlan:
+        family = load_family(space.family)
+        return StudyPlan(
             name=names.studies[candidate],
             storage=settings.storage,
-            family=families[candidate],
+            family=family,
             space=space,
             sampler=spec.search.sampler,
             pruner=pruner,
             window=spec.search.window,
             n_folds=spec.search.folds,
             seed=spec.seed,
-            dataset=dataset.facts(),
+            dataset=dataset,
             split=split.facts,
             code_version=code_version(),
             metric=objectives[0],
@@ -411,21 +437,12 @@ def _prepare(
             require=tuple(
                 each
                 for each in spec.requirements(candidate)
-                if can_measure(each.metric, families[candidate], split.train)
+                if can_measure(each.metric, family, split.train)
             ),
             warm_start=spec.families[candidate].warm_start,
         )
-        for candidate, space in spaces.items()
-    }
-    return PreparedExperiment(
-        name=names.experiment,
-        file=names.file,
-        spec=spec,
-        settings=settings,
-        dataset=dataset,
-        split=split,
-        plans=plans,
-    )
+
+    return {candidate: plan(candidate, space) for candidate, space in spaces.items()}
 
 
 def _require_possible(spec: ExperimentSpec) -> None:
