@@ -122,18 +122,11 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
     # A candidate may have been taken out of the file since it was measured.
     known = (*spec.families, BIAS_BASELINE)
 
-    def by_candidate(kind: str) -> dict[str, object]:
+    def of_each(kind: str, part: str = "value") -> dict[str, Any]:
         found = {c: kept[f"{kind}/{c}"] for c in known if f"{kind}/{c}" in kept}
-        return {c: each["value"] for c, each in found.items()}
+        return {c: each.get(part) for c, each in found.items()}
 
-    costs = {
-        c: value for c, value in by_candidate("costs").items() if value is not None
-    }
-    not_measured = {
-        c: kept[f"costs/{c}"]["problem"]
-        for c in by_candidate("costs")
-        if c not in costs
-    }
+    costs, problems = of_each("costs"), of_each("costs", "problem")
     number, last = openings_by_now(storage, dataset, split)
     judging = kept.get("judging")
     record = ExperimentRecord(
@@ -149,15 +142,12 @@ def read_experiment(storage: str, name: str) -> ExperimentRecord:
         started=datetime.fromisoformat(facts["started"]),
         studies=studies,
         profile=kept.get("profile", {}),
-        fresh_folds=from_json(dict[str, float | None], by_candidate("fresh_folds")),
-        seed_gaps={
-            c: kept[f"fresh_folds/{c}"].get("seed_gap")
-            for c in by_candidate("fresh_folds")
-        },
-        costs=from_json(dict[str, Costs], costs),
-        not_measured=not_measured,
+        fresh_folds=from_json(dict[str, float | None], of_each("fresh_folds")),
+        seed_gaps=of_each("fresh_folds", "seed_gap"),
+        costs=from_json(dict[str, Costs], {c: v for c, v in costs.items() if v}),
+        not_measured={c: why for c, why in problems.items() if why is not None},
         floor=from_json(FloorTuning, kept["floor"]) if "floor" in kept else None,
-        factors=from_json(dict[str, tuple[Factor, ...]], by_candidate("factors")),
+        factors=from_json(dict[str, tuple[Factor, ...]], of_each("factors")),
         runs=from_json(LoggedRuns, kept.get("runs", {})),
         judging=None if judging is None else from_json(Judging, judging),
         declared=kept.get("declared"),
