@@ -125,23 +125,21 @@ def export_judged(
         opening = record_opening(storage, find_experiment_of(storage, record.name))
         test = split.test.open()
         judged = [model for model in record.models if model.role in _ROLES]
-        predictions: dict[str, Predictions] = {}
+        predictions, seeds = dict[str, Predictions](), record.judging.seeds
         for model in judged:
             on_step(f"fitting {_name(model)} again")
             predictions[_name(model)] = _predict_again(
-                model, split.train, test, dataset, record.judging.seeds
+                model, split.train, test, dataset, seeds
             )
-        seeds = record.judging.seeds
         models = tuple(_exported(m, predictions[_name(m)], seeds, test) for m in judged)
         on_step("writing the tables")
-        tables = {
+        (unfinished / "split").mkdir()
+        for name, frame in {
             "split/train": _ratings_frame(split.train),
             "split/test": _ratings_frame(test),
             "predictions": _predictions_frame(models, predictions, test),
             "user_errors": _user_errors(predictions, split, test),
-        }
-        (unfinished / "split").mkdir()
-        for name, frame in tables.items():
+        }.items():
             _write(frame, unfinished / f"{name}.{table_format}", table_format)
         export = Export(
             experiment=record.name,

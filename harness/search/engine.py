@@ -188,9 +188,6 @@ class RunningTrial:
             name: over_folds(name, [scores[name] for scores in at_best])
             for name in at_best[0]
         }
-        params = {**self.params, **results[0].found}
-        if self.patience is not None:
-            params["n_epochs"] = results[0].epochs[position]
         on_everything = self.plan.evaluations[last].sample is None
         require = self.plan.require if on_everything else ()
         found = {str(each): means[each.metric.name] for each in require}
@@ -209,7 +206,7 @@ class RunningTrial:
             else tuple(told_value(name, means[name]) for name in values),
             steps=dict(self.steps),
             attributes={
-                "params": params,
+                "params": self._settings(results[0], position),
                 "seed": self.seed,
                 "fold_values": [scores[self.plan.metric.name] for scores in at_best]
                 if on_everything
@@ -221,6 +218,11 @@ class RunningTrial:
                 str(each): each.violation(found[str(each)]) for each in require
             },
         )
+
+    def _settings(self, result: FoldResult, position: int) -> dict[str, ParamValue]:
+        """Add what was found on the way."""
+        found = {} if self.patience is None else {"n_epochs": result.epochs[position]}
+        return {**self.params, **result.found, **found}
 
     def _rung(self, step: int) -> dict[str, float | list[float]]:
         """Say how far the trial came, where there are samples."""

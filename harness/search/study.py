@@ -231,16 +231,7 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
     """Run a study, or continue it; with a `scorer` nothing is trained for a trial."""
     # Names and numbers are found to be right before anything is written.
     choice = choose_executor(executor, jobs=jobs)
-    make_pruner(plan.pruner)
-    require_sampler(plan.sampler, plan.objectives)
-    SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
-    fold_of = assign_folds(
-        train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split.method
-    )
-    require_samples(plan.evaluations, train, fold_of)
-    data = TrainingData(
-        family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
-    )
+    data = _checked(plan, train, catalogue)
     storage = open_storage(plan.storage)
     with (
         storage_errors(plan.storage),
@@ -270,6 +261,19 @@ def run_study(  # noqa: PLR0913 - what is run, on what, how much of it, and wher
                 at_end = at_start
             listener.on_study_end(at_end)
         return at_end
+
+
+def _checked(plan: StudyPlan, train: Ratings, catalogue: Catalogue) -> TrainingData:
+    make_pruner(plan.pruner)
+    require_sampler(plan.sampler, plan.objectives)
+    SamplerSequence(plan.sampler, seed=plan.seed, space=plan.space)
+    fold_of = assign_folds(
+        train, n_folds=plan.n_folds, seed=plan.seed, method=plan.split.method
+    )
+    require_samples(plan.evaluations, train, fold_of)
+    return TrainingData(
+        family=plan.family, train=train, catalogue=catalogue, fold_of=fold_of
+    )
 
 
 def _counted(
