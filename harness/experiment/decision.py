@@ -87,7 +87,7 @@ def _blend_gains(record: ExperimentRecord) -> Iterator[BlendGain]:
 def _decide(record: ExperimentRecord) -> Decision | None:
     """Choose a candidate by the rule of the file.
 
-    If the best beats the bias baseline, a rival that does not is dropped
+    If the best beats the bias baseline, one close to it that does not is dropped
     first: how cheap it is must not matter. Then every criterion drops the candidates that
     are worse than the best one on it by more than the margin (and what is negligible; of
     errors on cold pairs and of NDCG, beyond chance, too), and those without a value if another has
@@ -99,9 +99,9 @@ def _decide(record: ExperimentRecord) -> Decision | None:
         return None
     best, *others = ranking
     answers = {other: _answer(record, other, best) for other in others}
-    rivals = tuple(other for other in others if answers[other] != "worse")
-    rounds = _drop_the_worthless(record, (best, *rivals))
-    left = rounds[-1].left if rounds else (best, *rivals)
+    close = tuple(other for other in others if answers[other] != "worse")
+    rounds = _drop_the_worthless(record, (best, *close))
+    left = rounds[-1].left if rounds else (best, *close)
     for criterion in record.spec.decision.prefer:
         if len(left) == 1:
             break
@@ -115,7 +115,7 @@ def _decide(record: ExperimentRecord) -> Decision | None:
     return Decision(
         winner=winner,
         best=best,
-        rivals=rivals,
+        close=close,
         answers=answers,
         decided_by=last.criterion if last else None,
         values=last.values if last else {},

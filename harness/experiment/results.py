@@ -105,7 +105,7 @@ class Decision:
         The candidate that the rule chooses.
     best : str
         The candidate whose tuned settings have the best objective on the test set.
-    rivals : tuple of str
+    close : tuple of str
         The others not shown to be worse than the best by more than the margin, best
         first.
     answers : mapping of str to str
@@ -113,7 +113,7 @@ class Decision:
         margin, "undecided", or "worse" by more than the margin.
     decided_by : str or None
         The criterion that left one candidate, ``"rmse"`` if none of them did; None if no
-        other is a rival of the best, so that nothing had to be decided.
+        other is close to the best, so that nothing had to be decided.
     values : mapping of str to float or None
         Values on `decided_by`, of the candidates that were still in question; empty if
         nothing had to be decided.
@@ -130,7 +130,7 @@ class Decision:
 
     winner: str
     best: str
-    rivals: tuple[str, ...]
+    close: tuple[str, ...]
     answers: Mapping[str, Answer]
     decided_by: str | None
     values: Mapping[str, float | None]
@@ -142,7 +142,7 @@ class Decision:
     @property
     def contenders(self) -> tuple[str, ...]:
         """The best and those not shown to be worse, best first."""
-        return (self.best, *self.rivals)
+        return (self.best, *self.close)
 
 
 @dataclass(frozen=True, kw_only=True)

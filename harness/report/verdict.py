@@ -97,13 +97,9 @@ def verdict_lines(record: ExperimentRecord) -> list[str]:
 
 
 def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
-    best = {
-        c: (study.best.number, study.best.value, study.metric)
-        for c, study in record.studies.items()
-        if study.best is not None and study.best.value is not None
-    }
+    found = [*_so_far(record)]
     n_started, n_all = len(record.studies), len(record.spec.families)
-    if record.is_study and record.studies and not best:
+    if record.is_study and record.studies and not found:
         yield Statement(
             kind="no trial",
             text=" ".join(filter(None, map(why_none_is_best, record.studies.values())))
@@ -126,6 +122,16 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
             "same command to go on.",
             facts={"started": n_started, "families": n_all},
         )
+    yield from found
+
+
+def _so_far(record: ExperimentRecord) -> Iterator[Statement]:
+    """Give the best score over the folds."""
+    best = {
+        c: (study.best.number, study.best.value, study.metric)
+        for c, study in record.studies.items()
+        if study.best is not None and study.best.value is not None
+    }
     if not best:
         return
     first = min(best, key=lambda c: best[c][2].sign * best[c][1])
@@ -151,23 +157,13 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
 def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
     winner = record.model(decision.winner)
     assert winner is not None
-    name, floor = record.spec.label(decision.winner), record.baseline(decision.floor)
-    facts = {"candidate": decision.winner, "floor": decision.floor}
-    if decision.beats_floor:
-        yield Statement(kind="use", text=f"Use {name}.", facts=facts)
-    else:
-        who = name if record.is_study else f"{name}, which the rule chooses,"
-        unbeaten = MEAN_BASELINE if decision.beats_bias else BIAS_BASELINE
-        yield Statement(
-            kind="use none",
-            text=f"Use none yet: {who} is not shown to beat the {unbeaten} baseline.",
-            facts=facts,
-        )
+    yield _use(record, decision)
     if record.metric != OBJECTIVE:
         yield _objective(record, winner)
     if decision.winner in record.fronts:
         yield _picked_point(record, record.fronts[decision.winner])
-    found, metric = compare(record, winner, floor), record.metric.name
+    floor, metric = record.baseline(decision.floor), record.metric.name
+    found = compare(record, winner, floor)
     score = winner.measures[metric].value
     here = (
         f"{objective(record).label} {objective(record).sentence(score, unit(record))}"
@@ -194,6 +190,21 @@ def _lines(record: ExperimentRecord, decision: Decision) -> Iterator[Statement]:
     yield _certainty(record, found)
     yield from (_about_blend(record, blend) for blend in record.blends)
     yield from _over_splits(record)
+
+
+def _use(record: ExperimentRecord, decision: Decision) -> Statement:
+    """Say what to use, if anything."""
+    name = record.spec.label(decision.winner)
+    facts = {"candidate": decision.winner, "floor": decision.floor}
+    if decision.beats_floor:
+        return Statement(kind="use", text=f"Use {name}.", facts=facts)
+    who = name if record.is_study else f"{name}, which the rule chooses,"
+    unbeaten = MEAN_BASELINE if decision.beats_bias else BIAS_BASELINE
+    return Statement(
+        kind="use none",
+        text=f"Use none yet: {who} is not shown to beat the {unbeaten} baseline.",
+        facts=facts,
+    )
 
 
 def _about_blend(record: ExperimentRecord, blend: BlendGain) -> Statement:
@@ -338,16 +349,16 @@ def _reasons(
         text = "It is the only family that was judged."
         return "", [Statement(kind="only one", text=text)]
     picked = _picked(record, decision)
-    if not decision.rivals:
+    if not decision.close:
         return "", [_next_best(record, decision, others[0]), *picked]
-    rivals = [_rival(record, decision, candidate) for candidate in decision.rivals]
+    close = [_close_one(record, decision, candidate) for candidate in decision.close]
     best = record.spec.label(decision.best)
     question = (
         f"Why {best}, although others are not shown to be worse?"
         if decision.winner == decision.best
         else f"Why not {best}, which has the {_extreme(record)}?"
     )
-    return question, [*rivals, *_rounds(record, decision), *picked]
+    return question, [*close, *_rounds(record, decision), *picked]
 
 
 def _about_tuning(record: ExperimentRecord, candidate: str) -> Iterator[Statement]:
@@ -415,7 +426,9 @@ def _extreme(record: ExperimentRecord) -> str:
     return f"{better(record).superlative} {objective(record).label}"
 
 
-def _rival(record: ExperimentRecord, decision: Decision, candidate: str) -> Statement:
+def _close_one(
+    record: ExperimentRecord, decision: Decision, candidate: str
+) -> Statement:
     """Say why a family is not shown to be worse: it is as good, or nobody can tell."""
     best, name = record.spec.label(decision.best), record.spec.label(candidate)
     one, other = record.model(candidate), record.model(decision.best)

@@ -435,7 +435,7 @@ def _verdict_tags(record: ExperimentRecord, decision: Decision) -> dict[str, str
         named = [c for c, found in decision.answers.items() if found == answer]
         if named:
             tags[f"{answer}_to_best"] = ", ".join(named)
-    if decision.rivals:
+    if decision.close:
         tags["decided_by"] = as_text(decision.decided_by)
     if (repeated := record.repeated) is not None:
         times = repeated.chosen.get(decision.winner, 0)
@@ -552,9 +552,9 @@ def _worse_by(record: ExperimentRecord, candidate: str, margin: float) -> str:
 
 def _not_worse(decision: Decision, candidate: str) -> str:
     """Name those that are not shown to be worse than the best, for the one that is used."""
-    if candidate != decision.winner or not decision.rivals:
+    if candidate != decision.winner or not decision.close:
         return ""
-    named = ", ".join(f"`{c}` ({decision.answers[c]})" for c in decision.rivals)
+    named = ", ".join(f"`{c}` ({decision.answers[c]})" for c in decision.close)
     return f"; not shown to be worse than `{decision.best}`: {named}"
 
 

@@ -38,7 +38,7 @@ def test_nothing_is_decided_before_the_test_set_is_opened():
 
 def test_the_lowest_rmse_wins_when_nobody_is_tied_with_it(record):
     found = decide(record)
-    assert (found.winner, found.best, found.rivals) == ("svd", "svd", ())
+    assert (found.winner, found.best, found.close) == ("svd", "svd", ())
     assert found.decided_by is None
     assert found.values == {}
     assert found.beats_bias
@@ -52,7 +52,7 @@ def test_the_first_criterion_decides_among_the_tied():
         )
     )
     assert found.best == "svd"
-    assert found.rivals == ("hybrid", "cf")
+    assert found.close == ("hybrid", "cf")
     assert found.winner == "hybrid"
     assert found.decided_by == "latency_p95_ms"
     assert found.values == {"svd": 0.4, "hybrid": 0.1, "cf": 6.1}
@@ -174,10 +174,10 @@ def test_if_no_criterion_decides_the_lowest_rmse_does():
 
 
 @pytest.mark.parametrize(
-    ("answer", "rivals"),
+    ("answer", "close"),
     [("worse", ()), ("equivalent", ("hybrid",)), ("undecided", ("hybrid",))],
 )
-def test_families_not_shown_to_be_worse_stay_in_question(answer, rivals):
+def test_families_not_shown_to_be_worse_stay_in_question(answer, close):
     record = make_record()
     turned = {"worse": "better"}.get(answer, answer)
     changed = tuple(
@@ -187,7 +187,7 @@ def test_families_not_shown_to_be_worse_stay_in_question(answer, rivals):
         for d in record.judging.differences
     )
     judging = dataclasses.replace(record.judging, differences=changed)
-    assert decide(concluded(record, judging=judging)).rivals == rivals
+    assert decide(concluded(record, judging=judging)).close == close
 
 
 def test_a_significant_difference_below_the_margin_decides_nothing():
@@ -205,7 +205,7 @@ def test_a_significant_difference_below_the_margin_decides_nothing():
         "content": "worse",
         "hybrid": "worse",
     }
-    assert (found.best, found.rivals, found.winner) == ("svd", ("cf",), "cf")
+    assert (found.best, found.close, found.winner) == ("svd", ("cf",), "cf")
 
 
 def test_what_the_test_set_cannot_tell_is_undecided():
@@ -213,7 +213,7 @@ def test_what_the_test_set_cannot_tell_is_undecided():
     judged = {"tuned": tuned, "error": 0.01, "margin": 0.005}
     found = decide(make_record(judged=judged))
     assert found.answers["cf"] == "undecided"
-    assert "cf" in found.rivals
+    assert "cf" in found.close
 
 
 def test_only_families_that_were_scored_take_part():
@@ -253,7 +253,7 @@ def test_the_winner_is_the_best_or_tied_with_it_and_never_slower(rmse, latency):
 
 def test_a_tied_family_that_does_not_beat_the_baseline_cannot_win_by_being_cheap():
     # With an error of 0.004 stars: svd is 3.75 of them below the baseline, cf 2, which
-    # Holm's correction does not let pass; cf is 1.75 above svd, and so a rival of it.
+    # Holm's correction does not let pass; cf is 1.75 above svd, and so close to it.
     record = make_record(
         spec=rule(),
         judged={
@@ -265,7 +265,7 @@ def test_a_tied_family_that_does_not_beat_the_baseline_cannot_win_by_being_cheap
     assert beats_bias_of(record, "svd")
     assert not beats_bias_of(record, "cf")
     found = decide(record)
-    assert (found.best, found.rivals, found.winner) == ("svd", ("cf",), "svd")
+    assert (found.best, found.close, found.winner) == ("svd", ("cf",), "svd")
     assert found.decided_by == "gain_over_bias"
     assert found.values == pytest.approx({"svd": 0.015, "cf": 0.008})
 
@@ -363,7 +363,7 @@ def test_a_bound_within_the_range_is_doubtful():
 def test_the_best_is_the_one_with_the_best_objective(record):
     found, by_rmse = decide(for_ndcg(record)), decide(record)
     assert found.best == min(TUNED, key=TUNED.get)
-    assert (found.rivals, found.answers) == (by_rmse.rivals, by_rmse.answers)
+    assert (found.close, found.answers) == (by_rmse.close, by_rmse.answers)
     assert (found.beats_bias, found.floor) == (by_rmse.beats_bias, by_rmse.floor)
 
 
