@@ -234,6 +234,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     margin: float | None = None,
     confidence: float = 0.95,
     metric: Metric = OBJECTIVE,
+    jobs: int = 1,
 ) -> Judging:
     """Open the test set, and score all models on it.
 
@@ -241,6 +242,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     score, which answers nothing, is one of 95 % always.
 
     Which opening it was, and of which trials, is known to whoever keeps the count.
+    Lists are made by `jobs` threads.
     """
     ratings = test.open()
     opened = datetime.now(UTC).replace(microsecond=0)
@@ -248,7 +250,7 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     width, declared = margin_of(metric, margin, scale)
     # What little is known of is compared by RMSE, whatever the objective is.
     of_errors = margin_of(OBJECTIVE, margin if metric == OBJECTIVE else None, scale)[0]
-    judge = _Judge(train, ratings, catalogue, metric)
+    judge = _Judge(train, ratings, catalogue, metric, jobs)
     judge.choose_users([each.models[0] for each in fitted])
     models = []
     for each in fitted:
@@ -298,6 +300,7 @@ def choose_listed_users(
     catalogue: Catalogue,
     *,
     at_least: int = LISTED_ALWAYS,
+    jobs: int = 1,
 ) -> npt.NDArray[np.int32]:
     """Choose the users whose lists are judged, the same for all models: all, or a sample.
 
@@ -310,12 +313,11 @@ def choose_listed_users(
     if len(users) <= at_least:
         return users
     drawn = np.random.default_rng(0).permutation(users)
-    share = max(
-        _share_needed(
-            recommend_to(model, drawn[:N_PILOT_USERS], LENGTH), train, test, catalogue
-        )
+    pilots = (
+        recommend_to(model, drawn[:N_PILOT_USERS], LENGTH, jobs=jobs)
         for model in models
     )
+    share = max(_share_needed(pilot, train, test, catalogue) for pilot in pilots)
     return np.sort(drawn[: max(at_least, math.ceil(share * len(users)))])
 
 
@@ -344,9 +346,10 @@ class _Judge:
         test: Ratings,
         catalogue: Catalogue,
         metric: Metric,
+        jobs: int,
     ) -> None:
         self._train, self._test, self._catalogue = train, test, catalogue
-        self._metric = metric
+        self._metric, self._jobs = metric, jobs
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
@@ -359,7 +362,7 @@ class _Judge:
         """Choose who gets lists: everybody, where the decision rests on them."""
         if not self._objective.needs_lists:
             self._listed = choose_listed_users(
-                models, self._train, self._test, self._catalogue
+                models, self._train, self._test, self._catalogue, jobs=self._jobs
             )
 
     @property
@@ -379,7 +382,10 @@ class _Judge:
         self.predictions[entry.name] = predicted
         # One seed will do, if nothing is decided by them: they are means over users.
         ranked = fitted.models if self._objective.needs_lists else fitted.models[:1]
-        lists = [recommend_to(model, self._listed, LENGTH) for model in ranked]
+        lists = [
+            recommend_to(model, self._listed, LENGTH, jobs=self._jobs)
+            for model in ranked
+        ]
         ranking, n_ranked_users = rank_lists(
             lists[0], self._train, test, self._catalogue
         )

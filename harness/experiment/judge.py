@@ -14,6 +14,7 @@ from harness.evaluation.costs import add_up, measure_efficiency
 from harness.evaluation.final import Entry, FittedEntry, fit_entries, judge_entries
 from harness.evaluation.results import BIAS_BASELINE, Costs, Factor, Role
 from harness.evaluation.splits import TIMED, assign_folds
+from harness.evaluation.worker_process import n_cores
 from harness.experiment.blending import initial_settings
 from harness.experiment.decision import declare
 from harness.experiment.fitting import (
@@ -373,6 +374,7 @@ class _Judge:
             margin=self._prepared.spec.decision.margin,
             confidence=1 - self._prepared.spec.decision.significance,
             metric=self._prepared.spec.search.objectives[0],
+            jobs=self._prepared.settings.jobs or n_cores(),
             on_judged=lambda name: self._on_step(f"judged {name}"),
         )
         best_trials = {c: trial.number for c, trial in self._best.items()}

@@ -135,6 +135,9 @@ class Recommender(ABC):
     defines `_predict_at` as well, and `_score_all_items_at` where that can be faster. One
     that knows how probable each rating is sets `gives_probabilities`, learns `levels_`,
     and defines `_predict_proba_at`.
+
+    A server, and judging with several `--jobs`, ask one fitted model from several threads:
+    what a model notes while it answers needs a lock.
     """
 
     name: ClassVar[str]

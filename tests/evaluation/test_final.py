@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation import compare_predictions
+from harness.evaluation import compare_predictions, ranking
 from harness.evaluation import final as judging
 from harness.evaluation.final import (
     Entry,
@@ -63,8 +63,7 @@ def parts(small_ratings):
     return small_ratings.take(~in_test), small_ratings.take(in_test)
 
 
-@pytest.fixture
-def final(parts):
+def judge(parts, **how):
     train, test = parts
     sealed = SealedTest(test)
     entries = [
@@ -80,7 +79,10 @@ def final(parts):
     seeds = [0, 1, 2]
     fitted = fit_entries(
         entries,
-        (fit_entry(each, train, Catalogue.empty(), seeds=seeds) for each in entries),
+        (
+            (fit_entry(each, train, Catalogue.empty(), seeds=seeds)[0], 1.0)
+            for each in entries
+        ),
         costs={},
         on_fitted=lambda _: None,
     )
@@ -91,7 +93,18 @@ def final(parts):
         sealed,
         seeds=seeds,
         on_judged=lambda _: None,
+        **how,
     )
+
+
+@pytest.fixture
+def final(parts):
+    return judge(parts)
+
+
+def test_the_number_of_threads_changes_nothing(parts, final, monkeypatch):
+    monkeypatch.setattr(ranking, "_USERS_AT_ONCE", 4)
+    assert replace(judge(parts, jobs=3), opened=final.opened) == final
 
 
 def test_the_size_of_the_test_set_is_told(final, parts):
@@ -151,12 +164,12 @@ def test_of_many_users_as_many_get_lists_as_the_digits_take(many_users, monkeypa
 
 def test_the_same_users_get_the_lists_of_all_models(parts, monkeypatch, request):
     some = np.unique(parts[1].users)[::2]
-    monkeypatch.setattr(judging, "choose_listed_users", lambda *_: some)
+    monkeypatch.setattr(judging, "choose_listed_users", lambda *_, **__: some)
     asked = []
 
-    def spy(model, users, n):
+    def spy(model, users, n, **how):
         asked.append(users.tolist())
-        return recommend_to(model, users, n)
+        return recommend_to(model, users, n, **how)
 
     monkeypatch.setattr(judging, "recommend_to", spy)
     final = request.getfixturevalue("final")

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +11,9 @@ from sklearn.metrics import ndcg_score
 
 from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings, RatingScale
-from harness.evaluation.ranking import ndcg, rank_test_users, recall
+from harness.errors import TrainingError
+from harness.evaluation import ranking
+from harness.evaluation.ranking import ndcg, rank_test_users, recall, recommend_to
 from harness.models.base import Recommender
 
 NOTHING_KNOWN = Catalogue.empty()
@@ -74,6 +77,35 @@ def cases(draw):
     )
     scores = rng.permutation(6 * 14).reshape(6, 14) / 10
     return scores, train, test
+
+
+class InBlocks(Table):
+    """Makes two blocks of lists side by side, and fails for one user, if that is asked."""
+
+    name: ClassVar[str] = "in-blocks"
+
+    def recommend_to_many(self, users, n=10, **asked):
+        if self.side_by_side is not None and users[0] < 8:
+            self.side_by_side.wait(timeout=10)
+        if self.fails_for in users.tolist():
+            raise TrainingError("user 9")
+        return super().recommend_to_many(users, n, **asked)
+
+
+def test_lists_are_made_side_by_side_in_the_order_of_the_users(monkeypatch):
+    monkeypatch.setattr(ranking, "_USERS_AT_ONCE", 4)
+    scores = np.random.default_rng(0).random((10, 6))
+    train, _ = make_parts({(0, 0): 3}, {(1, 1): 3}, n_users=10, n_items=6)
+    model = InBlocks(scores=scores).fit(train, NOTHING_KNOWN)
+    # One at a time would wait for the other for ever.
+    model.side_by_side, model.fails_for = threading.Barrier(2), None
+    lists = recommend_to(model, range(1, 10), 3, jobs=2)
+    best = np.argsort(-scores[1:], axis=1)[:, :3]
+    np.testing.assert_array_equal(lists.items, best)
+    model.side_by_side, model.fails_for = None, 9
+    for jobs in (1, 2):
+        with pytest.raises(TrainingError, match="user 9"):
+            recommend_to(model, range(1, 10), 3, jobs=jobs)
 
 
 # The first list loads a compiled loop.

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from harness.data.catalogue import Catalogue
 from harness.data.dataset import Dataset
 from harness.errors import StudyError, UnknownNameError
+from harness.evaluation.final import judge_entries
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds, cut_fold
 from harness.experiment import fitting
@@ -59,8 +60,16 @@ def test_the_best_is_measured_again_on_folds_that_the_search_has_not_seen(
         folds.append((train, assign_folds(train, **arguments)))
         return folds[-1][1]
 
+    threads = []
+
+    def note_threads(*given, jobs, **how):
+        threads.append(jobs)
+        return judge_entries(*given, jobs=jobs, **how)
+
     monkeypatch.setattr(remeasure, "assign_folds", note)
-    judged = judge(prepared)
+    monkeypatch.setattr(remeasure, "judge_entries", note_threads)
+    judged = judge(replace(prepared, settings=replace(prepared.settings, jobs=2)))
+    assert threads == [2]
     # The first deal is for the best settings, the next for the floor.
     train, fresh = folds[0]
     assert train is prepared.split.train

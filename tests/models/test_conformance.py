@@ -18,6 +18,8 @@ from harness.errors import (
     ParameterError,
     UnsupportedError,
 )
+from harness.evaluation import ranking
+from harness.evaluation.ranking import recommend_to
 from harness.models.base import IterativeRecommender, Recommender
 from harness.models.families import family_names, load_family
 from harness.models.hyperparameters import domains
@@ -526,6 +528,16 @@ def test_many_users_get_what_each_would_get_alone(fitted, ratings, n, when):
             np.testing.assert_array_equal(stars[:n_found], alone[1])
             assert (titles[n_found:] == -1).all()
             assert np.isnan(stars[n_found:]).all()
+
+
+def test_threads_side_by_side_make_the_lists_that_one_makes(
+    fitted, ratings, monkeypatch
+):
+    monkeypatch.setattr(ranking, "_USERS_AT_ONCE", 4)
+    users = range(ratings.n_users)
+    one, several = (recommend_to(fitted, users, 5, jobs=jobs) for jobs in (1, 4))
+    np.testing.assert_array_equal(several.items, one.items)
+    np.testing.assert_array_equal(one.items[3], fitted.recommend(3, 5)[0])
 
 
 # Saving
