@@ -251,7 +251,8 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     # What little is known of is compared by RMSE, whatever the objective is.
     of_errors = margin_of(OBJECTIVE, margin if metric == OBJECTIVE else None, scale)[0]
     judge = _Judge(train, ratings, catalogue, metric, jobs)
-    judge.choose_users([each.models[0] for each in fitted])
+    different = {id(each.models): each.models[0] for each in fitted}
+    judge.choose_users([*different.values()])
     models = []
     for each in fitted:
         models.append(judge.score(each))
@@ -353,6 +354,10 @@ class _Judge:
         self._coverage = known_share(train, test)
         self.intervals = ScoreIntervals(test)
         self.predictions: dict[str, Predictions] = {}
+        # Entries with equal settings have the same models.
+        self._asked: list[
+            tuple[list[Recommender], tuple[Predictions, list[TopLists]]]
+        ] = []
         self._listed = distinct(test.users)
         self._objective = ObjectiveScores(
             metric=metric, train=train, test=test, catalogue=catalogue
@@ -375,17 +380,8 @@ class _Judge:
         """Measure a model by everything in the table of measures."""
         entry, test = fitted.entry, self._test
         confidence = self.intervals.confidence
-        predicted = [
-            model.predict(test.users, test.items, test.timestamps)
-            for model in fitted.models
-        ]
+        predicted, lists = self._ask(fitted.models)
         self.predictions[entry.name] = predicted
-        # One seed will do, if nothing is decided by them: they are means over users.
-        ranked = fitted.models if self._objective.needs_lists else fitted.models[:1]
-        lists = [
-            recommend_to(model, self._listed, LENGTH, jobs=self._jobs)
-            for model in ranked
-        ]
         ranking, n_ranked_users = rank_lists(
             lists[0], self._train, test, self._catalogue
         )
@@ -426,6 +422,24 @@ class _Judge:
             notes=tuple(entry.family.notes_on(self._catalogue, self._train)),
             blocks_off=evidence.blocks_off,
         )
+
+    def _ask(self, models: list[Recommender]) -> tuple[Predictions, list[TopLists]]:
+        """Let models predict and recommend, once where they are those of another entry."""
+        for asked, answers in self._asked:
+            if asked is models:
+                return answers
+        test = self._test
+        predicted = [
+            model.predict(test.users, test.items, test.timestamps) for model in models
+        ]
+        # One seed will do, if nothing is decided by them: they are means over users.
+        ranked = models if self._objective.needs_lists else models[:1]
+        lists = [
+            recommend_to(model, self._listed, LENGTH, jobs=self._jobs)
+            for model in ranked
+        ]
+        self._asked.append((models, (predicted, lists)))
+        return predicted, lists
 
     def differences(
         self, entries: Sequence[Entry], *, margin: float, confidence: float

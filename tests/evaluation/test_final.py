@@ -177,6 +177,34 @@ def test_the_same_users_get_the_lists_of_all_models(parts, monkeypatch, request)
     assert final.n_listed_users == len(some)
 
 
+def test_models_of_two_entries_are_asked_once(parts, monkeypatch):
+    train, test = parts
+    entries = [
+        Entry(name=role, family=Mean, params={}, role=role, candidate="c")
+        for role in ("tuned", "initial")
+    ]
+    same = fit_entry(entries[0], train, NOTHING, seeds=[0])
+    asked = []
+
+    def spy(model, users, n, **how):
+        asked.append(model)
+        return recommend_to(model, users, n, **how)
+
+    monkeypatch.setattr(judging, "recommend_to", spy)
+    found = judge_entries(
+        fit_entries(entries, [same, same], costs={}, on_fitted=lambda _: None),
+        train,
+        NOTHING,
+        SealedTest(test),
+        seeds=[0],
+        on_judged=lambda _: None,
+    )
+    assert len(asked) == 1
+    one, other = found.models
+    assert one.rmse == other.rmse
+    assert one.measures["ndcg_at_10"] == other.measures["ndcg_at_10"]
+
+
 def test_a_family_with_a_seed_is_refitted_for_each_and_scored_by_the_mean(final, parts):
     truth = parts[1].values
     expected = [rmse(truth, np.full(len(truth), 3 + k / 10)) for k in range(3)]
