@@ -9,7 +9,7 @@ from typing import Literal
 from harness.evaluation.measures import MEASURES, Measure
 from harness.evaluation.metrics import OBJECTIVE
 from harness.evaluation.ranking import liked_from
-from harness.evaluation.results import Judging, ModelResult
+from harness.evaluation.results import Difference, Judging, ModelResult
 from harness.experiment.decision import beats_bias_of, may_be_chance
 from harness.experiment.measured import estimate, measured
 from harness.experiment.results import ExperimentRecord
@@ -123,14 +123,10 @@ def _family_row(
     rank: int | None,
     found: dict[str, list["Trait"]],
 ) -> list[str]:
-    record, decision, candidate = (
-        context.record,
-        context.record.decision,
-        model.candidate,
-    )
+    record, candidate = context.record, model.candidate
+    decision, name = record.decision, name_of(record, model)
     assert decision is not None
-    name, found_of_it = name_of(record, model), model.measures[record.metric.name]
-    score = with_interval(objective(record), found_of_it)
+    score = with_interval(objective(record), model.measures[record.metric.name])
     if candidate is None:
         return [
             f"*baseline:* {name}",
@@ -393,9 +389,9 @@ def _told_apart(
     """Say whether two values differ noticeably, and beyond their ranges or chance."""
     values = (measured(record, measure.name, c) for c in (one, other))
     low, high = sorted(value for value in values if value is not None)
-    better, worse = (low, high) if measure.direction == "minimize" else (high, low)
+    good, bad = (low, high) if measure.direction == "minimize" else (high, low)
     if not record.spec.decision.is_noticeable(
-        measure.name, better=better, worse=worse
+        measure.name, better=good, worse=bad
     ) or measure.format(low) == measure.format(high):
         return False
     if measure.kind != "cost":
@@ -458,11 +454,8 @@ def pairs(context: Context) -> str:
     rows = [row for row in found if row]
     if len(rows) < 2:
         return ""
-    name, good, bad = (
-        objective(record).label,
-        better(record).comparative,
-        worse(record).comparative,
-    )
+    name = objective(record).label
+    good, bad = better(record).comparative, worse(record).comparative
     head = [f"{good} {name}", f"{bad} {name}"]
     head += [f"{bad} by{amount_unit(record)} [adjusted]", "p (adjusted)"]
     head += ["of the gap", "P better / equivalent / worse", f"the {bad} is"]
@@ -499,20 +492,16 @@ def _pair_row(
         size_cell(difference, objective(record)),
         p_value(difference.p_value),
         _share_of_gap(record, found.value),
-        "-"
-        if found.probability is None or math.isnan(found.probability.better)
-        else " / ".join(
-            map(
-                probability,
-                (
-                    found.probability.better,
-                    found.probability.equivalent,
-                    found.probability.worse,
-                ),
-            )
-        ),
+        _probabilities(found),
         found.answer if found.answer == "worse" else f"**{found.answer}**",
     ]
+
+
+def _probabilities(found: Difference) -> str:
+    p = found.probability
+    if p is None or math.isnan(p.better):
+        return "-"
+    return " / ".join(map(probability, (p.better, p.equivalent, p.worse)))
 
 
 def _share_of_gap(record: ExperimentRecord, difference: float) -> str:

@@ -368,40 +368,44 @@ def draw_folds(study: StudyRecord, path: Path, *, unit: str) -> bool:
     with figure_style():
         figure = Figure(figsize=(8, 3.4), layout="constrained")
         axes = figure.add_subplot()
-        places = list(range(len(shown)))
-        for fold in range(max(len(t.fold_values) for t in shown)):
-            line = [
-                t.fold_values[fold] if fold < len(t.fold_values) else math.nan
-                for t in shown
-            ]
-            axes.plot(
-                places,
-                line,
-                color=MEDIUM,
-                linewidth=0.8,
-                marker=_FOLD_MARKERS[fold % len(_FOLD_MARKERS)],
-                markersize=5,
-                markerfacecolor="white",
-                markeredgecolor=DARK,
-                label=f"fold {fold + 1}",
-            )
-        means = [t.value if t.value is not None else math.nan for t in shown]
-        axes.scatter(
-            places,
-            means,
-            marker="_",
-            s=420,
-            color=ACCENT,
-            linewidths=2,
-            label="mean",
-            zorder=4,
-        )
-        axes.set_xticks(places, [_name_of(t, study) for t in shown])
+        _draw_fold_values(axes, shown)
+        axes.set_xticks(range(len(shown)), [_name_of(t, study) for t in shown])
         axes.set_ylabel(name_of_objective(study.metric, unit))
         axes.margins(x=0.08)
         figure.legend(loc="outside upper center", ncols=6)
         save_figure(figure, path)
     return True
+
+
+def _draw_fold_values(axes: "Axes", trials: list[TrialRecord]) -> None:
+    places = range(len(trials))
+    for fold in range(max(len(t.fold_values) for t in trials)):
+        line = [
+            t.fold_values[fold] if fold < len(t.fold_values) else math.nan
+            for t in trials
+        ]
+        axes.plot(
+            places,
+            line,
+            color=MEDIUM,
+            linewidth=0.8,
+            marker=_FOLD_MARKERS[fold % len(_FOLD_MARKERS)],
+            markersize=5,
+            markerfacecolor="white",
+            markeredgecolor=DARK,
+            label=f"fold {fold + 1}",
+        )
+    means = [math.nan if t.value is None else t.value for t in trials]
+    axes.scatter(
+        places,
+        means,
+        marker="_",
+        s=420,
+        color=ACCENT,
+        linewidths=2,
+        label="mean",
+        zorder=4,
+    )
 
 
 def _raced(study: StudyRecord) -> list[TrialRecord]:
