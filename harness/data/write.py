@@ -16,20 +16,7 @@ from harness.files import scratch_beside
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["new_folder", "write_dataset", "write_files"]
-
-
-def write_dataset(dataset: Dataset, folder: str | Path) -> None:
-    """Write a data set so that `harness.data.load.load_dataset` reads it again.
-
-    The folder holds ``ratings.csv`` (``user_id``, ``item_id``, ``rating`` and, where
-    known, ``timestamp``, ``watch_minutes`` and ``split``) in the order of the source,
-    ``ratings.toml`` (name, scale, notes, whether simulated) and ``catalogue.csv`` (the
-    14 columns and the derived ones as far as known; ``unique_id`` is the item id).
-    It appears complete or not at all.
-    """
-    with new_folder(Path(folder)) as unfinished:
-        write_files(dataset, unfinished)
+__all__ = ["new_folder", "write_files"]
 
 
 @contextmanager
@@ -49,7 +36,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_files(dataset: Dataset, folder: Path) -> None:
-    """Write the files of a data set into a folder that is there."""
+    """Write a data set into a folder that is there, for `load_dataset` to read it again.
+
+    ``ratings.csv`` (``user_id``, ``item_id``, ``rating`` and, where known, ``timestamp``,
+    ``watch_minutes`` and ``split``) in the order of the source, ``ratings.toml`` (name,
+    scale, notes, whether simulated) and ``catalogue.csv`` (the 14 columns and the derived
+    ones as far as known; ``unique_id`` is the item id).
+    """
     _ratings_frame(dataset).to_csv(folder / "ratings.csv", index=False)
     text = tomli_w.dumps(_settings(dataset))
     (folder / "ratings.toml").write_text(text, encoding="utf-8")

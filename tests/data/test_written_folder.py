@@ -13,7 +13,7 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.data.readers.columns import clean_id
-from harness.data.write import write_dataset
+from harness.data.write import new_folder, write_files
 from harness.errors import DataError
 
 # What an id may be: text without control characters, not only spaces around it, and not
@@ -24,6 +24,11 @@ IDS = st.text(
     # An id as a reader leaves it: without quotation marks around it, and no float.
     lambda text: clean_id(text) == text and not text.replace(".", "").isdigit()
 ) | st.integers(0).map(str)
+
+
+def write_dataset(dataset, folder):
+    with new_folder(folder) as unfinished:
+        write_files(dataset, unfinished)
 
 
 @st.composite
