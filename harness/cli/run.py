@@ -13,11 +13,7 @@ from harness.cli.completion import (
     complete_families,
     complete_metrics,
 )
-from harness.cli.options import (
-    StoreOptions,
-    WorkerOptions,
-    spread_options,
-)
+from harness.cli.options import StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end, print_forecast
 from harness.errors import ExperimentError
 

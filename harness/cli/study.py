@@ -14,12 +14,7 @@ from harness.cli.completion import (
     complete_spaces,
     complete_studied_families,
 )
-from harness.cli.options import (
-    DataOptions,
-    StoreOptions,
-    WorkerOptions,
-    spread_options,
-)
+from harness.cli.options import DataOptions, StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end, print_forecast
 
 if TYPE_CHECKING:

@@ -9,13 +9,7 @@ from harness.experiment.convergence import has_equal_budgets, n_judged_trials
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import percent
 from harness.report.claims import lowest_published
-from harness.report.context import (
-    Statement,
-    better,
-    level,
-    objective,
-    tuned_models,
-)
+from harness.report.context import Statement, better, level, objective, tuned_models
 from harness.report.searches import edges, falling
 from harness.search.records import why_none_is_best
 
@@ -34,8 +28,8 @@ def caveats_of(record: ExperimentRecord) -> Iterator[Statement]:
             yield Statement(kind="failed criterion", text=text, facts=facts)
     yield from _above_the_mean(record)
     yield from _few_users(record)
-    yield from _strangers(record, "users")
-    yield from _strangers(record, "items")
+    yield from _unseen(record, "users")
+    yield from _unseen(record, "items")
     yield from _openings(record)
     yield from _changed(record)
     yield from _out_of_date(record)
@@ -80,7 +74,7 @@ def _few_users(record: ExperimentRecord) -> Iterator[Statement]:
         )
 
 
-def _strangers(record: ExperimentRecord, side: Side) -> Iterator[Statement]:
+def _unseen(record: ExperimentRecord, side: Side) -> Iterator[Statement]:
     """Say where many test ratings are of users, or titles, that training has not seen."""
     one = SIDES[side]
     counts = {
@@ -91,7 +85,7 @@ def _strangers(record: ExperimentRecord, side: Side) -> Iterator[Statement]:
         amount = "mostly" if 2 * unseen > total else "in part"
         how = "wholly" if unseen == total else amount
         yield Statement(
-            kind="strangers",
+            kind="unseen users or titles",
             text=f"{percent(unseen / total)} of the test ratings ({unseen:,} of {total:,}) "
             f"have a {one} without any training rating: the comparison is {how} about cold "
             f"start for {one}s.",

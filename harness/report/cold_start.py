@@ -16,17 +16,9 @@ from harness.report.context import (
     rivals,
     unit,
 )
-from harness.report.figures.results import (
-    FEWEST_PAIRS,
-    draw_depth,
-)
+from harness.report.figures.results import FEWEST_PAIRS, draw_depth
 from harness.report.markdown import fold, table
-from harness.report.tables import (
-    BOLD,
-    definitions,
-    models_by_measure,
-    size_cell,
-)
+from harness.report.tables import BOLD, definitions, models_by_measure, size_cell
 
 __all__ = ["cold_start"]
 
@@ -112,7 +104,9 @@ def _about_coldest(
         return only
     warmest = groups[-1].depth if len(groups) > 1 else None
     ends = _about_ends(record, models, side, (coldest, warmest))
-    return " ".join(filter(None, [only, ends, *_kin(record, models, side, coldest)]))
+    return " ".join(
+        filter(None, [only, ends, *_same_family(record, models, side, coldest)])
+    )
 
 
 def _about_only(depth: str, side: Side, *, others: bool) -> str:
@@ -161,7 +155,7 @@ def _errors_by_depth(model: ModelResult, side: Side) -> dict[str, float]:
     return {g.depth: g.rmse.value for g in model.depth[side] if g.rmse is not None}
 
 
-def _kin(
+def _same_family(
     record: ExperimentRecord, models: Sequence[ModelResult], side: Side, depth: str
 ) -> Iterator[str]:
     """Compare entries of one family: what sets them apart may be made for cold start."""

@@ -84,7 +84,7 @@ StatementKind = Literal[
     "failed criterion",
     "above the mean",
     "few users",
-    "strangers",
+    "unseen users or titles",
     "openings",
     "changed rules",
     "unequal budgets",

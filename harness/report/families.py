@@ -40,11 +40,7 @@ from harness.report.context import (
     with_unit,
     worse,
 )
-from harness.report.figures.results import (
-    draw_pareto,
-    draw_scores,
-    pareto_front,
-)
+from harness.report.figures.results import draw_pareto, draw_scores, pareto_front
 from harness.report.markdown import escape, fold, table
 from harness.report.tables import (
     BOLD,

@@ -25,7 +25,7 @@ __all__ = ["ENQUEUE", "SPACE", "command_of", "local_name", "reproduction", "trac
 
 SPACE = "space.toml"
 ENQUEUE = "enqueue.json"
-"""Search space of a study, beside its report."""
+"""Search space of a study, and settings that its first trials were given, beside its report."""
 
 AGAIN = "reproduction"
 """Folder of the repetition: in the same stores all trials would be there twice."""

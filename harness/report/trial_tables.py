@@ -10,21 +10,10 @@ from harness.evaluation.objectives import measure_of
 from harness.experiment.measured import measured
 from harness.experiment.results import ExperimentRecord
 from harness.formatting import duration, setting
-from harness.report.context import (
-    Context,
-    label,
-    paragraphs,
-    unit,
-)
-from harness.report.figures.search import (
-    draw_folds,
-    draw_slices,
-    drawable,
-)
+from harness.report.context import Context, label, paragraphs, unit
+from harness.report.figures.search import draw_folds, draw_slices, drawable
 from harness.report.markdown import code, escape, fold, table
-from harness.search.distributions import (
-    Fixed,
-)
+from harness.search.distributions import Fixed
 from harness.search.records import StudyRecord, TrialRecord, busy_seconds
 
 __all__ = ["trials"]

@@ -15,11 +15,7 @@ from harness.data.dataset import Dataset
 from harness.data.load import load_again
 from harness.data.ratings import Ratings, distinct
 from harness.errors import DataError, StudyError
-from harness.evaluation.equivalence import (
-    NonInferiority,
-    answer_pairs,
-    non_inferiority,
-)
+from harness.evaluation.equivalence import NonInferiority, answer_pairs, non_inferiority
 from harness.evaluation.measures import Measure
 from harness.evaluation.metrics import Metric, log_losses
 from harness.evaluation.objective_scores import ObjectiveScores, Scored
@@ -30,11 +26,7 @@ from harness.evaluation.splits import SealedTest, Split
 from harness.evaluation.statistics import Estimate
 from harness.experiment.refit import refit_best, split_again
 from harness.experiment.results import ExperimentRecord
-from harness.experiment.store import (
-    find_experiment_of,
-    read_experiment,
-    read_named,
-)
+from harness.experiment.store import find_experiment_of, read_experiment, read_named
 from harness.formatting import unit_of_scale
 from harness.models.base import Codes
 from harness.search.openings import (

@@ -376,7 +376,7 @@ def test_test_ratings_of_strangers_are_a_limit(unseen, others, said):
         return replace(model, depth={**model.depth, "users": users})
 
     record = with_models(make_record(), change)
-    found = [each for each in caveats(record) if each.kind == "strangers"]
+    found = [each for each in caveats(record) if each.kind == "unseen users or titles"]
     assert len(found) == (said is not None)
     if said:
         assert found[0].facts == {

@@ -5,13 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.evaluation.data_sets import DataSetComparison
 from harness.formatting import p_relation
-from harness.report.figures.style import (
-    ACCENT,
-    DARK,
-    MEDIUM,
-    figure_style,
-    save_figure,
-)
+from harness.report.figures.style import ACCENT, DARK, MEDIUM, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
