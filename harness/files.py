@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["create_file", "scratch_beside", "shipped_folders"]
+from harness.errors import ExperimentError, UnknownNameError
+
+__all__ = ["create_file", "find_experiment", "scratch_beside", "shipped_folders"]
 
 _STALE_SECONDS = 60.0
 
@@ -19,6 +21,22 @@ def shipped_folders(kind: str) -> list[Path]:
     package = Path(__file__).parent
     # In a wheel the files lie inside the package, in a checkout beside it.
     return [package / "shipped" / kind, package.parent / kind]
+
+
+def find_experiment(name: str) -> Path:
+    """Look up an experiment: a path, then ``./experiments``, then the shipped ones."""
+    if Path(name).is_file():
+        return Path(name)
+    stem = name.removeprefix("experiments/").removesuffix(".toml")
+    folders = [Path("experiments"), *shipped_folders("experiments")]
+    for folder in folders:
+        if "/" not in stem and (folder / f"{stem}.toml").is_file():
+            return folder / f"{stem}.toml"
+    known = {path.stem for folder in folders for path in folder.glob("*.toml")}
+    unknown = UnknownNameError("experiment", stem, known)
+    if name == stem and "/" not in stem:
+        raise unknown
+    raise ExperimentError(f"{name}: there is no such file. {unknown}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from harness.cli.completion import (
 from harness.cli.options import StoreOptions, WorkerOptions, spread_options
 from harness.cli.terminal import print_end, print_forecast
 from harness.errors import ExperimentError
+from harness.files import find_experiment
 
 if TYPE_CHECKING:
     from harness.experiment.results import ExperimentRecord
@@ -211,6 +212,8 @@ def run(
 
       harness run movielens_100k --data ml-100k --check
     """
+    # Before the imports, which take a second.
+    find_experiment(file)
     workers.prepare(needed=not scope.report_only)
     from harness import api
     from harness.carry_out import finish
@@ -270,7 +273,7 @@ def _follow_file(
     file: str, scope: Scope, changes: Changes, stores: StoreOptions
 ) -> "ExperimentRecord":
     """Let the experiment follow what its file says now, as far as nothing is trained."""
-    from harness.experiment.file import find_experiment, find_spaces, load_experiment
+    from harness.experiment.file import find_spaces, load_experiment
     from harness.experiment.store import take_over_rules
 
     given = changes.as_content()

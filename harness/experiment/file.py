@@ -28,7 +28,7 @@ from harness.experiment.spec import (
     ExperimentSpec,
     FamilySpec,
 )
-from harness.files import shipped_folders
+from harness.files import find_experiment
 from harness.models.base import Recommender
 from harness.models.blend import Blend
 from harness.models.families import load_family
@@ -39,7 +39,6 @@ from harness.toml import as_sentence, broken_rule, first_problem, line_of
 __all__ = [
     "complaint",
     "complaints",
-    "find_experiment",
     "find_spaces",
     "load_experiment",
 ]
@@ -220,22 +219,6 @@ def _unknown(spec: ExperimentSpec, name: str, *also: str) -> str:
 
 EXTENDS = "extends"
 MOST_STEPS = 10
-
-
-def find_experiment(name: str) -> Path:
-    """Look up an experiment: a path, then ``./experiments``, then the shipped ones."""
-    if Path(name).is_file():
-        return Path(name)
-    stem = name.removeprefix("experiments/").removesuffix(".toml")
-    folders = [Path("experiments"), *shipped_folders("experiments")]
-    for folder in folders:
-        if "/" not in stem and (folder / f"{stem}.toml").is_file():
-            return folder / f"{stem}.toml"
-    known = {path.stem for folder in folders for path in folder.glob("*.toml")}
-    unknown = UnknownNameError("experiment", stem, known)
-    if name == stem and "/" not in stem:
-        raise unknown
-    raise ExperimentError(f"{name}: there is no such file. {unknown}")
 
 
 def load_experiment(

@@ -18,14 +18,10 @@ from harness.evaluation.objectives import can_measure, check_probabilities
 from harness.evaluation.requirements import find_requirements
 from harness.evaluation.splits import Split, assign_folds, split_off_test
 from harness.experiment.convergence import patience_of
-from harness.experiment.file import (
-    complaint,
-    find_experiment,
-    find_spaces,
-    load_experiment,
-)
+from harness.experiment.file import complaint, find_spaces, load_experiment
 from harness.experiment.spec import ExperimentSpec
 from harness.experiment.store import repeat_name
+from harness.files import find_experiment
 from harness.models.blend import Blend
 from harness.models.families import is_in_file, load_family
 from harness.plain import to_json

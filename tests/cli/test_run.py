@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.cli.options import WorkerOptions
 from harness.experiment import judge as judgement
 from harness.experiment.store import read_experiment
 from harness.search.storage import read_study
@@ -204,6 +205,13 @@ def test_a_report_is_written_again_without_data_or_training(done, tmp_path):
     result = invoke("report", "toy", "--out", "third")
     assert result.output.strip() == "third/report.md"
     assert (done / "third/report.md").read_text() == first
+
+
+def test_a_misspelt_experiment_is_found_out_before_workers_and_imports(monkeypatch):
+    monkeypatch.setattr(WorkerOptions, "prepare", lambda *_, **__: pytest.fail("late"))
+    result = invoke("run", "quik")
+    assert result.exit_code == 2
+    assert "Did you mean 'quick'?" in result.output
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import pytest
 
 from harness.data.options import sidecar_file
 from harness.errors import ExperimentError, UnknownNameError
-from harness.experiment.file import find_experiment, find_spaces, load_experiment
+from harness.experiment.file import find_spaces, load_experiment
 from harness.experiment.spec import ExperimentSpec
+from harness.files import find_experiment
 from harness.search.space import StudyFile
 from harness.toml import line_of
 
