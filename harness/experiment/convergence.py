@@ -29,6 +29,7 @@ __all__ = [
 
 NOTICEABLE = 0.2
 """What share of the usual margin a search that is not over has gained in its last quarter."""
+_NEGLIGIBLE_CHANCE = 1e-15
 
 
 def best_so_far(study: StudyRecord) -> list[tuple[int, float]]:
@@ -94,19 +95,27 @@ def expected_best(values: Sequence[float], n: int) -> float:
     total = len(values)
     if not 1 <= n <= total:
         raise ValueError(f"n must be between 1 and {total}, but is {n}.")
+    return _expected_best(sorted(values), n)
+
+
+def _expected_best(ordered: Sequence[float], n: int) -> float:
+    total = len(ordered)
     # Each chance from the one before: binomials of many trials overflow a float.
     chance, expected = n / total, 0.0
-    for rank, value in enumerate(sorted(values)[: total - n + 1], 1):
-        expected += chance * value
+    for rank in range(1, total - n + 2):
+        expected += chance * ordered[rank - 1]
         chance *= (total - rank - n + 1) / (total - rank) if rank < total else 0.0
+        # What is left cannot be seen: else the curve would take the square of the trials.
+        if chance * (total - rank) < _NEGLIGIBLE_CHANCE:
+            break
     return expected
 
 
 def expected_curve(study: StudyRecord) -> list[tuple[int, float]]:
     """Expect the best of every number of trials."""
     sign = study.metric.sign
-    losses = [sign * value for value in drawn_values(study)]
-    return [(n, sign * expected_best(losses, n)) for n in range(1, len(losses) + 1)]
+    losses = sorted(sign * value for value in drawn_values(study))
+    return [(n, sign * _expected_best(losses, n)) for n in range(1, len(losses) + 1)]
 
 
 def noticeable(metric: Metric, scale: tuple[float, float]) -> float:

@@ -381,7 +381,7 @@ def _doubt(
             return ""
         low, high = measure.format(ends.low), measure.format(ends.high)
         return f"single processes have measured {low} to {high}"
-    is_gain = criterion.metric == "gain_over_bias" and value > 0
+    is_gain = criterion.metric == FLOOR and value > 0
     if not is_gain or criterion.at_least is None or _is_sure_gain(record, candidate):
         return ""
     return "the difference to the baseline may be chance"
@@ -391,7 +391,7 @@ def _is_sure_gain(record: ExperimentRecord, candidate: str) -> bool:
     """Say whether the RMSE is below the bias baseline's beyond chance."""
     if record.metric == OBJECTIVE:
         return beats_bias_of(record, candidate)
-    found = estimate(record, "gain_over_bias", candidate)
+    found = estimate(record, FLOOR, candidate)
     return found is not None and found.low > 0
 
 
@@ -411,7 +411,7 @@ _WORDS = {
     "claims": "published claims",
     "families": "families",
 }
-"""What can be changed without another look, and how it is called."""
+"""What can be changed without another opening of the test set, and how it is called."""
 
 
 def declare(spec: ExperimentSpec) -> dict[str, object]:
