@@ -41,6 +41,7 @@ from harness.report.figures.style import (
     make_panels,
     place_labels,
     save_figure,
+    share_legend,
 )
 from harness.search.pareto import is_on_front
 
@@ -447,10 +448,7 @@ def draw_depth(record: ExperimentRecord, path: Path) -> bool:
             axes.set_title(f"By training ratings of the {SIDES[side]}")
             axes.set_ylabel(f"RMSE in {unit(record)}")
         _limit(panels, [groups for side in sides for groups in drawn[side].values()])
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, loc="outside upper center", ncols=min(len(labels), 3)
-        )
+        share_legend(figure, n_columns=3)
         save_figure(figure, path)
     return True
 
@@ -549,19 +547,11 @@ def draw_blocks(record: ExperimentRecord, path: Path) -> bool:
         figure, panels = make_panels([2.5] * len(tuned), n_columns=2)
         for axes, (candidate, weights) in zip(panels, tuned.items(), strict=True):
             published = _published(record, candidate)
-            shown = {"tuned": weights}
-            _draw_weights(
-                axes, {"published": published, **shown} if published else shown
-            )
+            shown = {"published": published} if published else {}
+            _draw_weights(axes, {**shown, "tuned": weights})
             axes.set_title(display_name(record, candidate, width=34), fontsize=10)
             axes.set_xlabel("share of the weight")
-        found = [axes.get_legend_handles_labels() for axes in panels]
-        unique = {
-            label: bars for each in found for bars, label in zip(*each, strict=True)
-        }
-        figure.legend(
-            unique.values(), unique.keys(), loc="outside upper center", ncols=3
-        )
+        share_legend(figure, n_columns=3)
         save_figure(figure, path)
     return True
 

@@ -22,6 +22,7 @@ from harness.report.figures.style import (
     figure_style,
     make_panels,
     save_figure,
+    share_legend,
 )
 from harness.search.distributions import Categorical, Distribution, ends_of, is_log
 from harness.search.importance import dominating_choice, param_importance
@@ -202,13 +203,7 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
                     axes.set_ylabel(f"{measure_of(record.metric).label} over the folds")
                 if place >= len(studies) - n_columns:
                     axes.set_xlabel("trials")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(
-            handles,
-            labels,
-            loc="outside upper center",
-            ncols=2 if len(studies) > 1 else 6,
-        )
+        share_legend(figure, n_columns=2 if len(studies) > 1 else 6)
         save_figure(figure, path)
     return True
 
@@ -444,12 +439,7 @@ def draw_slices(study: StudyRecord, path: Path, *, unit: str) -> bool:
                 axes.set_ylabel(name_of_objective(study.metric, unit))
             else:
                 axes.tick_params(labelleft=False)
-        found = {
-            label: handle
-            for axes in figure.axes
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=6)
+        share_legend(figure, n_columns=6)
         save_figure(figure, path)
     return True
 

@@ -30,6 +30,7 @@ __all__ = [
     "make_panels",
     "place_labels",
     "save_figure",
+    "share_legend",
 ]
 
 
@@ -196,6 +197,18 @@ def make_panels(
     grid = figure.add_gridspec(n_rows, n_columns, height_ratios=rows)
     places = [divmod(place, n_columns) for place in range(len(heights))]
     return figure, [figure.add_subplot(grid[place]) for place in places]
+
+
+def share_legend(figure: "Figure", *, n_columns: int) -> None:
+    """Name above all panels what is drawn in any of them, once."""
+    found = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        found.values(), found.keys(), loc="outside upper center", ncols=n_columns
+    )
 
 
 def label_logarithmic(axes: "Axes") -> None:

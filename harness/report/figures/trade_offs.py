@@ -28,6 +28,7 @@ from harness.report.figures.style import (
     figure_style,
     make_panels,
     save_figure,
+    share_legend,
 )
 from harness.search.records import StudyRecord, TrialRecord
 
@@ -58,12 +59,7 @@ def draw_fronts(record: ExperimentRecord, path: Path) -> bool:
             axes.set_xlabel(_name_on_axis(front.objectives[place], unit))
             if not record.is_study:
                 axes.set_title(display_name(record, candidate, width=26), fontsize=10)
-        found = {
-            label: handle
-            for axes in panels
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=6)
+        share_legend(figure, n_columns=6)
         save_figure(figure, path)
     return True
 
