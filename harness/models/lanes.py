@@ -5,9 +5,14 @@ prove, at each entry, that the arrays do not overlap, and leaves what is left ov
 scalar code. In a loop over 48 numbers that is most of the time. These vectors are what
 they say on every machine: of float32 one register with AVX-512, two with AVX, four with
 SSE or NEON.
+
+Several vectors, one after the other in memory, are a value, too: as many as a tuple is long,
+which is known when a loop is compiled. Nothing then has to be counted while it runs, and what
+is added up stays in registers. A single vector goes with each of several.
 """
 
 import operator
+from functools import partial, reduce
 from typing import Any
 
 from llvmlite import ir
@@ -20,12 +25,16 @@ __all__ = [
     "WIDTH",
     "add_four",
     "load",
+    "load_several",
     "prefetch",
     "prefetch_read",
+    "prefetch_several",
     "splat",
     "square_root",
     "store",
     "total",
+    "two_by_root",
+    "zeros",
 ]
 
 WIDTH = 16
@@ -37,9 +46,9 @@ _intrinsic: Any = intrinsic  # it takes away the first argument, which types do 
 
 
 class _Lanes(types.Type):
-    def __init__(self, dtype):
-        self.dtype = dtype
-        super().__init__(name=f"Lanes({dtype})")
+    def __init__(self, dtype, count=1):
+        self.dtype, self.count = dtype, count
+        super().__init__(name=f"Lanes({dtype}, {count})")
 
 
 _NUMBERS = {
@@ -52,17 +61,27 @@ def _vector_of(dtype):
     return ir.VectorType(_NUMBERS[dtype][1], WIDTH)
 
 
+def _constant(kind, number):
+    return ir.Constant(kind, [number] * WIDTH)
+
+
 @register_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, fe_type):
-        super().__init__(manager, fe_type, _vector_of(fe_type.dtype))
+        kind, count = _vector_of(fe_type.dtype), fe_type.count
+        packed = kind if count == 1 else ir.ArrayType(kind, count)
+        super().__init__(manager, fe_type, packed)
 
 
 class _Arithmetic(AbstractTemplate):
     def generic(self, args, kws):
-        matches = not kws and len(args) == 2 and args[0] == args[1]
-        matches = matches and isinstance(args[0], _Lanes)
-        return signature(args[0], *args) if matches else None
+        if kws or len(args) != 2 or not all(isinstance(arg, _Lanes) for arg in args):
+            return None
+        longer = max(args, key=lambda arg: arg.count)
+        matches = all(
+            arg.dtype == longer.dtype and arg.count in (1, longer.count) for arg in args
+        )
+        return signature(longer, *args) if matches else None
 
 
 def _define(symbol, instruction):
@@ -70,7 +89,23 @@ def _define(symbol, instruction):
 
     @lower_builtin(symbol, _Lanes, _Lanes)
     def lower(context, builder, sig, args):
-        return getattr(builder, instruction)(*args, flags=_FLAGS)
+        operation = partial(getattr(builder, instruction), flags=_FLAGS)
+        return _one_by_one(builder, operation, *args)
+
+
+def _one_by_one(builder, operation, *args):
+    """Apply an operation to vectors in turn; a single one goes with each of several."""
+    packs = [arg.type for arg in args if isinstance(arg.type, ir.ArrayType)]
+    if not packs:
+        return operation(*args)
+    results = ir.Constant(packs[0], ir.Undefined)
+    for k in range(packs[0].count):
+        parts = [
+            builder.extract_value(arg, k) if isinstance(arg.type, ir.ArrayType) else arg
+            for arg in args
+        ]
+        results = builder.insert_value(results, operation(*parts), k)
+    return results
 
 
 for _symbol, _instruction in (
@@ -101,21 +136,70 @@ def square_root(typing, vector):
     """Take the square root of each number."""
 
     def build(context, builder, sig, args):
-        name = f"llvm.sqrt.v16{_NUMBERS[vector.dtype][0]}"
-        return _call(builder, name, args[0].type, [args[0]])
+        return _one_by_one(builder, partial(_root, builder, vector), args[0])
 
     return vector(vector), build
 
 
+def _root(builder, lanes, vector):
+    name = f"llvm.sqrt.v16{_NUMBERS[lanes.dtype][0]}"
+    return _call(builder, name, vector.type, [vector])
+
+
+@_intrinsic
+def two_by_root(typing, vector):
+    """Divide 2 by the square root of each float32, all above 1e-30.
+
+    The last digit may differ; of infinity it is 0, or next to it.
+    """
+
+    def build(context, builder, sig, args):
+        _, _, features = context.codegen().magic_tuple()
+        one = _estimate if "+avx512f" in features.split(",") else _divide
+        return _one_by_one(builder, partial(one, builder, vector), args[0])
+
+    return vector(vector), build
+
+
+def _divide(builder, lanes, vector):
+    root = _root(builder, lanes, vector)
+    return builder.fdiv(_constant(vector.type, 2.0), root, flags=_FLAGS)
+
+
+def _estimate(builder, lanes, vector):
+    """Start from fourteen bits, which a step of Newton's doubles.
+
+    With AVX-512 an estimate takes no longer than a product, a root and a division by it
+    fourteen times as long.
+    """
+    kind = vector.type
+    add, subtract, multiply = (
+        partial(operation, flags=_FLAGS)
+        for operation in (builder.fadd, builder.fsub, builder.fmul)
+    )
+    # Of infinity the step would be no number.
+    largest = _constant(kind, 3e38)
+    finite = builder.fcmp_ordered("<", vector, largest)
+    vector = builder.select(finite, vector, largest)
+    others = [_constant(kind, 0.0), ir.Constant(ir.IntType(16), -1)]
+    rough = _call(builder, "llvm.x86.avx512.rsqrt14.ps.512", kind, [vector, *others])
+    # In this order what is rounded last is nearly the result: most digits are right.
+    off = subtract(_constant(kind, 1.0), multiply(multiply(vector, rough), rough))
+    return add(add(rough, rough), multiply(rough, off))
+
+
 @_intrinsic
 def total(typing, vector):
-    """Add up the numbers of a vector, in any order."""
+    """Add up the numbers of one or several vectors, in any order."""
 
     def build(context, builder, sig, args):
         name, number = _NUMBERS[vector.dtype]
         name = f"llvm.vector.reduce.fadd.v16{name}"
-        zero = ir.Constant(number, -0.0)
-        return _call(builder, name, number, [zero, args[0]], "reassoc")
+        zero, added = ir.Constant(number, -0.0), args[0]
+        if vector.count > 1:
+            parts = (builder.extract_value(added, k) for k in range(vector.count))
+            added = reduce(partial(builder.fadd, flags=_FLAGS), parts)
+        return _call(builder, name, number, [zero, added], "reassoc")
 
     return vector.dtype(vector), build
 
@@ -132,12 +216,44 @@ def load(typing, array, position):
 
 
 @_intrinsic
-def store(typing, array, position, vector):
-    """Write sixteen numbers; nothing is checked."""
+def load_several(typing, array, position, like):
+    """Read as many vectors as a tuple is long, one after the other; nothing is checked."""
+    lanes = _Lanes(array.dtype, like.count)
 
     def build(context, builder, sig, args):
         place = _place(context, builder, sig.args[0], args)
-        builder.store(args[2], place, align=array.dtype.bitwidth // 8)
+        align = array.dtype.bitwidth // 8
+        if like.count == 1:
+            return builder.load(place, align=align)
+        vectors = ir.Constant(context.get_value_type(lanes), ir.Undefined)
+        for k in range(like.count):
+            vector = builder.load(_beyond(builder, place, k), align=align)
+            vectors = builder.insert_value(vectors, vector, k)
+        return vectors
+
+    return lanes(array, types.intp, like), build
+
+
+@_intrinsic
+def zeros(typing, like):
+    """As many vectors of float32 as a tuple is long, all 0."""
+
+    def build(context, builder, sig, args):
+        return ir.Constant(context.get_value_type(sig.return_type), None)
+
+    return _Lanes(types.float32, like.count)(like), build
+
+
+@_intrinsic
+def store(typing, array, position, vector):
+    """Write one or several vectors, one after the other; nothing is checked."""
+
+    def build(context, builder, sig, args):
+        place, packed = _place(context, builder, sig.args[0], args), args[2]
+        for k in range(vector.count):
+            one = builder.extract_value(packed, k) if vector.count > 1 else packed
+            beyond = _beyond(builder, place, k)
+            builder.store(one, beyond, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), build
@@ -163,16 +279,19 @@ def add_four(typing, table, row, numbers):
     return types.void(table, types.intp, types.UniTuple(types.float64, 4)), build
 
 
+def _ask(builder, data, position, *, for_writing):
+    place = builder.bitcast(builder.gep(data, [position]), ir.IntType(8).as_pointer())
+    # Of high locality, into the cache of data.
+    kind = [ir.Constant(_INDEX, n) for n in (int(for_writing), 3, 1)]
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *kind])
+
+
 def _prefetching(*, for_writing):
     @_intrinsic
     def prefetch(typing, array, position):
         def build(context, builder, sig, args):
             data = context.make_array(sig.args[0])(context, builder, args[0]).data
-            byte = ir.IntType(8).as_pointer()
-            place = builder.bitcast(builder.gep(data, [args[1]]), byte)
-            # Of high locality, into the cache of data.
-            kind = [ir.Constant(_INDEX, n) for n in (int(for_writing), 3, 1)]
-            _call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *kind])
+            _ask(builder, data, args[1], for_writing=for_writing)
             return context.get_dummy_value()
 
         return types.void(array, types.intp), build
@@ -186,10 +305,28 @@ prefetch_read = _prefetching(for_writing=False)
 """Ask for the cache line of a number that will be read soon; other cores keep it."""
 
 
+@_intrinsic
+def prefetch_several(typing, array, position, like):
+    """Ask for as many vectors of float32 as a tuple is long, which will be changed soon."""
+
+    def build(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        for k in range(like.count):
+            beyond = builder.add(args[1], ir.Constant(args[1].type, k * WIDTH))
+            _ask(builder, data, beyond, for_writing=True)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, like), build
+
+
 def _place(context, builder, array_type, args):
     data = context.make_array(array_type)(context, builder, args[0]).data
     vector = _vector_of(array_type.dtype)
     return builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
+
+
+def _beyond(builder, place, n_vectors):
+    return builder.gep(place, [ir.Constant(_INDEX, n_vectors)])
 
 
 def _call(builder, name, returned, args, *flags):
