@@ -11,9 +11,20 @@ from harness.data.load import load_dataset
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
 from harness.models.hybrid.embeddings import KernelTrainer, Learning, Signals
+from harness.models.hybrid.kernels import shuffle
 from harness.models.hybrid.lightfm_engine import LightFMTrainer
 from harness.models.hybrid.model import Hybrid
-from harness.models.lanes import WIDTH, load, splat, square_root, store, total
+from harness.models.lanes import (
+    WIDTH,
+    load,
+    load_several,
+    splat,
+    square_root,
+    store,
+    total,
+    two_by_root,
+    zeros,
+)
 
 N_USERS, N_ITEMS, N_PAIRS = 60, 40, 900
 
@@ -152,3 +163,40 @@ def test_lanes_compute_like_arrays():
     assert not out[:5].any()
     assert not out[5 + WIDTH :].any()
     assert added == pytest.approx(y.sum(dtype=np.float64), rel=1e-6)
+
+
+@numba.njit
+def _combine_several(a, out, like):
+    x, sums = load_several(a, 2, like), zeros(like)
+    for _ in range(3):
+        sums += splat(np.float32(2)) * x
+    store(out, 1, sums - two_by_root(x))
+    return total(sums)
+
+
+@pytest.mark.parametrize("n_vectors", [1, 3])
+def test_several_vectors_compute_like_arrays(n_vectors):
+    n = n_vectors * WIDTH
+    a = np.geomspace(1e-8, 1e8, n + 2, dtype=np.float32)
+    out = np.zeros(n + 2, dtype=np.float32)
+    added = _combine_several(a, out, (0,) * n_vectors)
+    x = a[2:].astype(np.float64)
+    np.testing.assert_allclose(out[1:-1], 6 * x - 2 / np.sqrt(x), rtol=1e-6)
+    assert out[0] == out[-1] == 0
+    assert added == pytest.approx(6 * x.sum(), rel=1e-6)
+    a[2] = np.inf
+    _combine_several(a, out, (0,) * n_vectors)
+    assert out[1] == np.inf
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 1500])
+def test_numbers_are_shuffled_as_numpy_shuffles_them(n):
+    rng = np.random.RandomState(3)
+    state = rng.get_state(legacy=False)["state"]
+    order, position = shuffle(n, state["key"], state["pos"])
+    expected = np.arange(n)
+    rng.shuffle(expected)
+    np.testing.assert_array_equal(order, expected)
+    after = rng.get_state(legacy=False)["state"]
+    assert position == after["pos"]
+    np.testing.assert_array_equal(state["key"], after["key"])

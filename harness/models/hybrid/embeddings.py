@@ -11,6 +11,7 @@ from harness.models.hybrid.kernels import (
     arrange,
     bpr_epoch,
     logistic_epoch,
+    shuffle,
     warp_epoch,
 )
 from harness.models.lanes import WIDTH
@@ -119,14 +120,16 @@ class KernelTrainer:
         n_users = features[0].shape[0]
         self._learning = learning
         self._rng = np.random.RandomState(learning.seed)
-        self._pairs = (
-            signals.users.astype(np.int32, copy=False),
-            signals.items.astype(np.int32, copy=False) + np.int32(n_users),
-            np.abs(signals.values),
-            signals.values > 0,
-        )
+        # Side by side, so that putting pairs in order reads memory once for each.
+        codes = np.empty((len(signals.users), 4), dtype=np.int32)
+        codes[:, 0], codes[:, 1] = signals.users, signals.items + np.int32(n_users)
+        numbers = codes.view(np.float32)
+        numbers[:, 2] = np.abs(signals.values)
+        numbers[:, 3] = np.maximum(0, signals.values)
+        self._pairs = codes, numbers
         if learning.loss != "logistic":
-            self._liked = _lists(*self._pairs[:2], n_users)
+            self._items = codes[:, 1].copy()
+            self._liked = _lists(codes[:, 0], self._items, n_users)
         self._allocate(features)
 
     def _allocate(self, features: "tuple[csr_matrix, csr_matrix]") -> None:
@@ -158,22 +161,12 @@ class KernelTrainer:
         pairs, learning = self._pairs, self._learning
         if not len(pairs[0]):
             return False
-        order = np.arange(len(pairs[0]), dtype=np.int32)
-        self._rng.shuffle(order)
-        n_user_features, width = self._sides[0].stop, self._table[0].size
         arguments = (
-            arrange(*pairs, order),
+            arrange(pairs, _shuffled(len(pairs[0]), self._rng)),
             self._features,
             self._table.reshape(-1),
             self._ones,
-            (
-                learning.n_factors,
-                n_user_features * width,
-                float(np.float32(learning.learning_rate)),
-                float(learning.user_alpha),
-                float(learning.item_alpha),
-                self._is_adadelta,
-            ),
+            self._setting(),
         )
         if learning.loss == "logistic":
             logistic_epoch(*arguments)
@@ -182,11 +175,24 @@ class KernelTrainer:
             if learning.loss == "warp":
                 warp_epoch(*arguments, self._liked, seed)
             else:
-                bpr_epoch(*arguments, self._liked, seed, pairs[1])
+                bpr_epoch(*arguments, self._liked, seed, self._items)
         # As LightFM does: the sum is finite if all are, and needs no array of flags.
         if not np.isfinite(self._table[:, 0].sum()):
             raise TrainingError(DIVERGED)
         return True
+
+    def _setting(self) -> tuple[Any, ...]:
+        """Sum up what does not change, as the kernels take it."""
+        learning, adadelta = self._learning, self._is_adadelta
+        half_rate = 1.0 if adadelta else float(np.float32(learning.learning_rate)) / 2
+        return (
+            learning.n_factors,
+            self._sides[0].stop * self._table[0].size,
+            half_rate,
+            (float(learning.user_alpha), float(learning.item_alpha)),
+            adadelta,
+            (0,) * (self._table.shape[2] // WIDTH),
+        )
 
     def embeddings(self) -> tuple[Embeddings, Embeddings]:
         """Copy what users and items have learnt so far."""
@@ -199,6 +205,16 @@ class KernelTrainer:
             for side, rows in enumerate(self._sides)
         )
         return users, items
+
+
+def _shuffled(n: int, rng: np.random.RandomState) -> npt.NDArray[np.int32]:
+    """Shuffle the whole numbers below `n`, and move the generator on."""
+    state = rng.get_state(legacy=False)
+    twister = state["state"]
+    order: npt.NDArray[np.int32]
+    order, twister["pos"] = shuffle(n, twister["key"], twister["pos"])
+    rng.set_state(state)
+    return order
 
 
 def _aligned(n: int) -> Singles:
