@@ -3,9 +3,10 @@
     python tests/benchmarks/bench_cf.py trials [N_SCRIPT_TRIALS]
         100 trials of the space of ../shared/bench/handwritten_knn.py in one process,
         without tracking, against the mean trial of that script.
-    python tests/benchmarks/bench_cf.py size
+    python tests/benchmarks/bench_cf.py size [RATINGS]
         20 million simulated ratings of 138,000 users and 27,000 items. Stars are drawn
-        at random: no title is better than another, so none is soon out of a list.
+        at random: no title is better than another, so none is soon out of a list. Or a
+        file of ratings: `bench_fidelity.py simulate` makes one whose titles differ.
 
 Each prints one JSON line for each figure.
 """
@@ -23,6 +24,7 @@ import numpy as np
 import optuna
 
 from harness.data.catalogue import Catalogue
+from harness.data.load import load_dataset
 from harness.data.ratings import Ratings, RatingScale
 from harness.evaluation.metrics import rmse
 from harness.evaluation.splits import assign_folds
@@ -143,14 +145,14 @@ def latencies(model, users):
     return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
 
 
-def bench_size():
+def bench_size(file=None):
     """Time fit, prediction and recommendation, item-based and user-based."""
     small = read_ml_100k()
     # Compile first, on something small but of the same kinds.
     for user_based in (False, True):
         CF(user_based=user_based).fit(small, NOTHING).recommend(0)
-    ratings = simulate()
-    say("simulated", n_ratings=len(ratings), peak_gigabytes=peak_gigabytes())
+    ratings = simulate() if file is None else load_dataset(file).ratings
+    say(file or "simulated", n_ratings=len(ratings), peak_gigabytes=peak_gigabytes())
     rng = np.random.default_rng(1)
     users = rng.choice(ratings.n_users, 1_000, replace=False)
     pairs = rng.choice(len(ratings), 100_000, replace=False)
@@ -174,6 +176,6 @@ def bench_size():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["size"]:
-        bench_size()
+        bench_size(*sys.argv[2:3])
     else:
         bench_trials(*map(int, sys.argv[2:3]))
