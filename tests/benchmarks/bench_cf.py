@@ -3,12 +3,11 @@
     python tests/benchmarks/bench_cf.py trials [N_SCRIPT_TRIALS]
         100 trials of the space of ../shared/bench/handwritten_knn.py in one process,
         without tracking, against the mean trial of that script.
-    python tests/benchmarks/bench_cf.py size [RATINGS]
-        20 million simulated ratings of 138,000 users and 27,000 items. Stars are drawn
-        at random: no title is better than another, so none is soon out of a list. Or a
-        file of ratings: `bench_fidelity.py simulate` makes one whose titles differ.
 
-Each prints one JSON line for each figure.
+It prints one JSON line for each figure. `bench_scale.py lists` prints what a top 10 takes on
+20 million simulated ratings of 138,000 users and 27,000 items. Stars are drawn at random: no
+title is better than another, so none is soon out of a list. Or of a file of ratings:
+`bench_fidelity.py simulate` makes one whose titles differ.
 """
 
 import json
@@ -145,17 +144,21 @@ def latencies(model, users):
     return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
 
 
-def bench_size(file=None):
-    """Time fit, prediction and recommendation, item-based and user-based."""
+def bench_size(n_ratings, file=None):
+    """Time fit, prediction and recommendation of titles and of users; yield percentiles."""
     small = read_ml_100k()
     # Compile first, on something small but of the same kinds.
     for user_based in (False, True):
         CF(user_based=user_based).fit(small, NOTHING).recommend(0)
-    ratings = simulate() if file is None else load_dataset(file).ratings
-    say(file or "simulated", n_ratings=len(ratings), peak_gigabytes=peak_gigabytes())
+    n_users, n_items = n_ratings * 138 // 20_000, max(1_000, n_ratings * 27 // 20_000)
+    if file is None:
+        ratings = simulate(n_users, n_items, n_ratings)
+    else:
+        ratings = load_dataset(str(file)).ratings
+    say("ratings", n=len(ratings), peak_gigabytes=peak_gigabytes())
     rng = np.random.default_rng(1)
-    users = rng.choice(ratings.n_users, 1_000, replace=False)
-    pairs = rng.choice(len(ratings), 100_000, replace=False)
+    users = rng.permutation(ratings.n_users)[:1_000]
+    pairs = rng.permutation(len(ratings))[:100_000]
     for user_based in (False, True):
         start = time.perf_counter()
         model = CF(user_based=user_based).fit(ratings, NOTHING)
@@ -164,18 +167,17 @@ def bench_size(file=None):
         model.predict(ratings.users[asked[:10]], ratings.items[asked[:10]])
         start = time.perf_counter()
         model.predict(ratings.users[asked], ratings.items[asked])
+        found = latencies(model, users[: 200 if user_based else None])
         say(
             "user-based" if user_based else "item-based",
             fit_seconds=round(fit_seconds, 1),
             predictions=len(asked),
             predict_seconds=round(time.perf_counter() - start, 2),
-            **latencies(model, users[: 200 if user_based else None]),
+            **found,
             peak_gigabytes=peak_gigabytes(),
         )
+        yield ("users" if user_based else "titles"), found["p95_ms"]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["size"]:
-        bench_size(*sys.argv[2:3])
-    else:
-        bench_trials(*map(int, sys.argv[2:3]))
+    bench_trials(*map(int, sys.argv[2:3]))

@@ -1,25 +1,19 @@
 """Races on samples of users: what they save, and what they cost the best setting.
 
 ``python tests/benchmarks/bench_fidelity.py simulate FILE 1000000`` writes ratings of users,
-titles and factors with a long tail. ``... compare FILE 500000 40 3`` runs `harness study
-svd` with three seeds, each with `--fidelity full` and with samples above that many training
-ratings, and scores the best settings of both on the same fresh folds. ``... large FILE 4``
-runs one study from CSV to its report, and follows CPU seconds and memory of its processes.
+titles and factors with a long tail. `bench_scale.py samples` runs `harness study svd` on
+them, each seed with `--fidelity full` and with samples above so many training ratings, and
+scores the best settings of both on the same fresh folds.
 """
 
-import json
-import os
-import re
 import resource
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
+from measuring import environment, harness_command
 
 from harness.data.load import load_dataset
 from harness.data.options import ReadOptions
@@ -74,7 +68,7 @@ FRESH_SEED = 1_000_003
 
 
 def compare(path, above, n_trials, n_seeds):
-    """Print CPU seconds, folds, and the RMSE of the best settings on fresh folds."""
+    """Yield for each seed the CPU seconds of both, and how far samples end behind."""
     ratings = load_dataset(str(path), ReadOptions()).ratings
     bench = Workbench(SVD, ratings, None, assign_folds(ratings, seed=FRESH_SEED))
     for seed in range(n_seeds):
@@ -92,22 +86,19 @@ def compare(path, above, n_trials, n_seeds):
                 flush=True,
             )
         (full, best), (sampled, other) = found.values()
-        print(
-            f"seed {seed}: {100 * sampled / full:.0f} % of the time, "
-            f"{other - best:+.5f} stars",
-            flush=True,
-        )
+        yield full, sampled, other - best
 
 
 def _search(path, fidelity, n_trials, seed):
     with tempfile.TemporaryDirectory() as folder:
         before = _cpu_of_children()
-        _harness(
-            folder,
+        command = harness_command(
             *("study", "svd", "--data", path, "--split", "none", "--jobs", 1),
             *("--trials", n_trials, "--seed", seed, "--fidelity", fidelity),
             *("--name", "search"),
         )
+        options = {"cwd": folder, "env": environment(), "stdout": subprocess.DEVNULL}
+        subprocess.run(command, check=True, **options)
         seconds = _cpu_of_children() - before
         return seconds, read_study(str(Path(folder) / "optuna.log"), "search")
 
@@ -117,99 +108,11 @@ def _cpu_of_children():
     return used.ru_utime + used.ru_stime
 
 
-def _harness(folder, *words):
-    command = [sys.executable, "-m", "harness", *map(str, words)]
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": root}
-    subprocess.run(
-        command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
-    )
-
-
 def _rmse(bench, params, fold):
     task = FoldTask(params=params, seed=FRESH_SEED, fold=fold)
     return float(bench.run(task).metrics["rmse"][-1])
 
 
-class Memory(threading.Thread):
-    """Follows a process and its children: resident memory, shared pages once, and CPU."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self._process = psutil.Process(pid)
-        self.peaks = {"all": 0.0, "main": 0.0, "largest child": 0.0}
-        self.seconds = {}
-
-    def run(self):
-        """Look twice a second until the process has ended."""
-        try:
-            while self._process.is_running():
-                self._look()
-                time.sleep(0.5)
-        except psutil.NoSuchProcess:
-            return
-
-    def _look(self):
-        sizes = {}
-        for process in [self._process, *self._process.children(recursive=True)]:
-            try:
-                sizes[process.pid] = process.memory_full_info().pss
-                used = process.cpu_times()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-            self.seconds[process.pid] = used.user + used.system
-        main = sizes.pop(self._process.pid, 0)
-        now = {
-            "all": main + sum(sizes.values()),
-            "main": main,
-            "largest child": max(sizes.values(), default=0),
-        }
-        self.peaks = {name: max(size, self.peaks[name]) for name, size in now.items()}
-
-
-def large(path, n_trials, *more):
-    """Run one study from CSV; print when each step began, and what all of it took."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            *(sys.executable, "-m", "harness", "study", "svd", "--data", str(path)),
-            *("--trials", str(n_trials), "--jobs", "2", "--name", "large", *more),
-        ]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            # Read from CSV, not from the cache of a run before.
-            "XDG_CACHE_HOME": folder,
-        }
-        start = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        memory = Memory(process.pid)
-        memory.start()
-        for line in process.stderr:
-            cpu = sum(memory.seconds.values())
-            wall = time.monotonic() - start
-            print(f"{wall:7.1f} s, {cpu:7.1f} CPU s: {line.rstrip()}", flush=True)
-        process.wait()
-        peaks = {k: f"{size / 1e9:.2f} GB" for k, size in memory.peaks.items()}
-        total = sum(memory.seconds.values())
-        wall = time.monotonic() - start
-        print(f"{wall:.0f} s, {total:.0f} CPU s in all, {peaks}")
-        report = (Path(folder) / "reports" / "large" / "report.json").read_text()
-        best = json.loads(report)
-        print(re.findall(r'"rmse_by_seed": \[[^]]*\]', json.dumps(best))[:2])
-
-
 if __name__ == "__main__":
-    what, *rest = sys.argv[1:]
-    if what == "simulate":
-        simulate(rest[0], int(rest[1]))
-    elif what == "compare":
-        compare(Path(rest[0]).resolve(), *map(int, rest[1:]))
-    else:
-        large(Path(rest[0]).resolve(), *rest[1:])
+    what, path, n_ratings = sys.argv[1:]
+    {"simulate": simulate}[what](path, int(n_ratings))
