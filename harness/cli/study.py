@@ -113,7 +113,7 @@ class SearchOptions:
             "Measure to optimise: rmse, mae, user_rmse, within_half_star, ndcg_at_10, "
             "recall_at_10 or another measure of a fold, or a function of your own. Up to "
             "three with commas, as in rmse,latency_p95_ms, give a Pareto front: the first is "
-            "judged on the test set, the others may be costs of --require.",
+            "judged on the test set, the others may be costs, too (see --require).",
             metavar="NAME|FILE.py:FUNCTION[,NAME...]",
             autocompletion=complete_metrics,
         ),

@@ -319,10 +319,10 @@ class ScoreSums:
             Score of `model`, less that of `minus`.
         """
         of = [model] if minus is None else [model, minus]
-        contrast = self._mean_of(model)
+        contrast = self._seed_weights(model)
         value = float(self.scores[model])
         if minus is not None:
-            contrast = contrast - self._mean_of(minus)
+            contrast = contrast - self._seed_weights(minus)
             value -= float(self.scores[minus])
         if len(self._users) < 2:
             unknown = VarianceParts(users=np.nan)
@@ -363,7 +363,7 @@ class ScoreSums:
             Negative eigenvalues, which a difference of sums of squares can have, are
             set to 0.
         """
-        means = np.stack([self._mean_of(m) for m in models], axis=1)
+        means = np.stack([self._seed_weights(m) for m in models], axis=1)
         together = _gram(self._by_user @ means, self._users)
         if self._titles is not None:
             together += _gram(self._by_title @ means, self._titles)
@@ -407,7 +407,7 @@ class ScoreSums:
         codes = self._users.codes[rows]
         return self._influences[k](self._truth[rows], self._errors(k, rows), codes)
 
-    def _mean_of(self, model: int) -> Floats:
+    def _seed_weights(self, model: int) -> Floats:
         """Weights of the columns that make the mean over a model's seeds."""
         own = (self._model_of == model).astype(np.float64)
         weights: Floats = own / own.sum()
@@ -435,7 +435,7 @@ class ScoreSums:
             spread = float(np.var(self.by_seed[columns], ddof=1))
             between.append((spread / n_seeds, n_seeds - 1))
             for k in columns:
-                deviation = -self._mean_of(model)
+                deviation = -self._seed_weights(model)
                 deviation[k] += 1
                 of_users, of_titles, of_pairs = self._squares(deviation)
                 part = of_users + wider * (of_titles - of_pairs)

@@ -324,11 +324,12 @@ def catch_interruption() -> Iterator[Interruption]:
 
 
 MAX_FAILURES_AT_FIRST = 10
-_SEEMS_TO_GO_ON = 0
 # Later the sampler may return again and again to a corner that fails; but not for ever.
 MAX_FAILURES_IN_A_ROW = 50
 # Settings that eat all memory would have the process killed whenever it is started.
 MAX_KILLS = 5
+
+_SEEMS_TO_GO_ON, _UNKNOWN, _SEEMS_OVER = range(3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -602,7 +603,9 @@ class Engine:
             self._pruner.prune(study, trial.frozen(dict(known[: k + 1])))
             for k in range(len(known))
         )
-        return 2 if seems_over else _SEEMS_TO_GO_ON if known else 1
+        if seems_over:
+            return _SEEMS_OVER
+        return _SEEMS_TO_GO_ON if known else _UNKNOWN
 
     def _is_awaited(self, number: int, step: int) -> bool:
         return number in self._running and self._running[number].awaits(step)
