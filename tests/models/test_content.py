@@ -305,13 +305,18 @@ def test_the_parts_of_an_explanation_add_up(ratings, catalogue, predictor):
     scores = unclipped(model, ratings)
     for user, item in [(0, 0), (3, 7), (29, ratings.n_items - 1)]:
         why = model.explain(user, item, n=1000)
-        total = why.mean + why.user_bias + why.item_bias + sum(why.blocks.values())
-        assert total == pytest.approx(scores[user, item], abs=1e-4)
-        assert why.prediction == model.predict(np.array([user]), np.array([item]))[0]
-        assert list(why.blocks) == ["metadata", "genre", "text", "people"]
+        assert why.total == pytest.approx(scores[user, item], abs=1e-4)
+        blocks = why.parts[3:]
+        assert [p.label for p in blocks] == ["metadata", "genre", "text", "people"]
         if predictor != "regression":
-            by_title = sum(title.contribution for title in why.similar)
-            assert by_title == pytest.approx(sum(why.blocks.values()), abs=1e-4)
+            by_title = sum(title.stars for title in why.neighbors)
+            assert by_title == pytest.approx(sum(p.stars for p in blocks), abs=1e-4)
+
+
+def strongest(part):
+    """Read the features that a part names, with their stars."""
+    named = (each.rpartition(" ") for each in part.detail.split("; "))
+    return {label: float(stars) for label, _, stars in named}
 
 
 @pytest.mark.parametrize("predictor", PREDICTORS)
@@ -319,26 +324,20 @@ def test_an_explanation_names_the_three_strongest_features_of_each_block(
     ratings, catalogue, predictor
 ):
     model = Content(predictor=predictor, n_neighbors=4).fit(ratings, catalogue)
-    why = model.explain(3, 8)
-    details = {part.label: part.detail for part in why.parts}
-    for block, features in why.strongest.items():
+    for part in model.explain(3, 8).parts[3:]:
+        features = strongest(part)
         assert len(features) == 3
-        each = [feature.stars for feature in features]
-        assert np.all(np.diff(np.abs(each)) <= 0)
-        assert details[block] == "; ".join(
-            f"{feature.label} {feature.stars:+.3f}" for feature in features
-        )
+        assert np.all(np.diff(np.abs([*features.values()])) <= 0)
         if predictor == "similarity":
             continue
         weights = (
             model.user_weights_[3] if predictor == "ridge" else model.title_weights_
         )
-        own = model.feature_blocks_ == BLOCKS.index(block)
+        own = model.feature_blocks_ == BLOCKS.index(part.label)
         by_feature = (model.features_[8] * weights)[own]
-        strongest = np.argsort(-np.abs(by_feature), kind="stable")[:3]
-        assert each == pytest.approx(by_feature[strongest].tolist(), rel=1e-4)
-        named = model.feature_names_[own][strongest].tolist()
-        assert [feature.label for feature in features] == named
+        first = np.argsort(-np.abs(by_feature), kind="stable")[:3]
+        assert [*features.values()] == pytest.approx(by_feature[first], abs=6e-4)
+        assert [*features] == model.feature_names_[own][first].tolist()
 
 
 @pytest.mark.parametrize("predictor", ["ridge", "similarity"])
@@ -346,30 +345,29 @@ def test_a_genre_that_a_user_loves_adds_and_one_that_a_user_hates_takes_away(pre
     ratings, catalogue = lovers_and_haters()
     model = Content(predictor=predictor).fit(ratings, catalogue)
     for user, name in enumerate(ratings.user_ids[:4]):
-        why = model.explain(user, 40)
-        named = {part.label: part.stars for part in why.strongest["genre"]}
-        assert (named["genre: Drama"] > 0) == (int(name[1:]) % 2 == 0)
+        [part] = (p for p in model.explain(user, 40).parts if p.label == "genre")
+        assert (strongest(part)["genre: Drama"] > 0) == (int(name[1:]) % 2 == 0)
 
 
 def test_an_explanation_names_the_most_similar_rated_titles():
     ratings, catalogue = lovers_and_haters()
     for predictor in ("ridge", "similarity"):
         why = Content(predictor=predictor).fit(ratings, catalogue).explain(0, 40, n=3)
-        assert [title.similarity for title in why.similar] == pytest.approx([1, 1, 1])
-        for title in why.similar:
-            mine = (ratings.users == 0) & (ratings.items == title.item)
+        assert [t.similarity for t in why.neighbors] == pytest.approx([1, 1, 1])
+        for title in why.neighbors:
+            mine = (ratings.users == 0) & (ratings.items == title.code)
             assert [title.rating] == ratings.values[mine].tolist()
-            assert catalogue.frame["listed_in"][title.item] == "Drama"
-            assert np.sign(title.contribution) == np.sign(title.rating - 3)
+            assert catalogue.frame["listed_in"][title.code] == "Drama"
+            assert np.sign(title.stars) == np.sign(title.rating - 3)
 
 
 @pytest.mark.parametrize("predictor", PREDICTORS)
 def test_strangers_are_explained_by_what_is_known(ratings, catalogue, predictor):
     model = Content(predictor=predictor).fit(ratings, catalogue)
     nobody, nothing = model.explain(-1, 10**6), model.explain(0, -1)
-    assert nobody.blocks == nothing.blocks == {}
-    assert nobody.user_bias == nobody.item_bias == nothing.item_bias == 0
-    assert nobody.prediction == pytest.approx(nobody.mean)
+    # Mean, bias of the user, bias of the title; no block.
+    assert [part.stars for part in nobody.parts] == [model.mean_, 0, 0]
+    assert [part.stars for part in nothing.parts][2:] == [0]
 
 
 def test_a_loaded_model_explains_alike(ratings, catalogue, tmp_path):

@@ -1,6 +1,6 @@
 """Content-based recommendation: what a user thinks of titles, from what titles are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -41,39 +41,6 @@ N_STRONGEST = 3
 """Features that are named of each block."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimilarTitle:
-    """A title that the user has rated, and what it adds to a prediction."""
-
-    item: int
-    # Cosine of its features and those of the title that is predicted, from -1 to 1.
-    similarity: float
-    # What the user gave, in stars.
-    rating: float
-    # In stars above or below what biases predict.
-    contribution: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentExplanation(Explanation):
-    """A prediction, taken apart, with its parts by name.
-
-    The mean, the two biases and the contributions of the blocks add up to the prediction
-    before it is clipped to the scale: they are the `parts`.
-    """
-
-    prediction: float
-    # The same for all pairs, in stars.
-    mean: float
-    # How the user rates, and how the title is rated by others, in stars.
-    user_bias: float
-    item_bias: float
-    blocks: Mapping[str, float]
-    strongest: Mapping[str, tuple[Part, ...]]
-    # Titles the user has rated, most similar first.
-    similar: tuple[SimilarTitle, ...]
-
-
 def explain_pair(
     model: "Content",
     pair: tuple[int, int],
@@ -81,7 +48,7 @@ def explain_pair(
     similarities: npt.NDArray[np.float32] | None,
     *,
     n_similar: int,
-) -> ContentExplanation:
+) -> Explanation:
     """Take apart what a model of the content family predicts for one pair."""
     user, item = pair
     pairs = np.array([user]), np.array([item])
@@ -89,7 +56,7 @@ def explain_pair(
     item_bias = Biases(0.0, nothing, model.item_bias_).predict(*pairs)
     predicted = Biases(0.0, nothing, model.item_prior_).predict(*pairs)
     by_feature: Doubles | None = None
-    similar: tuple[SimilarTitle, ...] = ()
+    similar: tuple[Neighbor, ...] = ()
     if 0 <= item < len(model.item_bias_) and model.features_.shape[1]:
         if model.predictor == "regression":
             by_feature = model.features_[item] * model.title_weights_
@@ -99,31 +66,12 @@ def explain_pair(
             similar = _most_similar(model, pair, (own[0], adds), n_similar)
     user_bias = Biases(0.0, model.user_bias_, nothing).predict(*pairs)
     levels = float(model.mean_), float(user_bias[0]), float(item_bias[0])
-    blocks, strongest = _by_block(model, by_feature)
-    return ContentExplanation(
+    return Explanation(
         parts=(
             *_level_parts(levels, float(predicted[0])),
-            *(
-                Part(label=name, stars=stars, detail=_in_words(strongest[name]))
-                for name, stars in blocks.items()
-            ),
+            *_block_parts(model, by_feature),
         ),
-        neighbors=tuple(
-            Neighbor(
-                code=title.item,
-                similarity=title.similarity,
-                rating=title.rating,
-                stars=title.contribution,
-            )
-            for title in similar
-        ),
-        prediction=float(model.predict(*pairs)[0]),
-        mean=levels[0],
-        user_bias=levels[1],
-        item_bias=levels[2],
-        blocks=blocks,
-        strongest=strongest,
-        similar=similar,
+        neighbors=similar,
     )
 
 
@@ -142,12 +90,6 @@ def _level_parts(
         ),
         Part(label="bias of the title", stars=item_bias, detail=of_title),
     )
-
-
-def _in_words(strongest: tuple[Part, ...]) -> str:
-    if not strongest:
-        return "taste for features of this block"
-    return "; ".join(f"{part.label} {part.stars:+.3f}" for part in strongest)
 
 
 def _explain_taste(
@@ -183,42 +125,41 @@ def _most_similar(
     pair: tuple[int, int],
     own: tuple[npt.NDArray[np.float32], Doubles],
     n_similar: int,
-) -> tuple[SimilarTitle, ...]:
+) -> tuple[Neighbor, ...]:
     user, item = pair
     rated = model.seen(user)
     cosines = _cosines(model.features_[rated], model.features_[item]).sum(axis=1)
     nearest = np.argsort(-cosines, kind="stable")[:n_similar]
     return tuple(
-        SimilarTitle(
-            item=int(rated[k]),
+        Neighbor(
+            code=int(rated[k]),
             similarity=float(cosines[k]),
             rating=float(own[0][k]),
-            contribution=float(own[1][k]),
+            stars=float(own[1][k]),
         )
         for k in nearest
     )
 
 
-def _by_block(
-    model: "Content", by_feature: Doubles | None
-) -> tuple[dict[str, float], dict[str, tuple[Part, ...]]]:
-    """Add up contributions by block, and pick the strongest of each."""
-    sums: dict[str, float] = {}
-    strongest: dict[str, tuple[Part, ...]] = {}
+def _block_parts(model: "Content", by_feature: Doubles | None) -> Iterator[Part]:
+    """Add up contributions by block, and name the strongest of each."""
     if by_feature is None:
-        return sums, strongest
+        return
     for k, name in enumerate(BLOCKS):
         own = np.flatnonzero(model.feature_blocks_ == k)
         if not len(own):
             continue
-        sums[name] = float(by_feature[own].sum())
         order = own[np.argsort(-np.abs(by_feature[own]), kind="stable")]
-        strongest[name] = tuple(
-            Part(label=str(model.feature_names_[j]), stars=float(by_feature[j]))
+        strongest = [
+            f"{model.feature_names_[j]} {by_feature[j]:+.3f}"
             for j in order[:N_STRONGEST]
             if by_feature[j]
+        ]
+        yield Part(
+            label=name,
+            stars=float(by_feature[own].sum()),
+            detail="; ".join(strongest) or "taste for features of this block",
         )
-    return sums, strongest
 
 
 def _cosines(rows: npt.NDArray[Any], features: npt.NDArray[Any]) -> Doubles:
@@ -456,7 +397,7 @@ class Content(Recommender):
         )
         return scores
 
-    def explain(self, user: int, item: int, *, n: int = 5) -> ContentExplanation:
+    def explain(self, user: int, item: int, *, n: int = 5) -> Explanation:
         """Take a prediction apart: biases, blocks of features, and similar titles.
 
         See `Recommender.explain`; of the titles that the user has rated, the `n` most
