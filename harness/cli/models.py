@@ -100,17 +100,8 @@ def _print(
     columns = [c for c in COLUMNS if has_others or c is not OBJECTIVE]
     cells = [_cells(v, letters[v.test_set], has_others=has_others) for v in versions]
     print_columns(console, columns, cells)
-    first = {letters[version.test_set]: version for version in reversed(versions)}
-    for letter, version in sorted(first.items()):
-        description = plain(_describe(version), LONGEST_LINE)
-        console.print(f"Test set {letter}: {description}")
-        budget = budgets.get(version.test_set)
-        if budget is not None and budget.openings:
-            console.print(
-                f"  decided {budget.openings} promotion"
-                f"{'s' if budget.openings > 1 else ''}: {budget.left:.3g} of the error budget of "
-                f"{budget.alpha:g} left, the next at level {budget.next_level:.2g}"
-            )
+    for line in _about_test_sets(versions, letters, budgets):
+        console.print(line)
     for line in _forced(versions):
         console.print(line)
     for name, report in reports.items():
@@ -121,17 +112,32 @@ def _print(
             "Fitted to all ratings is what is served; the figures are those of the same "
             "settings fitted to the training part."
         )
-    names = {version.name for version in versions}
-    several = [
-        name
-        for name in names
-        if len({letters[v.test_set] for v in versions if v.name == name}) > 1
-    ]
-    if several:
+    judged_on = {(v.name, letters[v.test_set]) for v in versions}
+    if len(judged_on) > len({name for name, _ in judged_on}):
         console.print(
             "Figures of different test sets cannot be compared. `harness promote "
             "--rejudge` judges a newcomer and the champion on one."
         )
+
+
+def _about_test_sets(
+    versions: "Sequence[RegisteredVersion]",
+    letters: "Mapping[SealedRatings, str]",
+    budgets: "Mapping[SealedRatings, OpeningBudget]",
+) -> Iterator[str]:
+    """Say what each test set is, and what is left of its error budget."""
+    from harness.cli.terminal import plain
+
+    first = {letters[version.test_set]: version for version in reversed(versions)}
+    for letter, version in sorted(first.items()):
+        yield f"Test set {letter}: {plain(_describe(version), LONGEST_LINE)}"
+        budget = budgets.get(version.test_set)
+        if budget is not None and budget.openings:
+            yield (
+                f"  decided {budget.openings} promotion"
+                f"{'s' if budget.openings > 1 else ''}: {budget.left:.3g} of the error budget of "
+                f"{budget.alpha:g} left, the next at level {budget.next_level:.2g}"
+            )
 
 
 def _forced(versions: "Sequence[RegisteredVersion]") -> Iterator[str]:
