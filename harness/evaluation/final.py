@@ -31,6 +31,7 @@ from harness.evaluation.ranking import (
     LENGTH,
     MEANS_OF_LISTS,
     TopLists,
+    in_threads,
     judge_users,
     rank_lists,
     recommend_to,
@@ -63,6 +64,7 @@ __all__ = [
     "fit_entries",
     "fit_entry",
     "judge_entries",
+    "predict_all",
     "seeds_of",
 ]
 
@@ -287,6 +289,24 @@ def judge_entries(  # noqa: PLR0913 - the models, their data, and how to judge
     )
 
 
+_PAIRS_AT_ONCE = 65_536
+"""Whatever the number of threads, so that it changes no digit of any family."""
+
+
+def predict_all(
+    model: Recommender, test: Ratings, jobs: int
+) -> npt.NDArray[np.float32]:
+    """Predict the pairs of the test set, with some threads."""
+
+    def predict(part: slice) -> npt.NDArray[np.float32]:
+        when = None if test.timestamps is None else test.timestamps[part]
+        return model.predict(test.users[part], test.items[part], when)
+
+    starts = range(0, max(1, len(test)), _PAIRS_AT_ONCE)
+    parts = [slice(start, start + _PAIRS_AT_ONCE) for start in starts]
+    return np.concatenate(in_threads(predict, parts, jobs))
+
+
 LISTED_ALWAYS = 20_000
 """Up to so many users of a test set all get lists."""
 N_PILOT_USERS = 2_000
@@ -428,10 +448,7 @@ class _Judge:
         for asked, answers in self._asked:
             if asked is models:
                 return answers
-        test = self._test
-        predicted = [
-            model.predict(test.users, test.items, test.timestamps) for model in models
-        ]
+        predicted = [predict_all(model, self._test, self._jobs) for model in models]
         # One seed will do, if nothing is decided by them: they are means over users.
         ranked = models if self._objective.needs_lists else models[:1]
         lists = [

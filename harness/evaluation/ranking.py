@@ -1,9 +1,9 @@
 """How good the lists are that a model recommends, and what they are like."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ __all__ = [
     "MEANS_OF_LISTS",
     "TopLists",
     "catalogue_coverage",
+    "in_threads",
     "intra_list_diversity",
     "judge_users",
     "ndcg",
@@ -152,12 +153,20 @@ def recommend_to(
     def list_titles(block: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         return model.recommend_to_many(block, n)[0]
 
-    if min(jobs, len(blocks)) == 1:
-        items = np.concatenate([list_titles(block) for block in blocks])
-    else:
-        with ThreadPoolExecutor(jobs) as threads:
-            items = np.concatenate(list(threads.map(list_titles, blocks)))
+    items = np.concatenate(in_threads(list_titles, blocks, jobs))
     return TopLists(users=codes, items=items, n_items=len(model.item_ids_))
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_threads(call: Callable[[T], R], parts: Sequence[T], jobs: int) -> list[R]:
+    """Call with each part, side by side: threads share what a process would copy."""
+    if min(jobs, len(parts)) == 1:
+        return [call(part) for part in parts]
+    with ThreadPoolExecutor(jobs) as threads:
+        return list(threads.map(call, parts))
 
 
 Doubles = npt.NDArray[np.float64]

@@ -104,6 +104,7 @@ def final(parts):
 
 def test_the_number_of_threads_changes_nothing(parts, final, monkeypatch):
     monkeypatch.setattr(ranking, "_USERS_AT_ONCE", 4)
+    monkeypatch.setattr(judging, "_PAIRS_AT_ONCE", 50)
     assert replace(judge(parts, jobs=3), opened=final.opened) == final
 
 

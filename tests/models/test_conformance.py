@@ -18,7 +18,8 @@ from harness.errors import (
     ParameterError,
     UnsupportedError,
 )
-from harness.evaluation import ranking
+from harness.evaluation import final, ranking
+from harness.evaluation.final import predict_all
 from harness.evaluation.ranking import recommend_to
 from harness.models.base import IterativeRecommender, Recommender
 from harness.models.families import family_names, load_family
@@ -530,14 +531,21 @@ def test_many_users_get_what_each_would_get_alone(fitted, ratings, n, when):
             assert np.isnan(stars[n_found:]).all()
 
 
-def test_threads_side_by_side_make_the_lists_that_one_makes(
-    fitted, ratings, monkeypatch
-):
+def test_threads_side_by_side_answer_as_one_does(fitted, ratings, monkeypatch):
     monkeypatch.setattr(ranking, "_USERS_AT_ONCE", 4)
     users = range(ratings.n_users)
     one, several = (recommend_to(fitted, users, 5, jobs=jobs) for jobs in (1, 4))
     np.testing.assert_array_equal(several.items, one.items)
     np.testing.assert_array_equal(one.items[3], fitted.recommend(3, 5)[0])
+    monkeypatch.setattr(final, "_PAIRS_AT_ONCE", 50)
+    predicted = predict_all(fitted, ratings, jobs=1)
+    np.testing.assert_array_equal(predict_all(fitted, ratings, jobs=4), predicted)
+    np.testing.assert_allclose(
+        predicted,
+        fitted.predict(ratings.users, ratings.items, ratings.timestamps),
+        rtol=0,
+        atol=1e-5,
+    )
 
 
 # Saving
