@@ -162,7 +162,22 @@ R = TypeVar("R")
 
 
 def in_threads(call: Callable[[T], R], parts: Sequence[T], jobs: int) -> list[R]:
-    """Call with each part, side by side: threads share what a process would copy."""
+    """Call with each part, side by side: threads share what a process would copy.
+
+    Parameters
+    ----------
+    call : callable
+        Takes a part; compiled loops and NumPy let other threads run meanwhile.
+    parts : sequence
+        At least one.
+    jobs : int
+        Number of threads; 1 makes none.
+
+    Returns
+    -------
+    list
+        What was returned, in the order of the parts.
+    """
     if min(jobs, len(parts)) == 1:
         return [call(part) for part in parts]
     with ThreadPoolExecutor(jobs) as threads:
