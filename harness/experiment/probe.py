@@ -1,12 +1,12 @@
 """What a family costs: a few of its settings, tried on growing samples of the users."""
 
 import gc
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +45,8 @@ N_DRAWN = 7
 """Settings that are tried besides the initial ones."""
 FEWEST_DRAWN = 3
 """The others are left out where all of them take too long on the smallest sample."""
+LOADING_SECONDS = 6.0
+"""Code of their own is loaded for so many settings as are trained in this time."""
 PROBE_SECONDS = 24.0
 """A family is not tried on larger samples when their trainings would pass this."""
 N_EARLY = 10
@@ -146,16 +148,10 @@ def try_family(plan: StudyPlan, train: Ratings, catalogue: Catalogue) -> FamilyC
             )
             if not samples:
                 # Each setting may load code of its own, which is paid for once.
-                loading = _measure_sample(executor, data, tasks)
-                tasks = tasks[: _n_affordable(loading.costs)]
+                loading = _measure_sample(executor, data, tasks, LOADING_SECONDS)
+                tasks = tasks[: max(len(loading.costs), 1 + FEWEST_DRAWN)]
             samples.append(_measure_sample(executor, data, tasks))
     return _extrapolated(plan, tasks, samples, train)
-
-
-def _n_affordable(costs: Sequence[_Cost]) -> int:
-    """Count the settings for which there will be time."""
-    n_in_time = sum(s <= PROBE_SECONDS for s in accumulate(c.seconds for c in costs))
-    return max(n_in_time, min(len(costs), 1 + FEWEST_DRAWN))
 
 
 def _may_grow(samples: Sequence[_Sample]) -> bool:
@@ -276,9 +272,14 @@ def _worker(family: type[Recommender]) -> Iterator[ProcessExecutor]:
 
 
 def _measure_sample(
-    executor: ProcessExecutor, data: TrainingData, tasks: Sequence[FoldTask]
+    executor: ProcessExecutor,
+    data: TrainingData,
+    tasks: Sequence[FoldTask],
+    limit: float = math.inf,
 ) -> _Sample:
-    call = partial(_measure_tasks, family=portable(data.family), tasks=list(tasks))
+    call = partial(
+        _measure_tasks, family=portable(data.family), tasks=list(tasks), limit=limit
+    )
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         share(data, Path(folder))
         future = executor.submit(call_with_shared_data, folder, call)
@@ -294,9 +295,13 @@ def _measure_sample(
 
 
 def _measure_tasks(
-    bench: Workbench, *, family: type[Recommender] | str, tasks: Sequence[FoldTask]
+    bench: Workbench,
+    *,
+    family: type[Recommender] | str,
+    tasks: Sequence[FoldTask],
+    limit: float,
 ) -> tuple[list[_Cost], int, int]:
-    """Carry out tasks in a worker, and measure each."""
+    """Carry out tasks in a worker, none after so many seconds, and measure each."""
     if isinstance(family, str):
         family = load_family(family)
     bench = bench.of_family(family)
@@ -306,7 +311,10 @@ def _measure_tasks(
     bench.parts.cache_clear()
     gc.collect()
     process_bytes = _private_bytes()
-    costs = [_measure_task(bench, task) for task in tasks]
+    costs = list[_Cost]()
+    for task in tasks:
+        if sum(cost.seconds for cost in costs) <= limit:
+            costs.append(_measure_task(bench, task))
     try:
         model = make_model(family, first.params, first.seed)
         learnt, _ = bench.parts(first.fold)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import harness
 from harness.cli import app
+from harness.data.catalogue import Catalogue
 from harness.errors import StudyError, UnknownNameError
 from harness.experiment import forecast, probe
 from harness.experiment.forecast import (
@@ -24,6 +25,7 @@ from harness.models.baseline.model import Baseline
 from harness.models.cf.model import CF
 from harness.models.slope_one.model import SlopeOne
 from harness.search.fidelity import Fidelity
+from harness.search.folds import Workbench
 from harness.search.records import NoListener
 
 
@@ -53,8 +55,8 @@ def exact(monkeypatch):
     seen = []
 
     def use(seconds):
-        def measure(executor, data, tasks):
-            del executor
+        def measure(executor, data, tasks, limit=0.0):
+            del executor, limit
             n = len(data.train)
             seen.append(data.train)
             costs = [probe._Cost(seconds(n), 1000 + 50 * n, None) for _ in tasks]
@@ -138,8 +140,8 @@ def test_settings_that_go_on_train_longer_than_those_drawn_at_random(
 ):
     seconds, n_epochs = [2.0, 1.0, 3.0, 2.0], [20, 10, 60, 40]
 
-    def measure(executor, data, tasks):
-        del executor
+    def measure(executor, data, tasks, limit=0.0):
+        del executor, limit
         costs = [
             probe._Cost(each, 1000, None, n)
             for each, n in zip(2 * seconds, 2 * n_epochs, strict=True)
@@ -163,22 +165,28 @@ def test_settings_that_go_on_train_longer_than_those_drawn_at_random(
     assert family.judging_seconds == pytest.approx(4 * of_best + refits * 4 / 3)
 
 
-@pytest.mark.parametrize(("first", "n_tried"), [(1.0, 8), (4.0, 6), (20.0, 4)])
+@pytest.mark.parametrize(("seconds", "n_tried"), [(0.5, 8), (1.1, 6), (20.0, 4)])
 def test_slow_families_are_tried_with_fewer_settings(
-    prepared, monkeypatch, first, n_tried
+    small_ratings, prepared, monkeypatch, seconds, n_tried
 ):
     counts = []
+    cost = probe._Cost(seconds, 1, None)
+    monkeypatch.setattr(probe, "_measure_task", lambda *_: cost)
+    fold_of = np.arange(len(small_ratings)) % 5
+    bench = Workbench(Baseline, small_ratings, Catalogue.empty(), fold_of)
 
-    def measure(executor, data, tasks):
+    def measure(executor, data, tasks, limit=np.inf):
         del executor
-        counts.append(len(tasks))
-        costs = [probe._Cost(first, 1, None) for _ in tasks]
+        costs, *_ = probe._measure_tasks(
+            bench, family=Baseline, tasks=tasks, limit=limit
+        )
+        counts.append((len(tasks), len(costs)))
         return probe._Sample(data.train, costs, 1, 1)
 
     monkeypatch.setattr(probe, "_measure_sample", measure)
     forecast_experiment(prepared)
-    # So many settings as take 24 s, but four.
-    assert counts == [8, n_tried]
+    # None is loaded after 6 s, and four are tried in any case.
+    assert counts == [(8, min(8, 1 + int(6 / seconds))), (n_tried, n_tried)]
 
 
 def test_pairs_of_ratings_are_counted_by_users_or_by_titles(small_ratings):
@@ -339,7 +347,7 @@ def test_the_front_door_takes_the_options_of_tune_and_names_what_fails(
 
     n_folds = []
 
-    def measure(_, data, tasks):
+    def measure(_, data, tasks, *__):
         n_folds.append(data.fold_of.max() + 1)
         return probe._Sample(data.train, errors[: len(tasks)], 1, 1)
 
