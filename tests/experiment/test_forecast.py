@@ -81,8 +81,9 @@ def test_a_line_through_the_samples_is_continued_to_all_ratings(prepared, exact)
     assert len(samples) > 1
     assert all(few < many for few, many in pairwise(users))
     per_fold = 0.5 + 0.01 * n
-    assert family.most_seconds == pytest.approx(3 * 5 * per_fold)
-    assert family.search_seconds == family.most_seconds  # nothing is pruned
+    # Nothing is pruned, and the most has a margin of a quarter.
+    assert family.search_seconds == pytest.approx(3 * 5 * per_fold)
+    assert family.most_seconds == pytest.approx(1.25 * family.search_seconds)
     data = 720 * (4 * 4 + 8)
     # All five folds are kept, one of which is in what was measured.
     assert family.worker_bytes == pytest.approx(5000 + 1000 + 50 * n + 4 * data)
@@ -120,7 +121,8 @@ def test_samples_and_one_fold_take_their_share_of_the_time(prepared, exact):
     # Of 100 trials 45 go on to a quarter, and 45 % of these to everything.
     expected = 100 / 16 + 45 / 4 + 0.45 * 45
     assert family.search_seconds == pytest.approx(expected * of_fold)
-    assert family.most_seconds == pytest.approx(100 * (1 / 16 + 1 / 4 + 1) * of_fold)
+    most = 1.25 * 100 * (1 / 16 + 1 / 4 + 1)
+    assert family.most_seconds == pytest.approx(most * of_fold)
     # The samples are kept beside the one fold, which is in what was measured.
     data = 720 * (4 * 4 + 8)
     held = 5000 + 1000 + 50 * 720 + (1 / 16 + 1 / 4) * data
@@ -132,7 +134,7 @@ def test_a_family_says_what_its_costs_grow_with(prepared, exact):
     [plan] = prepared.plans.values()
     squared = replace(prepared, plans={"baseline": replace(plan, family=Squared)})
     [family] = forecast_experiment(squared).families
-    assert family.most_seconds == pytest.approx(3 * 5 * (0.5 + 1e-5 * 720**2))
+    assert family.search_seconds == pytest.approx(3 * 5 * (0.5 + 1e-5 * 720**2))
 
 
 def test_settings_that_go_on_train_longer_than_those_drawn_at_random(
@@ -159,7 +161,7 @@ def test_settings_that_go_on_train_longer_than_those_drawn_at_random(
     n_complete = 3 + 40 / 12
     expected = (40 - n_complete) * of_any + n_complete * 4 * of_best
     assert family.search_seconds == pytest.approx(expected)
-    assert family.most_seconds == pytest.approx(40 * 4 * of_long)
+    assert family.most_seconds == pytest.approx(1.25 * 40 * 4 * of_long)
     # Fresh folds, and three refits of both; one of the tuned measures costs.
     refits = 3 * 2.0 + 3 * of_best
     assert family.judging_seconds == pytest.approx(4 * of_best + refits * 4 / 3)
