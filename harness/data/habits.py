@@ -1,10 +1,12 @@
 """Habits of users: when they rate, and which genres."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.catalogue import Catalogue
 from harness.data.ratings import Ratings
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "genre_diversity",
     "genre_table",
+    "genres_key",
     "hour_counts",
     "peak_hours",
     "primary_genre_affinity",
@@ -110,6 +113,14 @@ def genre_table(listed_in: "pd.Series[str]") -> tuple[tuple[str, ...], Ints]:
     for row, found in enumerate(lists):
         has[row, [column[g] for g in found]] = 1
     return genres, has
+
+
+@lru_cache(maxsize=2)  # all trainings of a study ask for the same titles
+def genres_key(catalogue: Catalogue) -> int:
+    """Tell catalogues apart by the genres of their titles."""
+    if not catalogue.has("listed_in"):
+        return hash(())
+    return hash(tuple(map(str, catalogue.frame["listed_in"])))
 
 
 def primary_genre_affinity(ratings: Ratings, has: Ints) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.data.habits import genre_table
+from harness.data.habits import genre_table, genres_key
 from harness.data.ratings import Ratings
 from harness.features.pairs import equal_genre_shares, trusted_genre_preferences
 from harness.models.base import Codes
@@ -53,11 +53,10 @@ class GenreInteraction:
         r"""Measure preferences; the trials of a study share those of their folds."""
         if weight == 0 or not catalogue.has("listed_in"):
             return cls(no_genres(), no_genres())
-        listed = catalogue.frame["listed_in"]
-        key = "genre interaction", ratings.fingerprint(), hash(tuple(map(str, listed)))
+        key = "genre interaction", ratings.fingerprint(), genres_key(catalogue)
 
         def compute() -> Arrays:
-            _, has = genre_table(listed)
+            _, has = genre_table(catalogue.frame["listed_in"])
             likes = trusted_genre_preferences(ratings, has)
             shares = equal_genre_shares(has)
             return likes.astype(np.float32), shares.astype(np.float32)

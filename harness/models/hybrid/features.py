@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.catalogue import Catalogue
-from harness.data.habits import genre_table
+from harness.data.habits import genre_table, genres_key
 from harness.data.ratings import Ratings
 from harness.features.users import BehaviourTable, behaviour_table
 from harness.models.cf.similarity import SHARED, Arrays
@@ -95,8 +95,7 @@ def user_flags(ratings: Ratings, catalogue: Catalogue, wanted: UserFeatures) -> 
     """
     if wanted == "none":
         return _join([], ratings.n_users)
-    genres = catalogue.frame["listed_in"] if catalogue.has("listed_in") else ()
-    key = "user flags", wanted, ratings.fingerprint(), hash(tuple(map(str, genres)))
+    key = "user flags", wanted, ratings.fingerprint(), genres_key(catalogue)
 
     def compute() -> Arrays:
         flags = _behaviour_flags(ratings, catalogue, wanted)
