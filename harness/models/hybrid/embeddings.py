@@ -120,16 +120,17 @@ class KernelTrainer:
         n_users = features[0].shape[0]
         self._learning = learning
         self._rng = np.random.RandomState(learning.seed)
-        # Side by side, so that putting pairs in order reads memory once for each.
-        codes = np.empty((len(signals.users), 4), dtype=np.int32)
-        codes[:, 0], codes[:, 1] = signals.users, signals.items + np.int32(n_users)
+        # Side by side: in the order of the epoch memory is read once for each pair.
+        codes = np.empty((len(signals.users), 4), dtype=np.uint32)
+        codes[:, 0], codes[:, 1] = signals.users, signals.items + n_users
         numbers = codes.view(np.float32)
         numbers[:, 2] = np.abs(signals.values)
         numbers[:, 3] = np.maximum(0, signals.values)
         self._pairs = codes, numbers
         if learning.loss != "logistic":
-            self._items = codes[:, 1].copy()
-            self._liked = _lists(codes[:, 0], self._items, n_users)
+            self._items = codes[:, 1].astype(np.int32)
+            users = codes[:, 0].astype(np.int32)
+            self._liked = _lists(users, self._items, n_users)
         self._allocate(features)
 
     def _allocate(self, features: "tuple[csr_matrix, csr_matrix]") -> None:
@@ -158,24 +159,20 @@ class KernelTrainer:
 
     def run_epoch(self) -> bool:
         """Pass once over all pairs; False if there is nothing to learn."""
-        pairs, learning = self._pairs, self._learning
-        if not len(pairs[0]):
+        learning, n_pairs = self._learning, len(self._pairs[0])
+        if not n_pairs:
             return False
-        arguments = (
-            arrange(pairs, _shuffled(len(pairs[0]), self._rng)),
-            self._features,
-            self._table.reshape(-1),
-            self._ones,
-            self._setting(),
-        )
+        pairs = _shuffled(n_pairs, self._rng), *self._pairs
+        state = self._features, self._table.reshape(-1), self._ones, self._setting()
         if learning.loss == "logistic":
-            logistic_epoch(*arguments)
+            logistic_epoch(pairs, *state)
         else:
             seed = self._rng.randint(0, np.iinfo(np.int32).max)
+            ranked = arrange(pairs)
             if learning.loss == "warp":
-                warp_epoch(*arguments, self._liked, seed)
+                warp_epoch(ranked, *state, self._liked, seed)
             else:
-                bpr_epoch(*arguments, self._liked, seed, self._items)
+                bpr_epoch(ranked, *state, self._liked, seed, self._items)
         # As LightFM does: the sum is finite if all are, and needs no array of flags.
         if not np.isfinite(self._table[:, 0].sum()):
             raise TrainingError(DIVERGED)

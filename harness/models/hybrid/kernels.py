@@ -49,8 +49,8 @@ _LARGEST_SCALE = 1e6
 _LARGEST_LOSS = 10.0
 _MOST_TRIES = 10
 _RHO, _EPSILON = np.float32(0.95), np.float32(1e-6)
-_AHEAD = 3
-"""Pairs: so long before their turn their rows are fetched from memory."""
+_AHEAD, _FAR_AHEAD = 3, 16
+"""Pairs: so long before their turn their rows, and they themselves, are fetched from memory."""
 
 _FASTMATH = {"contract", "nsz"}
 _compiled = numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
@@ -128,17 +128,17 @@ def _temper(key, drawn):
 
 
 @numba.njit(nogil=True, cache=True)
-def arrange(pairs, order):
-    """Bring pairs into an order; each, of two codes and two numbers, lies in one place."""
-    codes, numbers = pairs
+def arrange(pairs):
+    """Bring pairs into their order, and each column into an array of its own."""
+    order, codes, numbers = pairs
     n = len(order)
     users, items = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    sizes, targets = np.empty(n, np.float32), np.empty(n, np.float32)
+    sizes = np.empty(n, np.float32)
     for k in range(n):
-        old = np.uint32(order[k])
-        users[k], items[k] = codes[old, 0], codes[old, 1]
-        sizes[k], targets[k] = numbers[old, 2], numbers[old, 3]
-    return users, items, sizes, targets
+        pair = np.uint32(order[k])
+        users[k], items[k] = codes[pair, 0], codes[pair, 1]
+        sizes[k] = numbers[pair, 2]
+    return users, items, sizes
 
 
 @_compiled
@@ -148,8 +148,9 @@ def logistic_epoch(pairs, features, table, ones, setting):
     Parameters
     ----------
     pairs : tuple of ndarray
-        Codes of users and of items (uint32), weights, and weights of those that are liked,
-        0 for others (both float32), in the order in which to pass over them.
+        In which order to pass over them (int32), and twice the same memory, a row for each:
+        as uint32, the codes of user and item in its first two columns; as float32, in the
+        last two the weight, and the weight again if it is liked, or else 0.
     features : tuple of ndarray
         Row pointers of a CSR matrix (uint64: indices that have a sign are checked for it
         at each use), where in the table its features begin (int64), and their weights
@@ -163,23 +164,26 @@ def logistic_epoch(pairs, features, table, ones, setting):
         rate (adadelta: 1), penalties of the features of users and of items, whether steps
         follow adadelta instead of adagrad, and a tuple as long as embeddings have vectors.
     """
-    users, items, sizes, targets = pairs
+    order, codes, numbers = pairs
     rows, places, weights = features
     like = setting[5]
     length, scales = WIDTH * len(like), np.ones(2)
+    last = len(order) - 1
     begin = 0
-    while begin < len(users):
-        for k in range(begin, len(users)):
-            user, item = users[k], items[k]
-            later = min(k + _AHEAD, len(users) - 1)
-            _fetch(rows, places, weights, table, users[later], like)
-            _fetch(rows, places, weights, table, items[later], like)
+    while begin < len(order):
+        for k in range(begin, len(order)):
+            pair = np.uint32(order[k])
+            user, item = codes[pair, 0], codes[pair, 1]
+            prefetch_read(numbers, 4 * np.int64(order[min(k + _FAR_AHEAD, last)]))
+            later = np.uint32(order[min(k + _AHEAD, last)])
+            _fetch(rows, places, weights, table, codes[later, 0], like)
+            _fetch(rows, places, weights, table, codes[later, 1], like)
             p = _represent(rows, places, weights, table, user, scales[0], ones, 0, like)
             q = _represent(
                 rows, places, weights, table, item, scales[1], ones, length, like
             )
             share = _share(_count(rows, user) + _count(rows, item), setting)
-            loss = sizes[k] * _sigmoid(_dot(p, q)) - targets[k]
+            loss = numbers[pair, 2] * _sigmoid(_dot(p, q)) - numbers[pair, 3]
             steps = _descend(rows, places, weights, table, item, p, loss, 1, setting)
             steps += _descend(rows, places, weights, table, user, q, loss, 0, setting)
             _penalise(scales, total(steps), share, setting)
@@ -195,14 +199,16 @@ def warp_epoch(pairs, features, table, ones, setting, liked, seed):
 
     Parameters
     ----------
-    pairs, features, table, ones, setting
+    pairs : tuple of ndarray
+        Codes of users and items (uint32), and weights (float32), from `arrange`.
+    features, table, ones, setting
         As in `logistic_epoch`.
     liked : tuple of ndarray of int32
         Row pointers and ascending item codes of a CSR matrix of what users liked.
     seed : int
         Of the items drawn.
     """
-    users, items, sizes, _ = pairs
+    users, items, sizes = pairs
     rows, places, weights = features
     liked_rows, liked_items = liked
     n_users = len(liked_rows) - 1
@@ -266,7 +272,7 @@ def bpr_epoch(pairs, features, table, ones, setting, liked, seed, pool):
     pool : ndarray of int32
         Codes of the items of all pairs, from which is drawn.
     """
-    users, items, sizes, _ = pairs
+    users, items, sizes = pairs
     rows, places, weights = features
     liked_rows, liked_items = liked
     like = setting[5]
