@@ -36,8 +36,8 @@ class Biases:
 
 def _look_up(biases: Doubles, codes: Codes) -> Doubles:
     known = (codes >= 0) & (codes < len(biases))
-    found = np.zeros(len(codes))
-    found[known] = biases[codes[known]]
+    # The last one is for whoever is unknown.
+    found: Doubles = np.append(biases, 0.0)[np.where(known, codes, -1)]
     return found
 
 
