@@ -117,7 +117,7 @@ def families(chosen):
 
 
 def machines(chosen):
-    """A search on a Dask cluster of this machine beside the same on local workers."""
+    """A search with one worker, with two, and with two of a Dask cluster: are they equal?"""
     import whole_commands
 
     return whole_commands.machines(chosen.data, chosen.trials)

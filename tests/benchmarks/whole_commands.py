@@ -320,35 +320,41 @@ def families(data, names):
 
 
 def machines(data, n_trials):
-    """Search with two workers of this machine, and with two of a Dask cluster on it."""
+    """Search with one worker, with two, and with two of a Dask cluster on this machine."""
     from tests.search.conftest import Cluster
 
-    trials, figures = {}, []
+    trials, figures = [], []
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Path(folder))
         try:
             cluster.start_scheduler()
             cluster.start_worker("--nworkers", "2")
             cluster.wait_for(2)
-            for executor in ("processes", f"dask={cluster.address}"):
-                name = executor.split("=")[0]
-                seconds, trials[name] = _search_with(data, executor, n_trials)
+            for name, *words in (
+                ("one worker", "--jobs", 1),
+                ("two workers", "--jobs", 2),
+                ("two workers of Dask", "--executor", f"dask={cluster.address}"),
+            ):
+                seconds, found = _search_with(data, words, n_trials)
                 label = f"svd, {n_trials} trials, whole command, {name}"
                 figures.append(Figure(label, seconds, "s"))
+                trials.append(found)
+                if len(trials) == 1:
+                    continue
+                alike = sum(a == b for a, b in zip(found, trials[0], strict=True))
+                label = f"{name}: trials equal to those of one worker, bit for bit"
+                share = 100 * alike / n_trials
+                figures.append(Figure(label, share, "%", 100, at_least=True))
         finally:
             cluster.stop()
-    alike = sum(a == b for a, b in zip(*trials.values(), strict=True))
-    name = "trials on a Dask cluster equal to those of local workers, bit for bit"
-    return [*figures, Figure(name, 100 * alike / n_trials, "%", 100, at_least=True)]
+    return figures
 
 
-def _search_with(data, executor, n_trials):
-    jobs = ("--jobs", 2) if executor == "processes" else ()
-    words = "study", "svd", "--data", data, "--split", "none", *jobs
+def _search_with(data, how, n_trials):
+    words = "study", "svd", "--data", data, "--split", "none", *how
     with elsewhere() as folder:
-        more = "--trials", n_trials, "--executor", executor, "--name", "one"
         begin = time.perf_counter()
-        command = harness_command(*words, *more)
+        command = harness_command(*words, "--trials", n_trials, "--name", "one")
         subprocess.run(command, check=True, capture_output=True, env=environment())
         seconds = time.perf_counter() - begin
         found = read_study(str(folder / "optuna.log"), "one").trials
