@@ -119,9 +119,9 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         Another study of the same family in the same storage: its five best settings are
         tried next.
     fidelity : str or int, default "auto"
-        Race trials on samples of the users first, a sixteenth and a quarter, and on one
-        fold where that is precise enough: ``"auto"`` above 500,000 training ratings,
-        ``"full"`` never, a number above so many.
+        Race trials on samples of the users first, a sixteenth and a quarter: ``"auto"``
+        above two million training ratings, ``"full"`` never, a number above so many. One
+        fold of 100,000 ratings or more replaces all, unless ``"full"`` is asked for.
     folds : int, default 5
         Folds of the training part that every trial sees.
     split : str, default "random"

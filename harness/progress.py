@@ -47,14 +47,12 @@ def say_console() -> Console:
 def _folds(prepared: "PreparedExperiment") -> str:
     """Say on what a trial is scored."""
     n_folds = prepared.spec.search.folds
-    # One of a blend, which is never raced on samples, says nothing of the others.
-    fidelity = max(
-        (p.fidelity for p in prepared.plans.values()), key=lambda f: f.samples
-    )
-    of = "one of them is scored" if fidelity.one_fold else "all are scored"
-    shares = " and ".join(f"1/{1 / share:.0f}" for share in fidelity.samples)
-    raced = f" ({shares} of the users first; {of})" if fidelity.samples else ""
-    return f"{n_folds} folds{raced}"
+    # A blend, which sees all folds, says nothing of the others.
+    fidelities = [plan.fidelity for plan in prepared.plans.values()]
+    shares = max(fidelity.samples for fidelity in fidelities)
+    told = [f"1/{1 / share:.0f} of the users first" for share in shares]
+    told += ["one is held out"] if any(each.one_fold for each in fidelities) else []
+    return f"{n_folds} folds" + (f" ({', '.join(told)})" if told else "")
 
 
 def _workers(settings: "RunSettings") -> str:

@@ -151,8 +151,9 @@ class SearchOptions:
         str,
         _option(
             "--fidelity",
-            "Race trials on samples of users first: auto (above 500,000 training "
-            "ratings), full (never), or above this many training ratings.",
+            "Race trials on samples of users first: auto (above 2 million training "
+            "ratings; one fold replaces all where it is precise enough), full (never, all "
+            "folds), or above this many training ratings.",
             metavar="auto|full|RATINGS",
         ),
     ] = "auto"

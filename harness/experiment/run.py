@@ -406,7 +406,7 @@ def _plans(
         split.train,
         n_folds=spec.search.folds,
         method=split.facts.method,
-        metric=objectives[0],
+        objectives=objectives,
         pruner=pruner,
     )
 

@@ -190,9 +190,9 @@ class SearchSpec(Part):
         as a list or with commas, make a Pareto front: the first is judged on the test set;
         the others may be ``latency_p95_ms``, ``model_bytes`` and the like, too.
     fidelity : str or int, default "auto"
-        Whether trials are raced on samples of the users first, and on one fold where that
-        is precise enough: ``auto`` above 500,000 training ratings, ``full`` never, a number
-        above so many.
+        Whether trials are raced on samples of the users first: ``auto`` above two million
+        training ratings, ``full`` never, a number above so many. One fold of 100,000
+        ratings or more replaces all, unless ``full`` is asked for.
     require : tuple of str, optional
         What a trial must meet to be the best, such as ``"latency_p95_ms <= 8"``; else the
         criteria that a trial can be measured by, relaxed by a quarter.

@@ -231,7 +231,7 @@ def _budget(record: ExperimentRecord) -> str:
     return (
         f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}{pruner}. Trial 0 has the initial settings. "
-        f"{_given(record)}{_required(record)}{pruned}"
+        f"{_given(record)}{_required(record)}{pruned}{_about_one_fold(record)}"
     )
 
 
@@ -253,6 +253,19 @@ def _folds(record: ExperimentRecord) -> str:
 
 def _has_one_fold(record: ExperimentRecord) -> bool:
     return any(s.settings.fidelity.one_fold for s in record.studies.values())
+
+
+def _about_one_fold(record: ExperimentRecord) -> str:
+    if not _has_one_fold(record):
+        return ""
+    n_folds = record.spec.search.folds
+    n_held_out = record.split.n_train // n_folds
+    told = f" One fold of {n_held_out:,} ratings was held out instead of {n_folds}"
+    if record.metric != OBJECTIVE:
+        return f"{told}."
+    star = RatingScale(*record.dataset.scale).star
+    precision = amount(record, precision_of(n_held_out) * star)
+    return f"{told}: it tells two good settings apart to about {precision}."
 
 
 def _required(record: ExperimentRecord) -> str:
@@ -370,7 +383,6 @@ def _rungs(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
         f"### Rungs{whose}",
         table(head, rows, align="lrrrr"),
         _ABOUT_RUNGS,
-        _about_one_fold(record, study) if fidelity.one_fold else "",
     )
 
 
@@ -380,20 +392,6 @@ _ABOUT_RUNGS = (
     "ratings and not clearly behind the best trial so far, or no worse there than that. "
     "Only a trial that was scored on everything can be the best."
 )
-
-
-def _about_one_fold(record: ExperimentRecord, study: StudyRecord) -> str:
-    n_folds = study.settings.n_folds
-    n_held_out = study.split.n_train // n_folds
-    told = (
-        f"On everything one fold of {n_held_out:,} ratings was held out instead of "
-        f"{n_folds}"
-    )
-    if record.metric != OBJECTIVE:
-        return f"{told}."
-    star = RatingScale(*record.dataset.scale).star
-    precision = amount(record, precision_of(n_held_out) * star)
-    return f"{told}: it tells two good settings apart to about {precision}."
 
 
 def _noticeable(record: ExperimentRecord) -> str:

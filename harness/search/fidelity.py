@@ -30,7 +30,7 @@ __all__ = [
 
 AUTO, FULL = "auto", "full"
 
-LARGE = 500_000
+LARGE = 2_000_000
 """More training ratings than this are searched on samples first, by `auto`."""
 
 SHARES = (1 / 16, 1 / 4)
@@ -126,27 +126,28 @@ def choose_fidelity(
     *,
     n_folds: int,
     method: SplitMethod,
-    metric: Metric,
+    objectives: tuple[Metric, ...],
     pruner: str,
 ) -> Fidelity:
-    """Decide whether trials are raced on samples first: `auto`, `full`, or above a number.
+    """Decide on what trials are scored: `auto`, `full`, or on samples first above a number.
 
-    What cannot be sampled is searched in full by `auto`, and refused where a number asks
-    for samples.
+    One fold replaces all wherever it is precise enough, unless `full` is asked for. What
+    cannot be sampled is not by `auto`, and refused where a number asks for samples.
     """
     above = LARGE if asked == AUTO else asked
-    if isinstance(above, str) or len(train) <= above:
+    if isinstance(above, str):
         return WHOLE
+    is_precise = len(train) / _n_blocks(n_folds, method) >= ENOUGH_HELD_OUT
+    one_fold = is_precise and all(_varies_by_rating(m, method) for m in objectives)
+    if len(train) <= above:
+        return Fidelity(one_fold=one_fold)
     samples = tuple(share for share in SHARES if _is_telling(train, share))
     reason = _why_not(train, pruner, samples)
     if reason is not None:
         if asked == AUTO:
-            return WHOLE
+            return Fidelity(one_fold=one_fold)
         raise StudyError(f"{reason}: leave --fidelity {asked} out.")
-    is_precise = len(train) / _n_blocks(n_folds, method) >= ENOUGH_HELD_OUT
-    return Fidelity(
-        samples=samples, one_fold=is_precise and _varies_by_rating(metric, method)
-    )
+    return Fidelity(samples=samples, one_fold=one_fold)
 
 
 def _n_blocks(n_folds: int, method: SplitMethod) -> int:

@@ -41,7 +41,12 @@ def many_ratings(n_users, n_ratings):
 
 
 def choose(asked, ratings, **changes):
-    usual = {"n_folds": 5, "method": "random", "metric": OBJECTIVE, "pruner": "race"}
+    usual = {
+        "n_folds": 5,
+        "method": "random",
+        "objectives": (OBJECTIVE,),
+        "pruner": "race",
+    }
     return choose_fidelity(asked, ratings, **(usual | changes))
 
 
@@ -71,15 +76,16 @@ def test_the_last_fold_is_held_out_of_samples_and_where_one_is_enough_of_everyth
 @pytest.mark.parametrize(
     ("asked", "n_ratings", "samples", "one_fold"),
     [
-        ("auto", 500_000, (), False),
-        ("auto", 500_001, (1 / 4,), True),
-        ("auto", 1_600_000, (1 / 16, 1 / 4), True),
-        ("full", 500_001, (), False),
         # A fold of five has 99,999 ratings.
+        ("auto", 499_995, (), False),
         (400_000, 499_995, (1 / 4,), False),
+        ("auto", 500_000, (), True),
+        ("auto", 2_000_000, (), True),
+        ("auto", 2_000_001, (1 / 16, 1 / 4), True),
+        ("full", 2_000_001, (), False),
     ],
 )
-def test_auto_samples_above_half_a_million_and_one_fold_needs_100_000_ratings(
+def test_auto_samples_above_two_million_and_one_fold_needs_100_000_ratings(
     asked, n_ratings, samples, one_fold
 ):
     found = choose(asked, many_ratings(1000, n_ratings))
@@ -93,13 +99,13 @@ def test_auto_samples_above_half_a_million_and_one_fold_needs_100_000_ratings(
         {"method": "cold-items"},
         # Folds in time are a sixth, not a fifth.
         {"method": "temporal"},
-        {"metric": Metric("ndcg_at_10", "maximize")},
-        {"metric": Metric("mine", "minimize", "my.py:mine")},
+        {"objectives": (OBJECTIVE, Metric("ndcg_at_10", "maximize"))},
+        {"objectives": (Metric("mine", "minimize", "my.py:mine"),)},
     ],
 )
 def test_five_folds_stay_where_not_the_ratings_alone_make_a_fold_precise(changes):
-    found = choose("auto", many_ratings(1000, 500_001), **changes)
-    assert found == QUARTER
+    assert choose("auto", many_ratings(1000, 500_001), **changes) == WHOLE
+    assert choose(500_000, many_ratings(1000, 500_001), **changes) == QUARTER
 
 
 def test_samples_of_too_few_ratings_or_users_are_left_out():
@@ -115,7 +121,7 @@ def test_samples_of_too_few_ratings_or_users_are_left_out():
 def test_what_cannot_be_sampled_is_searched_in_full_or_refused():
     # A quarter of 116 users is 29 of them.
     few = many_ratings(116, 116 * 20_000)
-    assert choose("auto", few) == WHOLE
+    assert choose("auto", few) == Fidelity(one_fold=True)
     with pytest.raises(StudyError, match=r"of 30 users: leave --fidelity 7000 out"):
         choose(7000, few)
     with pytest.raises(StudyError, match=r"100,000 ratings.*leave --fidelity 7000 out"):
