@@ -2,7 +2,7 @@
 
 ``python tests/benchmarks/bench_fidelity.py simulate FILE 1000000`` writes ratings of users,
 titles and factors with a long tail. `bench_scale.py samples` runs `harness study svd` on
-them, each seed with `--fidelity full` and with samples above so many training ratings, and
+them, each seed with `--fidelity full` and with another one, and
 scores the best settings of both on the same fresh folds.
 """
 
@@ -67,13 +67,13 @@ def _pairs(rng, n_ratings, activity, n_items):
 FRESH_SEED = 1_000_003
 
 
-def compare(path, above, n_trials, n_seeds):
+def compare(path, asked, n_trials, n_seeds):
     """Yield for each seed the CPU seconds of both, and how far samples end behind."""
     ratings = load_dataset(str(path), ReadOptions()).ratings
     bench = Workbench(SVD, ratings, None, assign_folds(ratings, seed=FRESH_SEED))
     for seed in range(n_seeds):
         found = {}
-        for fidelity in ("full", str(above)):
+        for fidelity in ("full", asked):
             seconds, study = _search(path, fidelity, n_trials, seed)
             values = [_rmse(bench, study.best.params, fold) for fold in range(5)]
             found[fidelity] = seconds, float(np.mean(values))

@@ -124,16 +124,16 @@ def machines(chosen):
 
 
 def samples(chosen):
-    """Searches raced on samples of the users beside searches in full."""
+    """Searches on one fold or raced on samples of the users, beside searches in full."""
     from bench_fidelity import compare
 
     figures = []
-    rows = compare(chosen.data, chosen.above, chosen.trials, chosen.seeds)
+    rows = compare(chosen.data, chosen.fidelity, chosen.trials, chosen.seeds)
     for seed, (full, sampled, stars) in enumerate(rows):
         name = f"{chosen.data.name}, {chosen.trials} trials, seed {seed}"
         figures += [
-            Figure(f"{name}: best of samples behind full", stars, "stars", 0.001),
-            Figure(f"{name}: search, samples / full", sampled / full, "times"),
+            Figure(f"{name}: best behind that of full", stars, "stars", 0.001),
+            Figure(f"{name}: search, by full", sampled / full, "times"),
         ]
     return figures
 
@@ -170,9 +170,9 @@ def commands_for(folder):
     if million.exists():
         for family in ("svd", "cf", "content", "hybrid", "slope_one"):
             yield ["study", million, "--family", family, "--trials", 20]
-        yield ["samples", million, "--above", 500_000, "--trials", 40]
+        yield ["samples", million, "--trials", 100]
     if twenty.exists():
-        yield ["samples", twenty, "--above", 2_000_000, "--trials", 12, "--seeds", 1]
+        yield ["samples", twenty, "--trials", 12, "--seeds", 1]
         yield from (["families", twenty], ["lists", "--file", twenty])
     for data in filter(Path.exists, (million, twenty)):
         yield from (["load", data], ["large", data])
@@ -214,7 +214,7 @@ WORDS = {
     "--windows": {"type": int, "nargs": "+", "default": [8, 16]},
     "--seeds": {"type": int},
     "--scale": {"type": float, "default": 1.0},
-    "--above": {"type": int, "default": 500_000},
+    "--fidelity": {"default": "auto"},
     "--ratings": {"type": int, "default": 20_000_000},
     "--file": {"type": lambda text: Path(text).resolve()},
     "--families": {"nargs": "+", "default": OTHER_FAMILIES},
@@ -239,7 +239,7 @@ COMMANDS = {
     ),
     "machines": (machines, ("data", "--trials"), {"trials": 40}),
     "load": (load, ("data",), {}),
-    "samples": (samples, ("data", "--above", "--trials", "--seeds"), {"seeds": 3}),
+    "samples": (samples, ("data", "--fidelity", "--trials", "--seeds"), {"seeds": 3}),
     "study": (study, ("data", "--family", "--trials", "--split"), {}),
     "families": (families, ("data", "--families"), {}),
     "lists": (lists, ("--ratings", "--file"), {}),
