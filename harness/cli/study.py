@@ -292,10 +292,7 @@ def _print_result(done: "Study") -> None:
     objective = measure_of(study.metric)
     scores = zip(map(measure_of, study.objectives), study.measured(best), strict=True)
     shown = ", ".join(f"{each.label} {each.format(value)}" for each, value in scores)
-    where = (
-        "over the folds" if study.settings.n_held_out > 1 else "on the held-out fold"
-    )
-    typer.echo(f"Best:    trial {best.number}, {shown} {where}")
+    typer.echo(f"Best:    trial {best.number}, {shown} {study.settings.scored_on}")
     for front in record.fronts.values():
         typer.echo(f"           {describe_pick(front, record.dataset.scale)}")
     for each in study.settings.require:

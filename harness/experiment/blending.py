@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +51,7 @@ def require_members(prepared: PreparedExperiment, only: str | None = None) -> No
     if not blends:
         return
     names = {c: plan.name for c, plan in prepared.plans.items()}
-    is_there = "://" in storage or Path(storage).exists()
-    studies = read_studies(storage, names.values()) if is_there else {}
+    studies = read_studies(storage, names.values())
     for candidate in blends:
         name = names[candidate]
         study = studies.get(name)

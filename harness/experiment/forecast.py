@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.data.ratings import Ratings
 from harness.data.wording import counted
@@ -270,8 +269,7 @@ def _trials_left(prepared: PreparedExperiment) -> dict[str, int]:
     """Count the trials of each family that earlier sessions have left."""
     storage = prepared.settings.storage
     names = {c: plan.name for c, plan in prepared.plans.items()}
-    is_there = "://" in storage or Path(storage).exists()
-    studies = read_studies(storage, names.values()) if is_there else {}
+    studies = read_studies(storage, names.values())
     left = dict[str, int]()
     for candidate, name in names.items():
         study, wanted = studies.get(name), prepared.spec.n_trials(candidate)

@@ -13,7 +13,7 @@ __all__ = ["NOT_PRUNED", "Front", "FrontPoint", "describe_pick", "front_of"]
 
 NOT_PRUNED = (
     "Nothing is pruned, for Optuna does not prune studies of several objectives: every "
-    "trial sees all folds."
+    "trial is scored to the end."
 )
 
 

@@ -32,6 +32,7 @@ from harness.search.fidelity import (
     AUTO,
     FULL,
     WHOLE,
+    Fidelity,
     choose_fidelity,
     require_samples,
 )
@@ -401,7 +402,7 @@ def _plans(
     )
     # Optuna prunes by one objective only.
     pruner = spec.search.pruner if len(objectives) == 1 else "none"
-    fidelity = choose_fidelity(
+    fidelity = _fidelity_begun_with(spec, names, settings) or choose_fidelity(
         spec.search.fidelity,
         split.train,
         n_folds=spec.search.folds,
@@ -439,6 +440,19 @@ def _plans(
         )
 
     return {candidate: plan(candidate, space) for candidate, space in spaces.items()}
+
+
+def _fidelity_begun_with(
+    spec: ExperimentSpec, names: _Names, settings: RunSettings
+) -> Fidelity | None:
+    """Let `auto` go on as studies were begun: what it stands for may change."""
+    if spec.search.fidelity != AUTO:
+        return None
+    # A blend is scored on all folds, whatever the others are.
+    wanted = [s for c, s in names.studies.items() if not spec.is_blend(c)]
+    with storage_errors(settings.storage):
+        there = read_studies(settings.storage, wanted).values()
+    return next((study.settings.fidelity for study in there), None)
 
 
 def _require_possible(spec: ExperimentSpec) -> None:

@@ -43,7 +43,7 @@ from harness.search.distributions import (
     ends_of,
     is_log,
 )
-from harness.search.fidelity import EVERYTHING, precision_of
+from harness.search.fidelity import EVERYTHING, n_held_out, precision_of
 from harness.search.records import StudyRecord, busy_seconds
 
 __all__ = [
@@ -220,7 +220,6 @@ def _budget(record: ExperimentRecord) -> str:
         if same
         else "The families had **different numbers of trials**"
     )
-    shared = "" if record.is_study else "the same "
     fewer = spec.own_budgets() if same and not record.is_study else {}
     budget += "".join(f", but {label(record, c)} of {n}" for c, n in fewer.items())
     prunes = len(record.objectives) == 1
@@ -229,7 +228,7 @@ def _budget(record: ExperimentRecord) -> str:
     how = "" if _has_one_fold(record) else _PRUNED.get(spec.search.pruner, "")
     pruned = how if prunes else NOT_PRUNED
     return (
-        f"{budget}, on {shared}{_folds(record)} of the training part; sampler "
+        f"{budget}, on {_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}{pruner}. Trial 0 has the initial settings. "
         f"{_given(record)}{_required(record)}{pruned}{_about_one_fold(record)}"
     )
@@ -247,8 +246,10 @@ _PRUNED = {
 
 
 def _folds(record: ExperimentRecord) -> str:
-    n_folds = record.spec.search.folds
-    return "one held-out fold" if _has_one_fold(record) else f"{n_folds} folds"
+    if _has_one_fold(record):
+        return "one held-out fold" if record.is_study else "the same held-out fold"
+    shared = "" if record.is_study else "the same "
+    return f"{shared}{record.spec.search.folds} folds"
 
 
 def _has_one_fold(record: ExperimentRecord) -> bool:
@@ -258,14 +259,28 @@ def _has_one_fold(record: ExperimentRecord) -> bool:
 def _about_one_fold(record: ExperimentRecord) -> str:
     if not _has_one_fold(record):
         return ""
-    n_folds = record.spec.search.folds
-    n_held_out = record.split.n_train // n_folds
-    told = f" One fold of {n_held_out:,} ratings was held out instead of {n_folds}"
-    if record.metric != OBJECTIVE:
+    n_folds, n_ratings = record.spec.search.folds, _size_of_fold(record)
+    told = f" One fold of {n_ratings:,} ratings was held out instead of {n_folds}"
+    if record.metric == OBJECTIVE:
+        star = RatingScale(*record.dataset.scale).star
+        precision = amount(record, precision_of(n_ratings) * star)
+        told += f": it tells two good settings apart to about {precision}"
+    # The weights of a blend need all folds.
+    others = [
+        label(record, c)
+        for c, study in record.studies.items()
+        if not study.settings.fidelity.one_fold
+    ]
+    if not others:
         return f"{told}."
-    star = RatingScale(*record.dataset.scale).star
-    precision = amount(record, precision_of(n_held_out) * star)
-    return f"{told}: it tells two good settings apart to about {precision}."
+    were = "was" if len(others) == 1 else "were"
+    return f"{told}. {' and '.join(others)} {were} scored on all {n_folds}."
+
+
+def _size_of_fold(record: ExperimentRecord) -> int:
+    return n_held_out(
+        record.split.n_train, record.spec.search.folds, record.split.method
+    )
 
 
 def _required(record: ExperimentRecord) -> str:
@@ -361,18 +376,18 @@ def _rungs(record: ExperimentRecord, candidate: str, study: StudyRecord) -> str:
     fidelity, n_train = study.settings.fidelity, study.split.n_train
     if not fidelity.samples:
         return ""
-    n_held_out = study.settings.n_held_out
-    rungs = [(share, 1) for share in fidelity.samples] + [(EVERYTHING, n_held_out)]
+    rungs = [(share, 1) for share in fidelity.samples]
+    rungs.append((EVERYTHING, study.settings.n_held_out))
     reached = [t for t in study.trials if t.rung is not None and t.state != "failed"]
     rows = []
-    for share, n_held_out in rungs:
+    for share, n_folds in rungs:
         scored = [t for t in reached if t.rung is not None and t.rung >= share]
         dropped = sum(t.rung == share and t.state == "pruned" for t in scored)
         rows.append(
             [
                 "everything" if share == EVERYTHING else f"1/{1 / share:.0f}",
                 f"{share * n_train:,.0f}",
-                str(n_held_out),
+                str(n_folds),
                 str(len(scored)),
                 str(dropped),
             ]
@@ -480,11 +495,10 @@ def _about_large(record: ExperimentRecord) -> str:
     known = [value for value in record.fresh_folds.values() if value is not None]
     if not _has_one_fold(record) or not known:
         return ""
-    n_folds = record.spec.search.folds
-    n_held_out = record.split.n_train // n_folds
-    told = f"One fresh fold of {n_held_out:,} ratings was scored, not {n_folds}."
+    n_folds, n_ratings = record.spec.search.folds, _size_of_fold(record)
+    told = f"One fresh fold of {n_ratings:,} ratings was scored, not {n_folds}."
     if record.metric == OBJECTIVE:
-        chance = amount(record, _between_folds(max(known), n_held_out))
+        chance = amount(record, _between_folds(max(known), n_ratings))
         told += (
             f" Two folds of this size differ by up to {chance} by chance (19 of 20)."
         )
@@ -493,23 +507,23 @@ def _about_large(record: ExperimentRecord) -> str:
         return told
     n_seeds = len(record.judging.seeds)
     fitted = (
-        "one seed, for another cannot change a digit that is shown"
+        "one seed, as that is less than half the last digit shown"
         if n_seeds == 1
         else f"{n_seeds} seeds"
     )
     return (
-        f"{told} Another seed changed its score by {max(gaps):.6f}; the models were "
+        f"{told} Another seed changed a score by {max(gaps):.6f} at most; the models were "
         f"refitted with {fitted}."
     )
 
 
-def _between_folds(rmse: float, n_held_out: int) -> float:
+def _between_folds(rmse: float, n_ratings: int) -> float:
     r"""Estimate by how much the RMSE of two folds may differ by chance, at 95 %.
 
     Of normal errors the standard error of an RMSE :math:`r` is :math:`r / \sqrt{2n}`, so
     that of the difference of two is :math:`r / \sqrt{n}`.
     """
-    return 1.96 * rmse / math.sqrt(n_held_out)
+    return 1.96 * rmse / math.sqrt(n_ratings)
 
 
 def _about_floor(record: ExperimentRecord) -> str:

@@ -91,11 +91,11 @@ def _trial_table(study: StudyRecord) -> str:
     head = [
         "trial",
         measure.label,
-        "SD of folds",
+        *_spread(study, "SD of folds"),
         *map(code, names),
         "training time, a fold",
     ]
-    rows = [_trial_row(trial, names, measure) for trial in ranked]
+    rows = [_trial_row(study, trial, names, measure) for trial in ranked]
     return table(head, rows, align="l" + "r" * (len(head) - 1))
 
 
@@ -138,7 +138,14 @@ def _checked(trial: TrialRecord, text: str, metric: Metric) -> str:
     return f"**{shown}**" if text in trial.broken else shown
 
 
-def _trial_row(trial: TrialRecord, names: list[str], measure: Measure) -> list[str]:
+def _spread(study: StudyRecord, cell: str) -> list[str]:
+    """Leave a column out that one held-out fold has nothing for."""
+    return [cell] if study.settings.n_held_out > 1 else []
+
+
+def _trial_row(
+    study: StudyRecord, trial: TrialRecord, names: list[str], measure: Measure
+) -> list[str]:
     number = f"#{trial.number}"
     if trial.duplicate_of is not None:
         number += f" (same as #{trial.duplicate_of})"
@@ -147,7 +154,7 @@ def _trial_row(trial: TrialRecord, names: list[str], measure: Measure) -> list[s
     return [
         number + (" (initial)" if trial.number == 0 else ""),
         measure.format(trial.value),
-        measure.format(None if spread is None else float(spread)),
+        *_spread(study, measure.format(None if spread is None else float(spread))),
         *(
             escape(setting(trial.params[n])) if n in trial.params else "-"
             for n in names

@@ -126,7 +126,7 @@ def _undecided(record: ExperimentRecord) -> Iterator[Statement]:
 
 
 def _so_far(record: ExperimentRecord) -> Iterator[Statement]:
-    """Give the best score over the folds."""
+    """Give the best score of the search."""
     best = {
         c: (study.best.number, study.best.value, study.metric)
         for c, study in record.studies.items()
@@ -136,15 +136,16 @@ def _so_far(record: ExperimentRecord) -> Iterator[Statement]:
         return
     first = min(best, key=lambda c: best[c][2].sign * best[c][1])
     number, value, metric = best[first]
+    where = record.studies[first].settings.scored_on
     measure = measure_of(metric)
     which = "Lowest" if metric.direction == "minimize" else "Highest"
     of = f" {unit(record)}" if measure.unit == "rating" else ""
     score = f"{measure.format(value)}{of}"
     found = (
         f"Picked on the Pareto front so far: {record.spec.label(first)}, trial #{number} "
-        f"with {measure.label} {score} over the folds"
+        f"with {measure.label} {score} {where}"
         if first in record.fronts
-        else f"{which} {measure.label} over the folds so far: {record.spec.label(first)}, "
+        else f"{which} {measure.label} {where} so far: {record.spec.label(first)}, "
         f"{score} (trial #{number})"
     )
     yield Statement(

@@ -24,6 +24,7 @@ __all__ = [
     "Sample",
     "choose_fidelity",
     "draw_users",
+    "n_held_out",
     "precision_of",
     "require_samples",
 ]
@@ -137,7 +138,7 @@ def choose_fidelity(
     above = LARGE if asked == AUTO else asked
     if isinstance(above, str):
         return WHOLE
-    is_precise = len(train) / _n_blocks(n_folds, method) >= ENOUGH_HELD_OUT
+    is_precise = n_held_out(len(train), n_folds, method) >= ENOUGH_HELD_OUT
     one_fold = is_precise and all(_varies_by_rating(m, method) for m in objectives)
     if len(train) <= above:
         return Fidelity(one_fold=one_fold)
@@ -150,15 +151,19 @@ def choose_fidelity(
     return Fidelity(samples=samples, one_fold=one_fold)
 
 
-def _n_blocks(n_folds: int, method: SplitMethod) -> int:
-    return n_folds + 1 if method in TIMED else n_folds
+def n_held_out(n_train: int, n_folds: int, method: str) -> int:
+    """Count the ratings of one fold."""
+    # Of folds in time the first block is only learnt from.
+    return n_train // (n_folds + 1 if method in TIMED else n_folds)
 
 
 def _varies_by_rating(metric: Metric, method: SplitMethod) -> bool:
     """Say whether it is the number of held-out ratings that makes a fold precise."""
     is_accuracy = metric.name in MEASURES and MEASURES[metric.name].kind == "accuracy"
-    # Of a fold of whole users or titles it is their number, and ranks are one a user.
-    return is_accuracy and method not in {"cold-users", "cold-items"}
+    # Of a fold of whole users or titles it is their number; ranks and `user_rmse` are means
+    # of one value a user.
+    of_users = metric.name == "user_rmse" or method in {"cold-users", "cold-items"}
+    return is_accuracy and not of_users
 
 
 def _is_telling(train: Ratings, share: float) -> bool:

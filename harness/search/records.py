@@ -145,6 +145,11 @@ class SearchSettings:
         """Folds of everything that a trial is scored on."""
         return 1 if self.fidelity.one_fold else self.n_folds
 
+    @property
+    def scored_on(self) -> str:
+        """Say what the value of a trial is of."""
+        return "over the folds" if self.n_held_out > 1 else "on the held-out fold"
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:

@@ -113,8 +113,12 @@ def owner_of_tables(url: str) -> str | None:
     return next((name for name, tables in _TABLES.items() if tables <= there), None)
 
 
+class _NothingThereError(StudyError):
+    """A storage that nobody has written to yet."""
+
+
 def _nothing_there(storage: str) -> StudyError:
-    return StudyError(
+    return _NothingThereError(
         f"There is no study storage {storage!r} here: run a study first, "
         "or name another one with --storage."
     )
@@ -246,7 +250,10 @@ def read_study(storage: str, name: str) -> StudyRecord:
 
 def read_studies(storage: str, names: Iterable[str]) -> dict[str, StudyRecord]:
     """Read those of some studies that are there, without changing them."""
-    opened = _open_to_read(storage)
+    try:
+        opened = _open_to_read(storage)
+    except _NothingThereError:
+        return {}
     known = set(_names_of_studies(opened))
     return {
         name: study_record(optuna.load_study(study_name=name, storage=opened), storage)

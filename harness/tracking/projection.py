@@ -211,6 +211,7 @@ def _study_params(study: StudyRecord) -> dict[str, str]:
         "pruner": settings.pruner.get("name"),
         "require": ", ".join(map(str, settings.require)) or None,
         "n_folds": settings.n_folds,
+        "n_folds_held_out": 1 if settings.fidelity.one_fold else None,
         "seed": settings.seed,
         "window": settings.window,
         "samples": ", ".join(map(as_text, settings.fidelity.samples)) or None,
@@ -293,10 +294,11 @@ def _study_note(study: StudyRecord, judged: ExperimentRecord | None) -> str:
     if data.simulated:
         lines.append("These ratings are **simulated**.")
     if study.best is not None:
-        front = front_of(study)
+        front, settings = front_of(study), study.settings
+        mean = "mean " if settings.n_held_out > 1 else ""
         lines.append(
             f"Best: trial {study.best.number}, {_described_best(study)} "
-            "(mean over the folds)."
+            f"({mean}{settings.scored_on})."
         )
         if front is not None:
             lines.append(describe_pick(front, data.scale))

@@ -263,6 +263,28 @@ def test_what_needs_times_is_not_searched_in_data_without(small_ratings, tmp_pat
     assert searched(dated) - searched(timeless) == {"time", "time_regularization"}
 
 
+def test_auto_goes_on_as_a_study_was_begun_and_full_does_not(small_ratings, tmp_path):
+    dataset = Dataset(
+        name="toy", ratings=small_ratings, catalogue=Catalogue.empty(), source="toy"
+    )
+    settings = RunSettings(storage=f"sqlite:///{tmp_path / 'new.db'}")
+
+    def prepare(fidelity):
+        spec = study_spec("svd", n_trials=1, search={"fidelity": fidelity})
+        return prepare_study(spec, settings, load=lambda _: dataset)
+
+    old = prepare("auto")
+    assert not (tmp_path / "new.db").exists()
+    begun = Fidelity(samples=(1 / 4,), one_fold=True)
+    plan = replace(old.plans["svd"], fidelity=begun)
+    old = replace(old, plans={"svd": plan})
+    old.begin()
+    old.search("svd", NoListener())
+    assert prepare("auto").plans["svd"].fidelity == begun
+    with pytest.raises(StudyError, match="another fidelity"):
+        prepare("full").begin()
+
+
 @pytest.mark.parametrize(("half_a_digit", "n_seeds"), [(1.0, 1), (0.0, 3)])
 def test_large_data_have_one_fresh_fold_and_the_seeds_that_can_change_a_digit(
     small_ratings, tmp_path, monkeypatch, half_a_digit, n_seeds

@@ -746,12 +746,37 @@ def test_search_fresh_folds_and_test_stand_side_by_side(record):
     assert "up to 0.0020 stars worse" in text
 
 
-def test_how_far_two_fresh_folds_differ_by_chance_is_told_where_one_was_scored():
-    study = make_study("svd")
-    settings = replace(
-        study.settings, fidelity=Fidelity(samples=(1 / 4,), one_fold=True)
+def on_one_fold(study):
+    settings = replace(study.settings, fidelity=Fidelity(one_fold=True))
+    return replace(study, settings=settings)
+
+
+def test_one_fold_is_that_of_the_split_and_who_has_more_is_told():
+    studies = {"svd": on_one_fold(make_study("svd")), "content": make_study("content")}
+    record = make_record(studies=studies)
+    n_train, name = record.split.n_train, record.spec.label("content")
+    text = text_of(searches, record)
+    assert f"One fold of {n_train // 5:,} ratings" in text
+    assert f"{name} was scored on all 5" in text
+    # Of five folds in time the first of six blocks is only learnt from.
+    timed = replace(record, split=replace(record.split, method="temporal"))
+    assert f"One fold of {n_train // 6:,} ratings" in text_of(searches, timed)
+    assert "was scored on all" not in text_of(
+        searches, make_record(studies={"svd": studies["svd"]})
     )
-    record = make_record(studies={"svd": replace(study, settings=settings)})
+
+
+def test_nothing_is_said_of_several_folds_where_one_was_held_out():
+    study = on_one_fold(make_study("svd"))
+    record = make_study_record(study=study, opened=False)
+    assert "SD of folds" not in text_of(trials, record)
+    [line] = [line for line in verdict_of(record).lines if line.kind == "so far"]
+    assert "on the held-out fold" in line.text
+    assert "over the folds" not in line.text
+
+
+def test_how_far_two_fresh_folds_differ_by_chance_is_told_where_one_was_scored():
+    record = make_record(studies={"svd": on_one_fold(make_study("svd"))})
     text = text_of(optimism, record)
     # Of normal errors with this RMSE, two means of so many squares.
     n = record.split.n_train // 5
@@ -900,6 +925,6 @@ def test_a_front_is_listed_with_the_rule_that_picks_one():
     )
     assert any("Trial #8 is picked from 4" in line for line in verdict_lines(wide))
     said = text_of(searches, wide)
-    assert "every trial sees all folds" in said
+    assert "every trial is scored to the end" in said
     assert "pruner" not in said
     assert text_of(fronts, make_record()) == ""

@@ -101,6 +101,8 @@ def test_auto_samples_above_two_million_and_one_fold_needs_100_000_ratings(
         {"method": "temporal"},
         {"objectives": (OBJECTIVE, Metric("ndcg_at_10", "maximize"))},
         {"objectives": (Metric("mine", "minimize", "my.py:mine"),)},
+        # One value a user, of whom there may be a thousand.
+        {"objectives": (Metric("user_rmse", "minimize"),)},
     ],
 )
 def test_five_folds_stay_where_not_the_ratings_alone_make_a_fold_precise(changes):

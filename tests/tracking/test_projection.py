@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from harness.evaluation.metrics import Metric
 from harness.plain import from_json
+from harness.search.fidelity import Fidelity
 from harness.search.pareto import Margin
 from harness.search.records import SearchSettings
 from harness.tracking.projection import (
@@ -106,6 +107,16 @@ def test_a_study_has_its_settings_in_full(make_study):
         "sampler": "tpe",
         "split": "random",
     }
+
+
+def test_a_study_says_that_one_fold_was_held_out(make_study, make_trial):
+    study = make_study([make_trial(0, value=0.95)])
+    settings = replace(study.settings, fidelity=Fidelity(one_fold=True))
+    one = project_study(replace(study, settings=settings), status="FINISHED")
+    assert one.params["n_folds_held_out"] == "1"
+    assert "(on the held-out fold)" in one.tags["mlflow.note.content"]
+    several = project_study(study, status="FINISHED")
+    assert "(mean over the folds)" in several.tags["mlflow.note.content"]
 
 
 def test_a_study_says_that_its_ratings_are_simulated(make_study):

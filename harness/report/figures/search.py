@@ -188,11 +188,11 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
     unit = unit_of_scale(record.dataset.scale)
     with figure_style():
         if len(studies) == 1:
+            [study] = studies.values()
             figure, panels = make_panels([3.8], n_columns=1)
-            _draw_trials(panels[0], next(iter(studies.values())))
-            panels[0].set_ylabel(
-                name_of_objective(record.metric, unit, " over the folds")
-            )
+            _draw_trials(panels[0], study)
+            where = f" {study.settings.scored_on}"
+            panels[0].set_ylabel(name_of_objective(record.metric, unit, where))
         else:
             figure, panels = make_panels([2.3] * len(studies), n_columns=n_columns)
             for place, (candidate, study) in enumerate(studies.items()):
@@ -200,7 +200,9 @@ def draw_histories(record: ExperimentRecord, path: Path) -> bool:
                 _draw_study(axes, study)
                 axes.set_title(display_name(record, candidate, width=26), fontsize=10)
                 if place % n_columns == 0:
-                    axes.set_ylabel(f"{measure_of(record.metric).label} over the folds")
+                    axes.set_ylabel(
+                        f"{measure_of(record.metric).label} {study.settings.scored_on}"
+                    )
                 if place >= len(studies) - n_columns:
                     axes.set_xlabel("trials")
         share_legend(figure, n_columns=2 if len(studies) > 1 else 6)
@@ -357,7 +359,8 @@ def draw_folds(study: StudyRecord, path: Path, *, unit: str) -> bool:
     """Draw the fold values of the best trials beside those of the initial settings."""
     from matplotlib.figure import Figure
 
-    shown = _raced(study)
+    # There is nothing to see of one fold but the values themselves.
+    shown = _raced(study) if study.settings.n_held_out > 1 else []
     if not shown:
         return False
     with figure_style():
