@@ -123,7 +123,7 @@ def tune(  # noqa: PLR0913 - each is an option of a search
         above two million training ratings, ``"full"`` never, a number above so many. One
         fold of 100,000 ratings or more replaces all, unless ``"full"`` is asked for.
     folds : int, default 5
-        Folds of the training part that every trial sees.
+        Folds of the training part, the same for every trial.
     split : str, default "random"
         How the test set is split off first: random, temporal, user-temporal, cold-items,
         cold-users, predefined, or none.

@@ -505,12 +505,9 @@ def _about_large(record: ExperimentRecord) -> str:
     gaps = [gap for gap in record.seed_gaps.values() if gap is not None]
     if not gaps or record.judging is None:
         return told
+    # One where no digit changes, or where a file asks for one.
     n_seeds = len(record.judging.seeds)
-    fitted = (
-        "one seed, as that is less than half the last digit shown"
-        if n_seeds == 1
-        else f"{n_seeds} seeds"
-    )
+    fitted = "one seed" if n_seeds == 1 else f"{n_seeds} seeds"
     return (
         f"{told} Another seed changed a score by {max(gaps):.6f} at most; the models were "
         f"refitted with {fitted}."

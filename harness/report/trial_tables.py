@@ -66,7 +66,8 @@ def _panels(context: Context, candidate: str, study: StudyRecord) -> list[str]:
         slices,
         "Trials against each hyperparameter; dashed lines are the ends of its range. A "
         "pruned trial is drawn at the best trial's value plus its mean difference to that "
-        "trial on the folds it has seen."
+        f"trial on the folds{' or the last sample' if study.settings.fidelity.samples else ''} "
+        "it has seen."
         if slices
         else "",
         folds,

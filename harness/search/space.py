@@ -381,9 +381,11 @@ def load_space(
         raise complain(
             "family", f"must be {family.name!r}, but is {content.family!r}.", ""
         )
-    # What hangs on a value that was fixed elsewhere is not searched.
-    fixed = {name: d.value for name, d in parameters.items() if isinstance(d, Fixed)}
-    there = {n: d for n, d in content.parameters.items() if d.can_be_active(fixed)}
+    there = {
+        name: narrowed
+        for name, distribution in content.parameters.items()
+        if (narrowed := _narrowed(distribution, parameters)) is not None
+    }
     content = content.model_copy(
         update={
             "parameters": {**there, **parameters},
@@ -394,6 +396,22 @@ def load_space(
     start = _initial(content, family)
     check_initial(content, start, complain)
     return SearchSpace(reference_of(family), content.parameters, start, str(path))
+
+
+def _narrowed(
+    distribution: Distribution, given: Mapping[str, Distribution]
+) -> Distribution | None:
+    """Leave of a condition what is possible by what an experiment gives, if anything."""
+    when = dict(distribution.when or {})
+    for name, wanted in when.items():
+        above = given.get(name)
+        if isinstance(above, Categorical | Fixed):
+            values = wanted if isinstance(wanted, tuple) else (wanted,)
+            left = tuple(value for value in values if value in above.corners())
+            if not left:
+                return None
+            when[name] = left if isinstance(wanted, tuple) else wanted
+    return distribution.model_copy(update={"when": when}) if when else distribution
 
 
 def _read(path: Path) -> str:

@@ -12,7 +12,7 @@ from optuna.distributions import (
 from harness.errors import SpaceError, UnknownNameError
 from harness.models.families import family_names, load_family
 from harness.models.svd.model import SVD
-from harness.search.distributions import Fixed
+from harness.search.distributions import Categorical, Fixed
 from harness.search.space import find_space, load_space
 
 
@@ -252,6 +252,27 @@ def test_what_hangs_on_a_value_that_an_experiment_fixes_is_not_searched():
     on = {"time": Fixed(type="fixed", value=True)}
     space = load_space(find_space("svd"), SVD, parameters=on)
     assert "time_regularization" in space.searched
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"),
+    [
+        (Fixed(type="fixed", value="all"), ("all",)),
+        (
+            Categorical(type="categorical", choices=["none", "activity"]),
+            ("activity",),
+        ),
+        (Fixed(type="fixed", value="none"), None),
+    ],
+)
+def test_of_several_values_to_hang_on_an_experiment_may_leave_some(features, wanted):
+    space = load_space(
+        find_space("hybrid"),
+        load_family("hybrid"),
+        parameters={"user_features": features},
+    )
+    hung = space.distributions.get("user_weight")
+    assert (hung and hung.when) == (wanted and {"user_features": wanted})
 
 
 def test_time_that_a_space_fixes_is_off_without_times_and_told_so():
