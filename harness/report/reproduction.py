@@ -280,7 +280,10 @@ def _run_ids(record: ExperimentRecord, numbers: Mapping[str, int | None]) -> str
         if c not in numbers or known.trial != numbers[c]:
             continue
         for what, run in (
-            (f"trial #{numbers[c]}, on the folds", known.trial_run),
+            (
+                f"trial #{numbers[c]}, {record.studies[c].settings.scored_on}",
+                known.trial_run,
+            ),
             ("tuned model, on the test set", known.final_run),
         ):
             if run is not None:

@@ -227,10 +227,11 @@ def _budget(record: ExperimentRecord) -> str:
     # What dropped trials on samples is said beside the rungs.
     how = "" if _has_one_fold(record) else _PRUNED.get(spec.search.pruner, "")
     pruned = how if prunes else NOT_PRUNED
+    told = [pruned, _about_one_fold(record)]
     return (
         f"{budget}, on {_folds(record)} of the training part; sampler "
         f"{code(spec.search.sampler)}{pruner}. Trial 0 has the initial settings. "
-        f"{_given(record)}{_required(record)}{pruned}{_about_one_fold(record)}"
+        f"{_given(record)}{_required(record)}{' '.join(filter(None, told))}"
     )
 
 
@@ -260,7 +261,7 @@ def _about_one_fold(record: ExperimentRecord) -> str:
     if not _has_one_fold(record):
         return ""
     n_folds, n_ratings = record.spec.search.folds, _size_of_fold(record)
-    told = f" One fold of {n_ratings:,} ratings was held out instead of {n_folds}"
+    told = f"One fold of {n_ratings:,} ratings was held out instead of {n_folds}"
     if record.metric == OBJECTIVE:
         star = RatingScale(*record.dataset.scale).star
         precision = amount(record, precision_of(n_ratings) * star)
@@ -320,7 +321,8 @@ def _given(record: ExperimentRecord) -> str:
 def _table(record: ExperimentRecord) -> str:
     rows = [[label(record, c), *_row(study)] for c, study in record.studies.items()]
     head = ["family", "complete", "pruned", "failed", "best trial"]
-    head += [f"{objective(record).label}, folds", "time", "remarks"]
+    where = "held-out fold" if _has_one_fold(record) else "folds"
+    head += [f"{objective(record).label}, {where}", "time", "remarks"]
     return table(head, rows, align="lrrrrrrl")
 
 

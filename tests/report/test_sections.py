@@ -853,7 +853,7 @@ def test_numbers_are_traced_to_the_ids_of_runs_that_hold_them(record):
     text = text_of(traces, make_record(runs=RUNS))
     # SVD is the fourth family.
     assert [r for r in text.splitlines() if r.startswith("| SVD |")][1:] == [
-        f"| SVD | trial #7, on the folds | `{'13'.zfill(32)}` |",
+        f"| SVD | trial #7, over the folds | `{'13'.zfill(32)}` |",
         f"| SVD | tuned model, on the test set | `{'23'.zfill(32)}` |",
     ]
     assert f"| all | the experiment | `{'0' * 32}` |" in text
