@@ -107,6 +107,9 @@ def test_a_pair_without_any_feature_changes_nothing():
     learning = Learning(loss="logistic", n_factors=4, user_alpha=0.1)
     trainer = KernelTrainer(make_signals(), (nothing, flags), learning)
     before = trainer.embeddings()
+    # What rows point at is asked for ahead, also where they have nothing.
+    rows, places, _ = trainer._features
+    assert rows.max() < len(places)
     assert trainer.run_epoch()
     for old, new in zip(before, trainer.embeddings(), strict=True):
         np.testing.assert_array_equal(old.factors, new.factors)

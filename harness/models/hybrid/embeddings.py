@@ -227,8 +227,9 @@ def _join(
     """Put the features of items behind those of users, and say where in the table."""
     users, items = features
     rows = np.concatenate([users.indptr, users.indptr[-1] + items.indptr[1:]])
+    nobody = np.zeros(1, dtype=np.int64)
     codes = np.concatenate(
-        [users.indices.astype(np.int64), items.indices + np.int64(users.shape[1])]
+        [users.indices, items.indices + np.int64(users.shape[1]), nobody]
     )
     weights = np.concatenate([users.data, items.data])
     return rows.astype(np.uint64), codes * width, weights.astype(np.float32)

@@ -153,8 +153,8 @@ def logistic_epoch(pairs, features, table, ones, setting):
         last two the weight, and the weight again if it is liked, or else 0.
     features : tuple of ndarray
         Row pointers of a CSR matrix (uint64: indices that have a sign are checked for it
-        at each use), where in the table its features begin (int64), and their weights
-        (float32).
+        at each use), where in the table its features begin (int64; one more, of nobody, is
+        asked for ahead of a last row without features), and their weights (float32).
     table : ndarray of float32
         As described above; modified.
     ones : ndarray of float32
@@ -344,8 +344,8 @@ def _fetch(rows, places, weights, table, row, like):
     """
     prefetch_read(weights, rows[row])
     prefetch_read(places, rows[row] + np.uint64(8))
-    # Without features it is another's, which does no harm, and spares a branch.
-    first = places[min(np.int64(rows[row]), len(places) - 1)]
+    # Without features it is another's, or nobody's, which does no harm, and spares a branch.
+    first = places[rows[row]]
     prefetch_several(table, first, like)
     prefetch_several(table, first + WIDTH * len(like), like)
 
