@@ -321,7 +321,9 @@ class ConsoleProgress(SearchProgress):
             + (f"{n} families, {budget} each{own}, " if n > 1 else f"{budget}, ")
             + _workers(prepared.settings)
         )
-        idle = prepared.spec.search.note_on_workers(prepared.settings.n_workers)
+        idle = prepared.spec.search.note_on_workers(
+            prepared.settings.n_workers, prepared.n_folds_at_once
+        )
         if idle is not None:
             say(idle)
 

@@ -101,7 +101,7 @@ class SearchOptions:
         _option(
             "--window",
             "Number of trials in progress at a time. It keeps at most this many times "
-            "--folds workers busy; a larger window shows the sampler less. It is recorded, "
+            "--folds workers busy (of large data, this many); a larger window shows the sampler less. It is recorded, "
             "and decides which trials are run.",
             min=1,
         ),

@@ -260,7 +260,7 @@ def forecast_experiment(
         n_splits=spec.split.repeats,
         data_bytes=_n_bytes(train),
         available_bytes=available_bytes(),
-        idle=spec.search.note_on_workers(jobs),
+        idle=spec.search.note_on_workers(jobs, prepared.n_folds_at_once),
         introduction=tuple(prepared.dataset.introduction()),
     )
 
@@ -321,8 +321,8 @@ def _of_family(
 
 
 def _n_at_once(prepared: PreparedExperiment) -> int:
-    jobs = prepared.settings.jobs or 1
-    return min(jobs, n_cores(), prepared.spec.search.n_tasks)
+    n_tasks = prepared.spec.search.window * prepared.n_folds_at_once
+    return min(prepared.settings.jobs or 1, n_cores(), n_tasks)
 
 
 def _usual_seconds(

@@ -114,6 +114,16 @@ class PreparedExperiment:
         """Whether it has one family only, by no file's leave."""
         return self.file is None
 
+    @property
+    def n_folds_at_once(self) -> int:
+        """Most folds of a trial that are under way at a time."""
+        # Trials of a blend take no worker.
+        return max(
+            plan.fidelity.n_at_once(plan.n_folds)
+            for candidate, plan in self.plans.items()
+            if not self.spec.is_blend(candidate)
+        )
+
     def begin(self) -> None:
         """Create the experiment in the storage, or find it there."""
         storage = self.settings.storage

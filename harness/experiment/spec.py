@@ -225,23 +225,22 @@ class SearchSpec(Part):
         """What the searches improve; the first is what models are judged by."""
         return find_objectives(self.metric)
 
-    @property
-    def n_tasks(self) -> int:
-        """Most folds under way at a time: more workers than that are never busy."""
-        return self.window * self.folds
+    def note_on_workers(self, n_workers: int, n_folds: int) -> str | None:
+        """Say that some workers will idle, and what window would occupy them.
 
-    def note_on_workers(self, n_workers: int) -> str | None:
-        """Say that some workers will idle, and what window would occupy them."""
-        if n_workers <= self.n_tasks:
+        So many folds of a trial may be under way at a time.
+        """
+        n_tasks = self.window * n_folds
+        if n_workers <= n_tasks:
             return None
         # Folds ahead of the verdict are often in vain: 64 workers were 12.2 times as fast as
         # one with a window of 24, and 7.7 times with one of 8 (docs/search.md).
-        enough = max(-(-n_workers // self.folds), min(24, -(-3 * n_workers // 8)))
+        enough = max(-(-n_workers // n_folds), min(24, -(-3 * n_workers // 8)))
         return (
-            f"{n_workers - self.n_tasks} of {n_workers} workers will idle: a window of "
-            f"{self.window} trials with {self.folds} folds each is {self.n_tasks} tasks "
-            f"at most. A new study with --window {enough} keeps them busy, and shows the "
-            "sampler less."
+            f"{n_workers - n_tasks} of {n_workers} workers will idle: a window of "
+            f"{self.window} trials with {counted(n_folds, 'fold')} each at a time is "
+            f"{n_tasks} tasks at most. A new study with --window {enough} keeps them "
+            "busy, and shows the sampler less."
         )
 
 

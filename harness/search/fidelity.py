@@ -116,6 +116,11 @@ class Fidelity:
         folds = [last] if self.one_fold else range(n_folds)
         return (*on_samples, *(Evaluation(fold) for fold in folds))
 
+    def n_at_once(self, n_folds: int) -> int:
+        """Count the folds of a trial that may be under way at a time."""
+        # A sample is waited for: what comes after it is four times the work.
+        return 1 if self.samples or self.one_fold else n_folds
+
 
 WHOLE = Fidelity()
 """Every trial is scored on folds of everything."""

@@ -280,6 +280,32 @@ def test_more_workers_than_tasks_shorten_nothing_and_are_told_their_window(
 
 
 @pytest.mark.parametrize(
+    "fidelity", [Fidelity(one_fold=True), Fidelity(samples=(1 / 4,))]
+)
+def test_of_trials_with_one_fold_at_a_time_no_more_are_under_way_than_the_window(
+    prepared, exact, monkeypatch, fidelity
+):
+    monkeypatch.setattr(forecast, "n_cores", lambda: 64)
+    exact(lambda _: 1.0)
+    [plan] = prepared.plans.values()
+
+    def forecast_with(jobs):
+        return forecast_experiment(
+            replace(
+                prepared,
+                plans={"baseline": replace(plan, fidelity=fidelity)},
+                settings=replace(prepared.settings, jobs=jobs),
+            )
+        )
+
+    fitting, more = forecast_with(8), forecast_with(20)
+    assert more.search_seconds == fitting.search_seconds
+    assert fitting.idle is None
+    assert "12 of 20 workers" in more.idle
+    assert "--window 20" in more.idle
+
+
+@pytest.mark.parametrize(
     ("families", "jobs", "fits"),
     [
         ([family_of("svd", 3e9)], 8, "--jobs 3"),
