@@ -310,6 +310,8 @@ def _measure_tasks(
     bench.run(first)
     bench.parts.cache_clear()
     gc.collect()
+    # What is there now stays: each search of it for garbage would take 90 ms.
+    gc.freeze()
     process_bytes = _private_bytes()
     costs = list[_Cost]()
     for task in tasks:
