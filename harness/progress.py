@@ -50,7 +50,8 @@ def _folds(prepared: "PreparedExperiment") -> str:
     # A blend, which sees all folds, says nothing of the others.
     fidelities = [plan.fidelity for plan in prepared.plans.values()]
     shares = max(fidelity.samples for fidelity in fidelities)
-    told = [f"1/{1 / share:.0f} of the users first" for share in shares]
+    samples = " and ".join(f"1/{1 / share:.0f}" for share in shares)
+    told = [f"samples of {samples} first"] if samples else []
     told += ["one is held out"] if any(each.one_fold for each in fidelities) else []
     return f"{n_folds} folds" + (f" ({', '.join(told)})" if told else "")
 
