@@ -150,7 +150,7 @@ def test_several_objectives_have_a_front_of_which_one_is_picked(invoke, folder):
     asked = ("--metric", "rmse,model_bytes", "--sampler", "random", "--seed", 1)
     done = invoke(*STUDY, *asked, "--trials", 14)
     assert done.exit_code == 0, done.output
-    assert "Optuna prunes no trial" in done.output
+    assert "14/14 14 complete" in done.output
     record = read_experiment("optuna.log", "svd-mine")
     [study], [front] = record.studies.values(), record.fronts.values()
     points = {t.number: (t.value, t.metrics["model_bytes"]) for t in study.trials}
