@@ -340,6 +340,8 @@ def _usual_seconds(
         n_reaching = max(1.0, SHARE_CLIMBING * n_reaching)
         of_each = of_best
     n_complete = min(n_reaching, N_COMPLETE + SHARE_COMPLETE * n_trials)
+    if n_folds == 1:
+        n_complete = n_reaching  # after the only fold there is nothing to drop
     seconds += (n_reaching - n_complete) * of_each
     return seconds + n_complete * n_folds * of_best
 

@@ -152,6 +152,8 @@ def two_by_root(typing, vector):
 
     The last digit may differ; of infinity it is 0, or next to it.
     """
+    if getattr(vector, "dtype", None) != types.float32:
+        return None
 
     def build(context, builder, sig, args):
         _, _, features = context.codegen().magic_tuple()

@@ -129,6 +129,17 @@ def test_samples_and_one_fold_take_their_share_of_the_time(prepared, exact):
     assert family.worker_bytes == pytest.approx(held)
 
 
+def test_where_one_fold_is_all_no_trial_is_counted_as_dropped(prepared, exact):
+    exact(lambda n: 0.01 * n)
+    [plan] = prepared.plans.values()
+    only = replace(plan, fidelity=Fidelity(one_fold=True), pruner="race")
+    # Of the initial settings, which most trials are like; others take a hundred times as long.
+    costs = probe.FamilyCosts(100.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0)
+    assert (
+        forecast._usual_seconds(40, only, costs.seconds, costs.best_seconds(40)) == 40
+    )
+
+
 def test_a_family_says_what_its_costs_grow_with(prepared, exact):
     exact(lambda n: 0.5 + 1e-5 * n**2)
     [plan] = prepared.plans.values()

@@ -36,8 +36,11 @@ class Biases:
 
 def _look_up(biases: Doubles, codes: Codes) -> Doubles:
     known = (codes >= 0) & (codes < len(biases))
-    # The last one is for whoever is unknown.
-    found: Doubles = np.append(biases, 0.0)[np.where(known, codes, -1)]
+    if not known.any():
+        return np.zeros(len(codes))
+    # Somebody's bias in place of one that is unknown: cheaper than to leave these out.
+    found: Doubles = biases[np.where(known, codes, 0)]
+    found[~known] = 0.0
     return found
 
 
